@@ -1,0 +1,93 @@
+import type { Endpoint } from "../core/endpoint.ts";
+import type { Clock } from "../core/clock.ts";
+import type { ClientConnection, PeerInfo, RequestHandler, StreamFailure } from "../wire/stream.ts";
+
+/** What net/ offers the layers above. Implementations: listener.ts (`listen`), pool.ts (`createUpstreamPool`). */
+export interface Listener {
+  readonly host: string;
+  readonly port: number;
+  /** Connections open now. */
+  readonly connections: number;
+  /** Stops accepting, drains every connection, resolves when all are closed or after `timeoutMs` (then the rest are cut). */
+  drain(timeoutMs: number): Promise<void>;
+  /** Closes now. */
+  close(): Promise<void>;
+}
+
+export interface ListenOptions {
+  /** Default "127.0.0.1". */
+  host?: string;
+  /** 0 (default) picks a free one. In use: WeftError("failed_precondition", reason "PORT_IN_USE") that names it. */
+  port?: number;
+  handler: RequestHandler;
+  /** Absent: plain text. With TLS the protocol is chosen by ALPN, otherwise by the connection's first bytes. */
+  tls?: TlsServerOptions;
+  limits?: Partial<ConnectionLimits>;
+  clock?: Clock;
+  onConnection?: (peer: PeerInfo) => void;
+  onConnectionError?: (peer: PeerInfo, message: string) => void;
+}
+
+export interface TlsServerOptions {
+  cert: string | Uint8Array;
+  key: string | Uint8Array;
+  /** Certificates that clients must chain to, when client certificates are wanted. */
+  ca?: string | Uint8Array;
+  requireClientCertificate?: boolean;
+}
+
+/** Limits on what a peer can make us hold or do; every one has a default (defaultLimits in limits.ts) and is documented in docs/limits.md. */
+export interface ConnectionLimits {
+  /** Bytes of one message's head, names and values with HPACK's 32 a field. Default 65,536. Over it: 431. */
+  maxHeadBytes: number;
+  maxFields: number;
+  /** Streams open at once on an HTTP/2 connection. Default 1,024. */
+  maxConcurrentStreams: number;
+  /** HTTP/2 receive window of a stream. Default 262,144. */
+  streamWindowBytes: number;
+  /** Largest HTTP/2 frame we accept. Default 16,384 (the RFC's minimum). */
+  maxFrameBytes: number;
+  /** Body bytes kept for one stream before sendData answers false. Default 262,144. */
+  sendHighWaterBytes: number;
+  /** Time for a connection's first head, and for each later one once it began, ms. Default 10,000. */
+  headTimeoutMs: number;
+  /** Idle time before a keep-alive connection closes, ms. Default 75,000 (HTTP/1.1), 300,000 (HTTP/2 without streams). */
+  idleTimeoutMs: number;
+  /** Resets, empty frames, pings and settings a peer may send beyond what its requests explain, within 30 s (rapid reset, CVE-2023-44487). Default 400. */
+  maxAbusePer30s: number;
+  /** Open connections of one listener. Default 20,000. Over it: the newest is closed. */
+  maxConnections: number;
+}
+
+/** Connections to upstreams, shared by everything in a process: HTTP/2 multiplexed, HTTP/1.1 kept alive. */
+export interface UpstreamPool {
+  /**
+   * A connection on which `endpoint` will take one more request now; the caller must call request() on it before returning to the
+   * event loop. Null when one has to be made or freed first: then `waiter` is told, once, later (never during this call).
+   */
+  acquire(endpoint: Endpoint, waiter: ConnectionWaiter): ClientConnection | null;
+  /** The waiter no longer wants a connection. */
+  cancel(endpoint: Endpoint, waiter: ConnectionWaiter): void;
+  /** The endpoint is gone: its connections drain, its waiters fail as "refused". */
+  remove(endpoint: Endpoint): void;
+  /** Ends everything: drains for `drainMs`, then closes. */
+  close(drainMs: number): Promise<void>;
+}
+
+export interface ConnectionWaiter {
+  onConnection(connection: ClientConnection): void;
+  /** kind "connect" or "refused"; always unprocessed. */
+  onConnectFailed(failure: StreamFailure): void;
+}
+
+export interface UpstreamPoolOptions {
+  clock?: Clock;
+  connectTimeoutMs?: number;
+  limits?: Partial<ConnectionLimits>;
+  /** HTTP/1.1: connections an endpoint may have. Default 256. HTTP/2: opened as streams need them, at most this many. Default 8. */
+  maxConnectionsHttp1?: number;
+  maxConnectionsHttp2?: number;
+  /** Callers waiting for a connection to one endpoint; more fail as "refused". Default 1,024. */
+  maxWaiting?: number;
+  tls?: { ca?: string | Uint8Array; cert?: string | Uint8Array; key?: string | Uint8Array; serverName?: string };
+}

@@ -1,0 +1,33 @@
+import type { HttpConnection } from "./stream.ts";
+
+/**
+ * A connection as a machine: bytes in, bytes out, no sockets. net/ is its shell.
+ *
+ * The shell calls receive() with what it read (the bytes are valid only during the call) and, once a turn of the event loop,
+ * takes the output and writes it. A machine calls `host.wake()` when there is output or a wish that the shell has not seen.
+ */
+export interface ConnectionMachine extends HttpConnection {
+  /** Bytes [start, end) of `chunk` arrived. Never throws: a peer's error becomes output and `wantsClose`. */
+  receive(chunk: Uint8Array, start: number, end: number): void;
+  /** Bytes waiting to be written, 0 when there are none. */
+  readonly pendingBytes: number;
+  /** The bytes to write now; the machine forgets them. The buffer may be reused by the machine after `written()`. */
+  takeOutput(): Uint8Array;
+  /** The shell's write of everything taken has been handed to the kernel; the machine may go on producing (onWritable). */
+  written(): void;
+  /** Once true: write what is pending, then close the socket. */
+  readonly wantsClose: boolean;
+  /** False while the machine wants no more bytes (HTTP/1.1 backpressure): the shell stops reading until it is true again. */
+  readonly wantsRead: boolean;
+  /** The peer ended its side (FIN). */
+  receiveEnd(): void;
+  /** The socket is gone; `message` says why ("" for an orderly close). Open streams are told. */
+  transportClosed(message: string): void;
+  /** Called about once a second by the shell: idle, keep-alive, header and settings time-outs. */
+  tick(now: number): void;
+}
+
+export interface ConnectionHost {
+  /** There is output, or wantsClose or wantsRead changed. Cheap, idempotent within a turn. */
+  wake(): void;
+}
