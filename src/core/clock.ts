@@ -56,7 +56,8 @@ export class VirtualClock implements Clock {
       for (let i = 0; i < this.#pending.length; i++) {
         const entry = this.#pending[i];
         const best = next < 0 ? undefined : this.#pending[next];
-        if (entry.at <= until && (!best || entry.at < best.at || (entry.at === best.at && entry.order < best.order))) next = i;
+        if (entry.at <= until && (!best || entry.at < best.at || (entry.at === best.at && entry.order < best.order)))
+          next = i;
       }
       if (next < 0) break;
       const [entry] = this.#pending.splice(next, 1);

@@ -85,7 +85,7 @@ export function codeNumber(code: Code): number {
 
 /** The code of a gRPC status number; numbers outside 1..16 (0 included) are "unknown". */
 export function codeOf(number: number): Code {
-  return number >= 1 && number <= 16 ? (NAMES[number] as Code) : "unknown";
+  return Number.isInteger(number) && number >= 1 && number <= 16 ? (NAMES[number] as Code) : "unknown";
 }
 
 /** What a thrown value becomes at the edge of a service: a WeftError stays, anything else is `internal` without its text. */
