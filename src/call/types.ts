@@ -11,10 +11,17 @@ import type { Head } from "../wire/head.ts";
  */
 export interface Carrier {
   /**
-   * Starts a call. `fin`: the request has no body. Events for `downstream` may come before this returns.
-   * The returned object takes the request's body and the caller's wishes.
+   * Starts a call. `extra` are further fields for this call only (request id, traceparent, x-forwarded-for; flat, lower-case), sent with
+   * every attempt; so `request` can stay an interned head. `fin`: the request has no body. Events for `downstream` may come before this
+   * returns. The returned object takes the request's body and the caller's wishes.
    */
-  begin(request: Head, context: CallContext, downstream: Downstream, fin: boolean): CarriedCall;
+  begin(
+    request: Head,
+    extra: readonly string[] | null,
+    context: CallContext,
+    downstream: Downstream,
+    fin: boolean,
+  ): CarriedCall;
   /** Calls not yet ended. */
   readonly inFlight: number;
 }
@@ -23,7 +30,7 @@ export interface Carrier {
 export interface Downstream {
   /** The upstream's response head (final; or 1xx when forwarded; or 101/200 of an accepted upgrade, after which data flows both ways). */
   onHead(head: Head, fin: boolean): void;
-  /** Valid during the call only. Return false to be sent no more than what is in flight until CarriedCall.credit. */
+  /** Body bytes [start, end), valid during the call only. The upstream may send no more than its window until CarriedCall.credit. */
   onData(chunk: Uint8Array, start: number, end: number, fin: boolean): void;
   onTrailers(head: Head): void;
   /** Policy answered, or every attempt failed: nothing was delivered before. */
@@ -36,6 +43,7 @@ export interface Downstream {
   onEnd(decision: Decision): void;
 }
 
+/** The request's side of a call. Not to be used after `onEnd`. */
 export interface CarriedCall {
   /** Request body bytes, valid during the call only. False: wait for onWritable before sending more. */
   data(chunk: Uint8Array, start: number, end: number, fin: boolean): boolean;

@@ -133,6 +133,9 @@ export interface CallContext {
   /** The service, when the caller knows it (typed client; transcoded REST); "" lets the routes decide. A contract's full name
    * ("counter.v1.Counter") is also understood. */
   readonly service: string;
+  /** The request as the caller sent it, when the gateway turned it into another (REST transcoded to gRPC): explicit routes match on this one,
+   * what a method's contract says (idempotent, implicit route) comes from the request itself. Null: nothing was turned. */
+  readonly asSent: CallRequest | null;
   readonly peerAddress: string;
   readonly peerIdentity: string;
   readonly secure: boolean;

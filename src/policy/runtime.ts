@@ -1,6 +1,6 @@
 import type { Endpoint } from "../core/endpoint.ts";
 import type { Random } from "../core/random.ts";
-import type { Call } from "./call.ts";
+import type { Call, CallRequest } from "./call.ts";
 import type { Resource } from "./resources.ts";
 
 /**
@@ -11,13 +11,21 @@ export interface PolicyRuntime {
   /** Replaces resources and methods as a whole. Throws WeftError("invalid_argument") with every problem, and keeps the old one. */
   applyResources(revision: number, resources: readonly Resource[], methods: readonly MethodInfo[]): void;
   /** Applies an endpoint delta; statistics of endpoints that stay are kept. Cost is proportional to the delta. */
-  applyEndpoints(delta: { endpointVersion: number; full: boolean; changed: readonly Endpoint[]; removed: readonly { id: string; service: string }[] }): void;
+  applyEndpoints(delta: {
+    endpointVersion: number;
+    full: boolean;
+    changed: readonly Endpoint[];
+    removed: readonly { id: string; service: string }[];
+  }): void;
   readonly revision: number;
   readonly endpointVersion: number;
   /** A fresh (or reused) machine for one call. */
   createCall(): Call;
   /** Gives an ended call's machine back for reuse; its decision must have been read. */
   release(call: Call): void;
+  /** Services to which the explicit route that matches this request may send it; empty when no explicit route matches. For a gateway that has to
+   * know whether a REST request goes to the service whose contract describes it. */
+  backendsOf(request: CallRequest): readonly string[];
   /** Endpoints of a service as the balancer sees them, for `weft explain`, dashboards and tests. */
   describe(service: string): readonly EndpointState[];
 }
