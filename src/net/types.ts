@@ -1,5 +1,6 @@
-import type { Endpoint } from "../core/endpoint.ts";
 import type { Clock } from "../core/clock.ts";
+import type { Endpoint } from "../core/endpoint.ts";
+import type { ConnectionLimits } from "../wire/limits.ts";
 import type { ClientConnection, PeerInfo, RequestHandler, StreamFailure } from "../wire/stream.ts";
 
 /** What net/ offers the layers above. Implementations: listener.ts (`listen`), pool.ts (`createUpstreamPool`). */
@@ -36,28 +37,7 @@ export interface TlsServerOptions {
   requireClientCertificate?: boolean;
 }
 
-/** Limits on what a peer can make us hold or do; every one has a default (defaultLimits in limits.ts) and is documented in docs/limits.md. */
-export interface ConnectionLimits {
-  /** Bytes of one message's head, names and values with HPACK's 32 a field. Default 65,536. Over it: 431. */
-  maxHeadBytes: number;
-  maxFields: number;
-  /** Streams open at once on an HTTP/2 connection. Default 1,024. */
-  maxConcurrentStreams: number;
-  /** HTTP/2 receive window of a stream. Default 262,144. */
-  streamWindowBytes: number;
-  /** Largest HTTP/2 frame we accept. Default 16,384 (the RFC's minimum). */
-  maxFrameBytes: number;
-  /** Body bytes kept for one stream before sendData answers false. Default 262,144. */
-  sendHighWaterBytes: number;
-  /** Time for a connection's first head, and for each later one once it began, ms. Default 10,000. */
-  headTimeoutMs: number;
-  /** Idle time before a keep-alive connection closes, ms. Default 75,000 (HTTP/1.1), 300,000 (HTTP/2 without streams). */
-  idleTimeoutMs: number;
-  /** Resets, empty frames, pings and settings a peer may send beyond what its requests explain, within 30 s (rapid reset, CVE-2023-44487). Default 400. */
-  maxAbusePer30s: number;
-  /** Open connections of one listener. Default 20,000. Over it: the newest is closed. */
-  maxConnections: number;
-}
+export type { ConnectionLimits };
 
 /** Connections to upstreams, shared by everything in a process: HTTP/2 multiplexed, HTTP/1.1 kept alive. */
 export interface UpstreamPool {

@@ -1,4 +1,5 @@
-import type { HttpConnection } from "./stream.ts";
+import type { ConnectionLimits } from "./limits.ts";
+import type { ClientConnection, HttpConnection, PeerInfo, RequestHandler } from "./stream.ts";
 
 /**
  * A connection as a machine: bytes in, bytes out, no sockets. net/ is its shell.
@@ -31,3 +32,18 @@ export interface ConnectionHost {
   /** There is output, or wantsClose or wantsRead changed. Cheap, idempotent within a turn. */
   wake(): void;
 }
+
+/** What the shell makes a machine with: `createHttp1Server(options)`, `createHttp2Server(options)` and their client counterparts. */
+export interface MachineOptions {
+  readonly host: ConnectionHost;
+  readonly peer: PeerInfo;
+  /** Total and frozen (`resolveLimits`). */
+  readonly limits: Readonly<ConnectionLimits>;
+}
+
+export interface ServerMachineOptions extends MachineOptions {
+  readonly handler: RequestHandler;
+}
+
+/** A machine on whose connection we are the client. */
+export interface ClientMachine extends ConnectionMachine, ClientConnection {}

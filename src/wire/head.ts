@@ -22,11 +22,21 @@ export class Head {
   readonly fields: readonly string[];
   /** Free for the layer that the connection hands its heads to. Whoever writes it must recognise its own value. */
   memo: unknown = null;
-  /** Encoded forms, cached by the wire machines: HPACK (no dynamic-table reference) and HTTP/1.1 text. */
+  /** call/'s own: what it derived from a request's head (the head sent upstream). */
+  derived: unknown = null;
+  /** Encoded forms, cached by the wire machines: HPACK (no dynamic-table reference), and wire/http1's own (an Http1Form). */
   h2Bytes: Uint8Array | null = null;
-  h1Bytes: Uint8Array | null = null;
+  h1: unknown = null;
 
-  constructor(method: string, scheme: string, authority: string, path: string, protocol: string, status: number, fields: readonly string[]) {
+  constructor(
+    method: string,
+    scheme: string,
+    authority: string,
+    path: string,
+    protocol: string,
+    status: number,
+    fields: readonly string[],
+  ) {
     this.method = method;
     this.scheme = scheme;
     this.authority = authority;
@@ -37,7 +47,14 @@ export class Head {
   }
 }
 
-export function requestHead(method: string, scheme: string, authority: string, path: string, fields: readonly string[] = [], protocol = ""): Head {
+export function requestHead(
+  method: string,
+  scheme: string,
+  authority: string,
+  path: string,
+  fields: readonly string[] = [],
+  protocol = "",
+): Head {
   return new Head(method, scheme, authority, path, protocol, 0, fields);
 }
 
