@@ -1,0 +1,498 @@
+import type { Random } from "../core/random.ts";
+
+/**
+ * Decides when each process of a system is started, replaced, restarted and stopped. A pure machine: events are methods that take
+ * `now` (monotonic ms), what is to be done comes out of `take()`, and `wakeAt` says when `tick` is wanted. Its shell is supervisor.ts.
+ *
+ * One instance (a replica of a unit):
+ *
+ *                needs are ready            ready
+ *     waiting ------------------> starting -------> ready --(stop, replaced)--> draining --exited--> gone
+ *                                  ^    |             |                            | drainMs and 1 s passed
+ *                   delay is over  |    | exited, or never ready in time           v
+ *                                  |    v             | exited                  killing --exited--> gone
+ *                                  +- backoff <-------+
+ *
+ * The system: idle -> starting -> ready -> stopping -> stopped; from starting also straight to stopping, when an instance gives up.
+ *
+ * Invariants, each with a test of its number:
+ *   S1  An instance is first started when every instance of every unit that it needs is ready.
+ *   S2  An id has at most one process; after an exit it is started again only when its back-off has passed.
+ *   S3  Back-off doubles from `backoffMinMs` to `backoffMaxMs`, less a random part of up to half, and starts anew after `stableMs` of being ready.
+ *   S4  While the system starts, an instance that exits `startAttempts` times or is not ready in its time-out stops everything, with a reason.
+ *   S5  A rolling replacement starts the new instance, waits until it is ready, then drains the old one: ready instances never fall
+ *       below the unit's replicas by it. One that does not get ready is ended, and the old one stays.
+ *   S6  Stopping goes in reverse: a unit drains when nothing that needs it is alive. "stopped" comes when no process is left.
+ *   S7  The second stop kills every process at once.
+ *   S8  After "stopped" there are no effects.
+ */
+export class SupervisorMachine {
+  readonly #options: Required<SupervisorOptions>;
+  readonly #random: Random;
+  readonly #units = new Map<string, Unit>();
+  readonly #instances = new Map<string, MutableInstance>();
+  #effects: SupervisorEffect[] = [];
+  #phase: SupervisorPhase = "idle";
+  #failure: string | null = null;
+  #forced = false;
+
+  constructor(units: readonly UnitSpec[], random: Random, options: SupervisorOptions = {}) {
+    this.#options = { backoffMinMs: 250, backoffMaxMs: 30_000, stableMs: 10_000, startAttempts: 5, ...options };
+    this.#random = random;
+    for (const spec of units) this.#units.set(spec.name, { spec, dependents: [], nextNumber: 1, roll: null });
+    for (const unit of this.#units.values()) {
+      for (const need of unit.spec.needs) this.#units.get(need)?.dependents.push(unit);
+    }
+  }
+
+  get phase(): SupervisorPhase {
+    return this.#phase;
+  }
+
+  /** Why the start was given up; null while nothing went wrong. */
+  get failure(): string | null {
+    return this.#failure;
+  }
+
+  /** Instances that exist now, in order of creation. */
+  get instances(): Iterable<Instance> {
+    return this.#instances.values();
+  }
+
+  instance(id: string): Instance | undefined {
+    return this.#instances.get(id);
+  }
+
+  /** When tick() is wanted next; Infinity when nothing is due. */
+  get wakeAt(): number {
+    let at = Number.POSITIVE_INFINITY;
+    for (const instance of this.#instances.values()) at = Math.min(at, instance.dueAt);
+    return at;
+  }
+
+  /** What is to be done, in order. Forgets it. */
+  take(): readonly SupervisorEffect[] {
+    const effects = this.#effects;
+    this.#effects = [];
+    return effects;
+  }
+
+  // --- events ---------------------------------------------------------------------------------------------------
+
+  start(now: number): void {
+    if (this.#phase !== "idle") return;
+    this.#phase = "starting";
+    for (const unit of this.#units.values()) {
+      for (let n = 0; n < unit.spec.replicas; n++) this.#create(unit, "waiting", now);
+    }
+    this.#settle(now);
+  }
+
+  /** The instance is registered and healthy. */
+  ready(id: string, now: number): void {
+    const instance = this.#instances.get(id);
+    if (instance === undefined || instance.state !== "starting") return;
+    instance.state = "ready";
+    instance.readySince = now;
+    instance.dueAt = Number.POSITIVE_INFINITY;
+    this.#note("ready", instance, `ready after ${formatMs(now - instance.since)}`);
+    this.#settle(now);
+  }
+
+  /** The instance's process ended or could not be started. `reason`: "exit status 1", "killed by SIGKILL". */
+  exited(id: string, reason: string, now: number): void {
+    const instance = this.#instances.get(id);
+    if (
+      instance === undefined ||
+      instance.state === "waiting" ||
+      instance.state === "backoff" ||
+      instance.state === "exited"
+    )
+      return;
+    const wanted = instance.state === "draining" || (instance.state === "killing" && instance.killReason === null);
+    const why = instance.killReason ?? reason;
+    instance.killReason = null;
+    this.#note("exited", instance, wanted ? `stopped (${reason})` : why, wanted);
+    if (wanted || this.#phase === "stopping") this.#instances.delete(id);
+    else this.#crashed(instance, why, now);
+    this.#settle(now);
+  }
+
+  /** Time passed; call it at `wakeAt`. */
+  tick(now: number): void {
+    for (const instance of [...this.#instances.values()]) {
+      if (instance.dueAt > now || !this.#instances.has(instance.id)) continue;
+      instance.dueAt = Number.POSITIVE_INFINITY;
+      if (instance.state === "backoff") this.#spawn(instance, now);
+      else if (instance.state === "starting") this.#notReadyInTime(instance, now);
+      else if (instance.state === "draining") this.#kill(instance, null);
+    }
+    this.#settle(now);
+  }
+
+  /** Replaces every instance of a unit, one after the other. False when the system is not ready, or the unit is unknown or being replaced. */
+  restart(unitName: string, now: number): boolean {
+    const unit = this.#units.get(unitName);
+    if (unit === undefined || this.#phase !== "ready" || unit.roll !== null) return false;
+    const queue = [...this.#of(unit)].map((instance) => instance.id);
+    unit.roll = { queue, old: null, fresh: null };
+    this.#effects.push({
+      kind: "notice",
+      type: "replacing",
+      unit: unitName,
+      id: "",
+      text: `replacing ${queue.length} of ${queue.length}`,
+      delayMs: 0,
+    });
+    this.#settle(now);
+    return true;
+  }
+
+  /** The first stops in order, the second kills. */
+  stop(now: number): void {
+    if (this.#phase === "stopped") return;
+    if (this.#phase === "stopping") {
+      this.#forced = true;
+      for (const instance of this.#instances.values()) if (instance.state !== "killing") this.#kill(instance, null);
+    } else {
+      this.#phase = "stopping";
+      for (const unit of this.#units.values()) unit.roll = null;
+      for (const instance of [...this.#instances.values()]) if (!isAlive(instance)) this.#instances.delete(instance.id);
+    }
+    this.#settle(now);
+  }
+
+  /** Gives up: stops everything with a reason. */
+  fail(message: string, now: number): void {
+    if (this.#phase === "stopping" || this.#phase === "stopped") return;
+    this.#failure = message;
+    this.stop(now);
+  }
+
+  // --- what follows from an event -------------------------------------------------------------------------------
+
+  #settle(now: number): void {
+    if (this.#phase === "stopping") this.#settleStopping(now);
+    if (this.#phase !== "starting" && this.#phase !== "ready") return;
+    for (const instance of this.#instances.values()) {
+      if (instance.state === "waiting" && this.#needsReady(instance.unit)) this.#spawn(instance, now);
+    }
+    for (const unit of this.#units.values()) this.#settleRoll(unit, now);
+    if (this.#phase === "starting" && [...this.#instances.values()].every((instance) => instance.state === "ready")) {
+      this.#phase = "ready";
+      this.#effects.push({ kind: "ready" });
+    }
+  }
+
+  #settleStopping(now: number): void {
+    for (const unit of this.#units.values()) {
+      if (unit.dependents.some((dependent) => this.#alive(dependent))) continue;
+      for (const instance of this.#of(unit)) {
+        if (instance.state === "starting" || instance.state === "ready") this.#drain(instance, now);
+      }
+    }
+    if (this.#instances.size === 0) {
+      this.#phase = "stopped";
+      this.#effects.push({ kind: "stopped", forced: this.#forced });
+    }
+  }
+
+  #settleRoll(unit: Unit, now: number): void {
+    for (let roll = unit.roll; roll !== null; ) {
+      const fresh = roll.fresh === null ? undefined : this.#instances.get(roll.fresh);
+      const old = roll.old === null ? undefined : this.#instances.get(roll.old);
+      if (fresh !== undefined) {
+        if (fresh.state !== "ready") return;
+        if (old !== undefined) {
+          if (old.state !== "draining" && old.state !== "killing") this.#retire(old, now);
+          if (this.#instances.has(old.id)) return;
+        }
+        roll.fresh = roll.old = null;
+      } else if (old !== undefined) {
+        if (isAlive(old)) return; // recreate: waits for its end
+        this.#instances.delete(old.id);
+        continue;
+      } else if (roll.old !== null) {
+        roll.fresh = this.#create(unit, "starting", now, roll.old).id;
+        roll.old = null;
+        return;
+      }
+      const next = roll.queue.shift();
+      if (next === undefined) {
+        unit.roll = null;
+        this.#effects.push({
+          kind: "notice",
+          type: "replaced",
+          unit: unit.spec.name,
+          id: "",
+          text: "every instance was replaced",
+          delayMs: 0,
+        });
+        return;
+      }
+      const instance = this.#instances.get(next);
+      if (instance === undefined) continue;
+      roll.old = next;
+      if (unit.spec.replace === "rolling") roll.fresh = this.#create(unit, "starting", now).id;
+      else this.#retire(instance, now);
+    }
+  }
+
+  /** Ends an instance that something else takes the place of. */
+  #retire(instance: MutableInstance, now: number): void {
+    if (instance.state === "starting" || instance.state === "ready") this.#drain(instance, now);
+    else if (!isAlive(instance)) this.#instances.delete(instance.id);
+  }
+
+  #crashed(instance: MutableInstance, reason: string, now: number): void {
+    const { unit } = instance;
+    instance.lastReason = reason;
+    const roll = unit.roll;
+    if (roll !== null && roll.fresh === instance.id && instance.readySince < 0) {
+      unit.roll = null;
+      const oldStays = roll.old !== null && this.#instances.has(roll.old);
+      const text = `${instance.id} did not get healthy (${reason}); ${oldStays ? `${roll.old} stays` : "it is tried again"}`;
+      this.#effects.push({
+        kind: "notice",
+        type: "replace-failed",
+        unit: unit.spec.name,
+        id: instance.id,
+        text,
+        delayMs: 0,
+      });
+      if (oldStays) {
+        this.#instances.delete(instance.id);
+        return;
+      }
+    } else if (roll !== null && roll.old === instance.id) {
+      this.#instances.delete(instance.id); // its replacement is on the way
+      return;
+    }
+    const stable = instance.readySince >= 0 && now - instance.readySince >= this.#options.stableMs;
+    instance.failures = stable ? 1 : instance.failures + 1;
+    const wasReady = instance.readySince >= 0;
+    instance.readySince = -1;
+    if (
+      this.#phase === "starting" &&
+      (instance.failures >= this.#options.startAttempts || (unit.spec.restart === "never" && !wasReady))
+    ) {
+      const times = instance.failures > 1 ? `, ${instance.failures} times in a row` : "";
+      instance.state = "exited";
+      this.fail(`${instance.id} did not start: ${reason}${times}`, now);
+      return;
+    }
+    if (unit.spec.restart === "never") {
+      instance.state = "exited";
+      instance.since = now;
+      return;
+    }
+    const { backoffMinMs, backoffMaxMs } = this.#options;
+    const ceiling = Math.min(backoffMaxMs, backoffMinMs * 2 ** Math.min(30, instance.failures - 1));
+    const delayMs = ceiling * (1 - this.#random.next() / 2);
+    instance.state = "backoff";
+    instance.since = now;
+    instance.restarts++;
+    instance.dueAt = now + delayMs;
+    this.#note("restarting", instance, `restarts in ${formatMs(delayMs)}`, false, delayMs);
+  }
+
+  #notReadyInTime(instance: MutableInstance, now: number): void {
+    const reason = `not healthy within ${formatMs(instance.unit.spec.readyTimeoutMs)}`;
+    if (this.#phase === "starting")
+      this.fail(
+        `${instance.id} is ${reason}${instance.lastReason === "" ? "" : ` (last: ${instance.lastReason})`}`,
+        now,
+      );
+    else this.#kill(instance, reason);
+  }
+
+  // --- primitives -----------------------------------------------------------------------------------------------
+
+  #create(unit: Unit, state: "waiting" | "starting", now: number, sameId?: string): MutableInstance {
+    const id = sameId ?? `${unit.spec.prefix}-${unit.nextNumber++}`;
+    const instance: MutableInstance = {
+      id,
+      unit,
+      unitName: unit.spec.name,
+      state: "waiting",
+      since: now,
+      readySince: -1,
+      firstSpawnAt: -1,
+      dueAt: Number.POSITIVE_INFINITY,
+      failures: 0,
+      restarts: 0,
+      lastReason: "",
+      killReason: null,
+    };
+    this.#instances.set(id, instance);
+    if (state === "starting") this.#spawn(instance, now);
+    return instance;
+  }
+
+  #spawn(instance: MutableInstance, now: number): void {
+    // While the system starts, all tries of an instance share one time-out; later each try has its own.
+    if (instance.firstSpawnAt < 0 || this.#phase !== "starting") instance.firstSpawnAt = now;
+    instance.state = "starting";
+    instance.since = now;
+    instance.dueAt = instance.firstSpawnAt + instance.unit.spec.readyTimeoutMs;
+    this.#effects.push({ kind: "spawn", id: instance.id, unit: instance.unitName });
+    this.#note("starting", instance, "starting");
+  }
+
+  #drain(instance: MutableInstance, now: number): void {
+    instance.state = "draining";
+    instance.since = now;
+    instance.dueAt = now + instance.unit.spec.drainMs + KILL_GRACE_MS;
+    this.#effects.push({ kind: "terminate", id: instance.id });
+    this.#note("draining", instance, "draining");
+  }
+
+  #kill(instance: MutableInstance, reason: string | null): void {
+    instance.state = "killing";
+    instance.killReason = reason;
+    instance.dueAt = Number.POSITIVE_INFINITY;
+    this.#effects.push({ kind: "kill", id: instance.id });
+    this.#note("killing", instance, reason === null ? "killed" : `killed: ${reason}`);
+  }
+
+  #note(type: NoticeType, instance: MutableInstance, text: string, expected = true, delayMs = 0): void {
+    this.#effects.push({
+      kind: "notice",
+      type: type === "exited" && !expected ? "crashed" : type,
+      unit: instance.unitName,
+      id: instance.id,
+      text,
+      delayMs,
+    });
+  }
+
+  #needsReady(unit: Unit): boolean {
+    return unit.spec.needs.every((name) => {
+      const need = this.#units.get(name);
+      return need === undefined || [...this.#of(need)].every((instance) => instance.state === "ready");
+    });
+  }
+
+  #alive(unit: Unit): boolean {
+    for (const instance of this.#of(unit)) if (isAlive(instance)) return true;
+    return false;
+  }
+
+  *#of(unit: Unit): Iterable<MutableInstance> {
+    for (const instance of this.#instances.values()) if (instance.unit === unit) yield instance;
+  }
+}
+
+/** What a unit is: one service in one version, the gateway, or the control plane. */
+export interface UnitSpec {
+  /** "products@v1". Unique. */
+  readonly name: string;
+  /** Instance ids are `<prefix>-<number>`. Unique. */
+  readonly prefix: string;
+  readonly replicas: number;
+  /** Names of units that must be ready first and that stop after it. No cycles. */
+  readonly needs: readonly string[];
+  readonly readyTimeoutMs: number;
+  readonly drainMs: number;
+  readonly restart: "always" | "never";
+  /** "recreate" for what cannot run twice: the old instance ends first, the new one takes its id. */
+  readonly replace: "rolling" | "recreate";
+}
+
+export interface SupervisorOptions {
+  /** Default 250. */
+  backoffMinMs?: number;
+  /** Default 30,000. */
+  backoffMaxMs?: number;
+  /** An instance that was ready for so long starts its back-off anew. Default 10,000. */
+  stableMs?: number;
+  /** Exits without ever having been ready that end the start of the system. Default 5. */
+  startAttempts?: number;
+}
+
+export type SupervisorPhase = "idle" | "starting" | "ready" | "stopping" | "stopped";
+export type InstancePhase = "waiting" | "starting" | "ready" | "backoff" | "draining" | "killing" | "exited";
+
+export interface Instance {
+  readonly id: string;
+  readonly unitName: string;
+  readonly state: InstancePhase;
+  /** When the present process was started, or the present state began. */
+  readonly since: number;
+  readonly restarts: number;
+  /** Why it ended last; "" when it never did. */
+  readonly lastReason: string;
+}
+
+export type NoticeType =
+  | "starting"
+  | "ready"
+  | "exited"
+  | "crashed"
+  | "restarting"
+  | "draining"
+  | "killing"
+  | "replacing"
+  | "replaced"
+  | "replace-failed";
+
+export type SupervisorEffect =
+  | { readonly kind: "spawn"; readonly id: string; readonly unit: string }
+  /** Ask it to drain and end (SIGTERM). */
+  | { readonly kind: "terminate"; readonly id: string }
+  | { readonly kind: "kill"; readonly id: string }
+  /** Every instance is ready for the first time. */
+  | { readonly kind: "ready" }
+  | { readonly kind: "stopped"; readonly forced: boolean }
+  /** For people and logs; `id` is "" when it is about the unit. */
+  | {
+      readonly kind: "notice";
+      readonly type: NoticeType;
+      readonly unit: string;
+      readonly id: string;
+      readonly text: string;
+      readonly delayMs: number;
+    };
+
+/** "850 ms", "2.4 s". */
+export function formatMs(ms: number): string {
+  if (ms < 1_000) return `${Math.round(ms)} ms`;
+  return ms < 10_000 && ms % 1_000 !== 0 ? `${(ms / 1_000).toFixed(1)} s` : `${Math.round(ms / 1_000)} s`;
+}
+
+/** A process drains by itself within its drain time; what has not ended so much later is killed. */
+const KILL_GRACE_MS = 1_000;
+
+interface Unit {
+  readonly spec: UnitSpec;
+  readonly dependents: Unit[];
+  nextNumber: number;
+  /** A replacement under way: `fresh` takes the place of `old`, then the next of `queue` is `old`. */
+  roll: { queue: string[]; old: string | null; fresh: string | null } | null;
+}
+
+interface MutableInstance {
+  readonly id: string;
+  readonly unit: Unit;
+  readonly unitName: string;
+  state: InstancePhase;
+  since: number;
+  /** -1 while it has not been ready since its last start. */
+  readySince: number;
+  firstSpawnAt: number;
+  dueAt: number;
+  failures: number;
+  restarts: number;
+  lastReason: string;
+  /** Set when we kill it for a reason of our own, which is then the reason of its exit. */
+  killReason: string | null;
+}
+
+function isAlive(instance: Instance): boolean {
+  return (
+    instance.state === "starting" ||
+    instance.state === "ready" ||
+    instance.state === "draining" ||
+    instance.state === "killing"
+  );
+}
