@@ -1,0 +1,41 @@
+/**
+ * `npm run bench`: peers and weft in the same run, as ratios. `-- --smoke` only shows that every bench works; `-- NAME...` runs some.
+ * Exit status 1 when a claim is missed (not with --smoke, whose runs are too short to judge).
+ */
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync } from "node:fs";
+import { cpus } from "node:os";
+import { join } from "node:path";
+import { print, type Result } from "./lib/compare.ts";
+
+const smoke = process.argv.includes("--smoke");
+const names = process.argv.slice(2).filter((argument) => !argument.startsWith("--"));
+const root = join(import.meta.dirname, "..");
+mkdirSync(join(root, "bench", "results"), { recursive: true });
+if (!existsSync(join(import.meta.dirname, "node_modules")))
+  spawnSync("npm", ["ci", "--no-audit", "--no-fund"], { cwd: import.meta.dirname, stdio: "inherit" });
+
+const benches: Record<string, () => Promise<Result[]>> = {
+  "grpc-server": async () => (await import("./grpc-server.ts")).grpcServer(smoke),
+  "grpc-proxy": async () => (await import("./proxy.ts")).grpcProxy(smoke),
+  "http-proxy": async () => (await import("./proxy.ts")).httpProxy(smoke),
+};
+for (const name of names)
+  if (!(name in benches)) {
+    console.error(`no bench ${name}; there are ${Object.keys(benches).join(", ")}`);
+    process.exit(2);
+  }
+
+console.log(`${cpus()[0]?.model ?? "cpu"} x ${cpus().length}, node ${process.version}`);
+let missed = 0;
+let ran = 0;
+for (const [name, bench] of Object.entries(benches)) {
+  if (names.length > 0 && !names.includes(name)) continue;
+  for (const result of await bench()) {
+    print(result);
+    ran++;
+    missed += result.claims.filter((claim) => !claim.kept).length;
+  }
+}
+console.log(`\n${ran} benches ran, ${missed} claims missed${smoke ? " (a smoke run does not judge them)" : ""}`);
+process.exitCode = missed > 0 && !smoke ? 1 : 0;

@@ -1,0 +1,41 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { createServer } from "node:net";
+import { join } from "node:path";
+
+const root = join(import.meta.dirname, "..");
+
+/** examples/counter as a process of its own on a free port; what every suite about a server runs against. */
+export async function withCounter<T>(use: (port: number, child: ChildProcess) => Promise<T>): Promise<T> {
+  return withProcess([join(root, "examples", "counter", "server.ts")], { PORT: `${await freePort()}` }, use);
+}
+
+/** A Node process (built JavaScript) that listens on `env.PORT`; it is killed when `use` is done. */
+export async function withProcess<T>(
+  args: readonly string[],
+  env: { PORT: string } & NodeJS.ProcessEnv,
+  use: (port: number, child: ChildProcess) => Promise<T>,
+): Promise<T> {
+  const child = spawn(process.execPath, args, {
+    env: { ...process.env, ...env },
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  try {
+    await Promise.race([
+      once(child.stdout, "data"),
+      once(child, "exit").then(() => Promise.reject(new Error(`${args[0]} ended before it listened`))),
+    ]);
+    return await use(Number(env.PORT), child);
+  } finally {
+    child.kill("SIGKILL");
+  }
+}
+
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as { port: number };
+  server.close();
+  await once(server, "close");
+  return port;
+}

