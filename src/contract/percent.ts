@@ -7,7 +7,10 @@ export function encodeGrpcMessage(text: string): string {
   if (!/[^\x20-\x24\x26-\x7e]/.test(text)) return text;
   let out = "";
   for (const byte of Buffer.from(text, "utf8")) {
-    out += byte >= 0x20 && byte <= 0x7e && byte !== 0x25 ? String.fromCharCode(byte) : `%${byte < 16 ? "0" : ""}${byte.toString(16).toUpperCase()}`;
+    out +=
+      byte >= 0x20 && byte <= 0x7e && byte !== 0x25
+        ? String.fromCharCode(byte)
+        : `%${byte < 16 ? "0" : ""}${byte.toString(16).toUpperCase()}`;
   }
   return out;
 }

@@ -44,7 +44,8 @@ export function problemOf(error: WeftError): Problem {
   const violations: { field: string; description: string }[] = [];
   for (const detail of travellingDetails(error)) {
     if (detail.type !== BadRequestSchema.typeName) continue;
-    for (const { field, description } of tryDecode(BadRequestSchema, detail.value)?.fieldViolations ?? []) violations.push({ field, description });
+    for (const { field, description } of tryDecode(BadRequestSchema, detail.value)?.fieldViolations ?? [])
+      violations.push({ field, description });
   }
   if (violations.length > 0) problem.violations = violations;
   return problem;
@@ -55,10 +56,13 @@ export function problemResponse(error: WeftError): ErrorResponse {
   const problem = problemOf(error);
   const fields = ["content-type", "application/problem+json"];
   for (const detail of error.details) {
-    const delay = detail.type === RetryInfoSchema.typeName ? tryDecode(RetryInfoSchema, detail.value)?.retryDelay : undefined;
-    if (delay !== undefined) fields.push("retry-after", String(Math.max(0, Number(delay.seconds) + (delay.nanos > 0 ? 1 : 0))));
+    const delay =
+      detail.type === RetryInfoSchema.typeName ? tryDecode(RetryInfoSchema, detail.value)?.retryDelay : undefined;
+    if (delay !== undefined)
+      fields.push("retry-after", String(Math.max(0, Number(delay.seconds) + (delay.nanos > 0 ? 1 : 0))));
   }
-  for (const [name, value] of error.metadata) if (!name.endsWith("-bin") && !fields.includes(name)) fields.push(name, value);
+  for (const [name, value] of error.metadata)
+    if (!name.endsWith("-bin") && !fields.includes(name)) fields.push(name, value);
   return { status: problem.status, fields, body: Buffer.from(JSON.stringify(problem)) };
 }
 
@@ -72,7 +76,10 @@ export function errorFromProblem(status: number, body: Uint8Array): WeftError {
     // not JSON: the status has to do
   }
   const code = isCode(problem.code) ? problem.code : codeOfRestStatus(status);
-  const detail = typeof problem.detail === "string" ? problem.detail : `the server answered ${status} ${STATUS_CODES[status] ?? ""}`.trim();
+  const detail =
+    typeof problem.detail === "string"
+      ? problem.detail
+      : `the server answered ${status} ${STATUS_CODES[status] ?? ""}`.trim();
   const details: ErrorDetail[] = [];
   if (Array.isArray(problem.violations)) {
     const fieldViolations = problem.violations

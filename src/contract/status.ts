@@ -1,8 +1,8 @@
 import { type Code, codeNumber, codeOf, type ErrorDetail, WeftError } from "../core/errors.ts";
 import { codecOf } from "./codec.ts";
-import { decodePercent, encodeGrpcMessage } from "./percent.ts";
 import { BadRequestSchema, ErrorInfoSchema } from "./gen/google/rpc/error_details.ts";
 import { StatusSchema } from "./gen/google/rpc/status.ts";
+import { decodePercent, encodeGrpcMessage } from "./percent.ts";
 
 /**
  * Errors as gRPC carries them: `grpc-status`, `grpc-message` and `grpc-status-details-bin` in the trailers (or in a trailers-only head).
@@ -17,7 +17,11 @@ export function trailersOfError(error: WeftError): string[] {
   const details = travellingDetails(error);
   if (details.length > 0) {
     const packed = details.map(({ type, value }) => ({ typeUrl: `type.googleapis.com/${type}`, value }));
-    const status = codecOf(StatusSchema).encode({ code: codeNumber(error.code), message: error.message, details: packed });
+    const status = codecOf(StatusSchema).encode({
+      code: codeNumber(error.code),
+      message: error.message,
+      details: packed,
+    });
     // A peer that limits header sizes loses the call when details outgrow it; the status alone then says enough.
     if (status.length <= MAX_DETAILS_BYTES) fields.push("grpc-status-details-bin", base64(status));
   }
@@ -43,7 +47,11 @@ export function errorFromTrailers(fields: readonly string[]): WeftError | null {
     else if (!isReserved(name)) metadata.push([name, value]);
   }
   if (status === "0") return null;
-  if (status === undefined) return new WeftError("unknown", "the server ended the call without a grpc-status", { reason: "NO_GRPC_STATUS", metadata });
+  if (status === undefined)
+    return new WeftError("unknown", "the server ended the call without a grpc-status", {
+      reason: "NO_GRPC_STATUS",
+      metadata,
+    });
   const code = /^\d{1,9}$/.test(status) ? codeOf(Number(status)) : "unknown";
   const details = detailsBin === "" ? [] : unpackDetails(detailsBin);
   return errorFromDetails(code, message, details, metadata);
@@ -99,8 +107,14 @@ export function errorFromDetails(
 export function travellingDetails(error: WeftError): ErrorDetail[] {
   const details = [...error.details];
   const field = error.place?.field;
-  if (field !== undefined && error.code === "invalid_argument" && !details.some(({ type }) => type === BadRequestSchema.typeName)) {
-    const value = codecOf(BadRequestSchema).encode({ fieldViolations: [{ field, description: error.message, reason: error.reason }] });
+  if (
+    field !== undefined &&
+    error.code === "invalid_argument" &&
+    !details.some(({ type }) => type === BadRequestSchema.typeName)
+  ) {
+    const value = codecOf(BadRequestSchema).encode({
+      fieldViolations: [{ field, description: error.message, reason: error.reason }],
+    });
     details.push({ type: BadRequestSchema.typeName, value });
   }
   if (error.reason !== error.code.toUpperCase() || error.retryable) {
@@ -116,7 +130,10 @@ const MAX_DETAILS_BYTES = 6 * 1024;
 
 function unpackDetails(text: string): ErrorDetail[] {
   const status = tryDecode(StatusSchema, Buffer.from(text, "base64"));
-  return (status?.details ?? []).map(({ typeUrl, value }) => ({ type: typeUrl.slice(typeUrl.lastIndexOf("/") + 1), value }));
+  return (status?.details ?? []).map(({ typeUrl, value }) => ({
+    type: typeUrl.slice(typeUrl.lastIndexOf("/") + 1),
+    value,
+  }));
 }
 
 export function tryDecode<D extends Parameters<typeof codecOf>[0]>(desc: D, bytes: Uint8Array) {
@@ -137,7 +154,17 @@ function isReserved(name: string): boolean {
   return name.startsWith("grpc-") || name.startsWith(":") || RESERVED.has(name);
 }
 
-const RESERVED = new Set(["content-type", "content-length", "te", "trailer", "date", "server", "user-agent", "connection", "transfer-encoding"]);
+const RESERVED = new Set([
+  "content-type",
+  "content-length",
+  "te",
+  "trailer",
+  "date",
+  "server",
+  "user-agent",
+  "connection",
+  "transfer-encoding",
+]);
 
 const STATUS_OF_CODE: Readonly<Record<Code, number>> = {
   cancelled: 499,
