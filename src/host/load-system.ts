@@ -1,0 +1,135 @@
+import { existsSync, readFileSync, statSync } from "node:fs";
+import { basename, dirname, join, relative, resolve } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { parseDocument } from "yaml";
+import { type Place, WeftError } from "../core/errors.ts";
+import { codeFrame, locateInSource, locateInYaml } from "./locate.ts";
+import { resolveSystem, type System } from "./resolve-system.ts";
+
+/**
+ * Reads the description of the system in `target`: a folder with a `weft.config.ts` (or .mts, .js, .mjs, or weft.yaml), or such a file.
+ * Throws `not_found` when there is none, `invalid_argument` when it cannot be read (with the place and the lines around it) or is
+ * wrong (with all that is). A module is imported once in the life of a process.
+ */
+export async function loadSystem(target: string): Promise<System> {
+  const file = findDescription(resolve(target));
+  const shown = shownPath(file);
+  const text = readFileSync(file, "utf8");
+  if (/\.ya?ml$/.test(file)) return resolveSystem(readYaml(text, shown), shown, dirname(file), locateInYaml(text));
+  const description = await importDefault(file, shown);
+  return resolveSystem(description, shown, dirname(file), locateInSource(text));
+}
+
+const NAMES = ["weft.config.ts", "weft.config.mts", "weft.config.js", "weft.config.mjs", "weft.yaml", "weft.yml"];
+
+/** The description's file in a folder, or the file itself. Throws `not_found`. */
+export function findDescription(target: string): string {
+  if (!existsSync(target))
+    throw new WeftError("not_found", `${shownPath(target)}: there is no such folder or file`, { reason: "NO_SYSTEM" });
+  if (statSync(target).isFile()) return target;
+  const found = NAMES.map((name) => join(target, name)).filter((path) => existsSync(path));
+  if (found.length > 1) {
+    const names = found.map((path) => basename(path)).join(" and ");
+    throw new WeftError("failed_precondition", `${shownPath(target)} has ${names}; keep one of them`, {
+      reason: "TWO_SYSTEMS",
+    });
+  }
+  if (found.length === 1) return found[0];
+  throw new WeftError(
+    "not_found",
+    `${shownPath(target)} has no weft.config.ts; name the folder of a system (weft up examples/shop) or write one`,
+    {
+      reason: "NO_SYSTEM",
+    },
+  );
+}
+
+/** A path as a person would write it here. */
+export function shownPath(path: string): string {
+  const short = relative(process.cwd(), path);
+  return short === "" ? "." : short.startsWith("..") ? path : short;
+}
+
+function readYaml(text: string, shown: string): unknown {
+  const document = parseDocument(text, { prettyErrors: false });
+  const error = document.errors.at(0);
+  if (error === undefined) return document.toJS({ maxAliasCount: 100 });
+  const before = text.slice(0, error.pos[0]);
+  const line = before.split("\n").length;
+  const column = error.pos[0] - before.lastIndexOf("\n");
+  throw broken({ file: shown, line, column }, error.message, text);
+}
+
+async function importDefault(file: string, shown: string): Promise<unknown> {
+  let module: { default?: unknown };
+  try {
+    module = await import(pathToFileURL(file).href);
+  } catch (thrown) {
+    throw importError(thrown, file);
+  }
+  if (module.default === undefined) {
+    throw new WeftError(
+      "invalid_argument",
+      `${shown}:1: exports no system; write: export default defineSystem({ ... })`,
+      {
+        reason: "INVALID_SYSTEM",
+        place: { file: shown, line: 1 },
+      },
+    );
+  }
+  return module.default;
+}
+
+/** What Node throws for a module that cannot be read or fails, without its stack: the place in the user's files and the lines around it. */
+function importError(thrown: unknown, file: string): WeftError {
+  const error = thrown instanceof Error ? thrown : new Error(String(thrown));
+  const code = (error as NodeJS.ErrnoException).code;
+  const stack = error.stack ?? "";
+  let message = error.message;
+  let at: { path: string; line?: number; column?: number } = { path: file };
+  const missing = /^Cannot find (?:module|package) '([^']+)'(?: imported from (.+))?$/.exec(message);
+  const top = /^(?:file:\/\/)?(\/[^\n]*|[A-Za-z]:[^\n]*):(\d+)\n/.exec(stack);
+  if (code === "ERR_MODULE_NOT_FOUND" && missing !== null) {
+    const importer = missing[2] ?? file;
+    const name = basename(missing[1]);
+    const source = existsSync(importer) ? readFileSync(importer, "utf8").split("\n") : [];
+    const index = source.findIndex((line) => /\b(import|from)\b/.test(line) && line.includes(name));
+    at = { path: importer, ...(index >= 0 && { line: index + 1, column: source[index].indexOf(name) + 1 }) };
+    const isPackage = message.startsWith("Cannot find package");
+    message = isPackage
+      ? `the package ${missing[1]} is not installed; run: npm install ${missing[1]}`
+      : `there is no file ${shownPath(missing[1])}`;
+  } else if (top !== null) {
+    // Syntax errors: Node shows the line and marks the column under it.
+    const marker = stack.split("\n").findIndex((line) => /^\s*\^+\s*$/.test(line));
+    at = {
+      path: top[1],
+      line: Number(top[2]),
+      ...(marker > 0 && { column: (stack.split("\n")[marker].indexOf("^") ?? 0) + 1 }),
+    };
+    const sourceLine = marker > 0 ? stack.split("\n")[marker - 1] : "";
+    // The number is that of the first line shown; the marked one may come later.
+    const text = existsSync(at.path) ? readFileSync(at.path, "utf8").split("\n") : [];
+    const near = text.findIndex((line, i) => line === sourceLine && Math.abs(i + 1 - Number(top[2])) <= 2);
+    if (near >= 0) at.line = near + 1;
+  } else {
+    const frame = /\((?:file:\/\/)(.+):(\d+):(\d+)\)|at (?:async )?(?:file:\/\/)(.+):(\d+):(\d+)/.exec(stack);
+    if (frame !== null) {
+      const url = `file://${frame[1] ?? frame[4]}`;
+      at = { path: fileURLToPath(url), line: Number(frame[2] ?? frame[5]), column: Number(frame[3] ?? frame[6]) };
+    }
+    if (error.name !== "Error" && !(error instanceof WeftError)) message = `${error.name}: ${message}`;
+  }
+  const text = existsSync(at.path) ? readFileSync(at.path, "utf8") : "";
+  return broken({ file: shownPath(at.path), line: at.line, column: at.column }, message, text, thrown);
+}
+
+function broken(place: Place, message: string, text: string, cause?: unknown): WeftError {
+  const where = [place.file, place.line, place.column].filter((part) => part !== undefined).join(":");
+  const frame = place.line === undefined || text === "" ? "" : `\n${codeFrame(text, place.line, place.column)}`;
+  return new WeftError("invalid_argument", `${where}: ${message}${frame}`, {
+    reason: "UNREADABLE_SYSTEM",
+    place,
+    cause,
+  });
+}

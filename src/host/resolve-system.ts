@@ -1,0 +1,403 @@
+import { existsSync } from "node:fs";
+import { isAbsolute, join } from "node:path";
+import { didYouMean } from "../core/suggest.ts";
+import { type FieldPath, kindOf, type Locator, Problems } from "./problems.ts";
+import type { SystemDescription } from "./system.ts";
+
+/** A system, total and checked: what a description means. Frozen. */
+export interface System {
+  readonly name: string;
+  /** The folder that the description stands in; absolute. */
+  readonly dir: string;
+  readonly file: string;
+  readonly gateway: Gateway | null;
+  /** In an order in which each unit comes after those that it needs. */
+  readonly units: readonly SystemUnit[];
+  /** Routes and policies as they were written, each with its place; resources and builders mixed. */
+  readonly resources: readonly PlacedResource[];
+  /** Folders with contracts, absolute. */
+  readonly contracts: readonly string[];
+  readonly load: Command | null;
+  readonly try: readonly string[];
+  readonly locate: Locator;
+}
+
+export interface Gateway {
+  readonly host: string;
+  /** 0 picks a free one. */
+  readonly port: number;
+  readonly adminHost: string;
+  readonly adminPort: number;
+}
+
+/** One service in one version. */
+export interface SystemUnit {
+  /** "products@v1", or "users" for a service without versions. */
+  readonly name: string;
+  readonly service: string;
+  readonly version: string;
+  /** Instances are called `<prefix>-1`, `<prefix>-2`, ... */
+  readonly prefix: string;
+  readonly command: Command;
+  readonly cwd: string;
+  readonly env: Readonly<Record<string, string>>;
+  readonly replicas: number;
+  /** Names of units. */
+  readonly needs: readonly string[];
+  readonly readyTimeoutMs: number;
+  readonly drainMs: number;
+  readonly restart: "always" | "never";
+}
+
+/** A script for Node (absolute path), or any command. */
+export type Command =
+  | { readonly kind: "node"; readonly file: string }
+  | { readonly kind: "exec"; readonly argv: readonly string[] };
+
+export interface PlacedResource {
+  readonly path: FieldPath;
+  readonly value: unknown;
+}
+
+/**
+ * Checks a description as a whole. Throws `invalid_argument` (reason INVALID_SYSTEM) with everything that is wrong in it, each with
+ * file, line, field and, where one is near, a suggestion.
+ */
+export function resolveSystem(description: unknown, file: string, dir: string, locate: Locator): System {
+  const problems = new Problems(file, locate);
+  const reader = new Reader(problems, dir);
+  const system = readSystem(reader, description, file, locate);
+  problems.throwIfAny("INVALID_SYSTEM");
+  return Object.freeze(system as System);
+}
+
+const NAME = /^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$/;
+const VERSION = /^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$/;
+const RESERVED = ["control", "gateway", "load"];
+const RUN_FIELDS = ["run", "replicas", "env", "cwd"] as const;
+const SERVICE_FIELDS = [
+  ...RUN_FIELDS,
+  "version",
+  "versions",
+  "needs",
+  "sidecar",
+  "readyTimeoutMs",
+  "drainMs",
+  "restart",
+] as const;
+const SYSTEM_FIELDS = [
+  "name",
+  "gateway",
+  "services",
+  "routes",
+  "policies",
+  "contracts",
+  "load",
+  "try",
+] satisfies (keyof SystemDescription)[];
+const MAX_REPLICAS = 1_000;
+
+function readSystem(reader: Reader, value: unknown, file: string, locate: Locator): System | null {
+  const { problems, dir } = reader;
+  const fields = reader.object(value, []);
+  if (fields === null) return null;
+  problems.unknownFields(fields, [], SYSTEM_FIELDS);
+  const name = reader.name(fields.name, ["name"], NAME, "my-shop") ?? "";
+  const gateway = readGateway(reader, fields.gateway);
+
+  const units: SystemUnit[] = [];
+  const services = fields.services === undefined ? null : reader.object(fields.services, ["services"]);
+  if (fields.services === undefined)
+    problems.add(["services"], 'is missing; name at least one: services: { users: { run: "users/main.ts" } }');
+  for (const [service, entry] of Object.entries(services ?? {})) units.push(...readService(reader, service, entry));
+  if (services !== null && Object.keys(services).length === 0)
+    problems.add(["services"], "has no service; name at least one");
+  const ordered = readNeeds(reader, services ?? {}, units);
+
+  const resources: PlacedResource[] = [];
+  for (const key of ["routes", "policies"] as const) {
+    for (const [i, item] of (reader.array(fields[key], [key]) ?? []).entries())
+      resources.push({ path: [key, i], value: item });
+  }
+  let contracts = reader.strings(fields.contracts, ["contracts"]);
+  for (const [i, folder] of contracts.entries()) {
+    if (!existsSync(reader.path(folder))) problems.add(["contracts", i], `no folder ${folder} in ${dir}`);
+  }
+  if (fields.contracts === undefined && existsSync(join(dir, "proto"))) contracts = ["proto"];
+  return {
+    name,
+    dir,
+    file,
+    gateway,
+    units: ordered,
+    resources,
+    contracts: contracts.map((folder) => reader.path(folder)),
+    load: fields.load === undefined ? null : reader.command(fields.load, ["load"]),
+    try: reader.strings(fields.try, ["try"]),
+    locate,
+  };
+}
+
+function readGateway(reader: Reader, value: unknown): Gateway | null {
+  if (value === false) return null;
+  const fields = value === undefined ? {} : reader.object(value, ["gateway"]);
+  if (fields === null) return null;
+  reader.problems.unknownFields(fields, ["gateway"], ["listen", "admin"]);
+  const listen = reader.address(fields.listen ?? 8080, ["gateway", "listen"]);
+  const admin = reader.address(fields.admin ?? 0, ["gateway", "admin"]);
+  return { host: listen.host, port: listen.port, adminHost: admin.host, adminPort: admin.port };
+}
+
+function readService(reader: Reader, service: string, value: unknown): SystemUnit[] {
+  const { problems } = reader;
+  const path: FieldPath = ["services", service];
+  if (!NAME.test(service))
+    problems.add(path, `"${service}" is no service name: lower-case letters, digits and "-" inside, at most 63`);
+  if (RESERVED.includes(service)) problems.add(path, `"${service}" is a name of weft's own; choose another`);
+  const fields = reader.object(value, path);
+  if (fields === null) return [];
+  problems.unknownFields(fields, path, SERVICE_FIELDS);
+  if (fields.sidecar !== undefined && typeof fields.sidecar !== "boolean")
+    problems.add([...path, "sidecar"], `must be true or false, not ${kindOf(fields.sidecar)}`);
+  if (fields.sidecar === true) {
+    problems.add(
+      [...path, "sidecar"],
+      "sidecars cannot be started by this version of weft; leave the field out (the process gets PORT and is registered when it listens)",
+    );
+  }
+  const common = {
+    readyTimeoutMs: reader.number(fields.readyTimeoutMs, [...path, "readyTimeoutMs"], 100, 3_600_000) ?? 30_000,
+    drainMs: reader.number(fields.drainMs, [...path, "drainMs"], 0, 3_600_000) ?? 10_000,
+    restart: reader.oneOf(fields.restart, [...path, "restart"], ["always", "never"] as const) ?? "always",
+  };
+  const base = readRun(reader, fields, path);
+  const unit = (version: string, run: Run): SystemUnit => {
+    const versioned = fields.versions !== undefined;
+    return {
+      name: version === "" ? service : `${service}@${version}`,
+      service,
+      version,
+      prefix: versioned ? `${service}-${version}` : service,
+      command: run.command ?? { kind: "exec", argv: [] },
+      cwd: run.cwd ?? reader.dir,
+      env: run.env,
+      replicas: run.replicas ?? 1,
+      needs: [],
+      ...common,
+    };
+  };
+  if (fields.versions === undefined) {
+    if (fields.run === undefined)
+      problems.add(
+        [...path, "run"],
+        'is missing; name a file, run: "main.ts", or a command, run: ["python3", "app.py"]',
+      );
+    const version =
+      fields.version === undefined ? "" : (reader.name(fields.version, [...path, "version"], VERSION, "v1") ?? "");
+    return [unit(version, base)];
+  }
+  if (fields.version !== undefined)
+    problems.add([...path, "version"], "cannot stand beside versions; keep one of them");
+  const versions = reader.object(fields.versions, [...path, "versions"]) ?? {};
+  if (Object.keys(versions).length === 0)
+    problems.add([...path, "versions"], "has no version; name at least one, or leave it out");
+  return Object.entries(versions).flatMap(([version, entry]) => {
+    const versionPath = [...path, "versions", version];
+    reader.name(version, versionPath, VERSION, "v1");
+    const own = reader.object(entry, versionPath);
+    if (own === null) return [];
+    problems.unknownFields(own, versionPath, RUN_FIELDS);
+    if (own.run === undefined && fields.run === undefined)
+      problems.add([...versionPath, "run"], `is missing; name a file: run: "${service}/main.ts"`);
+    const run = readRun(reader, own, versionPath);
+    return [
+      unit(version, {
+        command: run.command ?? base.command,
+        cwd: run.cwd ?? base.cwd,
+        env: { ...base.env, ...run.env },
+        replicas: run.replicas ?? base.replicas,
+      }),
+    ];
+  });
+}
+
+interface Run {
+  readonly command: Command | null;
+  readonly cwd: string | null;
+  readonly env: Readonly<Record<string, string>>;
+  readonly replicas: number | null;
+}
+
+function readRun(reader: Reader, fields: Fields, path: FieldPath): Run {
+  const env: Record<string, string> = {};
+  for (const [name, value] of Object.entries(
+    (fields.env === undefined ? {} : reader.object(fields.env, [...path, "env"])) ?? {},
+  )) {
+    if (["string", "number", "boolean"].includes(typeof value)) env[name] = String(value);
+    else reader.problems.add([...path, "env", name], `must be a string, a number or a boolean, not ${kindOf(value)}`);
+  }
+  const cwd = fields.cwd === undefined ? null : reader.string(fields.cwd, [...path, "cwd"]);
+  if (cwd !== null && !existsSync(reader.path(cwd)))
+    reader.problems.add([...path, "cwd"], `no folder ${cwd} in ${reader.dir}`);
+  return {
+    command: fields.run === undefined ? null : reader.command(fields.run, [...path, "run"]),
+    cwd: cwd === null ? null : reader.path(cwd),
+    env,
+    replicas: reader.number(fields.replicas, [...path, "replicas"], 0, MAX_REPLICAS),
+  };
+}
+
+/** Resolves what each service needs to units, refuses cycles, and gives the units in order of their needs. */
+function readNeeds(reader: Reader, services: Fields, units: readonly SystemUnit[]): SystemUnit[] {
+  const byService = Map.groupBy(units, (unit) => unit.service);
+  const needs = new Map<string, string[]>();
+  for (const service of byService.keys()) {
+    const path: FieldPath = ["services", service, "needs"];
+    const wanted = reader.strings((services[service] as Fields).needs, path);
+    const found: string[] = [];
+    for (const [i, name] of wanted.entries()) {
+      const units = byService.get(name) ?? [...byService.values()].flat().filter((unit) => unit.name === name);
+      if (units.length === 0)
+        reader.problems.add([...path, i], `there is no service "${name}"${didYouMean(name, byService.keys())}`);
+      for (const unit of units) found.push(unit.name);
+    }
+    needs.set(service, found);
+  }
+  const resolved = new Map(units.map((unit) => [unit.name, { ...unit, needs: needs.get(unit.service) ?? [] }]));
+  const ordered: SystemUnit[] = [];
+  const state = new Map<string, "visiting" | "done">();
+  const visit = (unit: SystemUnit, trail: readonly string[]): void => {
+    if (state.get(unit.name) === "done") return;
+    if (state.get(unit.name) === "visiting") {
+      const cycle = [...trail.slice(trail.indexOf(unit.service)), unit.service];
+      reader.problems.add(
+        ["services", unit.service, "needs"],
+        `needs itself: ${cycle.join(" -> ")}; remove one of these needs`,
+      );
+      return;
+    }
+    state.set(unit.name, "visiting");
+    for (const need of unit.needs) visit(resolved.get(need) as SystemUnit, [...trail, unit.service]);
+    state.set(unit.name, "done");
+    ordered.push(Object.freeze(unit));
+  };
+  for (const unit of resolved.values()) visit(unit, []);
+  return ordered;
+}
+
+type Fields = Record<string, unknown>;
+
+/** Reads values of the wanted types; what is of another type is a problem and reads as null. */
+class Reader {
+  readonly problems: Problems;
+  readonly dir: string;
+
+  constructor(problems: Problems, dir: string) {
+    this.problems = problems;
+    this.dir = dir;
+  }
+
+  path(path: string): string {
+    return isAbsolute(path) ? path : join(this.dir, path);
+  }
+
+  object(value: unknown, path: FieldPath): Fields | null {
+    if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Fields;
+    this.problems.add(path, `must be an object, not ${kindOf(value)}`);
+    return null;
+  }
+
+  array(value: unknown, path: FieldPath): unknown[] | null {
+    if (value === undefined) return null;
+    if (Array.isArray(value)) return value;
+    this.problems.add(path, `must be an array, not ${kindOf(value)}`);
+    return null;
+  }
+
+  string(value: unknown, path: FieldPath): string | null {
+    if (typeof value === "string" && value !== "") return value;
+    this.problems.add(path, value === "" ? "must not be empty" : `must be a string, not ${kindOf(value)}`);
+    return null;
+  }
+
+  /** A string or several. */
+  strings(value: unknown, path: FieldPath): string[] {
+    if (typeof value === "string") return [value];
+    return (this.array(value, path) ?? [])
+      .map((item, i) => this.string(item, [...path, i]))
+      .filter((item) => item !== null);
+  }
+
+  number(value: unknown, path: FieldPath, min: number, max: number): number | null {
+    if (value === undefined) return null;
+    if (typeof value === "number" && Number.isInteger(value) && value >= min && value <= max) return value;
+    this.problems.add(
+      path,
+      `must be a whole number from ${min} to ${max}, not ${typeof value === "number" ? value : kindOf(value)}`,
+    );
+    return null;
+  }
+
+  oneOf<T extends string>(value: unknown, path: FieldPath, choices: readonly T[]): T | null {
+    if (value === undefined) return null;
+    if (choices.includes(value as T)) return value as T;
+    const near = typeof value === "string" ? didYouMean(value, choices) : "";
+    this.problems.add(
+      path,
+      `must be ${choices.map((choice) => `"${choice}"`).join(" or ")}, not ${typeof value === "string" ? `"${value}"` : kindOf(value)}${near}`,
+    );
+    return null;
+  }
+
+  name(value: unknown, path: FieldPath, pattern: RegExp, example: string): string | null {
+    if (value === undefined) {
+      this.problems.add(path, `is missing; for example "${example}"`);
+      return null;
+    }
+    const text = this.string(value, path);
+    if (text !== null && !pattern.test(text))
+      this.problems.add(
+        path,
+        `"${text}" is no name: lower-case letters and digits, with "-" inside; for example "${example}"`,
+      );
+    return text;
+  }
+
+  /** A port of 127.0.0.1, or "host:port". */
+  address(value: unknown, path: FieldPath): { host: string; port: number } {
+    if (typeof value === "number") return { host: "127.0.0.1", port: this.number(value, path, 0, 65_535) ?? 0 };
+    const parsed = typeof value === "string" ? parseAddress(value) : null;
+    if (parsed === null) {
+      const shown = typeof value === "string" ? `"${value}"` : kindOf(value);
+      this.problems.add(path, `must be a port or "host:port", not ${shown}; for example 8080 or "0.0.0.0:8080"`);
+    }
+    return parsed ?? { host: "127.0.0.1", port: 0 };
+  }
+
+  command(value: unknown, path: FieldPath): Command | null {
+    if (Array.isArray(value)) {
+      const argv = value.map((item, i) => this.string(item, [...path, i])).filter((item) => item !== null);
+      if (value.length === 0) this.problems.add(path, 'must name a command: ["python3", "app.py"]');
+      return { kind: "exec", argv };
+    }
+    const file = this.string(value, path);
+    if (file === null) return null;
+    if (existsSync(this.path(file)) && /\.[cm]?[jt]s$/.test(file)) return { kind: "node", file: this.path(file) };
+    if (!/^\S+\.[cm]?[jt]s$/.test(file)) {
+      this.problems.add(
+        path,
+        `"${file}" is no .ts or .js file; write a command as an array: ${JSON.stringify(file.split(/\s+/))}`,
+      );
+    } else {
+      this.problems.add(path, `no file ${file} in ${this.dir}`);
+    }
+    return { kind: "node", file: this.path(file) };
+  }
+}
+
+/** "8080", "0.0.0.0:8080", ":8080", "[::1]:8080". Null when it is none of these. */
+export function parseAddress(text: string): { host: string; port: number } | null {
+  const match = /^(?:(?:\[([0-9a-fA-F:.]+)\]|([^:[\]\s]*)):)?(\d{1,5})$/.exec(text);
+  if (match === null || Number(match[3]) > 65_535) return null;
+  return { host: match[1] ?? (match[2] || "127.0.0.1"), port: Number(match[3]) };
+}

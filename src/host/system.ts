@@ -1,0 +1,70 @@
+import type { Resource } from "../policy/resources.ts";
+
+/**
+ * A system as people write it in `weft.config.ts` (or, without builders, in `weft.yaml`). Paths are relative to the file's folder.
+ * `resolveSystem` checks it whole and turns it into a total `System`.
+ */
+export interface SystemDescription {
+  /** Lower-case letters, digits and "-". */
+  name: string;
+  /** The system's entry. False: none. Default `{ listen: 8080 }`. */
+  gateway?: GatewayDescription | false;
+  services: Record<string, ServiceDescription>;
+  /** Where calls go: builders of `weftmesh/system`, or resources as they are. */
+  routes?: readonly ResourceInput[];
+  /** What may happen to calls: builders of `weftmesh/system`, or resources as they are. */
+  policies?: readonly ResourceInput[];
+  /** Folders with .proto files, checked before the start. Default ["proto"] when there is one. */
+  contracts?: string | readonly string[];
+  /** A load driver, run by `weft up --load N` with WEFT_TARGET (the gateway's URL) and WEFT_LOAD (N, calls a second). Written like a service's `run`. */
+  load?: string | readonly string[];
+  /** Requests to show once the system is ready: "GET /v1/products". */
+  try?: readonly string[];
+}
+
+export interface GatewayDescription {
+  /** A port of 127.0.0.1, or "host:port". Port 0 picks a free one. Default 8080. */
+  listen?: number | string;
+  /** Where metrics and health are served. Default: a free port of 127.0.0.1. */
+  admin?: number | string;
+}
+
+export interface ServiceDescription extends RunDescription {
+  /** The version of its instances, when it has only one: "v1". Default "". */
+  version?: string;
+  /** Several versions side by side; what a version leaves out it takes from the service. */
+  versions?: Record<string, RunDescription>;
+  /** Services (or "products@v1") that must be healthy first, and that stop after this one. */
+  needs?: readonly string[];
+  /** Calls go through a proxy beside each instance. */
+  sidecar?: boolean;
+  /** Time from a process's start until it is healthy. Default 30,000. */
+  readyTimeoutMs?: number;
+  /** Time for calls in flight when an instance stops. Default 10,000. */
+  drainMs?: number;
+  /** "always" (default): an instance that ends is started again, with back-off. "never": it is left. */
+  restart?: "always" | "never";
+}
+
+export interface RunDescription {
+  /** A .ts or .js file, run by Node; or a command with its arguments, in any language: ["python3", "app.py"]. */
+  run?: string | readonly string[];
+  /** Instances. Default 1. */
+  replicas?: number;
+  /** Added to the environment of its processes. */
+  env?: Record<string, string | number | boolean>;
+  /** Where its processes run. Default: the description's folder. */
+  cwd?: string;
+}
+
+/** A resource, or a builder that makes some. */
+export type ResourceInput = Resource | ResourceBuilder;
+
+export interface ResourceBuilder {
+  resources(): readonly Resource[];
+}
+
+/** Describes a system. Gives the description back as it is: its use is the type. What is wrong in it is told when it is loaded, with file and line. */
+export function defineSystem<D extends SystemDescription>(description: D): D {
+  return description;
+}
