@@ -1,0 +1,86 @@
+import { type Clock, systemClock } from "../../core/clock.ts";
+import type { Endpoint, Health } from "../../core/endpoint.ts";
+import type { WeftError } from "../../core/errors.ts";
+import { openSqliteThread, type SqliteStatement, type SqliteThread } from "../../core/sqlite/sqlite-thread.ts";
+import type { EndpointChange, LeaseTable, LeaseTableOptions } from "../../registry/lease-table.ts";
+import type { Registry } from "../../registry/registry.ts";
+import { MemoryRegistry, type RegistryJournal } from "../memory/memory-registry.ts";
+
+export interface SqliteRegistryOptions {
+  /** The database's path; its folder must exist. */
+  file: string;
+  clock?: Clock;
+  leases?: Omit<LeaseTableOptions, "startVersion">;
+  /** Told when a change could not be made durable that nobody waits for (an eviction, a disk that is full). Default: nobody is told. */
+  onError?: (error: WeftError) => void;
+}
+
+/**
+ * The embedded default: leases in memory, endpoints in SQLite. A registration, release or change of health is durable when it resolves; a heartbeat
+ * never touches the disk. Opened again, all endpoints are back with the health that was known and a full period of grace, and the endpoint
+ * version goes on above every one that was ever told.
+ */
+export async function openSqliteRegistry(options: SqliteRegistryOptions): Promise<Registry> {
+  const clock = options.clock ?? systemClock;
+  const database = await openSqliteThread({ file: options.file, migrations: MIGRATIONS });
+  const [known] = await database.read("SELECT value FROM counter WHERE name = 'endpoint_version'");
+  const rows = await database.read("SELECT * FROM endpoint ORDER BY id");
+  const startVersion = known === undefined ? 0 : Number(known.value) + VERSION_GAP;
+  const journal = new Journal(database, options.onError);
+  const registry = new MemoryRegistry({ clock, leases: { ...options.leases, startVersion }, journal });
+  for (const row of rows) {
+    const endpoint = JSON.parse(String(row.json)) as Omit<Endpoint, "health">;
+    const ttlMs = row.ttl_ms === null ? Number.POSITIVE_INFINITY : Number(row.ttl_ms);
+    const [owner, check] = [row.owner_health as Health, row.check_health as Health];
+    registry.table.restore({ ...endpoint, health: owner }, ttlMs, owner, check, clock.now());
+  }
+  await registry.flush();
+  return registry;
+}
+
+/** Versions may have been told whose write a crash prevented; no single write holds nearly so many. */
+const VERSION_GAP = 1_000_000;
+
+const MIGRATIONS = [
+  `CREATE TABLE endpoint (
+     id TEXT PRIMARY KEY, ttl_ms REAL, owner_health TEXT NOT NULL, check_health TEXT NOT NULL, json TEXT NOT NULL
+   ) STRICT, WITHOUT ROWID;
+   CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID`,
+];
+
+class Journal implements RegistryJournal {
+  readonly #database: SqliteThread;
+  readonly #onError: ((error: WeftError) => void) | undefined;
+
+  constructor(database: SqliteThread, onError: ((error: WeftError) => void) | undefined) {
+    this.#database = database;
+    this.#onError = onError;
+  }
+
+  async write(changes: readonly EndpointChange[], table: LeaseTable): Promise<void> {
+    const statements: SqliteStatement[] = changes.map(({ id, after }) => {
+      if (after === null) return { sql: "DELETE FROM endpoint WHERE id = ?", parameters: [id] };
+      const { health, ...rest } = after;
+      const { owner, check } = table.healthOf(id) ?? { owner: health, check: "healthy" as const };
+      const ttlMs = table.ttlOf(id) ?? Number.POSITIVE_INFINITY;
+      return {
+        sql: "INSERT OR REPLACE INTO endpoint (id, ttl_ms, owner_health, check_health, json) VALUES (?, ?, ?, ?, ?)",
+        parameters: [id, ttlMs === Number.POSITIVE_INFINITY ? null : ttlMs, owner, check, JSON.stringify(rest)],
+      };
+    });
+    statements.push({
+      sql: "INSERT OR REPLACE INTO counter (name, value) VALUES ('endpoint_version', ?)",
+      parameters: [table.version],
+    });
+    try {
+      await this.#database.write(statements);
+    } catch (thrown) {
+      this.#onError?.(thrown as WeftError);
+      throw thrown;
+    }
+  }
+
+  close(): Promise<void> {
+    return this.#database.close();
+  }
+}
