@@ -114,7 +114,7 @@ test("syntax errors are shown with the lines around them and no stack", async (t
   assert.deepEqual((await problems(dir)).slice(1), [
     "  1 | export default {",
     '> 2 |   name: "shop" as,',
-    "    |                 ^",
+    "    |                  ^",
     "  3 | };",
   ]);
   assert.match((await problems(dir))[0], /^weft\.config\.ts:2:18: /);
