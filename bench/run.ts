@@ -12,8 +12,8 @@ const smoke = process.argv.includes("--smoke");
 const names = process.argv.slice(2).filter((argument) => !argument.startsWith("--"));
 const root = join(import.meta.dirname, "..");
 mkdirSync(join(root, "bench", "results"), { recursive: true });
-if (!existsSync(join(import.meta.dirname, "node_modules")))
-  spawnSync("npm", ["ci", "--no-audit", "--no-fund"], { cwd: import.meta.dirname, stdio: "inherit" });
+if (!existsSync(join(import.meta.dirname, "peers", "node_modules")))
+  spawnSync("npm", ["ci", "--no-audit", "--no-fund"], { cwd: join(import.meta.dirname, "peers"), stdio: "inherit" });
 
 const benches: Record<string, () => Promise<Result[]>> = {
   "grpc-server": async () => (await import("./grpc-server.ts")).grpcServer(smoke),

@@ -1,0 +1,68 @@
+import type { Clock } from "../core/clock.ts";
+import type { Decision } from "../policy/call.ts";
+
+/** "all": a line a call; "errors": calls that were answered with 5xx or a gRPC error of the server's; "off". */
+export type AccessLogMode = "all" | "errors" | "off";
+
+export interface AccessLog {
+  /** Hands over one call. Of the request its method and path are logged; queries and fields may hold secrets. */
+  record(request: { readonly method: string; readonly path: string }, peer: string, decision: Decision): void;
+  /** Writes what is waiting. */
+  flush(): void;
+}
+
+/**
+ * One JSON line a call, gathered and written a few times a second: a write for each line would cost more than the call. At most
+ * `MAX_WAITING` bytes wait; beyond that lines are counted and dropped, and the count is written.
+ */
+export function createAccessLog(mode: AccessLogMode, clock: Clock, write: (text: string) => void): AccessLog {
+  let waiting = "";
+  let dropped = 0;
+  let scheduled = false;
+  const flush = () => {
+    scheduled = false;
+    if (dropped > 0) waiting += `{"dropped":${dropped}}\n`;
+    dropped = 0;
+    if (waiting !== "") write(waiting);
+    waiting = "";
+  };
+  return {
+    record(request, peer, decision) {
+      if (mode === "off" || (mode === "errors" && !isServerError(decision))) return;
+      if (waiting.length > MAX_WAITING) {
+        dropped++;
+        return;
+      }
+      const { outcome, attempts } = decision;
+      waiting += `${JSON.stringify({
+        time: new Date(clock.wallMs()).toISOString(),
+        id: decision.requestId,
+        request: `${request.method} ${request.path.split("?", 1)[0]}`,
+        peer,
+        status: outcome.status,
+        ...(outcome.grpcStatus >= 0 ? { grpc: outcome.grpcStatus } : {}),
+        ms: Math.round(decision.durationMs * 100) / 100,
+        service: decision.service,
+        endpoint: attempts.at(-1)?.endpoint ?? "",
+        attempts: attempts.length,
+        ...(outcome.reason === "" ? {} : { reason: outcome.reason }),
+      })}\n`;
+      if (!scheduled) {
+        scheduled = true;
+        clock.after(FLUSH_MS, flush);
+      }
+    },
+    flush,
+  };
+}
+
+const FLUSH_MS = 200;
+const MAX_WAITING = 1_048_576;
+
+/** Answers that are the server's fault: HTTP 5xx; gRPC unknown, deadline exceeded, internal, unavailable, data loss. */
+export function isServerError(decision: Decision): boolean {
+  const { status, grpcStatus } = decision.outcome;
+  return (
+    status >= 500 || grpcStatus === 2 || grpcStatus === 4 || grpcStatus === 13 || grpcStatus === 14 || grpcStatus === 15
+  );
+}

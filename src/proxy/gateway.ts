@@ -1,0 +1,124 @@
+import { createCarrier } from "../call/carrier.ts";
+import { type Clock, systemClock } from "../core/clock.ts";
+import type { WeftError } from "../core/errors.ts";
+import { type Random, systemRandom } from "../core/random.ts";
+import { TimerWheel } from "../core/timer-wheel.ts";
+import type { Link } from "../link/types.ts";
+import { listen } from "../net/listener.ts";
+import { createUpstreamPool } from "../net/pool.ts";
+import type { Listener, TlsServerOptions } from "../net/types.ts";
+import type { PolicyRuntime } from "../policy/runtime.ts";
+import { createMetrics, type Metrics } from "../telemetry/metrics.ts";
+import { IdSource } from "../telemetry/trace.ts";
+import type { ConnectionLimits } from "../wire/limits.ts";
+import { type AccessLogMode, createAccessLog } from "./access-log.ts";
+import { createAdminHandler } from "./admin.ts";
+import { createCallMetrics } from "./call-metrics.ts";
+import { createProxyHandler } from "./handler.ts";
+import { createLocalServices } from "./local-services.ts";
+import { createRest } from "./rest.ts";
+
+export interface GatewayOptions {
+  listen: { host?: string; port?: number; tls?: TlsServerOptions };
+  /** Metrics and health; null for none. Default: a free port on loopback. */
+  admin?: { host?: string; port?: number } | null;
+  /** What decides. Whoever makes the gateway keeps it supplied (through `link`, or by hand with static endpoints). */
+  policy: PolicyRuntime;
+  /** Contracts come from here: REST is transcoded and reflection answered. Without it requests only pass through. */
+  link?: Link | null;
+  limits?: Partial<ConnectionLimits>;
+  /** Default "errors". */
+  accessLog?: AccessLogMode;
+  /** Gets the access log's lines. Default: standard output. */
+  write?: (text: string) => void;
+  /** What goes wrong outside of calls: a contract that cannot be used, a connection that broke the protocol. Default: standard error. */
+  onProblem?: (error: WeftError) => void;
+  /** Believe x-forwarded-* of callers. Default false: they are replaced. */
+  trustForwarded?: boolean;
+  /** Largest REST body and message where REST is turned into gRPC. Default 4 MiB. */
+  maxMessageBytes?: number;
+  clock?: Clock;
+  random?: Random;
+}
+
+export interface Gateway {
+  readonly host: string;
+  readonly port: number;
+  readonly admin: { readonly host: string; readonly port: number } | null;
+  readonly metrics: Metrics;
+  /** Stops accepting, lets calls in flight end for at most `drainMs`, closes everything. */
+  stop(drainMs: number): Promise<void>;
+}
+
+/** Starts the data plane at the edge: one listener for HTTP/1.1, HTTP/2, gRPC and WebSocket, and its admin address. Rejects PORT_IN_USE. */
+export async function startGateway(options: GatewayOptions): Promise<Gateway> {
+  const clock = options.clock ?? systemClock;
+  const { policy, limits } = options;
+  const onProblem = options.onProblem ?? ((error) => process.stderr.write(`gateway: ${error.message}\n`));
+  const metrics = createMetrics();
+  const calls = createCallMetrics(metrics);
+  const accessLog = createAccessLog(
+    options.accessLog ?? "errors",
+    clock,
+    options.write ?? ((text) => process.stdout.write(text)),
+  );
+  const pool = createUpstreamPool({ clock, limits });
+  const carrier = createCarrier({ policy, pool, clock, timers: new TimerWheel(clock) });
+  const rest = options.link ? createRest(policy, onProblem) : null;
+  if (rest !== null) options.link?.watchContracts((contracts) => rest.setContracts(contracts));
+
+  const handler = createProxyHandler({
+    carrier,
+    clock,
+    ids: new IdSource(options.random ?? systemRandom),
+    rest,
+    local: rest === null ? null : createLocalServices(rest),
+    trustForwarded: options.trustForwarded ?? false,
+    maxMessageBytes: options.maxMessageBytes ?? 4_194_304,
+    onEnd(request, peer, decision) {
+      calls.record(decision);
+      accessLog.record(request, peer, decision);
+    },
+  });
+  const listener = await listen({ ...options.listen, handler, limits, clock });
+  let draining = false;
+  gauges(metrics, { policy, listener, inFlight: () => carrier.inFlight });
+  const admin = await startAdmin().catch(async (error) => {
+    await listener.close();
+    throw error;
+  });
+
+  return {
+    host: listener.host,
+    port: listener.port,
+    admin: admin === null ? null : { host: admin.host, port: admin.port },
+    metrics,
+    async stop(drainMs) {
+      draining = true;
+      await listener.drain(drainMs);
+      await pool.close(0);
+      accessLog.flush();
+      await admin?.close();
+    },
+  };
+
+  async function startAdmin(): Promise<Listener | null> {
+    if (options.admin === null) return null;
+    const notReady = () =>
+      draining ? "draining" : options.link && policy.endpointVersion === 0 ? "no endpoints are known yet" : null;
+    return listen({ ...options.admin, clock, handler: createAdminHandler({ metrics, notReady }) });
+  }
+}
+
+function gauges(metrics: Metrics, seen: { policy: PolicyRuntime; listener: Listener; inFlight: () => number }): void {
+  const inFlight = metrics.gauge("weft_calls_in_flight", "Calls that have begun and not ended.").with();
+  const connections = metrics.gauge("weft_downstream_connections", "Open connections of callers.").with();
+  const revision = metrics.gauge("weft_policy_revision", "Revision of routes and policies in use.").with();
+  const endpointVersion = metrics.gauge("weft_endpoint_version", "Version of the endpoints in use.").with();
+  metrics.onCollect(() => {
+    inFlight.set(seen.inFlight());
+    connections.set(seen.listener.connections);
+    revision.set(seen.policy.revision);
+    endpointVersion.set(seen.policy.endpointVersion);
+  });
+}

@@ -1,0 +1,129 @@
+import { carryExchange, type ExchangeHooks } from "../call/exchange.ts";
+import { sendLocalResponse } from "../call/local-response.ts";
+import type { Carrier } from "../call/types.ts";
+import type { Clock } from "../core/clock.ts";
+import { WeftError } from "../core/errors.ts";
+import type { CallContext, CallRequest, Decision } from "../policy/call.ts";
+import type { IdSource } from "../telemetry/trace.ts";
+import type { Head } from "../wire/head.ts";
+import type { HttpStream, RequestHandler } from "../wire/stream.ts";
+import { type Plan, Planner } from "./plan.ts";
+import type { Rest } from "./rest.ts";
+import { type TranscodeOptions, transcode } from "./transcoded-call.ts";
+import { UnreadBody } from "./unread-body.ts";
+
+export interface ProxyHandlerOptions {
+  carrier: Carrier;
+  clock: Clock;
+  ids: IdSource;
+  /** REST as the services' contracts describe it; null where there are no contracts (`weft proxy`). */
+  rest: Rest | null;
+  /** gRPC services that the proxy serves itself, by name (reflection, health); null for none. */
+  local: { readonly services: ReadonlySet<string>; readonly handler: RequestHandler } | null;
+  /** Whether x-forwarded-* and x-request-id of the caller are believed. */
+  trustForwarded: boolean;
+  /** Largest body of a REST request, and largest message of its answer, where it is turned into a gRPC call. */
+  maxMessageBytes: number;
+  /** Every call that was decided, for logs and metrics. The decision is valid during the call. */
+  onEnd(request: Head, peer: string, decision: Decision): void;
+}
+
+/**
+ * A request's way through the data plane, top to bottom:
+ *
+ *     plan         once for each interned head: the head to send upstream, deadline, trace, request id, what REST makes of it
+ *     local        reflection and health of the gateway itself
+ *     transcode    REST that a contract describes, unless an explicit route takes it elsewhere -> a gRPC call
+ *     carry        everything else as it is: gRPC, HTTP, WebSocket
+ *
+ * The call machine decides inside the last two.
+ */
+export function createProxyHandler(options: ProxyHandlerOptions): RequestHandler {
+  const { carrier, clock, ids, rest, local, onEnd } = options;
+  const planner = new Planner({ rest, local: local?.services ?? new Set(), trustForwarded: options.trustForwarded });
+  const hooks: ExchangeHooks = {
+    responseFields: (exchange) => ["x-request-id", exchange.context.requestId],
+    onEnd: (exchange, decision) => onEnd(exchange.request, exchange.context.peerAddress, decision),
+  };
+  const transcoding: TranscodeOptions = {
+    carrier,
+    maxMessageBytes: options.maxMessageBytes,
+    responseFields: (context) => ["x-request-id", context.requestId],
+    onEnd: (request, context, decision) => onEnd(request, context.peerAddress, decision),
+  };
+
+  return {
+    onRequest(stream, head, fin) {
+      const plan = planner.plan(stream, head);
+      if (plan.local && local !== null) return local.handler.onRequest(stream, head, fin);
+      const { upstream, found } = plan;
+      const requestId = plan.requestId === "" ? ids.next() : plan.requestId;
+      const extra = hopFields(stream, plan, requestId, ids);
+      if (found === null) {
+        carryExchange(
+          carrier,
+          stream,
+          upstream,
+          fin,
+          contextOf(stream, plan, requestId, clock, "", null),
+          extra,
+          hooks,
+        );
+      } else if (found instanceof WeftError) {
+        stream.sink = new UnreadBody(fin);
+        sendLocalResponse(
+          stream,
+          { error: found, status: 0, fields: [], body: null },
+          { grpc: false, headOnly: head.method === "HEAD" },
+          ["x-request-id", requestId],
+        );
+      } else {
+        transcode(
+          found,
+          transcoding,
+          stream,
+          upstream,
+          fin,
+          contextOf(stream, plan, requestId, clock, found.service, upstream),
+          extra,
+        );
+      }
+    },
+  };
+}
+
+/** What every attempt tells the next hop about this call alone. */
+function hopFields(stream: HttpStream, plan: Plan, requestId: string, ids: IdSource): string[] {
+  const { address } = stream.connection.peer;
+  const from = address.slice(0, address.lastIndexOf(":"));
+  return [
+    "x-request-id",
+    requestId,
+    "traceparent",
+    ids.child(plan.trace),
+    "x-forwarded-for",
+    plan.forwardedFor === "" ? from : `${plan.forwardedFor}, ${from}`,
+  ];
+}
+
+function contextOf(
+  stream: HttpStream,
+  plan: Plan,
+  requestId: string,
+  clock: Clock,
+  service: string,
+  asSent: CallRequest | null,
+): CallContext {
+  const { address, identity, secure } = stream.connection.peer;
+  return {
+    place: "gateway",
+    service,
+    asSent,
+    peerAddress: address,
+    peerIdentity: identity,
+    secure,
+    deadline: plan.timeoutMs === Number.POSITIVE_INFINITY ? plan.timeoutMs : clock.now() + plan.timeoutMs,
+    callerAttempt: 0,
+    requestId,
+  };
+}

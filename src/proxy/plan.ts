@@ -1,0 +1,153 @@
+import type { WeftError } from "../core/errors.ts";
+import { parseTraceParent, type TraceParent } from "../telemetry/trace.ts";
+import { parseGrpcTimeout } from "../wire/grpc/timeout.ts";
+import { fieldOf, Head } from "../wire/head.ts";
+import type { HttpStream } from "../wire/stream.ts";
+import type { Rest, RestCall } from "./rest.ts";
+
+/**
+ * What the data plane derives from a request's head, once for each interned head, and keeps in `head.memo`.
+ */
+export class Plan {
+  /** The planner's state (contracts, routes) that it was made for. */
+  readonly generation: number;
+  /** The head to send upstream: without what only the hop before may say, with where the request came from. */
+  readonly upstream: Head;
+  /** A gRPC service of the proxy's own serves it. */
+  readonly local: boolean;
+  /** What contracts make of a REST request: a gRPC call, an error, or null: pass it through. */
+  readonly found: RestCall | WeftError | null;
+  /** From grpc-timeout, ms; Infinity without one. */
+  readonly timeoutMs: number;
+  /** The caller's own request id when it is one that we pass on, otherwise "". */
+  readonly requestId: string;
+  readonly trace: TraceParent | null;
+  /** What x-forwarded-for said before us, "" when nothing or when it is not trusted. */
+  readonly forwardedFor: string;
+
+  constructor(parts: Omit<Plan, never>) {
+    this.generation = parts.generation;
+    this.upstream = parts.upstream;
+    this.local = parts.local;
+    this.found = parts.found;
+    this.timeoutMs = parts.timeoutMs;
+    this.requestId = parts.requestId;
+    this.trace = parts.trace;
+    this.forwardedFor = parts.forwardedFor;
+  }
+}
+
+export interface PlannerOptions {
+  rest: Rest | null;
+  /** Full names of gRPC services that the proxy serves itself. */
+  local: ReadonlySet<string>;
+  trustForwarded: boolean;
+}
+
+/** Makes plans, and finds those already made. Never throws: what is malformed in a head is left out, or its error is the plan. */
+export class Planner {
+  readonly #options: PlannerOptions;
+
+  constructor(options: PlannerOptions) {
+    this.#options = options;
+  }
+
+  plan(stream: HttpStream, head: Head): Plan {
+    const generation = this.#options.rest?.generation ?? 0;
+    const known = head.memo;
+    if (known instanceof Plan && known.generation === generation) return known;
+    const plan = this.#make(stream, head, generation);
+    if (!plan.local) head.memo = plan; // the local services' handler keeps its own there
+    return plan;
+  }
+
+  #make(stream: HttpStream, head: Head, generation: number): Plan {
+    const { version, peer } = stream.connection;
+    const { rest, local, trustForwarded } = this.#options;
+    const received = receivedFields(head, trustForwarded);
+    const fields = received.passed;
+    fields.push("via", received.via === "" ? `${version} weft` : `${received.via}, ${version} weft`);
+    fields.push("x-forwarded-proto", received.forwardedProto || (peer.secure ? "https" : "http"));
+    fields.push("x-forwarded-host", received.forwardedHost || head.authority);
+    const upstream = new Head(head.method, head.scheme, head.authority, head.path, head.protocol, 0, fields);
+    const grpc = isGrpc(head);
+    const timeout = fieldOf(head.fields, "grpc-timeout");
+    return new Plan({
+      generation,
+      upstream,
+      local: grpc && local.has(head.path.slice(1, head.path.lastIndexOf("/"))),
+      found: grpc || rest === null || head.protocol !== "" ? null : rest.find(upstream),
+      timeoutMs: (timeout === undefined ? undefined : parseGrpcTimeout(timeout)) ?? Number.POSITIVE_INFINITY,
+      requestId: received.requestId,
+      trace: parseTraceParent(fieldOf(head.fields, "traceparent")),
+      forwardedFor: received.forwardedFor,
+    });
+  }
+}
+
+interface ReceivedFields {
+  /** Those that go on as they are. */
+  readonly passed: string[];
+  forwardedFor: string;
+  forwardedProto: string;
+  forwardedHost: string;
+  via: string;
+  requestId: string;
+}
+
+/** Parts the caller's fields into those that go on and those that each hop says anew. */
+function receivedFields({ fields }: Head, trusted: boolean): ReceivedFields {
+  const received: ReceivedFields = {
+    passed: [],
+    forwardedFor: "",
+    forwardedProto: "",
+    forwardedHost: "",
+    via: "",
+    requestId: "",
+  };
+  for (let i = 0; i < fields.length; i += 2) {
+    const name = fields[i];
+    const value = fields[i + 1];
+    switch (name) {
+      case "x-forwarded-for":
+        if (trusted) received.forwardedFor = joined(received.forwardedFor, value);
+        break;
+      case "x-forwarded-proto":
+        if (trusted) received.forwardedProto = value;
+        break;
+      case "x-forwarded-host":
+        if (trusted) received.forwardedHost = value;
+        break;
+      case "x-request-id":
+        if (REQUEST_ID.test(value)) received.requestId = value;
+        break;
+      case "via":
+        received.via = joined(received.via, value);
+        break;
+      case "traceparent": // each call gets a child of it
+        break;
+      default:
+        // x-weft-* is said between hops of ours, and believed from authenticated peers only
+        if (!name.startsWith("x-weft-")) received.passed.push(name, value);
+    }
+  }
+  return received;
+}
+
+function joined(list: string, value: string): string {
+  return list === "" ? value : `${list}, ${value}`;
+}
+
+/** A request of gRPC proper: its content type is application/grpc, alone or with a suffix. */
+export function isGrpc(head: Head): boolean {
+  const type = fieldOf(head.fields, "content-type");
+  return (
+    type?.startsWith("application/grpc") === true &&
+    (type.length === 16 || type.charCodeAt(16) === PLUS || type.charCodeAt(16) === SEMICOLON)
+  );
+}
+
+const PLUS = 0x2b;
+const SEMICOLON = 0x3b;
+/** Ids that we pass on and log: visible ASCII without quotes, not too long. */
+const REQUEST_ID = /^[A-Za-z0-9._:/+=@-]{1,128}$/;

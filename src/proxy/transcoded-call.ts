@@ -1,0 +1,346 @@
+import { sendAbort, sendLocalResponse } from "../call/local-response.ts";
+import { MessageReader, type MessageSink } from "../call/message-reader.ts";
+import type { CarriedCall, Carrier, Downstream } from "../call/types.ts";
+import { conditionalAnswer } from "../contract/conditional.ts";
+import type { Message } from "../contract/runtime.ts";
+import { scratch } from "../contract/scratch.ts";
+import { codeOfHttpStatus, errorFromTrailers } from "../contract/status.ts";
+import { messageToResponse, requestToMessage } from "../contract/transcode.ts";
+import { type StreamEncoder, streamEncoder } from "../contract/transcode-stream.ts";
+import { toWeftError, WeftError } from "../core/errors.ts";
+import type { CallContext, Decision, LocalResponse } from "../policy/call.ts";
+import { fieldOf, type Head, responseHead } from "../wire/head.ts";
+import type { HttpStream, StreamSink } from "../wire/stream.ts";
+import type { RestCall } from "./rest.ts";
+
+/** What all transcoded calls of a gateway share. */
+export interface TranscodeOptions {
+  carrier: Carrier;
+  /** Largest request body, and largest response message. Default 4 MiB (gRPC's): over it 413, or 500 with RESPONSE_TOO_LARGE. */
+  maxMessageBytes: number;
+  /** Fields added to every response (request id), flat. */
+  responseFields(context: CallContext): readonly string[] | null;
+  onEnd(request: Head, context: CallContext, decision: Decision): void;
+}
+
+/**
+ * Serves a REST request by a gRPC call: gathers the body, makes the message, calls, and writes the answer as the binding says.
+ *
+ *     request body ... fin -> message -> carrier.begin -> head -> frame(s) -> trailers -> response (unary: at the trailers; stream: as they come)
+ */
+export function transcode(
+  rest: RestCall,
+  options: TranscodeOptions,
+  stream: HttpStream,
+  request: Head,
+  fin: boolean,
+  context: CallContext,
+  extra: readonly string[],
+): void {
+  const call = new TranscodedCall(rest, options, stream, request, context, extra);
+  stream.sink = new RequestBody(call);
+  if (rest.method.clientStreaming)
+    call.refuse(
+      new WeftError(
+        "unimplemented",
+        `${rest.method.path} takes a stream, which a REST request cannot carry; call it over gRPC`,
+        { reason: "CLIENT_STREAM_OVER_REST" },
+      ),
+    );
+  else if (fin) call.send();
+}
+
+class TranscodedCall implements Downstream, MessageSink {
+  readonly stream: HttpStream;
+  readonly #rest: RestCall;
+  readonly #options: TranscodeOptions;
+  readonly #request: Head;
+  readonly #context: CallContext;
+  readonly #extra: readonly string[];
+  readonly #reader: MessageReader;
+  #call: CarriedCall | null = null;
+  #body: Uint8Array[] = [];
+  #bodyBytes = 0;
+  /** The response is complete, or was given up: nothing more is sent. */
+  #answered = false;
+  #ended = false;
+  /** The upstream head's fields that go on to the caller. */
+  #fields: readonly string[] = [];
+  /** Unary: the answer, until the trailers say that it is one. */
+  #message: Message | null = null;
+  /** Streaming: what writes the messages; null for unary methods. */
+  readonly #encoder: StreamEncoder | null;
+  #headSent = false;
+  /** Response bytes of the upstream not yet credited, since the caller is slow. */
+  #owed = 0;
+
+  constructor(
+    rest: RestCall,
+    options: TranscodeOptions,
+    stream: HttpStream,
+    request: Head,
+    context: CallContext,
+    extra: readonly string[],
+  ) {
+    this.#rest = rest;
+    this.#options = options;
+    this.stream = stream;
+    this.#request = request;
+    this.#context = context;
+    this.#extra = extra;
+    this.#reader = new MessageReader(options.maxMessageBytes);
+    this.#encoder = rest.method.serverStreaming
+      ? streamEncoder(rest.binding, fieldOf(request.fields, "accept") ?? "")
+      : null;
+  }
+
+  // --- the request (called by RequestBody) ----------------------------------------------------------------------
+
+  gather(chunk: Uint8Array, start: number, end: number, fin: boolean): void {
+    if (this.#answered) return;
+    this.#bodyBytes += end - start;
+    if (this.#bodyBytes > this.#options.maxMessageBytes) {
+      return this.refuse(
+        new WeftError(
+          "resource_exhausted",
+          `the request body is larger than ${this.#options.maxMessageBytes} bytes, which is the limit`,
+          { reason: "BODY_TOO_LARGE" },
+        ),
+      );
+    }
+    if (end > start) this.#body.push(Buffer.from(chunk.subarray(start, end)));
+    if (fin) this.send();
+    else this.stream.credit(end - start);
+  }
+
+  /** The body is complete: makes the message and calls. */
+  send(): void {
+    const { binding, variables, query, input, head } = this.#rest;
+    let end: number;
+    try {
+      const body = this.#body.length === 1 ? this.#body[0] : Buffer.concat(this.#body);
+      const message = requestToMessage(
+        binding,
+        variables,
+        query,
+        body,
+        fieldOf(this.#request.fields, "content-type") ?? "",
+      );
+      end = input.encodeScratch(message, PREFIX);
+    } catch (thrown) {
+      return this.refuse(toWeftError(thrown));
+    } finally {
+      this.#body = [];
+    }
+    const { bytes } = scratch;
+    bytes[0] = 0;
+    new DataView(bytes.buffer, bytes.byteOffset).setUint32(1, end - PREFIX);
+    const call = this.#options.carrier.begin(head, this.#extra, this.#context, this, false);
+    if (this.#ended) return; // policy answered at once
+    this.#call = call;
+    call.data(bytes, 0, end, true);
+  }
+
+  /** Answers with an error of our own; a call that runs is cancelled. */
+  refuse(error: WeftError): void {
+    this.#answerLocally({ error, status: 0, fields: [], body: null });
+    if (!this.#ended) this.#call?.cancel();
+  }
+
+  gone(): void {
+    this.#answered = true;
+    if (!this.#ended) this.#call?.cancel();
+  }
+
+  writable(): void {
+    const owed = this.#owed;
+    this.#owed = 0;
+    if (owed > 0 && !this.#ended) this.#call?.credit(owed);
+  }
+
+  // --- the answer (Downstream) ------------------------------------------------------------------------------------
+
+  onHead(head: Head, fin: boolean): void {
+    if (head.status < 200) return;
+    this.#fields = answerFields(head.fields);
+    if (fin) return this.#finish(head.fields);
+    const type = fieldOf(head.fields, "content-type") ?? "";
+    if (head.status !== 200 || !type.startsWith("application/grpc")) {
+      const code = head.status === 200 ? "internal" : codeOfHttpStatus(head.status);
+      this.refuse(
+        new WeftError(
+          code,
+          `${this.#rest.service} answered ${head.status} ${type || "without a content type"}, which is not gRPC`,
+          { reason: "NOT_GRPC" },
+        ),
+      );
+    }
+  }
+
+  onData(chunk: Uint8Array, start: number, end: number, _fin: boolean): void {
+    if (this.#answered) return;
+    try {
+      this.#reader.read(chunk, start, end, this);
+    } catch (thrown) {
+      return this.refuse(toWeftError(thrown));
+    }
+    if (this.stream.bufferedBytes > HIGH_WATER) this.#owed += end - start;
+    else if (!this.#ended) this.#call?.credit(end - start);
+  }
+
+  onMessage(bytes: Uint8Array, start: number, end: number, compressed: boolean): void {
+    if (this.#answered) return;
+    if (compressed)
+      throw new WeftError("internal", `${this.#rest.service} compressed its answer, which was not asked for`, {
+        reason: "BAD_COMPRESSION",
+      });
+    const message = this.#rest.output.decode(bytes, start, end);
+    if (this.#encoder !== null) this.#write(this.#encoder, message);
+    else if (this.#message === null) this.#message = message;
+    else
+      throw new WeftError("internal", `${this.#rest.method.path} answered with more than one message`, {
+        reason: "BAD_CARDINALITY",
+      });
+  }
+
+  onTrailers(head: Head): void {
+    this.#finish(head.fields);
+  }
+
+  onLocal(response: LocalResponse): void {
+    this.#answerLocally(response);
+  }
+
+  onAbort(response: LocalResponse): void {
+    if (this.#answered) return;
+    if (!this.#headSent) return this.#answerLocally(response);
+    this.#answered = true;
+    sendAbort(this.stream, response, false);
+  }
+
+  onWritable(): void {} // the request is one frame, handed over whole
+
+  onEnd(decision: Decision): void {
+    this.#ended = true;
+    this.#call = null;
+    this.#options.onEnd(this.#request, this.#context, decision);
+  }
+
+  /** The gRPC call is over, as these fields say. */
+  #finish(trailers: readonly string[]): void {
+    if (this.#answered) return;
+    const error = errorFromTrailers(trailers);
+    const encoder = this.#encoder;
+    if (encoder !== null && (this.#headSent || error === null)) {
+      if (!this.#headSent) this.#sendHead(encoder.contentType(null));
+      this.#answered = true;
+      const last = error === null ? NOTHING : encoder.error(error);
+      this.stream.sendData(last, 0, last.length, true);
+    } else if (error !== null) this.#answerLocally({ error, status: 0, fields: [], body: null });
+    else if (this.#message === null)
+      this.refuse(
+        new WeftError("internal", `${this.#rest.method.path} ended without an answer`, { reason: "BAD_CARDINALITY" }),
+      );
+    else this.#sendMessage(this.#message);
+  }
+
+  #sendMessage(message: Message): void {
+    const { method } = this.#request;
+    try {
+      const content = messageToResponse(this.#rest.binding, message);
+      const safe = method === "GET" || method === "HEAD";
+      const answer = safe
+        ? conditionalAnswer(fieldOf(this.#request.fields, "if-none-match"), this.#fields, content.body)
+        : { status: 200, fields: [], body: content.body };
+      const fields = [...this.#fields, ...answer.fields];
+      if (answer.status !== 304) {
+        if (content.contentType !== "") fields.push("content-type", content.contentType);
+        fields.push("content-length", `${answer.body.length}`);
+      }
+      const fin = method === "HEAD" || answer.body.length === 0;
+      this.#answered = true;
+      this.stream.sendHead(responseHead(answer.status, fields), this.#options.responseFields(this.#context), fin);
+      if (!fin) this.stream.sendData(answer.body, 0, answer.body.length, true);
+    } catch (thrown) {
+      this.refuse(toWeftError(thrown));
+    }
+  }
+
+  #write(encoder: StreamEncoder, message: Message): void {
+    if (!this.#headSent) this.#sendHead(encoder.contentType(message));
+    if (this.#answered) return; // HEAD
+    const bytes = encoder.message(message);
+    this.stream.sendData(bytes, 0, bytes.length, false);
+  }
+
+  #sendHead(contentType: string): void {
+    this.#headSent = true;
+    const only = this.#request.method === "HEAD";
+    const fields = contentType === "" ? [...this.#fields] : [...this.#fields, "content-type", contentType];
+    this.stream.sendHead(responseHead(200, fields), this.#options.responseFields(this.#context), only);
+    if (only) {
+      this.#answered = true;
+      this.#call?.cancel();
+    }
+  }
+
+  #answerLocally(response: LocalResponse): void {
+    if (this.#answered) return;
+    this.#answered = true;
+    sendLocalResponse(
+      this.stream,
+      response,
+      { grpc: false, headOnly: this.#request.method === "HEAD" },
+      this.#options.responseFields(this.#context),
+    );
+  }
+}
+
+/** Hears the caller; apart from TranscodedCall, since both sides of a call have an onData. */
+class RequestBody implements StreamSink {
+  readonly #call: TranscodedCall;
+
+  constructor(call: TranscodedCall) {
+    this.#call = call;
+  }
+
+  onHead(): void {} // a server's head comes with onRequest
+
+  onData(_stream: HttpStream, chunk: Uint8Array, start: number, end: number, fin: boolean): void {
+    this.#call.gather(chunk, start, end, fin);
+  }
+
+  onTrailers(): void {
+    this.#call.send();
+  }
+
+  onReset(): void {
+    this.#call.gone();
+  }
+
+  onWritable(): void {
+    this.#call.writable();
+  }
+}
+
+const PREFIX = 5;
+const NOTHING = new Uint8Array(0);
+/** Response bytes that may wait at the caller's side before the upstream is held back. */
+const HIGH_WATER = 65_536;
+
+/** The upstream's fields that mean something to the REST caller. */
+function answerFields(fields: readonly string[]): string[] {
+  const kept: string[] = [];
+  for (let i = 0; i < fields.length; i += 2) {
+    const name = fields[i];
+    if (
+      !name.startsWith("grpc-") &&
+      !name.startsWith("content-") &&
+      !name.endsWith("-bin") &&
+      name !== "trailer" &&
+      name !== "date"
+    )
+      kept.push(name, fields[i + 1]);
+  }
+  return kept;
+}
