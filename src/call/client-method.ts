@@ -1,0 +1,135 @@
+import { gzipSync } from "node:zlib";
+import type { DescMethod } from "@bufbuild/protobuf";
+import { codecOf, scratch } from "../contract/codec.ts";
+import type { Codec } from "../contract/types.ts";
+import { type Clock, systemClock } from "../core/clock.ts";
+import type { CallContext } from "../policy/call.ts";
+import { type Head, requestHead } from "../wire/head.ts";
+import type { AmbientCall, CallOptions, ClientOptions } from "./client-types.ts";
+import { appendMetadata } from "./metadata.ts";
+import type { Carrier } from "./types.ts";
+
+/** What the calls of one client share: its options, resolved. */
+export class ClientEnvironment {
+  readonly carrier: Carrier;
+  readonly clock: Clock;
+  readonly service: string;
+  readonly authority: string;
+  readonly timeoutMs: number;
+  readonly maxMessageBytes: number;
+  readonly gzip: boolean;
+  readonly ambient: (() => AmbientCall | undefined) | undefined;
+  readonly onDecision: ClientOptions["onDecision"];
+  readonly userAgent: string;
+  /** The context of calls without a deadline, which is the same for all. */
+  readonly plainContext: CallContext;
+
+  constructor(contract: string, options: ClientOptions) {
+    this.carrier = options.carrier;
+    this.clock = options.clock ?? systemClock;
+    this.service = options.service ?? contract;
+    this.authority = options.authority ?? this.service;
+    this.timeoutMs = options.timeoutMs ?? Number.POSITIVE_INFINITY;
+    this.maxMessageBytes = options.maxMessageBytes ?? 4_194_304;
+    this.gzip = options.compression === "gzip";
+    this.ambient = options.ambient;
+    this.onDecision = options.onDecision;
+    this.userAgent = options.userAgent ?? "weft";
+    this.plainContext = this.context(Number.POSITIVE_INFINITY, "");
+  }
+
+  context(deadline: number, requestId: string): CallContext {
+    return {
+      place: "client",
+      service: this.service,
+      asSent: null,
+      peerAddress: "",
+      peerIdentity: "",
+      secure: false,
+      deadline,
+      callerAttempt: 0,
+      requestId,
+    };
+  }
+
+  /** The context of a call made now. */
+  contextOf(options: CallOptions | undefined, ambient: AmbientCall | undefined): CallContext {
+    const timeoutMs = options?.timeoutMs ?? this.timeoutMs;
+    const inherited = ambient === undefined ? Number.POSITIVE_INFINITY : ambient.deadline;
+    const requestId = ambient?.requestId ?? "";
+    if (timeoutMs === Number.POSITIVE_INFINITY && inherited === Number.POSITIVE_INFINITY) {
+      return requestId === "" ? this.plainContext : this.context(inherited, requestId);
+    }
+    return this.context(Math.min(inherited, this.clock.now() + timeoutMs), requestId);
+  }
+
+  /** Fields of one call beyond its method's constant head; null when there are none. */
+  extraFields(options: CallOptions | undefined, ambient: AmbientCall | undefined): readonly string[] | null {
+    const inherited = ambient === undefined ? null : ambient.extraFields;
+    const metadata = options?.metadata;
+    if (metadata === undefined) return inherited;
+    const fields = inherited === null ? [] : [...inherited];
+    appendMetadata(fields, metadata);
+    return fields;
+  }
+}
+
+/** A method made ready to be called: its head, with cached encoded bytes, and its codecs. */
+export class MethodCaller {
+  readonly desc: DescMethod;
+  readonly env: ClientEnvironment;
+  readonly path: string;
+  readonly head: Head;
+  readonly input: Codec;
+  readonly output: Codec;
+
+  constructor(desc: DescMethod, env: ClientEnvironment) {
+    this.desc = desc;
+    this.env = env;
+    this.path = `/${desc.parent.typeName}/${desc.name}`;
+    const fields = ["content-type", "application/grpc", "te", "trailers", "grpc-accept-encoding", "identity,gzip"];
+    if (env.gzip) fields.push("grpc-encoding", "gzip");
+    fields.push("user-agent", env.userAgent);
+    this.head = requestHead("POST", "http", env.authority, this.path, fields);
+    this.input = codecOf(desc.input);
+    this.output = codecOf(desc.output);
+  }
+
+  /** Encodes a message behind its prefix into `scratch.bytes`; returns the end. Compressed ones come as bytes of their own, in `compressed`. */
+  encode(message: object): number {
+    const end = this.input.encodeScratch(message as Record<string, unknown>, PREFIX);
+    const length = end - PREFIX;
+    if (this.env.gzip && length >= MIN_GZIP_BYTES) return this.#gzip(end);
+    const bytes = scratch.bytes;
+    bytes[0] = 0;
+    bytes[1] = length >>> 24;
+    bytes[2] = length >>> 16;
+    bytes[3] = length >>> 8;
+    bytes[4] = length;
+    return end;
+  }
+
+  /** Set by encode(), until the next: what to send instead of `scratch.bytes`. */
+  compressed: Uint8Array | null = null;
+
+  #gzip(end: number): number {
+    const payload = gzipSync(scratch.bytes.subarray(PREFIX, end));
+    const bytes = Buffer.allocUnsafe(PREFIX + payload.length);
+    bytes[0] = 1;
+    bytes.writeUInt32BE(payload.length, 1);
+    payload.copy(bytes, PREFIX);
+    this.compressed = bytes;
+    return bytes.length;
+  }
+
+  /** The bytes that encode() made. */
+  takeEncoded(): Uint8Array {
+    const bytes = this.compressed ?? scratch.bytes;
+    this.compressed = null;
+    return bytes;
+  }
+}
+
+const PREFIX = 5;
+/** Below it gzip makes messages larger, or saves nothing that counts. */
+const MIN_GZIP_BYTES = 1_024;

@@ -1,0 +1,193 @@
+import type { CallContext, Decision, LocalResponse } from "../policy/call.ts";
+import type { Head } from "../wire/head.ts";
+import type { HttpStream, StreamFailure, StreamSink } from "../wire/stream.ts";
+import { sendAbort, sendLocalResponse } from "./local-response.ts";
+import type { CarriedCall, Carrier, Downstream } from "./types.ts";
+import { upgradeResponse } from "./upgrade.ts";
+import { factsOf } from "./upstream-head.ts";
+
+/** What the owner of a listener adds to the exchanges that it passes through. One object for all of them. */
+export interface ExchangeHooks {
+  /** Further fields for the head of the response (request id, decision id), flat; null for none. Called once an exchange. */
+  responseFields?(exchange: Exchange): readonly string[] | null;
+  /** The exchange is over, for logs and metrics. */
+  onEnd?(exchange: Exchange, decision: Decision): void;
+}
+
+/**
+ * Passes one exchange of a server's stream through to an upstream, as policy decides: gRPC and HTTP, HTTP/1.1 and HTTP/2 either side. Call it
+ * inside RequestHandler.onRequest. `extra` are further request fields (see Carrier.begin).
+ */
+export function carryExchange(
+  carrier: Carrier,
+  stream: HttpStream,
+  head: Head,
+  fin: boolean,
+  context: CallContext,
+  extra: readonly string[] | null = null,
+  hooks: ExchangeHooks | null = null,
+): Exchange {
+  const exchange = new Exchange(stream, head, context, fin, hooks);
+  stream.sink = new RequestSide(exchange);
+  exchange.begin(carrier, extra);
+  return exchange;
+}
+
+/** The response's side of a passed-through exchange, and what is known about the whole. */
+export class Exchange implements Downstream {
+  readonly stream: HttpStream;
+  readonly request: Head;
+  readonly context: CallContext;
+  /** Status sent, 0 while none was. */
+  status = 0;
+  requestBytes = 0;
+  responseBytes = 0;
+  readonly #hooks: ExchangeHooks | null;
+  #call: CarriedCall | null = null;
+  #requestEnded: boolean;
+  #ended = false;
+  /** Request bytes taken but not credited, since the upstream is slow; response bytes likewise, since the caller is. */
+  #owedRequest = 0;
+  #requestBlocked = false;
+  #owedResponse = 0;
+  #responseBlocked = false;
+
+  constructor(stream: HttpStream, request: Head, context: CallContext, fin: boolean, hooks: ExchangeHooks | null) {
+    this.stream = stream;
+    this.request = request;
+    this.context = context;
+    this.#requestEnded = fin && request.protocol === "";
+    this.#hooks = hooks;
+  }
+
+  begin(carrier: Carrier, extra: readonly string[] | null): void {
+    const call = carrier.begin(this.request, extra, this.context, this, this.#requestEnded);
+    if (!this.#ended) this.#call = call;
+  }
+
+  // --- request side (called by RequestSide) -------------------------------------------------------------------
+
+  requestData(chunk: Uint8Array, start: number, end: number, fin: boolean): void {
+    const bytes = end - start;
+    this.requestBytes += bytes;
+    if (fin) this.#requestEnded = true;
+    const call = this.#call;
+    if (call === null) return;
+    if (call.data(chunk, start, end, fin)) {
+      if (bytes > 0 && !fin) this.stream.credit(bytes);
+    } else {
+      this.#owedRequest += bytes;
+      this.#requestBlocked = true;
+    }
+  }
+
+  requestTrailers(head: Head): void {
+    this.#requestEnded = true;
+    this.#call?.trailers(head);
+  }
+
+  requestReset(): void {
+    this.#requestEnded = true;
+    this.#call?.cancel();
+  }
+
+  responseWritable(): void {
+    if (!this.#responseBlocked) return;
+    this.#responseBlocked = false;
+    const owed = this.#owedResponse;
+    this.#owedResponse = 0;
+    if (owed > 0) this.#call?.credit(owed);
+  }
+
+  // --- Downstream ---------------------------------------------------------------------------------------------
+
+  onHead(head: Head, fin: boolean): void {
+    const status = head.status;
+    if (status < 200 && status !== 101) {
+      if (this.stream.connection.version !== "1.0") this.stream.sendHead(head, null, false);
+      return;
+    }
+    const extra = this.#responseFields();
+    if (this.request.protocol === "") this.status = status;
+    else {
+      head = upgradeResponse(head, this.request, this.stream.connection.version);
+      this.status = head.status;
+    }
+    this.stream.sendHead(head, extra, fin);
+  }
+
+  onData(chunk: Uint8Array, start: number, end: number, fin: boolean): void {
+    const bytes = end - start;
+    this.responseBytes += bytes;
+    const writable = this.stream.sendData(chunk, start, end, fin);
+    if (fin || bytes === 0) return;
+    if (writable && !this.#responseBlocked) this.#call?.credit(bytes);
+    else {
+      this.#owedResponse += bytes;
+      if (!writable) this.#responseBlocked = true;
+    }
+  }
+
+  onTrailers(head: Head): void {
+    this.stream.sendTrailers(head, null);
+  }
+
+  onLocal(response: LocalResponse): void {
+    const caller = { grpc: factsOf(this.request).grpc, headOnly: this.request.method === "HEAD" };
+    this.status = response.status;
+    this.status = sendLocalResponse(this.stream, response, caller, this.#responseFields());
+  }
+
+  onAbort(response: LocalResponse): void {
+    sendAbort(this.stream, response, this.request.protocol === "" && factsOf(this.request).grpc);
+  }
+
+  onWritable(): void {
+    if (!this.#requestBlocked) return;
+    this.#requestBlocked = false;
+    const owed = this.#owedRequest;
+    this.#owedRequest = 0;
+    if (owed > 0) this.stream.credit(owed);
+  }
+
+  onEnd(decision: Decision): void {
+    this.#ended = true;
+    this.#call = null;
+    // A response that is complete while the request is not: the caller is told to stop sending.
+    if (!this.#requestEnded && !this.stream.closed) this.stream.reset(NO_ERROR);
+    this.#hooks?.onEnd?.(this, decision);
+  }
+
+  #responseFields(): readonly string[] | null {
+    return this.#hooks?.responseFields?.(this) ?? null;
+  }
+}
+
+/** Hears the caller. Apart from Exchange, since both sides of a call have an onData. */
+class RequestSide implements StreamSink {
+  readonly exchange: Exchange;
+
+  constructor(exchange: Exchange) {
+    this.exchange = exchange;
+  }
+
+  onHead(): void {} // a server's head comes with onRequest
+
+  onData(_stream: HttpStream, chunk: Uint8Array, start: number, end: number, fin: boolean): void {
+    this.exchange.requestData(chunk, start, end, fin);
+  }
+
+  onTrailers(_stream: HttpStream, head: Head): void {
+    this.exchange.requestTrailers(head);
+  }
+
+  onReset(_stream: HttpStream, _failure: StreamFailure): void {
+    this.exchange.requestReset();
+  }
+
+  onWritable(): void {
+    this.exchange.responseWritable();
+  }
+}
+
+const NO_ERROR = 0;
