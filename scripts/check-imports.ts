@@ -18,7 +18,7 @@ const ALLOWED: Record<string, readonly string[]> = {
   link: ["call", "contract", "policy", "registry", "settings", "net"],
   drivers: ["registry", "settings", "call", "contract"],
   service: ["contract", "call", "link", "telemetry", "registry", "net", "wire", "policy"],
-  proxy: ["call", "contract", "link", "net", "policy", "wire", "telemetry"],
+  proxy: ["call", "contract", "link", "net", "policy", "wire", "telemetry", "service"],
   control: ["call", "service", "policy", "registry", "settings", "telemetry", "contract"],
   testing: ["policy", "call", "service"],
   saga: ["service", "telemetry"],

@@ -1,0 +1,4 @@
+import { serve } from "weftmesh";
+import { trial } from "./service.ts";
+
+await serve(trial);
