@@ -1,0 +1,43 @@
+import type { Clock } from "../core/clock.ts";
+import type { WeftError } from "../core/errors.ts";
+import type { TimerWheel } from "../core/timer-wheel.ts";
+import type { CallScope } from "./call-scope.ts";
+import type { ServerCallState } from "./server-call.ts";
+
+/** What the exchanges of one server share. */
+export interface ServerEnvironment {
+  readonly clock: Clock;
+  /** Deadlines of the calls being served. */
+  readonly wheel: TimerWheel;
+  readonly scope: CallScope;
+  readonly inFlight: InFlight;
+  /** Told about errors that callers see only as `internal`: exceptions of handlers, with their cause. */
+  readonly onError: (error: WeftError, call: ServerCallState) => void;
+}
+
+/** Calls being served now; drain waits for it to be empty. */
+export class InFlight {
+  #count = 0;
+  #waiting: (() => void)[] = [];
+
+  get count(): number {
+    return this.#count;
+  }
+
+  begin(): void {
+    this.#count++;
+  }
+
+  end(): void {
+    this.#count--;
+    if (this.#count > 0 || this.#waiting.length === 0) return;
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const resolve of waiting) resolve();
+  }
+
+  /** Resolves when no call is being served. */
+  async empty(): Promise<void> {
+    if (this.#count > 0) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+  }
+}

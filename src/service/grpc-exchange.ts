@@ -1,0 +1,318 @@
+import { MessageReader } from "../call/message-reader.ts";
+import { scratch } from "../contract/scratch.ts";
+import { trailersOfError } from "../contract/status.ts";
+import { toWeftError, WeftError } from "../core/errors.ts";
+import { Timer } from "../core/timer-wheel.ts";
+import { type Head, responseHead, trailersHead } from "../wire/head.ts";
+import type { HttpStream, StreamFailure, StreamSink } from "../wire/stream.ts";
+import type { ServerEnvironment } from "./environment.ts";
+import { compressFrame, decompressMessage } from "./message-compression.ts";
+import type { BoundMethod } from "./method.ts";
+import { ServerCallState } from "./server-call.ts";
+
+/** What one request head asks for: the method and how its messages travel. Made once for each distinct head. */
+export interface GrpcPlan {
+  readonly method: BoundMethod;
+  readonly environment: ServerEnvironment;
+  /** Request messages may be compressed. */
+  readonly requestGzip: boolean;
+  /** Response messages worth it are compressed. */
+  readonly responseGzip: boolean;
+  /** From grpc-timeout or the service's default; Infinity without one. */
+  readonly timeoutMs: number;
+}
+
+/**
+ * One gRPC call on its stream: what unary and streaming calls have in common. The subclass hears of messages and the end of the
+ * request, and answers by sendMessage, succeed and fail.
+ *
+ *     open --succeed / fail / deadline--> done        (trailers sent; a request still under way is told to stop)
+ *       '-----peer's reset--------------> done        (nothing can be sent; call.signal aborts)
+ */
+export abstract class GrpcExchange extends Timer implements StreamSink {
+  protected readonly plan: GrpcPlan;
+  protected readonly stream: HttpStream;
+  readonly call: ServerCallState;
+  protected done = false;
+  protected requestEnded = false;
+  #reader: MessageReader | null = null;
+
+  constructor(plan: GrpcPlan, stream: HttpStream, fields: readonly string[]) {
+    super();
+    const { environment, timeoutMs } = plan;
+    this.plan = plan;
+    this.stream = stream;
+    let deadline = Number.POSITIVE_INFINITY;
+    if (timeoutMs !== deadline) {
+      const now = environment.clock.now();
+      deadline = now + timeoutMs;
+      environment.wheel.schedule(this, timeoutMs, now);
+    }
+    this.call = new ServerCallState(plan.method.desc, fields, stream.connection.peer, deadline, environment.clock);
+    environment.inFlight.begin();
+  }
+
+  // --- what the subclass does -------------------------------------------------------------------------------------
+
+  /** A whole message: bytes [start, end) of `bytes`, valid during the call only; `frameBytes` is what it took on the wire. May throw. */
+  abstract onMessage(bytes: Uint8Array, start: number, end: number, compressed: boolean): void;
+  /** The peer ended its side after the last message. May throw. */
+  protected abstract onRequestEnd(): void;
+  /** The call is over for another reason than its own success. */
+  protected abstract onClosed(reason: WeftError): void;
+  /** `bytes` of the request arrived. By default they are credited at once. */
+  protected received(bytes: number): void {
+    this.stream.credit(bytes);
+  }
+  abstract onWritable(): void;
+
+  // --- from the connection ----------------------------------------------------------------------------------------
+
+  onHead(): void {}
+
+  onData(_stream: HttpStream, chunk: Uint8Array, start: number, end: number, fin: boolean): void {
+    if (end > start) this.received(end - start);
+    if (this.done) return;
+    try {
+      const length = end - start - 5;
+      // Nearly every unary request: one whole uncompressed message in one chunk.
+      if (
+        this.#reader === null &&
+        length >= 0 &&
+        chunk[start] === 0 &&
+        length === readUint32(chunk, start + 1) &&
+        length <= this.plan.method.options.maxRequestBytes
+      ) {
+        this.onMessage(chunk, start + 5, end, false);
+      } else if (end > start) {
+        this.#reader ??= new MessageReader(this.plan.method.options.maxRequestBytes);
+        this.#reader.read(chunk, start, end, this);
+      }
+      if (fin) this.#end();
+    } catch (thrown) {
+      this.fail(thrown);
+    }
+  }
+
+  onTrailers(): void {
+    if (this.done) return;
+    try {
+      this.#end();
+    } catch (thrown) {
+      this.fail(thrown);
+    }
+  }
+
+  onReset(_stream: HttpStream, failure: StreamFailure): void {
+    this.requestEnded = true;
+    this.#close(new WeftError("cancelled", `the caller went away: ${failure.message}`, { reason: "CALLER_GONE" }));
+  }
+
+  /** The request has no body at all. */
+  noBody(): void {
+    this.onTrailers();
+  }
+
+  #end(): void {
+    this.requestEnded = true;
+    if (this.done) return;
+    if (this.#reader !== null && this.#reader.pendingBytes > 0) {
+      throw new WeftError(
+        "invalid_argument",
+        `the request ends in the middle of a message, of which ${this.#reader.pendingBytes} bytes came (prefix included)`,
+        { reason: "TRUNCATED_MESSAGE" },
+      );
+    }
+    this.onRequestEnd();
+  }
+
+  /** The deadline passed. */
+  override fire(): void {
+    const { method, timeoutMs } = this.plan;
+    this.fail(
+      new WeftError(
+        "deadline_exceeded",
+        `${method.path} took longer than the caller's deadline of ${Math.round(timeoutMs)} ms`,
+        { reason: "DEADLINE_EXCEEDED" },
+      ),
+    );
+  }
+
+  // --- for the subclass -------------------------------------------------------------------------------------------
+
+  /** Runs the handler as part of this call. */
+  protected invoke(request: unknown): unknown {
+    const { method, environment } = this.plan;
+    if (!environment.scope.tracking) return method.invoke(request, this.call);
+    return environment.scope.run(this.call, () => method.invoke(request, this.call));
+  }
+
+  protected decode(bytes: Uint8Array, start: number, end: number, compressed: boolean): unknown {
+    const { input, options } = this.plan.method;
+    if (!compressed) return input.decode(bytes, start, end);
+    if (!this.plan.requestGzip)
+      throw new WeftError("internal", "a message is marked as compressed, but the request has no grpc-encoding", {
+        reason: "BAD_COMPRESSION",
+      });
+    return decompressMessage(bytes.slice(start, end), options.maxRequestBytes, (plain) =>
+      input.decode(plain, 0, plain.length),
+    );
+  }
+
+  /** Sends one message, the head before the first. False: wait for onWritable. Throws when it cannot be encoded. */
+  protected sendMessage(message: unknown): boolean {
+    const { output, options } = this.plan.method;
+    let end = output.encodeScratch(message as never, 5);
+    if (end - 5 > options.maxResponseBytes) {
+      throw new WeftError(
+        "resource_exhausted",
+        `the response of ${this.plan.method.path} has ${end - 5} bytes; at most ${options.maxResponseBytes} are allowed (maxResponseBytes)`,
+        {
+          reason: "MESSAGE_TOO_LARGE",
+        },
+      );
+    }
+    let bytes: Uint8Array = scratch.bytes;
+    if (this.plan.responseGzip && end - 5 >= COMPRESS_FROM_BYTES) {
+      bytes = compressFrame(bytes, 5, end);
+      end = bytes.length;
+    } else {
+      bytes[0] = 0;
+      writeUint32(bytes, 1, end - 5);
+    }
+    if (!this.call.headSent) this.sendHead();
+    return this.stream.sendData(bytes, 0, end, false);
+  }
+
+  protected sendHead(): void {
+    this.call.headSent = true;
+    this.stream.sendHead(this.plan.responseGzip ? GZIP_HEAD : HEAD, this.call.headers, false);
+  }
+
+  protected succeed(): void {
+    if (this.done) return;
+    if (!this.call.headSent) this.sendHead();
+    this.stream.sendTrailers(OK_TRAILERS, this.call.trailers);
+    this.#finish();
+  }
+
+  /** Answers with an error; the one place where errors become gRPC responses. */
+  protected fail(thrown: unknown): void {
+    if (this.done) return;
+    const error = toWeftError(thrown);
+    if (error.reason === "UNHANDLED") this.plan.environment.onError(error, this.call);
+    const { call, stream } = this;
+    const fields = trailersOfError(error);
+    if (call.trailers !== null) fields.push(...call.trailers);
+    if (!call.headSent && call.headers === null) {
+      call.headSent = true;
+      stream.sendHead(HEAD, fields, true);
+    } else {
+      if (!call.headSent) this.sendHead();
+      stream.sendTrailers(NO_TRAILERS, fields);
+    }
+    this.#close(error);
+  }
+
+  #close(reason: WeftError): void {
+    if (this.done) return;
+    this.call.cancel(reason);
+    this.#finish();
+    this.onClosed(reason);
+  }
+
+  #finish(): void {
+    this.done = true;
+    const { wheel, inFlight } = this.plan.environment;
+    wheel.cancel(this);
+    if (!this.requestEnded) this.stream.reset(NO_ERROR);
+    inFlight.end();
+  }
+}
+
+/** A call of a unary method: one message, one answer. */
+export class GrpcUnaryExchange extends GrpcExchange {
+  #request: unknown = undefined;
+  #count = 0;
+
+  override onMessage(bytes: Uint8Array, start: number, end: number, compressed: boolean): void {
+    this.#count++;
+    if (this.#count === 1) this.#request = this.decode(bytes, start, end, compressed);
+  }
+
+  protected override onRequestEnd(): void {
+    assertOneMessage(this.plan.method.path, this.#count);
+    const request = this.#request;
+    this.#request = undefined;
+    if (request instanceof Promise) request.then((message) => this.#run(message)).catch((thrown) => this.fail(thrown));
+    else this.#run(request);
+  }
+
+  #run(request: unknown): void {
+    if (this.done) return;
+    const answer = this.invoke(request);
+    if (isThenable(answer))
+      answer.then(
+        (message) => this.#answer(message),
+        (thrown) => this.fail(thrown),
+      );
+    else {
+      this.sendMessage(answer);
+      this.succeed();
+    }
+  }
+
+  #answer(message: unknown): void {
+    if (this.done) return;
+    try {
+      this.sendMessage(message);
+      this.succeed();
+    } catch (thrown) {
+      this.fail(thrown);
+    }
+  }
+
+  protected override onClosed(): void {}
+
+  override onWritable(): void {}
+}
+
+export function assertOneMessage(path: string, count: number): void {
+  if (count === 1) return;
+  throw new WeftError(
+    "unimplemented",
+    `${path} takes exactly one request message and got ${count === 0 ? "none" : count}`,
+    { reason: "REQUEST_CARDINALITY" },
+  );
+}
+
+export function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === "object" && value !== null && typeof (value as { then?: unknown }).then === "function";
+}
+
+function readUint32(bytes: Uint8Array, at: number): number {
+  return ((bytes[at] << 24) | (bytes[at + 1] << 16) | (bytes[at + 2] << 8) | bytes[at + 3]) >>> 0;
+}
+
+function writeUint32(bytes: Uint8Array, at: number, value: number): void {
+  bytes[at] = value >>> 24;
+  bytes[at + 1] = value >>> 16;
+  bytes[at + 2] = value >>> 8;
+  bytes[at + 3] = value;
+}
+
+/** Below this gzip gains nothing. */
+const COMPRESS_FROM_BYTES = 1024;
+/** HTTP/2's error code for "the response is complete, stop sending" (RFC 9113, 8.1). */
+const NO_ERROR = 0;
+const HEAD = responseHead(200, ["content-type", "application/grpc", "grpc-accept-encoding", "identity,gzip"]);
+const GZIP_HEAD = responseHead(200, [
+  "content-type",
+  "application/grpc",
+  "grpc-encoding",
+  "gzip",
+  "grpc-accept-encoding",
+  "identity,gzip",
+]);
+const OK_TRAILERS = trailersHead(["grpc-status", "0"]);
+const NO_TRAILERS: Head = trailersHead([]);
