@@ -6,10 +6,12 @@ import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { grpcurl } from "./grpcurl.ts";
 import { h2spec } from "./h2spec.ts";
+import { hostile } from "./hostile.ts";
 import { interopClient, interopServer } from "./interop/suites.ts";
+import { streams } from "./streams.ts";
 import { judge, type Suite } from "./suite.ts";
 
-const suites: readonly Suite[] = [h2spec, interopServer, interopClient, grpcurl];
+const suites: readonly Suite[] = [h2spec, interopServer, interopClient, grpcurl, hostile, streams];
 const asked = process.argv.slice(2);
 const unknown = asked.filter((name) => !suites.some((suite) => suite.name === name));
 if (unknown.length > 0) {

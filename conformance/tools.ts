@@ -35,7 +35,7 @@ export function tool(name: Tool): string {
 }
 
 const RECIPES = {
-  h2spec: () => goInstall("github.com/summerwind/h2spec/cmd/h2spec@latest"),
+  h2spec: () => goInstall("github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible"),
   grpcurl: () => goInstall("github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.4"),
   "grpc-interop-client": (path: string) => goBuild("grpc-interop", "google.golang.org/grpc/interop/client", path),
   "grpc-interop-server": (path: string) => goBuild("grpc-interop", "google.golang.org/grpc/interop/server", path),

@@ -14,7 +14,8 @@ export const trial = service(Trial, {
   mark: answer,
   async *download({ bytes, chunkBytes }) {
     const chunk = new Uint8Array(chunkBytes).fill(0x61);
-    for (let left = Number(bytes); left > 0; left -= chunkBytes) yield { data: left >= chunkBytes ? chunk : chunk.subarray(0, left) };
+    for (let left = Number(bytes); left > 0; left -= chunkBytes)
+      yield { data: left >= chunkBytes ? chunk : chunk.subarray(0, left) };
   },
   async upload(chunks) {
     let bytes = 0n;

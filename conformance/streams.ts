@@ -1,0 +1,65 @@
+import { execFile } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { freePort, withProcess } from "./counter.ts";
+import type { Case, Suite } from "./suite.ts";
+
+const root = join(import.meta.dirname, "..");
+const GIGABYTE = 1_000_000_000;
+const LIMIT_MB = 150;
+
+/** A gigabyte each way through the data plane with a slow reader: every process stays under 150 MB, and all bytes arrive. */
+export const streams: Suite = {
+  name: "streams",
+  async run() {
+    const server = join(root, "conformance", "trial", "main.ts");
+    const weft = join(root, "dist", "cli", "main.js");
+    return withProcess([server], { PORT: `${await freePort()}` }, async (backend, backendProcess) => {
+      const port = await freePort();
+      const proxy = [weft, "proxy", "--listen", `127.0.0.1:${port}`, "--to", `127.0.0.1:${backend}`, "--h2"];
+      return withProcess(proxy, { PORT: `${port}` }, async (_, proxyProcess) => {
+        const cases: Case[] = [];
+        for (const direction of ["download", "upload"]) {
+          const said = await client(direction, port);
+          cases.push({
+            name: `${direction}: all bytes arrive`,
+            ok: said.bytes === GIGABYTE,
+            detail: JSON.stringify(said),
+          });
+          const peaks = { client: said.peakMb, proxy: peakMb(proxyProcess.pid), server: peakMb(backendProcess.pid) };
+          for (const [name, mb] of Object.entries(peaks))
+            cases.push({
+              name: `${direction}: the ${name} stays under ${LIMIT_MB} MB`,
+              ok: mb < LIMIT_MB,
+              detail: `${mb} MB`,
+            });
+          console.log(
+            `  ${direction}: ${Object.entries(peaks)
+              .map(([name, mb]) => `${name} ${mb.toFixed(0)} MB`)
+              .join(", ")} at most`,
+          );
+        }
+        return cases;
+      });
+    });
+  },
+};
+
+function client(direction: string, port: number): Promise<{ bytes: number; peakMb: number; error?: string }> {
+  return new Promise((resolve) => {
+    execFile(
+      process.execPath,
+      [join(root, "conformance", "trial", "stream.ts"), direction, `${port}`, `${GIGABYTE}`],
+      { timeout: 280_000 },
+      (error, stdout, stderr) => {
+        if (error) resolve({ bytes: 0, peakMb: 0, error: stderr || String(error) });
+        else resolve(JSON.parse(stdout));
+      },
+    );
+  });
+}
+
+/** The most resident memory that a process ever had. */
+export function peakMb(pid: number | undefined): number {
+  return Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]) / 1_024;
+}
