@@ -47,6 +47,8 @@ export interface SystemUnit {
   readonly readyTimeoutMs: number;
   readonly drainMs: number;
   readonly restart: "always" | "never";
+  /** Who registers an instance: its process, or the host once it listens. */
+  readonly register: "self" | "host";
 }
 
 /** A script for Node (absolute path), or any command. */
@@ -80,6 +82,7 @@ const SERVICE_FIELDS = [
   "version",
   "versions",
   "needs",
+  "register",
   "sidecar",
   "readyTimeoutMs",
   "drainMs",
@@ -170,6 +173,7 @@ function readService(reader: Reader, service: string, value: unknown): SystemUni
     drainMs: reader.number(fields.drainMs, [...path, "drainMs"], 0, 3_600_000) ?? 10_000,
     restart: reader.oneOf(fields.restart, [...path, "restart"], ["always", "never"] as const) ?? "always",
   };
+  const register = reader.oneOf(fields.register, [...path, "register"], ["self", "host"] as const);
   const base = readRun(reader, fields, path);
   const unit = (version: string, run: Run): SystemUnit => {
     const versioned = fields.versions !== undefined;
@@ -183,6 +187,7 @@ function readService(reader: Reader, service: string, value: unknown): SystemUni
       env: run.env,
       replicas: run.replicas ?? 1,
       needs: [],
+      register: register ?? (run.command?.kind === "exec" ? "host" : "self"),
       ...common,
     };
   };

@@ -36,6 +36,9 @@ export interface ServiceDescription extends RunDescription {
   versions?: Record<string, RunDescription>;
   /** Services (or "products@v1") that must be healthy first, and that stop after this one. */
   needs?: readonly string[];
+  /** Who registers its instances. "self" (default for files): the process, with `serve`. "host" (default for commands): weft does it once the
+   * process listens on the PORT it was given, and sees whether it speaks HTTP/2 (gRPC) or HTTP/1.1 there. */
+  register?: "self" | "host";
   /** Calls go through a proxy beside each instance. */
   sidecar?: boolean;
   /** Time from a process's start until it is healthy. Default 30,000. */

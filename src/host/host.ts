@@ -1,0 +1,491 @@
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import type { Cancel, Clock } from "../core/clock.ts";
+import type { Endpoint, Health } from "../core/endpoint.ts";
+import { WeftError } from "../core/errors.ts";
+import type { Random } from "../core/random.ts";
+import { didYouMean } from "../core/suggest.ts";
+import { Guard } from "./guard.ts";
+import { addressOf, CONTROL_UNIT, GATEWAY_UNIT, type Launcher, launchOf } from "./launch.ts";
+import { LogFile } from "./log-file.ts";
+import { freePort, probePort } from "./probe.ts";
+import { type HostProcess, startProcess } from "./process.ts";
+import type { System, SystemUnit } from "./resolve-system.ts";
+import {
+  type InstancePhase,
+  type NoticeType,
+  SupervisorMachine,
+  type SupervisorPhase,
+  type UnitSpec,
+} from "./supervisor-machine.ts";
+
+/** A running system on this machine: its control plane, its gateway and its services, each in processes of their own. */
+export interface Host {
+  /** Resolves when everything has ended; `failure` says why when it was not asked to. */
+  readonly done: Promise<{ failure: string | null }>;
+  readonly phase: SupervisorPhase;
+  /** The gateway's URL, once it listens. */
+  readonly gateway: string | null;
+  /** Where the gateway serves metrics, once it listens. */
+  readonly gatewayAdmin: string | null;
+  /** The control plane's URL, once it listens. */
+  readonly control: string | null;
+  start(): void;
+  /** The first call drains and stops in reverse order, the second kills everything. */
+  stop(): void;
+  /** Replaces all instances of a service (or of "products@v1", "gateway", "control"), one after the other; a new one is healthy before an
+   * old one drains. Rejects `not_found`, or `failed_precondition` when the system is not ready or a new instance does not get healthy. */
+  restart(name: string): Promise<void>;
+  instances(): readonly InstanceView[];
+  /** The log file of a service, of the gateway or of the control plane. Throws `not_found`. */
+  logFile(name: string): string;
+}
+
+export interface InstanceView {
+  readonly id: string;
+  /** "products", "gateway", "control". */
+  readonly service: string;
+  readonly version: string;
+  readonly unit: string;
+  readonly state: InstancePhase;
+  /** As the registry sees it; null while it is not registered. */
+  readonly health: Health | null;
+  /** "127.0.0.1:41234", "" while it is not known. */
+  readonly address: string;
+  readonly pid: number;
+  readonly restarts: number;
+  readonly lastReason: string;
+  readonly sinceMs: number;
+}
+
+export type HostEvent =
+  /** A line that a process wrote. */
+  | {
+      readonly type: "log";
+      readonly id: string;
+      readonly unit: string;
+      readonly stream: "out" | "err";
+      readonly line: string;
+    }
+  /** Something happened to an instance, or (id "") to a unit. */
+  | {
+      readonly type: NoticeType;
+      readonly id: string;
+      readonly unit: string;
+      readonly text: string;
+      readonly delayMs: number;
+    }
+  /** Every instance is healthy for the first time. */
+  | { readonly type: "system-ready"; readonly gateway: string | null }
+  | { readonly type: "stopping"; readonly reason: string | null }
+  | { readonly type: "stopped"; readonly failure: string | null };
+
+export interface HostOptions extends Launcher {
+  /** Opens the host's line to the control plane at `address`; called once, when it listens first. */
+  readonly openControl: (address: string, onEndpoints: (delta: EndpointChange) => void) => Promise<ControlLine>;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly onEvent: (event: HostEvent) => void;
+}
+
+/** What the host asks of the control plane. */
+export interface ControlLine {
+  /** Publishes the system's routes and policies. Rejects with all that is wrong with them. */
+  publish(system: System): Promise<void>;
+  /** Registers an instance that does not do so itself. */
+  register(endpoint: Omit<Endpoint, "health">): Promise<{ release(): Promise<void> }>;
+  /** The process behind an endpoint has ended without deregistering. */
+  ended(id: string, reason: string): void;
+  close(): Promise<void>;
+}
+
+export interface EndpointChange {
+  readonly full: boolean;
+  readonly changed: readonly Endpoint[];
+  readonly removed: readonly { readonly id: string }[];
+}
+
+/** What weft's own processes tell their host through their channel once they listen. */
+export interface ListeningMessage {
+  readonly type: "weft:listening";
+  readonly url: string;
+  readonly admin: string;
+}
+
+/** Makes a host. Nothing runs before `start()`. */
+export function createHost(options: HostOptions): Host {
+  return new SystemHost(options);
+}
+
+class SystemHost implements Host {
+  readonly done: Promise<{ failure: string | null }>;
+  gateway: string | null = null;
+  gatewayAdmin: string | null = null;
+  control: string | null = null;
+  readonly #options: HostOptions;
+  readonly #machine: SupervisorMachine;
+  readonly #units = new Map<string, SystemUnit>();
+  readonly #running = new Map<string, Running>();
+  readonly #endpoints = new Map<string, Endpoint>();
+  readonly #logs = new Map<string, LogFile>();
+  readonly #replacing = new Map<string, PromiseWithResolvers<void>>();
+  readonly #finished = Promise.withResolvers<{ failure: string | null }>();
+  #guard: Guard | null = null;
+  #line: ControlLine | null = null;
+  #timer: Cancel | null = null;
+  #stopTold = false;
+
+  constructor(options: HostOptions) {
+    this.#options = options;
+    this.done = this.#finished.promise;
+    for (const unit of options.system.units) this.#units.set(unit.name, unit);
+    this.#machine = new SupervisorMachine(unitSpecs(options.system), options.random);
+  }
+
+  get phase(): SupervisorPhase {
+    return this.#machine.phase;
+  }
+
+  start(): void {
+    mkdirSync(join(this.#options.stateDir, "data"), { recursive: true });
+    this.#guard = new Guard();
+    this.#apply((now) => this.#machine.start(now));
+  }
+
+  stop(): void {
+    this.#apply((now) => this.#machine.stop(now));
+  }
+
+  async restart(name: string): Promise<void> {
+    const units = this.#unitsNamed(name);
+    for (const unit of units) {
+      const pending = Promise.withResolvers<void>();
+      this.#replacing.set(unit, pending);
+      const accepted = this.#apply((now) => this.#machine.restart(unit, now));
+      if (!accepted) {
+        this.#replacing.delete(unit);
+        const why =
+          this.#machine.phase === "ready" ? "it is being replaced already" : `the system is ${this.#machine.phase}`;
+        throw new WeftError("failed_precondition", `${unit} cannot be restarted now: ${why}`, { reason: "NOT_NOW" });
+      }
+      await pending.promise;
+    }
+  }
+
+  instances(): readonly InstanceView[] {
+    const views: InstanceView[] = [];
+    for (const instance of this.#machine.instances) {
+      const unit = this.#units.get(instance.unitName);
+      const running = this.#running.get(instance.id);
+      const endpoint = this.#endpoints.get(instance.id);
+      views.push({
+        id: instance.id,
+        service: unit?.service ?? instance.unitName,
+        version: unit?.version ?? "",
+        unit: instance.unitName,
+        state: instance.state,
+        health: endpoint?.health ?? (unit === undefined && instance.state === "ready" ? "healthy" : null),
+        address:
+          running === undefined
+            ? ""
+            : running.address || (endpoint === undefined ? "" : `${endpoint.host}:${endpoint.port}`),
+        pid: running?.process?.pid ?? 0,
+        restarts: instance.restarts,
+        lastReason: instance.lastReason,
+        sinceMs: Math.round(this.#options.clock.now() - instance.since),
+      });
+    }
+    return views;
+  }
+
+  logFile(name: string): string {
+    const [unit] = this.#unitsNamed(name);
+    return this.#logPath(this.#serviceOf(unit));
+  }
+
+  // --- the machine's shell --------------------------------------------------------------------------------------
+
+  /** Gives the machine one event, then carries out what follows from it. */
+  #apply<T>(event: (now: number) => T): T {
+    const { clock } = this.#options;
+    const answer = event(clock.now());
+    for (const effect of this.#machine.take()) {
+      switch (effect.kind) {
+        case "spawn":
+          this.#spawn(effect.id, effect.unit);
+          break;
+        case "terminate":
+          this.#terminate(effect.id);
+          break;
+        case "kill":
+          this.#kill(effect.id);
+          break;
+        case "ready":
+          this.#options.onEvent({ type: "system-ready", gateway: this.gateway });
+          break;
+        case "stopped":
+          void this.#finish();
+          break;
+        case "notice":
+          this.#notice(effect.type, effect.unit, effect.id, effect.text, effect.delayMs);
+          break;
+      }
+    }
+    if (this.#machine.phase === "stopping" && !this.#stopTold) {
+      this.#stopTold = true;
+      this.#options.onEvent({ type: "stopping", reason: this.#machine.failure });
+    }
+    this.#timer?.();
+    this.#timer = null;
+    const { wakeAt } = this.#machine;
+    if (wakeAt !== Number.POSITIVE_INFINITY)
+      this.#timer = clock.after(Math.max(0, wakeAt - clock.now()), () => this.#apply((now) => this.#machine.tick(now)));
+    return answer;
+  }
+
+  #notice(type: NoticeType, unit: string, id: string, text: string, delayMs: number): void {
+    this.#options.onEvent({ type, id, unit, text, delayMs });
+    if (type !== "starting" && type !== "ready" && id !== "") this.#log(unit, `${id} ${text}`);
+    if (type !== "replaced" && type !== "replace-failed") return;
+    const pending = this.#replacing.get(unit);
+    this.#replacing.delete(unit);
+    if (type === "replaced") pending?.resolve();
+    else pending?.reject(new WeftError("failed_precondition", text, { reason: "NOT_REPLACED" }));
+  }
+
+  #spawn(id: string, unitName: string): void {
+    const running: Running = {
+      id,
+      unitName,
+      process: null,
+      address: "",
+      cancelled: false,
+      lastErrors: [],
+      registered: null,
+      port: 0,
+    };
+    this.#running.set(id, running);
+    void this.#start(running).catch((error: unknown) =>
+      this.#exited(running, error instanceof Error ? error.message : String(error)),
+    );
+  }
+
+  async #start(running: Running): Promise<void> {
+    const { unitName } = running;
+    const unit = this.#units.get(unitName);
+    if (unit?.register === "host") running.port = await freePort();
+    if (running.cancelled) return this.#exited(running, "was not started");
+    const { control, gateway, gatewayAdmin } = this;
+    const child = startProcess(
+      launchOf({ id: running.id, unitName, unit, port: running.port, control, gateway, gatewayAdmin }, this.#options),
+      {
+        onLine: (stream, line) => this.#onLine(running, stream, line),
+        onMessage: (message) => this.#onMessage(running, message),
+        onExit: (reason) => this.#exited(running, reason),
+      },
+    );
+    running.process = child;
+    this.#guard?.watch(child.pid);
+    if (unit?.register === "host") await this.#registerWhenListening(running, unit);
+  }
+
+  async #registerWhenListening(running: Running, unit: SystemUnit): Promise<void> {
+    for (;;) {
+      if (this.#running.get(running.id) !== running || running.cancelled) return;
+      const protocol = await probePort(running.port);
+      if (protocol !== null && this.#line !== null && this.#running.get(running.id) === running) {
+        const address = { host: "127.0.0.1", port: running.port, protocol, zone: "", weight: 1, metadata: {} };
+        running.registered = await this.#line.register({
+          id: running.id,
+          service: unit.service,
+          version: unit.version,
+          ...address,
+        });
+        return;
+      }
+      await new Promise<void>((resolve) => this.#options.clock.after(PROBE_EVERY_MS, resolve));
+    }
+  }
+
+  #terminate(id: string): void {
+    const running = this.#running.get(id);
+    if (running === undefined) return;
+    running.cancelled = true;
+    if (running.unitName === CONTROL_UNIT && this.#machine.phase === "stopping") void this.#line?.close();
+    const terminate = (): void => running.process?.terminate();
+    // Nobody must be sent there while it drains; a process that registers itself sees to that itself.
+    if (running.registered !== null) void running.registered.release().then(terminate, terminate);
+    else terminate();
+  }
+
+  #kill(id: string): void {
+    const running = this.#running.get(id);
+    if (running === undefined) return;
+    running.cancelled = true;
+    running.process?.kill();
+  }
+
+  #exited(running: Running, reason: string): void {
+    if (this.#running.get(running.id) !== running) return;
+    this.#running.delete(running.id);
+    this.#endpoints.delete(running.id);
+    if (running.process !== null) this.#guard?.forget(running.process.pid);
+    if (!running.cancelled || running.registered !== null) {
+      this.#line?.ended(running.id, reason);
+      void running.registered?.release().catch(() => {});
+    }
+    const last = running.cancelled || reason === "exit status 0" ? "" : lastError(running.lastErrors);
+    this.#apply((now) => this.#machine.exited(running.id, last === "" ? reason : `${reason}: ${last}`, now));
+  }
+
+  // --- what processes tell --------------------------------------------------------------------------------------
+
+  #onLine(running: Running, stream: "out" | "err", line: string): void {
+    if (stream === "err") {
+      running.lastErrors.push(line);
+      if (running.lastErrors.length > KEPT_ERRORS) running.lastErrors.shift();
+    }
+    this.#log(running.unitName, `${running.id} ${line}`);
+    this.#options.onEvent({ type: "log", id: running.id, unit: running.unitName, stream, line });
+  }
+
+  #onMessage(running: Running, message: unknown): void {
+    if (!isListening(message)) return;
+    running.address = addressOf(message.url) ?? "";
+    if (running.unitName === GATEWAY_UNIT) {
+      this.gateway = message.url;
+      this.gatewayAdmin = message.admin;
+    } else this.control = message.url;
+    const ready = (): void => this.#apply((now) => this.#machine.ready(running.id, now));
+    if (running.unitName !== CONTROL_UNIT || this.#line !== null) return ready();
+    void this.#openLine(message.url).then(ready, (error: unknown) => {
+      const text = error instanceof Error ? error.message : String(error);
+      this.#apply((now) => this.#machine.fail(text, now));
+    });
+  }
+
+  async #openLine(address: string): Promise<void> {
+    const line = await this.#options.openControl(address, (change) => this.#onEndpoints(change));
+    this.#line = line;
+    await line.publish(this.#options.system);
+  }
+
+  #onEndpoints(change: EndpointChange): void {
+    if (change.full) {
+      const present = new Set(change.changed.map((endpoint) => endpoint.id));
+      for (const id of [...this.#endpoints.keys()]) if (!present.has(id)) this.#endpoints.delete(id);
+    }
+    for (const { id } of change.removed) this.#endpoints.delete(id);
+    for (const endpoint of change.changed) {
+      this.#endpoints.set(endpoint.id, endpoint);
+      if (endpoint.health === "healthy" && this.#running.has(endpoint.id))
+        this.#apply((now) => this.#machine.ready(endpoint.id, now));
+    }
+  }
+
+  // --- logs and the end -----------------------------------------------------------------------------------------
+
+  #log(unitName: string, line: string): void {
+    const service = this.#serviceOf(unitName);
+    let log = this.#logs.get(service);
+    if (log === undefined) {
+      const onError = (message: string): void =>
+        this.#options.onEvent({
+          type: "log",
+          id: service,
+          unit: unitName,
+          stream: "err",
+          line: `log lost: ${message}`,
+        });
+      log = new LogFile(this.#logPath(service), { onError });
+      this.#logs.set(service, log);
+    }
+    log.write(`${new Date(this.#options.clock.wallMs()).toISOString()} ${line}`);
+  }
+
+  #logPath(service: string): string {
+    return join(this.#options.stateDir, "logs", `${service}.log`);
+  }
+
+  #serviceOf(unitName: string): string {
+    return this.#units.get(unitName)?.service ?? unitName;
+  }
+
+  #unitsNamed(name: string): string[] {
+    const own = [CONTROL_UNIT, ...(this.#options.system.gateway === null ? [] : [GATEWAY_UNIT])];
+    const units = this.#options.system.units
+      .filter((unit) => unit.service === name || unit.name === name)
+      .map((unit) => unit.name);
+    if (own.includes(name)) units.push(name);
+    if (units.length > 0) return units;
+    const known = [...new Set(this.#options.system.units.map((unit) => unit.service)), ...own];
+    throw new WeftError(
+      "not_found",
+      `there is no service "${name}"${didYouMean(name, known) || `; there are ${known.join(", ")}`}`,
+      {
+        reason: "NO_SUCH_SERVICE",
+      },
+    );
+  }
+
+  async #finish(): Promise<void> {
+    this.#timer?.();
+    this.#timer = null;
+    for (const pending of this.#replacing.values())
+      pending.reject(new WeftError("cancelled", "the system stops", { reason: "STOPPING" }));
+    this.#replacing.clear();
+    await this.#line?.close().catch(() => {});
+    this.#guard?.close();
+    for (const log of this.#logs.values()) log.close();
+    const { failure } = this.#machine;
+    this.#options.onEvent({ type: "stopped", failure });
+    this.#finished.resolve({ failure });
+  }
+}
+
+/** A process, from before its start until after its end. */
+interface Running {
+  readonly id: string;
+  readonly unitName: string;
+  process: HostProcess | null;
+  /** Where one of weft's own processes listens. */
+  address: string;
+  /** It was asked to end. */
+  cancelled: boolean;
+  readonly lastErrors: string[];
+  registered: { release(): Promise<void> } | null;
+  /** The port it was told to listen on; 0 lets it choose. */
+  port: number;
+}
+
+const KEPT_ERRORS = 30;
+const PROBE_EVERY_MS = 100;
+
+/** The control plane first, then services by their needs, the gateway last; so that stopping begins with the gateway. */
+function unitSpecs(system: System): UnitSpec[] {
+  const own = { replicas: 1, readyTimeoutMs: 20_000, drainMs: 10_000, restart: "always", replace: "recreate" } as const;
+  const services = system.units.map(
+    (unit): UnitSpec => ({ ...unit, needs: [CONTROL_UNIT, ...unit.needs], replace: "rolling" }),
+  );
+  const specs: UnitSpec[] = [{ ...own, name: CONTROL_UNIT, prefix: CONTROL_UNIT, needs: [] }, ...services];
+  if (system.gateway !== null) {
+    specs.push({
+      ...own,
+      name: GATEWAY_UNIT,
+      prefix: GATEWAY_UNIT,
+      needs: [CONTROL_UNIT, ...system.units.map((unit) => unit.name)],
+    });
+  }
+  return specs;
+}
+
+function isListening(message: unknown): message is ListeningMessage {
+  return typeof message === "object" && message !== null && (message as { type?: unknown }).type === "weft:listening";
+}
+
+/** The line of a crashed process's last words that says most: the message of an uncaught error, or the last line that is no stack frame. */
+function lastError(lines: readonly string[]): string {
+  const spoken = lines.filter((line) => line.trim() !== "" && !/^\s+at |^Node\.js v|^\s*\^+\s*$/.test(line));
+  const error = spoken.findLast((line) => /^(?:[\w.]*(?:Error|Exception)\b.*|panic: .*)/.test(line));
+  return (error ?? spoken.at(-1) ?? "").trim().slice(0, 300);
+}

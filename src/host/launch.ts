@@ -1,0 +1,100 @@
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import type { ProcessSpec } from "./process.ts";
+import type { System, SystemUnit } from "./resolve-system.ts";
+
+/** What all processes of a system are started with. */
+export interface Launcher {
+  readonly system: System;
+  /** Folder for the system's state: run file, logs, data. Absolute. */
+  readonly stateDir: string;
+  /** Starts weft's own commands: [node, ...arguments, main file]. */
+  readonly weft: readonly string[];
+  /** Arguments of Node for services that are scripts: ["-C", "weft-source"] when weft itself runs from source. */
+  readonly nodeArguments: readonly string[];
+}
+
+/** One process to start. */
+export interface Launch {
+  readonly id: string;
+  readonly unitName: string;
+  /** Absent: one of weft's own. */
+  readonly unit: SystemUnit | undefined;
+  /** What PORT says; 0 lets the process choose. */
+  readonly port: number;
+  /** URLs of what listens already, or did before its restart; null until then. */
+  readonly control: string | null;
+  readonly gateway: string | null;
+  readonly gatewayAdmin: string | null;
+}
+
+export const CONTROL_UNIT = "control";
+export const GATEWAY_UNIT = "gateway";
+
+/** Command, folder and environment of a process. docs/system.md describes the environment that services get. */
+export function launchOf(launch: Launch, launcher: Launcher): ProcessSpec {
+  const { unit } = launch;
+  const env = environmentOf(launch, launcher);
+  if (unit === undefined) {
+    const [command, ...args] = launcher.weft;
+    return {
+      command,
+      args: [...args, ...ownArguments(launch, launcher)],
+      cwd: launcher.system.dir,
+      env,
+      channel: true,
+    };
+  }
+  const { command, cwd } = unit;
+  if (command.kind === "node")
+    return { command: process.execPath, args: [...launcher.nodeArguments, command.file], cwd, env };
+  // "$PORT" in an argument is the port, for programs that do not read their environment.
+  const args = command.argv.slice(1).map((arg) => arg.replaceAll("$PORT", String(launch.port)));
+  return { command: command.argv[0], args, cwd, env };
+}
+
+/** "http://127.0.0.1:8080" -> "127.0.0.1:8080" */
+export function addressOf(url: string | null): string | null {
+  return url === null ? null : url.replace(/^https?:\/\//, "").replace(/\/$/, "");
+}
+
+/** "127.0.0.1:80", "[::1]:80" */
+export function hostPort(host: string, port: number): string {
+  return `${host.includes(":") ? `[${host}]` : host}:${port}`;
+}
+
+/** weft's own processes listen again where they listened before, so that everybody finds them after a restart. */
+function ownArguments(launch: Launch, { system, stateDir }: Launcher): string[] {
+  if (launch.unitName === CONTROL_UNIT) {
+    const listen = addressOf(launch.control) ?? "127.0.0.1:0";
+    return ["control", "--listen", listen, "--data", join(stateDir, "control"), "--system", system.name];
+  }
+  if (system.gateway === null) return [];
+  const { host, port, adminHost, adminPort } = system.gateway;
+  const listen = addressOf(launch.gateway) ?? hostPort(host, port);
+  const admin = addressOf(launch.gatewayAdmin) ?? hostPort(adminHost, adminPort);
+  return ["gateway", "--control", launch.control ?? "", "--listen", listen, "--admin", admin];
+}
+
+function environmentOf(launch: Launch, { system, stateDir }: Launcher): Record<string, string> {
+  const env: Record<string, string> = {};
+  // A system started from within another one must not see that one's variables.
+  for (const [name, value] of Object.entries(process.env)) {
+    if (value !== undefined && !name.startsWith("WEFT_")) env[name] = value;
+  }
+  Object.assign(env, { WEFT_SYSTEM: system.name, WEFT_INSTANCE: launch.id });
+  const { unit } = launch;
+  if (unit === undefined) return env;
+  const data = join(stateDir, "data", unit.service);
+  mkdirSync(data, { recursive: true });
+  return {
+    ...env,
+    PORT: String(launch.port),
+    WEFT_CONTROL: launch.control ?? "",
+    WEFT_SERVICE: unit.service,
+    WEFT_VERSION: unit.version,
+    WEFT_DATA: data,
+    WEFT_DRAIN_MS: String(unit.drainMs),
+    ...unit.env,
+  };
+}

@@ -1,0 +1,31 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer as http1 } from "node:http";
+import { createServer as http2 } from "node:http2";
+import { type AddressInfo, type Server, createServer as tcp } from "node:net";
+import { test } from "node:test";
+import { freePort, listenProblem, probePort } from "./probe.ts";
+
+async function probe(server: Server): Promise<unknown> {
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  assert.equal(await listenProblem("127.0.0.1", port), "EADDRINUSE");
+  const protocol = await probePort(port, 200);
+  server.close();
+  return protocol;
+}
+
+test("what answers at a port is told apart", async () => {
+  assert.equal(await probe(http2()), "h2c");
+  assert.equal(await probe(http1()), "http1");
+  assert.equal(await probe(tcp((socket) => socket.end())), "http1");
+  const silent = tcp((socket) => setTimeout(() => socket.destroy(), 400));
+  assert.equal(await probe(silent), "http1");
+});
+
+test("a free port is one where nobody answers and one can listen", async () => {
+  const port = await freePort();
+  assert.equal(await probePort(port), null);
+  assert.equal(await listenProblem("127.0.0.1", port), null);
+});

@@ -1,0 +1,58 @@
+import { connect, createServer } from "node:net";
+import type { Protocol } from "../core/endpoint.ts";
+
+/**
+ * What answers at a port of 127.0.0.1: "h2c" when it speaks HTTP/2 with prior knowledge (as gRPC servers do), "http1" when anything else
+ * accepts the connection, null when nobody does.
+ *
+ * A client's HTTP/2 preface (RFC 9113 section 3.4) is sent. An HTTP/2 server answers with a SETTINGS frame; to any other it is a
+ * malformed request, which is answered with an error or the end of the connection.
+ */
+export function probePort(port: number, timeoutMs = 1_000): Promise<Protocol | null> {
+  return new Promise((resolve) => {
+    let connected = false;
+    const socket = connect({ host: "127.0.0.1", port });
+    const done = (protocol: Protocol | null): void => {
+      socket.destroy();
+      resolve(protocol);
+    };
+    socket.setTimeout(timeoutMs, () => done(connected ? "http1" : null));
+    socket.on("connect", () => {
+      connected = true;
+      socket.write(PREFACE);
+    });
+    socket.on("data", (chunk) =>
+      done(chunk.length > 3 && chunk[3] === SETTINGS && !chunk.subarray(0, 5).equals(HTTP1) ? "h2c" : "http1"),
+    );
+    socket.on("error", () => done(connected ? "http1" : null));
+    socket.on("close", () => done(connected ? "http1" : null));
+  });
+}
+
+/** A port of `host` that is free now. */
+export function freePort(host = "127.0.0.1"): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.on("error", reject);
+    server.listen(0, host, () => {
+      const address = server.address();
+      server.close(() => resolve(typeof address === "object" && address !== null ? address.port : 0));
+    });
+  });
+}
+
+/** Why one cannot listen at an address now ("EADDRINUSE"), or null when one can. */
+export function listenProblem(host: string, port: number): Promise<string | null> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.on("error", (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
+    server.listen(port, host, () => server.close(() => resolve(null)));
+  });
+}
+
+const SETTINGS = 4;
+const HTTP1 = Buffer.from("HTTP/");
+const PREFACE = Buffer.concat([
+  Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
+  Buffer.from([0, 0, 0, SETTINGS, 0, 0, 0, 0, 0]),
+]);
