@@ -63,8 +63,10 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     options.write ?? ((text) => process.stdout.write(text)),
   );
   const pool = createUpstreamPool({ clock, limits });
-  const carrier = createCarrier({ policy, pool, clock, timers: new TimerWheel(clock) });
+  const timers = new TimerWheel(clock);
+  const carrier = createCarrier({ policy, pool, clock, timers });
   const rest = options.link ? createRest(policy, onProblem) : null;
+  const local = rest === null ? null : createLocalServices(rest, clock, timers);
   if (rest !== null) options.link?.watchContracts((contracts) => rest.setContracts(contracts));
 
   const handler = createProxyHandler({
@@ -72,7 +74,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     clock,
     ids: new IdSource(options.random ?? systemRandom),
     rest,
-    local: rest === null ? null : createLocalServices(rest),
+    local,
     trustForwarded: options.trustForwarded ?? false,
     maxMessageBytes: options.maxMessageBytes ?? 4_194_304,
     onEnd(request, peer, decision) {
@@ -82,6 +84,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   });
   const listener = await listen({ ...options.listen, handler, limits, clock });
   let draining = false;
+  local?.status.set("serving");
   gauges(metrics, { policy, listener, inFlight: () => carrier.inFlight });
   const admin = await startAdmin().catch(async (error) => {
     await listener.close();
@@ -95,6 +98,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     metrics,
     async stop(drainMs) {
       draining = true;
+      local?.status.set("draining");
       await listener.drain(drainMs);
       await pool.close(0);
       accessLog.flush();
