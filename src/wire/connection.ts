@@ -16,7 +16,8 @@ export interface ConnectionMachine extends HttpConnection {
   takeOutput(): Uint8Array;
   /** The shell's write of everything taken has been handed to the kernel; the machine may go on producing (onWritable). */
   written(): void;
-  /** Once true: write what is pending, then close the socket. */
+  /** Once true: write what is pending, then end our side (FIN). What still arrives until the peer ends its own is given to receive(),
+   * for two seconds at most; a machine that wants nothing more ignores it. */
   readonly wantsClose: boolean;
   /** False while the machine wants no more bytes (HTTP/1.1 backpressure): the shell stops reading until it is true again. */
   readonly wantsRead: boolean;
@@ -33,7 +34,7 @@ export interface ConnectionHost {
   wake(): void;
 }
 
-/** What the shell makes a machine with: `createHttp1Server(options)`, `createHttp2Server(options)` and their client counterparts. */
+/** What the shell makes a machine with. */
 export interface MachineOptions {
   readonly host: ConnectionHost;
   readonly peer: PeerInfo;
@@ -41,9 +42,15 @@ export interface MachineOptions {
   readonly limits: Readonly<ConnectionLimits>;
 }
 
+/** For `createHttp1Server(options)` and `createHttp2Server(options)`, each of which returns a ConnectionMachine. */
 export interface ServerMachineOptions extends MachineOptions {
   readonly handler: RequestHandler;
 }
 
-/** A machine on whose connection we are the client. */
+export interface ClientMachineOptions extends MachineOptions {
+  /** Told when `available` rose from 0, so that a waiting caller can be served in the same turn. Never called from inside request(). */
+  readonly onAvailable: () => void;
+}
+
+/** A machine on whose connection we are the client: `createHttp1Client(options)`, `createHttp2Client(options)`. */
 export interface ClientMachine extends ConnectionMachine, ClientConnection {}
