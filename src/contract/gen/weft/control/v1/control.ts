@@ -1314,7 +1314,7 @@ export const HealthSchema: GenEnum<Health> = /*@__PURE__*/
 export const Control: GenService<{
   /**
    * One stream a process, for as long as the process lives. The first message up is `hello`, the first down is `welcome`.
-   * Requests (those with a request_id) are acknowledged in order; everything else comes when there is something to tell. A slow reader is
+   * Requests (those with a request_id) are acknowledged by that; everything else comes when there is something to tell. A slow reader is
    * not queued for: it gets the newest state of each thing when it can take it.
    *
    * @generated from rpc weft.control.v1.Control.Attach
