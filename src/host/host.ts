@@ -6,7 +6,7 @@ import { WeftError } from "../core/errors.ts";
 import type { Random } from "../core/random.ts";
 import { didYouMean } from "../core/suggest.ts";
 import { Guard } from "./guard.ts";
-import { addressOf, CONTROL_UNIT, GATEWAY_UNIT, type Launcher, launchOf } from "./launch.ts";
+import { addressOf, CONTROL_UNIT, GATEWAY_UNIT, type Launcher, LOAD_UNIT, launchOf } from "./launch.ts";
 import { LogFile } from "./log-file.ts";
 import { freePort, probePort } from "./probe.ts";
 import { type HostProcess, startProcess } from "./process.ts";
@@ -139,7 +139,7 @@ class SystemHost implements Host {
     this.#options = options;
     this.done = this.#finished.promise;
     for (const unit of options.system.units) this.#units.set(unit.name, unit);
-    this.#machine = new SupervisorMachine(unitSpecs(options.system), options.random);
+    this.#machine = new SupervisorMachine(unitSpecs(options.system, options.load > 0), options.random);
   }
 
   get phase(): SupervisorPhase {
@@ -286,6 +286,8 @@ class SystemHost implements Host {
     );
     running.process = child;
     this.#guard?.watch(child.pid);
+    // A load driver serves nothing: it is as ready as it gets.
+    if (unitName === LOAD_UNIT) this.#apply((now) => this.#machine.ready(running.id, now));
     if (unit?.register === "host") await this.#registerWhenListening(running, unit);
   }
 
@@ -412,7 +414,9 @@ class SystemHost implements Host {
   }
 
   #unitsNamed(name: string): string[] {
-    const own = [CONTROL_UNIT, ...(this.#options.system.gateway === null ? [] : [GATEWAY_UNIT])];
+    const own = unitSpecs(this.#options.system, this.#options.load > 0)
+      .map((spec) => spec.name)
+      .filter((unit) => !this.#units.has(unit));
     const units = this.#options.system.units
       .filter((unit) => unit.service === name || unit.name === name)
       .map((unit) => unit.name);
@@ -461,21 +465,16 @@ interface Running {
 const KEPT_ERRORS = 30;
 const PROBE_EVERY_MS = 100;
 
-/** The control plane first, then services by their needs, the gateway last; so that stopping begins with the gateway. */
-function unitSpecs(system: System): UnitSpec[] {
+/** The control plane first, then services by their needs, the gateway, the load driver; stopping goes the other way. */
+function unitSpecs(system: System, load: boolean): UnitSpec[] {
   const own = { replicas: 1, readyTimeoutMs: 20_000, drainMs: 10_000, restart: "always", replace: "recreate" } as const;
-  const services = system.units.map(
-    (unit): UnitSpec => ({ ...unit, needs: [CONTROL_UNIT, ...unit.needs], replace: "rolling" }),
-  );
+  const services = system.units.map((unit): UnitSpec => {
+    return { ...unit, needs: [CONTROL_UNIT, ...unit.needs], replace: "rolling" };
+  });
   const specs: UnitSpec[] = [{ ...own, name: CONTROL_UNIT, prefix: CONTROL_UNIT, needs: [] }, ...services];
-  if (system.gateway !== null) {
-    specs.push({
-      ...own,
-      name: GATEWAY_UNIT,
-      prefix: GATEWAY_UNIT,
-      needs: [CONTROL_UNIT, ...system.units.map((unit) => unit.name)],
-    });
-  }
+  const needs = [CONTROL_UNIT, ...system.units.map((unit) => unit.name)];
+  if (system.gateway !== null) specs.push({ ...own, name: GATEWAY_UNIT, prefix: GATEWAY_UNIT, needs });
+  if (load && system.load !== null) specs.push({ ...own, name: LOAD_UNIT, prefix: LOAD_UNIT, needs: [GATEWAY_UNIT] });
   return specs;
 }
 

@@ -1,7 +1,7 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { ProcessSpec } from "./process.ts";
-import type { System, SystemUnit } from "./resolve-system.ts";
+import type { Command, System, SystemUnit } from "./resolve-system.ts";
 
 /** What all processes of a system are started with. */
 export interface Launcher {
@@ -12,6 +12,8 @@ export interface Launcher {
   readonly weft: readonly string[];
   /** Arguments of Node for services that are scripts: ["-C", "weft-source"] when weft itself runs from source. */
   readonly nodeArguments: readonly string[];
+  /** Calls a second of the system's load driver; 0 runs none. */
+  readonly load: number;
 }
 
 /** One process to start. */
@@ -30,11 +32,17 @@ export interface Launch {
 
 export const CONTROL_UNIT = "control";
 export const GATEWAY_UNIT = "gateway";
+export const LOAD_UNIT = "load";
 
 /** Command, folder and environment of a process. docs/system.md describes the environment that services get. */
 export function launchOf(launch: Launch, launcher: Launcher): ProcessSpec {
   const { unit } = launch;
   const env = environmentOf(launch, launcher);
+  const { system, load } = launcher;
+  if (launch.unitName === LOAD_UNIT && system.load !== null) {
+    const driver = { command: system.load, cwd: system.dir };
+    return run(driver, launch, launcher, { ...env, WEFT_TARGET: launch.gateway ?? "", WEFT_LOAD: String(load) });
+  }
   if (unit === undefined) {
     const [command, ...args] = launcher.weft;
     return {
@@ -45,11 +53,18 @@ export function launchOf(launch: Launch, launcher: Launcher): ProcessSpec {
       channel: true,
     };
   }
-  const { command, cwd } = unit;
-  if (command.kind === "node")
-    return { command: process.execPath, args: [...launcher.nodeArguments, command.file], cwd, env };
+  return run(unit, launch, launcher, env);
+}
+
+function run(
+  { command, cwd }: { readonly command: Command; readonly cwd: string },
+  { port }: Launch,
+  { nodeArguments }: Launcher,
+  env: Record<string, string>,
+): ProcessSpec {
+  if (command.kind === "node") return { command: process.execPath, args: [...nodeArguments, command.file], cwd, env };
   // "$PORT" in an argument is the port, for programs that do not read their environment.
-  const args = command.argv.slice(1).map((arg) => arg.replaceAll("$PORT", String(launch.port)));
+  const args = command.argv.slice(1).map((arg) => arg.replaceAll("$PORT", String(port)));
   return { command: command.argv[0], args, cwd, env };
 }
 
