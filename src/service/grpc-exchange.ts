@@ -162,7 +162,12 @@ export abstract class GrpcExchange extends Timer implements StreamSink {
   /** Sends one message, the head before the first. False: wait for onWritable. Throws when it cannot be encoded. */
   protected sendMessage(message: unknown): boolean {
     const { output, options } = this.plan.method;
-    let end = output.encodeScratch(message as never, 5);
+    let end: number;
+    try {
+      end = output.encodeScratch(message as never, 5);
+    } catch (cause) {
+      throw badResponse(this.plan.method.path, cause);
+    }
     if (end - 5 > options.maxResponseBytes) {
       throw new WeftError(
         "resource_exhausted",
@@ -275,6 +280,12 @@ export class GrpcUnaryExchange extends GrpcExchange {
   protected override onClosed(): void {}
 
   override onWritable(): void {}
+}
+
+/** A handler's answer that its contract cannot carry: a fault of the service, whatever the codec calls it. */
+export function badResponse(path: string, cause: unknown): WeftError {
+  const text = cause instanceof Error ? cause.message : String(cause);
+  return toWeftError(new Error(`the handler of ${path} returned what its contract does not allow: ${text}`, { cause }));
 }
 
 export function assertOneMessage(path: string, count: number): void {

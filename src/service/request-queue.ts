@@ -32,6 +32,8 @@ export class RequestQueue<T> implements AsyncIterableIterator<T> {
 
   /** A message is complete; `value` may still be on its way (decompression). The bytes received so far are taken to be its own. */
   push(value: T | Promise<T>): void {
+    // Whoever takes it hears of a failure; until then it must not count as unhandled.
+    if (value instanceof Promise) value.catch(() => {});
     const bytes = this.#loose;
     this.#loose = 0;
     if (this.#ended) {
@@ -100,11 +102,7 @@ export class RequestQueue<T> implements AsyncIterableIterator<T> {
 
   #discard(): void {
     let bytes = this.#loose;
-    for (let i = this.#taken; i < this.#items.length; i++) {
-      const item = this.#items[i];
-      bytes += item.bytes;
-      if (item.value instanceof Promise) item.value.catch(() => {});
-    }
+    for (let i = this.#taken; i < this.#items.length; i++) bytes += this.#items[i].bytes;
     this.#items = [];
     this.#taken = 0;
     this.#loose = 0;

@@ -10,7 +10,7 @@ import { Timer } from "../core/timer-wheel.ts";
 import { fieldOf, responseHead } from "../wire/head.ts";
 import type { HttpStream, StreamFailure, StreamSink } from "../wire/stream.ts";
 import type { ServerEnvironment } from "./environment.ts";
-import { isThenable } from "./grpc-exchange.ts";
+import { badResponse, isThenable } from "./grpc-exchange.ts";
 import type { BoundMethod } from "./method.ts";
 import { pump, type ResponseWriter } from "./response-pump.ts";
 import { ServerCallState } from "./server-call.ts";
@@ -175,7 +175,7 @@ export class RestExchange extends Timer implements StreamSink, ResponseWriter {
     if (this.#done) return;
     try {
       const { binding, method, safe } = this.#request;
-      const content = messageToResponse(binding, complete(method, init));
+      const content = encodeResponse(() => messageToResponse(binding, complete(method, init)), method.path);
       const fields = this.#responseFields();
       if (content.contentType !== "") fields.push("content-type", content.contentType);
       let { body } = content;
@@ -232,9 +232,10 @@ export class RestExchange extends Timer implements StreamSink, ResponseWriter {
   }
 
   write(init: unknown): boolean {
-    const message = complete(this.#request.method, init);
+    const { method } = this.#request;
     const encoder = this.#request.stream as StreamEncoder;
-    const bytes = encoder.message(message);
+    const message = encodeResponse(() => complete(method, init), method.path);
+    const bytes = encodeResponse(() => encoder.message(message), method.path);
     if (!this.#call.headSent) this.#startStream(message);
     if (this.#request.withoutBody) {
       // HEAD: the head is all that was asked for.
@@ -316,6 +317,14 @@ export function acceptsGzip(acceptEncoding: string): boolean {
 /** JSON needs every field; handlers may leave out those at their default. */
 function complete(method: BoundMethod, init: unknown): Message {
   return create(method.desc.output, init as never);
+}
+
+function encodeResponse<T>(encode: () => T, path: string): T {
+  try {
+    return encode();
+  } catch (cause) {
+    throw badResponse(path, cause);
+  }
 }
 
 function tooLarge(maxBytes: number): WeftError {

@@ -42,6 +42,8 @@ export class ServerCallState implements ServerCall {
   /** Response headers and trailers that the handler set, flat; null when none. */
   headers: string[] | null = null;
   trailers: string[] | null = null;
+  /** Fields that outgoing calls take over, flat; null until the first of them. Belongs to propagation.ts. */
+  inherited: string[] | null = null;
   /** True once the response's head is on its way. */
   headSent = false;
   #requestHeaders: Metadata | null = null;

@@ -1,0 +1,59 @@
+import { WeftError } from "../core/errors.ts";
+
+/** What a process is told by its environment: by `weft up`, a container's description or a person. */
+export interface ProcessSettings {
+  /** WEFT_CONTROL: the control plane, "host:port"; "" when there is none. */
+  readonly control: string;
+  /** WEFT_SERVICE: the registry name of what this process serves; "" leaves it to the contract. */
+  readonly service: string;
+  /** WEFT_VERSION: "v1"; default "". */
+  readonly version: string;
+  /** WEFT_INSTANCE: the id of this process's endpoint; "" makes one of service, host and port. */
+  readonly instance: string;
+  /** WEFT_ZONE; default "". */
+  readonly zone: string;
+  /** HOST: the address to listen on. Default 127.0.0.1. */
+  readonly host: string;
+  /** WEFT_ADVERTISE: the host that callers are told, when it differs from HOST (behind NAT, or when HOST is 0.0.0.0); default "". */
+  readonly advertise: string;
+  /** PORT: default undefined, which lets `serve` choose. */
+  readonly port: number | undefined;
+  /** WEFT_DRAIN_MS: how long calls in flight may take when the process is told to stop, ms. Default 10,000. */
+  readonly drainMs: number;
+}
+
+/** Reads the variables. Throws `invalid_argument` that names the variable that is wrong. */
+export function readProcessSettings(env: Readonly<Record<string, string | undefined>>): ProcessSettings {
+  return {
+    control: readAddress(env, "WEFT_CONTROL"),
+    service: env.WEFT_SERVICE ?? "",
+    version: env.WEFT_VERSION ?? "",
+    instance: env.WEFT_INSTANCE ?? "",
+    zone: env.WEFT_ZONE ?? "",
+    host: env.HOST || "127.0.0.1",
+    advertise: env.WEFT_ADVERTISE ?? "",
+    port: readNumber(env, "PORT", 65_535),
+    drainMs: readNumber(env, "WEFT_DRAIN_MS", 86_400_000) ?? 10_000,
+  };
+}
+
+function readAddress(env: Readonly<Record<string, string | undefined>>, name: string): string {
+  const value = (env[name] ?? "").replace(/^http:\/\//, "").replace(/\/$/, "");
+  if (value === "" || /^(?:\[[0-9a-fA-F:.]+\]|[^:[\]/\s]+):\d{1,5}$/.test(value)) return value;
+  throw wrong(name, env[name], "host:port");
+}
+
+function readNumber(env: Readonly<Record<string, string | undefined>>, name: string, most: number): number | undefined {
+  const value = env[name];
+  if (value === undefined || value === "") return undefined;
+  const number = /^\d{1,9}$/.test(value) ? Number(value) : Number.NaN;
+  if (number <= most) return number;
+  throw wrong(name, value, `a whole number from 0 to ${most}`);
+}
+
+function wrong(name: string, value: string | undefined, wanted: string): WeftError {
+  return new WeftError("invalid_argument", `the environment variable ${name} is "${value}"; it must be ${wanted}`, {
+    reason: "BAD_ENVIRONMENT",
+    place: { field: name },
+  });
+}

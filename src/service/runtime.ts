@@ -1,0 +1,201 @@
+import type { DescService } from "@bufbuild/protobuf";
+import { createCarrier } from "../call/carrier.ts";
+import { createClient } from "../call/client.ts";
+import type { Client, ClientInterceptor, ClientOptions } from "../call/client-types.ts";
+import { createDirectCarrier, type DirectCarrier } from "../call/direct.ts";
+import type { Carrier } from "../call/types.ts";
+import { type Clock, systemClock } from "../core/clock.ts";
+import { WeftError } from "../core/errors.ts";
+import { systemRandom } from "../core/random.ts";
+import { TimerWheel } from "../core/timer-wheel.ts";
+import { createLink } from "../link/link.ts";
+import type { Link } from "../link/types.ts";
+import { createUpstreamPool } from "../net/pool.ts";
+import type { UpstreamPool } from "../net/types.ts";
+import { createPolicyRuntime } from "../policy/create-runtime.ts";
+import type { PolicyRuntime } from "../policy/runtime.ts";
+import { CallScope } from "./call-scope.ts";
+import { deferClient, type Readiness } from "./deferred-client.ts";
+import { type ProcessSettings, readProcessSettings } from "./environment-variables.ts";
+import { ambientCall } from "./propagation.ts";
+
+/** What `serve` and `connect` of one process (or test) share: its line to the control plane, policy, connections and timers. */
+export interface Runtime {
+  readonly settings: ProcessSettings;
+  readonly clock: Clock;
+  /** Deadlines of all calls, served and made. */
+  readonly wheel: TimerWheel;
+  /** The call being served, for the calls that follow from it. */
+  readonly scope: CallScope;
+  readonly policy: PolicyRuntime;
+  /** The line to the control plane, opened on first use; null without one. */
+  link(): Link | null;
+  connect<S extends DescService>(desc: S, options?: ConnectOptions): Client<S>;
+  /** Closes the line and the connections: calls in flight get `drainMs` (default 0). Servers are stopped by themselves. */
+  close(drainMs?: number): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+export interface RuntimeOptions extends Partial<ProcessSettings> {
+  /** Where the settings that are not given come from. Default: process.env. */
+  env?: Readonly<Record<string, string | undefined>>;
+  clock?: Clock;
+}
+
+export interface ConnectOptions {
+  /** Calls this address, "host:port", instead of asking the control plane. */
+  address?: string;
+  /** Default: the runtime of the process. */
+  runtime?: Runtime;
+  /** Who serves it, as the registry names it. Default: whoever serves the contract. */
+  service?: string;
+  /** Timeout of calls that set none, ms. Default: none beyond policy's. */
+  timeoutMs?: number;
+  /** Around every call, the first outermost. */
+  interceptors?: readonly ClientInterceptor[];
+  compression?: ClientOptions["compression"];
+  maxMessageBytes?: number;
+}
+
+/** Makes a runtime of its own, for tests and for two systems in one process. Opens nothing until it is used. */
+export function createRuntime(options: RuntimeOptions = {}): Runtime {
+  const { env = process.env, clock = systemClock, ...settings } = options;
+  return new RuntimeState({ ...readProcessSettings(env), ...settings }, clock);
+}
+
+let ofProcess: Runtime | null = null;
+
+/** The runtime of the process, made from its environment on first use. */
+export function processRuntime(): Runtime {
+  return (ofProcess ??= createRuntime());
+}
+
+/**
+ * A typed client of a service: found through the control plane, under its policy, or at one address. Calls made while a call is being served take over its
+ * deadline, cancellation, trace, request id and lane.
+ *
+ * Never fails by itself: calls reject with `failed_precondition` (NO_CONTROL_PLANE) when there is neither a control plane nor an address.
+ */
+export function connect<S extends DescService>(desc: S, options: ConnectOptions = {}): Client<S> {
+  return (options.runtime ?? processRuntime()).connect(desc, options);
+}
+
+class RuntimeState implements Runtime {
+  readonly settings: ProcessSettings;
+  readonly clock: Clock;
+  readonly wheel: TimerWheel;
+  readonly scope = new CallScope();
+  readonly policy: PolicyRuntime = createPolicyRuntime({ random: systemRandom });
+  #pool: UpstreamPool | null = null;
+  #carrier: Carrier | null = null;
+  #link: Link | null = null;
+  readonly #subscriptions = new Map<string, Subscription>();
+  readonly #direct = new Map<string, DirectCarrier>();
+  #closed = false;
+
+  constructor(settings: ProcessSettings, clock: Clock) {
+    this.settings = settings;
+    this.clock = clock;
+    this.wheel = new TimerWheel(clock);
+  }
+
+  link(): Link | null {
+    if (this.#link === null && this.settings.control !== "" && !this.#closed) {
+      this.#link = createLink({ address: this.settings.control, policy: this.policy, clock: this.clock });
+    }
+    return this.#link;
+  }
+
+  connect<S extends DescService>(desc: S, options: ConnectOptions = {}): Client<S> {
+    this.scope.track();
+    const { address, service, timeoutMs, interceptors, compression, maxMessageBytes } = options;
+    const shared = { timeoutMs, interceptors, compression, maxMessageBytes, clock: this.clock };
+    const ambient = () => ambientCall(this.scope);
+    if (address !== undefined) {
+      const { carrier, authority, service: name } = this.#directTo(address);
+      return createClient(desc, { ...shared, carrier, authority, service: name, ambient });
+    }
+    const name = service ?? desc.typeName;
+    const client = createClient(desc, { ...shared, carrier: this.#policyCarrier(), service: name, ambient });
+    const subscription = this.#subscribe(name);
+    // The first call should find everything there; if it cannot be had yet, that call tries again and tells.
+    if (this.settings.control !== "") subscription.whenReady().catch(() => {});
+    return deferClient(desc, client, subscription);
+  }
+
+  async close(drainMs = 0): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    await Promise.all([
+      this.#pool?.close(drainMs),
+      ...[...this.#direct.values()].map((direct) => direct.close(drainMs)),
+    ]);
+    await this.#link?.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #policyCarrier(): Carrier {
+    if (this.#carrier === null) {
+      const pool = createUpstreamPool({ clock: this.clock });
+      this.#pool = pool;
+      this.#carrier = createCarrier({ policy: this.policy, pool, clock: this.clock, timers: this.wheel });
+    }
+    return this.#carrier;
+  }
+
+  #directTo(address: string): DirectCarrier {
+    let direct = this.#direct.get(address);
+    if (direct === undefined) {
+      direct = createDirectCarrier(address, { clock: this.clock });
+      this.#direct.set(address, direct);
+    }
+    return direct;
+  }
+
+  #subscribe(service: string): Subscription {
+    let subscription = this.#subscriptions.get(service);
+    if (subscription === undefined) {
+      subscription = new Subscription(service, this);
+      this.#subscriptions.set(service, subscription);
+    }
+    return subscription;
+  }
+}
+
+/** What a service's endpoints and policy need to be known before the first call. */
+class Subscription implements Readiness {
+  readonly #service: string;
+  readonly #runtime: Runtime;
+  #opening: Promise<void> | null = null;
+  ready = false;
+
+  constructor(service: string, runtime: Runtime) {
+    this.#service = service;
+    this.#runtime = runtime;
+  }
+
+  whenReady(): Promise<void> {
+    this.#opening ??= this.#open().catch((thrown) => {
+      this.#opening = null;
+      throw thrown;
+    });
+    return this.#opening;
+  }
+
+  async #open(): Promise<void> {
+    const link = this.#runtime.link();
+    if (link === null) {
+      throw new WeftError(
+        "failed_precondition",
+        `${this.#service} cannot be found: there is no control plane. Run the process under \`weft up\`, set WEFT_CONTROL to the control plane's host:port, ` +
+          'or give connect an address: connect(desc, { address: "127.0.0.1:50051" })',
+        { reason: "NO_CONTROL_PLANE" },
+      );
+    }
+    await link.subscribe(this.#service);
+    this.ready = true;
+  }
+}

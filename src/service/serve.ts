@@ -1,0 +1,242 @@
+import type { DescService } from "@bufbuild/protobuf";
+import { descriptorSetOf } from "../contract/contract-set.ts";
+import type { WeftError } from "../core/errors.ts";
+import type { Registered } from "../link/types.ts";
+import { listen } from "../net/listener.ts";
+import type { ConnectionLimits, Listener, TlsServerOptions } from "../net/types.ts";
+import type { AnyServiceDefinition } from "./definition.ts";
+import { createDispatcher } from "./dispatch.ts";
+import { InFlight } from "./environment.ts";
+import { createHealthService } from "./health.ts";
+import type { ServerInterceptor } from "./interceptor.ts";
+import { createReflectionServices } from "./reflection.ts";
+import { processRuntime, type Runtime } from "./runtime.ts";
+import type { ServerCallState } from "./server-call.ts";
+import { type ServerState, ServerStatus } from "./server-status.ts";
+import { stopOnSignals } from "./signals.ts";
+
+export interface ServeOptions {
+  /** Default: the environment's PORT; else a free one. 0 is a free one. */
+  port?: number;
+  /** Address to listen on. Default: the environment's HOST; else 127.0.0.1. */
+  host?: string;
+  /** Name in the registry. Default: WEFT_SERVICE; else the contract's service name in lower case ("counter" of counter.v1.Counter). */
+  name?: string;
+  /** Default: WEFT_VERSION; else none. */
+  version?: string;
+  /** Share of the calls relative to other endpoints. Default 1. */
+  weight?: number;
+  /** Told to whoever looks the endpoint up. */
+  metadata?: Readonly<Record<string, string>>;
+  /** Around every call of every definition; the first outermost. */
+  interceptors?: readonly ServerInterceptor[];
+  /** Serve gRPC reflection. Default true. */
+  reflection?: boolean;
+  tls?: TlsServerOptions;
+  /** Limits on what a peer can make the server hold; see docs/limits.md. */
+  limits?: Partial<ConnectionLimits>;
+  /** How long calls in flight may take when the server stops, ms. Default: WEFT_DRAIN_MS; else 10,000. */
+  drainMs?: number;
+  /** Runs when the calls have ended, before the process does: close databases here. */
+  onStop?: () => void | Promise<void>;
+  /** Told about exceptions of handlers, which callers see only as `internal`. Default: a line and the stack on stderr. */
+  onError?: (error: WeftError, call: { readonly method: { toString(): string }; readonly requestId: string }) => void;
+  /** Default: the runtime of the process; only then SIGTERM and SIGINT stop the server and end the process. */
+  runtime?: Runtime;
+  /** Print no line with the address. Default false. */
+  quiet?: boolean;
+}
+
+/** A running server. */
+export interface Server {
+  readonly host: string;
+  readonly port: number;
+  /** "127.0.0.1:50051" */
+  readonly address: string;
+  readonly state: ServerState;
+  /** Calls being served now. */
+  readonly inFlight: number;
+  /** The service's own word on whether it wants calls: false fails readiness and takes it out of rotation until true. */
+  setReady(ready: boolean, reason?: string): Promise<void>;
+  /**
+   * Drains and stops: health says NOT_SERVING, the registry's entry goes, no new calls are taken, those in flight get `drainMs`. Resolves when nothing
+   * is left; the second call gets the same promise.
+   */
+  stop(drainMs?: number): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/**
+ * Serves definitions on one port: gRPC (h2c, or h2 with `tls`), REST, gRPC health and reflection, /healthz and /readyz. With a control plane it
+ * registers itself and resolves when that is acknowledged.
+ *
+ * Rejects `failed_precondition` (PORT_IN_USE), `unavailable` when the control plane does not answer, `invalid_argument` for definitions that collide.
+ */
+export async function serve(
+  definitions: AnyServiceDefinition | readonly AnyServiceDefinition[],
+  options: ServeOptions = {},
+): Promise<Server> {
+  const list = "desc" in definitions ? [definitions] : [...definitions];
+  const runtime = options.runtime ?? processRuntime();
+  const server = new ServerProcess(list, options, runtime);
+  await server.start();
+  if (options.runtime === undefined) stopOnSignals(server, runtime);
+  return server;
+}
+
+class ServerProcess implements Server {
+  readonly #definitions: readonly AnyServiceDefinition[];
+  readonly #options: ServeOptions;
+  readonly #runtime: Runtime;
+  readonly #status = new ServerStatus();
+  readonly #inFlight = new InFlight();
+  #listener: Listener | null = null;
+  #registered: Registered | null = null;
+  #stopping: Promise<void> | null = null;
+
+  constructor(definitions: readonly AnyServiceDefinition[], options: ServeOptions, runtime: Runtime) {
+    this.#definitions = definitions;
+    this.#options = options;
+    this.#runtime = runtime;
+  }
+
+  get host(): string {
+    return this.#listener?.host ?? "";
+  }
+
+  get port(): number {
+    return this.#listener?.port ?? 0;
+  }
+
+  get address(): string {
+    return `${this.host.includes(":") ? `[${this.host}]` : this.host}:${this.port}`;
+  }
+
+  get state(): ServerState {
+    return this.#status.state;
+  }
+
+  get inFlight(): number {
+    return this.#inFlight.count;
+  }
+
+  async start(): Promise<void> {
+    const { interceptors = [], limits, onError = printError, reflection = true, tls } = this.#options;
+    const { clock, scope, settings, wheel } = this.#runtime;
+    const services = this.#services();
+    if (interceptors.length > 0 || this.#definitions.some((definition) => definition.options.interceptors.length > 0))
+      scope.track();
+    const names = services.map(({ typeName }) => typeName);
+    const handler = createDispatcher({
+      definitions: [
+        ...this.#definitions,
+        createHealthService(this.#status, names),
+        ...(reflection ? createReflectionServices(services) : []),
+      ],
+      environment: { clock, wheel, scope, inFlight: this.#inFlight, onError },
+      status: this.#status,
+      interceptors,
+    });
+    this.#listener = await listen({
+      host: this.#options.host ?? settings.host,
+      port: this.#options.port ?? settings.port ?? 0,
+      handler,
+      clock,
+      ...(tls && { tls }),
+      ...(limits && { limits }),
+    });
+    try {
+      await this.#register(services);
+    } catch (thrown) {
+      await this.#listener.close();
+      throw thrown;
+    }
+    this.#status.set("serving");
+    this.#announce(names);
+  }
+
+  async setReady(ready: boolean, reason = ready ? "ready" : "not ready"): Promise<void> {
+    this.#status.set(ready ? "serving" : "unready");
+    if (this.#status.state !== "draining") await this.#registered?.setHealth(ready ? "healthy" : "unhealthy", reason);
+  }
+
+  stop(drainMs = this.#options.drainMs ?? this.#runtime.settings.drainMs): Promise<void> {
+    this.#stopping ??= this.#stop(drainMs);
+    return this.#stopping;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
+
+  async #stop(drainMs: number): Promise<void> {
+    const started = this.#runtime.clock.now();
+    this.#status.set("draining");
+    const registered = this.#registered;
+    if (registered !== null) {
+      // Callers hear of it before the port refuses them. Without the control plane they find out from GOAWAY, and send again.
+      await withTimeout(this.#runtime, LEAVE_MS, registered.setHealth("draining", "the server is stopping"));
+      await pause(this.#runtime, SPREAD_MS);
+    }
+    const left = Math.max(0, drainMs - (this.#runtime.clock.now() - started));
+    await this.#listener?.drain(left);
+    if (registered !== null) await withTimeout(this.#runtime, LEAVE_MS, registered.release());
+    await this.#options.onStop?.();
+  }
+
+  #services(): DescService[] {
+    return this.#definitions.map(({ desc }) => desc as DescService);
+  }
+
+  async #register(services: readonly DescService[]): Promise<void> {
+    const link = this.#runtime.link();
+    if (link === null) return;
+    const { settings } = this.#runtime;
+    const { metadata = {}, tls, version = settings.version, weight = 1 } = this.#options;
+    const service = (this.#options.name ?? settings.service) || services[0].name.toLowerCase();
+    const host = settings.advertise || (ANY_ADDRESS.has(this.host) ? "127.0.0.1" : this.host);
+    this.#registered = await link.register({
+      endpoint: {
+        id: settings.instance || `${service}@${host}:${this.port}`,
+        service,
+        host,
+        port: this.port,
+        version,
+        zone: settings.zone,
+        weight,
+        protocol: tls === undefined ? "h2c" : "h2",
+        metadata,
+      },
+      contracts: services.map(({ typeName }) => typeName),
+      descriptors: descriptorSetOf(services),
+    });
+  }
+
+  /** Tells whoever started the process: a supervisor by its channel, a person by a line. */
+  #announce(names: readonly string[]): void {
+    if (this.#options.runtime !== undefined) return;
+    process.send?.({ type: "weft.ready", host: this.host, port: this.port });
+    if (this.#options.quiet === true || this.#runtime.settings.control !== "") return;
+    const scheme = this.#options.tls === undefined ? "http" : "https";
+    console.log(`${names.join(", ")} on ${scheme}://${this.address} (gRPC and REST)`);
+  }
+}
+
+function printError(error: WeftError, call: Parameters<NonNullable<ServeOptions["onError"]>>[1]): void {
+  console.error(`${(call as ServerCallState).method} failed (request ${call.requestId}):`, error.cause ?? error);
+}
+
+/** Resolves with the work or after `ms`, whatever becomes of it: stopping must not depend on the control plane. */
+async function withTimeout(runtime: Runtime, ms: number, work: Promise<unknown>): Promise<void> {
+  await Promise.race([work.catch(() => {}), pause(runtime, ms)]);
+}
+
+function pause(runtime: Runtime, ms: number): Promise<void> {
+  return new Promise((resolve) => void runtime.clock.after(ms, resolve));
+}
+
+const ANY_ADDRESS = new Set(["0.0.0.0", "::", ""]);
+/** How long the control plane may take to acknowledge that an endpoint leaves. */
+const LEAVE_MS = 2_000;
+/** Deltas reach callers within this time; until then the port goes on taking calls. */
+const SPREAD_MS = 200;
