@@ -98,7 +98,7 @@ function reflected(desc: DescMessage): Compiled {
       return p + bytes.length;
     },
     decode(b, p, e, message) {
-      mergeFromBinary(desc, message as never, Uint8Array.prototype.slice.call(b, p, e));
+      mergeFromBinary(desc, message as never, helpers.readBytes(b, p, e));
     },
     empty: () => create(desc),
   };

@@ -1,4 +1,5 @@
 import { WeftError } from "../core/errors.ts";
+import { readBytes } from "./codec-runtime.ts";
 import { create, type DescMessage, fromBinary, type MessageInitShape, type MessageShape, toBinary } from "./runtime.ts";
 import { reserve, scratch } from "./scratch.ts";
 import type { Codec } from "./types.ts";
@@ -32,7 +33,7 @@ export class ReflectCodec<D extends DescMessage> implements Codec<D> {
 
   decode(bytes: Uint8Array, start: number, end: number): MessageShape<D> {
     try {
-      return fromBinary(this.desc, bytes.subarray(start, end));
+      return fromBinary(this.desc, readBytes(bytes, start, end));
     } catch (cause) {
       throw decodeError(this.desc.typeName, cause);
     }
