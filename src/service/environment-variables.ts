@@ -12,6 +12,8 @@ export interface ProcessSettings {
   readonly instance: string;
   /** WEFT_ZONE; default "". */
   readonly zone: string;
+  /** WEFT_STATE_FILE: where the last known endpoints and policies are kept, to start from while the control plane is away; "" (default) for nowhere. */
+  readonly stateFile: string;
   /** HOST: the address to listen on. Default 127.0.0.1. */
   readonly host: string;
   /** WEFT_ADVERTISE: the host that callers are told, when it differs from HOST (behind NAT, or when HOST is 0.0.0.0); default "". */
@@ -30,6 +32,7 @@ export function readProcessSettings(env: Readonly<Record<string, string | undefi
     version: env.WEFT_VERSION ?? "",
     instance: env.WEFT_INSTANCE ?? "",
     zone: env.WEFT_ZONE ?? "",
+    stateFile: env.WEFT_STATE_FILE ?? "",
     host: env.HOST || "127.0.0.1",
     advertise: env.WEFT_ADVERTISE ?? "",
     port: readNumber(env, "PORT", 65_535),

@@ -154,7 +154,7 @@ export abstract class GrpcExchange extends Timer implements StreamSink {
       throw new WeftError("internal", "a message is marked as compressed, but the request has no grpc-encoding", {
         reason: "BAD_COMPRESSION",
       });
-    return decompressMessage(bytes.slice(start, end), options.maxRequestBytes, (plain) =>
+    return decompressMessage(Buffer.from(bytes.subarray(start, end)), options.maxRequestBytes, (plain) =>
       input.decode(plain, 0, plain.length),
     );
   }

@@ -75,7 +75,7 @@ export class RestExchange extends Timer implements StreamSink, ResponseWriter {
       this.error(tooLarge(maxRequestBytes));
       return;
     }
-    if (end > start) this.#parts.push(chunk.slice(start, end));
+    if (end > start) this.#parts.push(Buffer.from(chunk.subarray(start, end)));
     if (fin) this.#bodyComplete();
   }
 

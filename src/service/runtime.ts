@@ -101,7 +101,15 @@ class RuntimeState implements Runtime {
 
   link(): Link | null {
     if (this.#link === null && this.settings.control !== "" && !this.#closed) {
-      this.#link = createLink({ address: this.settings.control, policy: this.policy, clock: this.clock });
+      const { control: address, instance, service, stateFile } = this.settings;
+      this.#link = createLink({
+        address,
+        policy: this.policy,
+        clock: this.clock,
+        process: instance || service || "process",
+        ...(stateFile !== "" && { stateFile }),
+        onError: (error) => console.error(`weft: line to the control plane at ${address}: ${error.message}`),
+      });
     }
     return this.#link;
   }
