@@ -1,0 +1,122 @@
+import { endpointToMessage } from "../contract/endpoint-message.ts";
+import {
+  Admin,
+  type EndpointViewSchema,
+  type PublishRevisionRequest,
+  type RevisionSchema,
+} from "../contract/gen/weft/control/v1/control.ts";
+import type { MessageInitShape } from "../contract/runtime.ts";
+import type { Endpoint } from "../core/endpoint.ts";
+import { WeftError } from "../core/errors.ts";
+import { type ServiceDefinition, service } from "../service/definition.ts";
+import type { ServiceState } from "./catalog.ts";
+import type { Hub } from "./hub.ts";
+import type { LedgerRevision } from "./ledger.ts";
+
+/** What people and tools ask of the control plane. `version` is this program's. */
+export function createAdminService(hub: Hub, version: string): ServiceDefinition<typeof Admin> {
+  const startedAt = hub.clock.now();
+  const view = (endpoint: Endpoint): MessageInitShape<typeof EndpointViewSchema> => {
+    const { check, message } = hub.checker.describe(endpoint.id);
+    return {
+      endpoint: endpointToMessage(endpoint),
+      check,
+      checkMessage: message,
+      process: hub.owners.get(endpoint.id)?.hello?.process ?? "",
+      load: hub.loads.get(endpoint.id),
+    };
+  };
+  const found = (names: readonly string[]): ServiceState[] => {
+    const states = hub.catalog.services().filter(({ name }) => names.length === 0 || names.includes(name));
+    for (const name of names) {
+      if (states.some((state) => state.name === name)) continue;
+      const known = hub.catalog.services().map((state) => state.name);
+      throw new WeftError(
+        "not_found",
+        `no service "${name}" is known; those that are: ${known.slice(0, 20).join(", ") || "none"}`,
+        {
+          reason: "UNKNOWN_SERVICE",
+        },
+      );
+    }
+    return states.sort((a, b) => (a.name < b.name ? -1 : 1));
+  };
+
+  return service(Admin, {
+    getStatus: () => ({
+      epoch: hub.epoch,
+      version,
+      endpointVersion: BigInt(hub.catalog.endpointVersion),
+      revision: BigInt(hub.ledger.current.revision),
+      services: hub.catalog.services().length,
+      endpoints: hub.catalog.endpointCount,
+      processes: hub.sessions.size,
+      uptimeMs: BigInt(Math.floor(hub.clock.now() - startedAt)),
+    }),
+
+    listServices: ({ services }) => ({
+      endpointVersion: BigInt(hub.catalog.endpointVersion),
+      services: found(services).map(({ name, endpoints }) => ({
+        service: name,
+        contracts: [...(hub.contracts.get(name)?.contracts ?? [])],
+        endpoints: [...endpoints.values()].sort((a, b) => (a.id < b.id ? -1 : 1)).map(view),
+      })),
+    }),
+
+    listProcesses: () => ({
+      processes: Array.from(hub.sessions, (session) => ({
+        process: session.hello?.process ?? "",
+        node: session.hello?.node ?? "",
+        version: session.hello?.version ?? "",
+        address: session.address,
+        attachedMs: BigInt(session.attachedAtMs),
+        endpoints: [...session.leaseIds()],
+        subscriptions: [...session.subscriptions],
+        revision: BigInt(session.revision),
+      })),
+    }),
+
+    listContracts: ({ services }) => ({
+      contracts: hub.contracts
+        .all()
+        .filter(({ service: name }) => services.length === 0 || services.includes(name))
+        .map(({ service: name, contracts, digest, descriptors }) => ({
+          service: name,
+          contracts: [...contracts],
+          digest,
+          descriptors,
+        })),
+    }),
+
+    publishRevision: async (request: PublishRevisionRequest) => {
+      const { resources, source, author, reason, expectedRevision, validateOnly } = request;
+      return revisionMessage(
+        await hub.ledger.publish({
+          text: resources,
+          source: source || "resources",
+          author,
+          reason,
+          validateOnly,
+          ...(expectedRevision !== undefined && { expected: Number(expectedRevision) }),
+        }),
+      );
+    },
+
+    rollbackRevision: async ({ revision, author, reason }) =>
+      revisionMessage(await hub.ledger.rollback(Number(revision), author, reason)),
+
+    getRevision: async ({ revision }) => revisionMessage(await hub.ledger.get(Number(revision))),
+
+    listRevisions: async ({ limit, before }) => {
+      const revisions = await hub.ledger.list(
+        Math.min(limit || 50, 500),
+        before === 0n ? Number.MAX_SAFE_INTEGER : Number(before),
+      );
+      return { revisions: revisions.map(revisionMessage) };
+    },
+  });
+}
+
+function revisionMessage(revision: LedgerRevision): MessageInitShape<typeof RevisionSchema> {
+  return { ...revision, revision: BigInt(revision.revision), publishedMs: BigInt(revision.publishedMs) };
+}

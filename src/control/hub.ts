@@ -1,0 +1,101 @@
+import type { EndpointLoad } from "../contract/gen/weft/control/v1/control.ts";
+import type { Clock } from "../core/clock.ts";
+import { WeftError } from "../core/errors.ts";
+import type { Registry } from "../registry/registry.ts";
+import type { Catalog } from "./catalog.ts";
+import type { ContractStore } from "./contract-store.ts";
+import type { HealthChecker } from "./health-checker.ts";
+import type { Ledger } from "./ledger.ts";
+import type { ControlLimits } from "./limits.ts";
+import type { Session } from "./session.ts";
+
+/** What the sessions of a control plane share. */
+export class Hub {
+  readonly registry: Registry;
+  readonly catalog: Catalog;
+  readonly contracts: ContractStore;
+  readonly ledger: Ledger;
+  readonly checker: HealthChecker;
+  readonly clock: Clock;
+  readonly limits: Readonly<ControlLimits>;
+  /** Unique to this run. */
+  readonly epoch: string;
+  readonly defaultTtlMs: number;
+  readonly sessions = new Set<Session>();
+  /** Endpoint id to the load that its process reported last. */
+  readonly loads = new Map<string, EndpointLoad>();
+  /** Endpoint id to who holds its lease. */
+  readonly owners = new Map<string, Session>();
+  /** Subscribers to a contract's name, who are told of every service that serves it. */
+  readonly #byContract = new Map<string, Set<Session>>();
+
+  constructor(parts: HubParts) {
+    this.registry = parts.registry;
+    this.catalog = parts.catalog;
+    this.contracts = parts.contracts;
+    this.ledger = parts.ledger;
+    this.checker = parts.checker;
+    this.clock = parts.clock;
+    this.limits = parts.limits;
+    this.epoch = parts.epoch;
+    this.defaultTtlMs = parts.defaultTtlMs;
+    this.ledger.onChange(() => {
+      for (const session of this.sessions) session.resourcesChanged();
+    });
+    this.contracts.onChange((contract) => {
+      this.catalog.setMethods(contract.service, contract.methods);
+      for (const session of this.sessions) session.contractChanged(contract);
+      for (const name of contract.contracts) {
+        for (const session of this.#byContract.get(name) ?? []) session.addService(contract.service);
+      }
+    });
+  }
+
+  /** Throws `resource_exhausted` when there are too many processes. */
+  attach(session: Session): void {
+    if (this.sessions.size >= this.limits.maxProcesses) {
+      throw new WeftError(
+        "resource_exhausted",
+        `${this.sessions.size} processes are attached, which is this control plane's limit`,
+        {
+          reason: "TOO_MANY_PROCESSES",
+        },
+      );
+    }
+    this.sessions.add(session);
+  }
+
+  detach(session: Session): void {
+    this.sessions.delete(session);
+    for (const name of session.contractNames) {
+      const sessions = this.#byContract.get(name);
+      sessions?.delete(session);
+      if (sessions?.size === 0) this.#byContract.delete(name);
+    }
+    for (const id of session.leaseIds()) {
+      if (this.owners.get(id) !== session) continue;
+      this.owners.delete(id);
+      this.loads.delete(id);
+      // A line that broke is often a process that died: the probe finds out at once, the lease would only later.
+      this.checker.suspect(id);
+    }
+  }
+
+  followContract(name: string, session: Session): void {
+    let sessions = this.#byContract.get(name);
+    if (sessions === undefined) this.#byContract.set(name, (sessions = new Set()));
+    sessions.add(session);
+  }
+}
+
+export interface HubParts {
+  registry: Registry;
+  catalog: Catalog;
+  contracts: ContractStore;
+  ledger: Ledger;
+  checker: HealthChecker;
+  clock: Clock;
+  limits: Readonly<ControlLimits>;
+  epoch: string;
+  defaultTtlMs: number;
+}

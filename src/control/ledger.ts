@@ -1,0 +1,183 @@
+import { createHash } from "node:crypto";
+import { codecOf } from "../contract/codec.ts";
+import { ResourceSetSchema } from "../contract/gen/weft/control/v1/control.ts";
+import type { Clock } from "../core/clock.ts";
+import { WeftError } from "../core/errors.ts";
+import type { SqliteThread } from "../core/sqlite/sqlite-thread.ts";
+import type { Resource } from "../policy/resources.ts";
+
+/** One entry of the ledger. Immutable. */
+export interface LedgerRevision {
+  readonly revision: number;
+  readonly author: string;
+  readonly reason: string;
+  /** Milliseconds since the Unix epoch. */
+  readonly publishedMs: number;
+  /** SHA-256 of `resources`. */
+  readonly digest: string;
+  /** A JSON array; "" in lists. */
+  readonly resources: string;
+}
+
+export interface Publication {
+  /** YAML or JSON. */
+  readonly text: string;
+  /** Where it comes from, for error messages. */
+  readonly source: string;
+  readonly author: string;
+  readonly reason: string;
+  /** The revision that must be the current one; undefined: whatever it is. */
+  readonly expected?: number;
+  readonly validateOnly?: boolean;
+}
+
+/** Parses and checks a whole set; throws `invalid_argument` that says everything that is wrong. */
+export type ResourceCheck = (text: string, source: string) => readonly Resource[];
+
+/**
+ * The system's resources, revision by revision: only ever appended to, so that a roll-back is a new entry that holds what an old one held. A revision
+ * is checked whole before it is accepted, and durable before anybody is told.
+ */
+export class Ledger {
+  readonly #database: SqliteThread;
+  readonly #check: ResourceCheck;
+  readonly #clock: Clock;
+  readonly #listeners = new Set<(revision: LedgerRevision) => void>();
+  #current: LedgerRevision = NOTHING;
+  #encoded: Uint8Array = encode(NOTHING);
+  /** Publications are made one after the other. */
+  #last: Promise<unknown> = Promise.resolve();
+
+  private constructor(database: SqliteThread, check: ResourceCheck, clock: Clock) {
+    this.#database = database;
+    this.#check = check;
+    this.#clock = clock;
+  }
+
+  static async open(database: SqliteThread, check: ResourceCheck, clock: Clock): Promise<Ledger> {
+    const ledger = new Ledger(database, check, clock);
+    const [row] = await database.read("SELECT * FROM revision ORDER BY revision DESC LIMIT 1");
+    if (row !== undefined) ledger.#take(revisionOf(row));
+    return ledger;
+  }
+
+  /** The newest revision; 0, without resources, when nothing was ever published. */
+  get current(): LedgerRevision {
+    return this.#current;
+  }
+
+  /** `current` as an encoded ResourceSet. */
+  get encoded(): Uint8Array {
+    return this.#encoded;
+  }
+
+  onChange(listener: (revision: LedgerRevision) => void): void {
+    this.#listeners.add(listener);
+  }
+
+  /** Throws `invalid_argument` (what is wrong with the resources) and `aborted` (STALE_REVISION). Publishing what is current already changes nothing. */
+  publish(publication: Publication): Promise<LedgerRevision> {
+    const published = this.#last.then(() => this.#publish(publication));
+    this.#last = published.catch(ignore);
+    return published;
+  }
+
+  /** Throws `not_found`. */
+  async rollback(revision: number, author: string, reason: string): Promise<LedgerRevision> {
+    const { resources } = await this.get(revision);
+    return this.publish({
+      text: resources,
+      source: `revision ${revision}`,
+      author,
+      reason: reason === "" ? `rollback to revision ${revision}` : reason,
+    });
+  }
+
+  /** 0 is the current one. Throws `not_found`. */
+  async get(revision: number): Promise<LedgerRevision> {
+    if (revision === 0 || revision === this.#current.revision) return this.#current;
+    const [row] = await this.#database.read("SELECT * FROM revision WHERE revision = ?", [revision]);
+    if (row !== undefined) return revisionOf(row);
+    throw new WeftError("not_found", `there is no revision ${revision}; the newest is ${this.#current.revision}`, {
+      reason: "UNKNOWN_REVISION",
+    });
+  }
+
+  /** Newest first, older than `before`, without their resources. */
+  async list(limit: number, before: number): Promise<LedgerRevision[]> {
+    const rows = await this.#database.read(
+      "SELECT revision, author, reason, published_ms, digest, '' AS resources FROM revision WHERE revision < ? ORDER BY revision DESC LIMIT ?",
+      [before, limit],
+    );
+    return rows.map(revisionOf);
+  }
+
+  async #publish(publication: Publication): Promise<LedgerRevision> {
+    const { text, source, author, reason, expected, validateOnly } = publication;
+    if (expected !== undefined && expected !== this.#current.revision) {
+      throw new WeftError(
+        "aborted",
+        `revision ${expected} is not the current one: ${this.#current.revision} was published by ${this.#current.author || "nobody"} ` +
+          `(${this.#current.reason || "no reason given"}); look at what changed and publish again`,
+        { reason: "STALE_REVISION" },
+      );
+    }
+    for (const [field, value] of Object.entries({ author, reason, source })) {
+      if (value.length <= MAX_NOTE_LENGTH) continue;
+      throw new WeftError(
+        "invalid_argument",
+        `${field} has ${value.length} characters; at most ${MAX_NOTE_LENGTH} are kept`,
+        {
+          reason: "TOO_LONG",
+          place: { field },
+        },
+      );
+    }
+    const resources = JSON.stringify(this.#check(text, source));
+    const digest = createHash("sha256").update(resources).digest("hex");
+    const next: LedgerRevision = {
+      revision: this.#current.revision + 1,
+      author,
+      reason,
+      publishedMs: this.#clock.wallMs(),
+      digest,
+      resources,
+    };
+    if (validateOnly) return { ...next, revision: this.#current.revision };
+    if (digest === this.#current.digest) return this.#current;
+    await this.#database.write([
+      {
+        sql: "INSERT INTO revision (revision, author, reason, published_ms, digest, resources) VALUES (?, ?, ?, ?, ?, ?)",
+        parameters: [next.revision, author, reason, next.publishedMs, digest, resources],
+      },
+    ]);
+    this.#take(next);
+    for (const listener of this.#listeners) listener(next);
+    return next;
+  }
+
+  #take(revision: LedgerRevision): void {
+    this.#current = revision;
+    this.#encoded = encode(revision);
+  }
+}
+
+const NOTHING: LedgerRevision = { revision: 0, author: "", reason: "", publishedMs: 0, digest: "", resources: "[]" };
+const MAX_NOTE_LENGTH = 1_000;
+
+function encode({ revision, resources }: LedgerRevision): Uint8Array {
+  return codecOf(ResourceSetSchema).encode({ revision: BigInt(revision), json: resources });
+}
+
+function revisionOf(row: Record<string, unknown>): LedgerRevision {
+  return {
+    revision: Number(row.revision),
+    author: String(row.author),
+    reason: String(row.reason),
+    publishedMs: Number(row.published_ms),
+    digest: String(row.digest),
+    resources: String(row.resources),
+  };
+}
+
+function ignore(): void {}

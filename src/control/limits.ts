@@ -1,0 +1,27 @@
+/** What one attached process may hold. Over a limit: `resource_exhausted`, naming it. Documented in docs/control-plane.md. */
+export interface ControlLimits {
+  /** Services that a process names; "*" is one. Default 10,000. */
+  maxSubscriptions: number;
+  /** Leases at once. Default 1,000. */
+  maxRegistrations: number;
+  /** Attached processes. Default 20,000. */
+  maxProcesses: number;
+  /** gRPC services in one registration. Default 100. */
+  maxContracts: number;
+  /** Requests not answered yet; more are not read until some are. Default 256. */
+  maxPendingRequests: number;
+  /** One message up, which may carry descriptors. Default 4 MiB. */
+  maxRequestBytes: number;
+  /** Time for a new stream's hello, ms. Default 10,000. */
+  helloTimeoutMs: number;
+}
+
+export const defaultControlLimits: Readonly<ControlLimits> = Object.freeze({
+  maxSubscriptions: 10_000,
+  maxRegistrations: 1_000,
+  maxProcesses: 20_000,
+  maxContracts: 100,
+  maxPendingRequests: 256,
+  maxRequestBytes: 4 * 1024 * 1024,
+  helloTimeoutMs: 10_000,
+});

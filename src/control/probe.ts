@@ -1,0 +1,113 @@
+import { request } from "node:http";
+import { connect } from "node:net";
+import { createDirectClient, type DirectClient } from "../call/direct.ts";
+import { Health, HealthCheckResponse_ServingStatus as ServingStatus } from "../contract/gen/grpc/health/v1/health.ts";
+import type { Endpoint } from "../core/endpoint.ts";
+import { WeftError } from "../core/errors.ts";
+import type { HealthCheck } from "./health-check.ts";
+import type { ProbeOutcome } from "./health-machine.ts";
+
+export interface ProbeResult {
+  readonly outcome: ProbeOutcome;
+  /** "" when it passed: "connection refused", "GET /healthz answered 503". */
+  readonly message: string;
+}
+
+/** Probes one endpoint, again and again. */
+export interface Prober {
+  /** Never rejects; answers at the latest after the check's time-out. */
+  probe(): Promise<ProbeResult>;
+  close(): void;
+}
+
+/**
+ * A probe makes a connection of its own instead of using a pool, because whether one can be made is what it asks; only gRPC probes keep
+ * theirs between two checks.
+ */
+export function createProber(endpoint: Endpoint, check: HealthCheck): Prober {
+  if (check.kind === "grpc") return new GrpcProber(endpoint, check);
+  return { probe: () => (check.kind === "http" ? probeHttp(endpoint, check) : probeTcp(endpoint, check)), close() {} };
+}
+
+const PASSED: ProbeResult = { outcome: "passed", message: "" };
+
+function probeTcp({ host, port }: Endpoint, { timeoutMs }: HealthCheck): Promise<ProbeResult> {
+  return new Promise((resolve) => {
+    const socket = connect({ host, port, timeout: timeoutMs });
+    const done = (result: ProbeResult) => {
+      socket.destroy();
+      resolve(result);
+    };
+    socket.once("connect", () => done(PASSED));
+    socket.once("timeout", () => done(timedOut(timeoutMs)));
+    socket.once("error", (error) => done(connectionFailed(error)));
+  });
+}
+
+function probeHttp({ host, port }: Endpoint, { path, timeoutMs }: HealthCheck): Promise<ProbeResult> {
+  return new Promise((resolve) => {
+    const call = request({
+      host,
+      port,
+      path,
+      method: "GET",
+      agent: false,
+      headers: { "user-agent": "weft-health-check" },
+    });
+    // A time-out for the whole probe: an answer that trickles is no answer. Real time, for it is a real socket's.
+    const timer = setTimeout(() => done(timedOut(timeoutMs)), timeoutMs);
+    const done = (result: ProbeResult) => {
+      clearTimeout(timer);
+      call.destroy();
+      resolve(result);
+    };
+    call.once("response", ({ statusCode = 0 }) => {
+      const passed = statusCode >= 200 && statusCode < 400;
+      done(passed ? PASSED : { outcome: "failed", message: `GET ${path} answered ${statusCode}` });
+    });
+    call.on("error", (error) => done(connectionFailed(error)));
+    call.end();
+  });
+}
+
+class GrpcProber implements Prober {
+  readonly #check: HealthCheck;
+  readonly #direct: DirectClient<typeof Health>;
+
+  constructor({ host, port, protocol }: Endpoint, check: HealthCheck) {
+    this.#check = check;
+    this.#direct = createDirectClient(Health, host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`, {
+      protocol: protocol === "http1" ? "h2c" : protocol,
+    });
+  }
+
+  async probe(): Promise<ProbeResult> {
+    try {
+      const { service, timeoutMs } = this.#check;
+      const { status } = await this.#direct.client.check({ service }, { timeoutMs });
+      if (status === ServingStatus.SERVING) return PASSED;
+      return { outcome: "failed", message: `grpc.health.v1 says ${STATUS_NAMES[status] ?? status}` };
+    } catch (thrown) {
+      const message = thrown instanceof WeftError ? `${thrown.code}: ${thrown.message}` : String(thrown);
+      return { outcome: /ECONNREFUSED|connection refused/i.test(message) ? "refused" : "failed", message };
+    }
+  }
+
+  close(): void {
+    void this.#direct.close();
+  }
+}
+
+const STATUS_NAMES: Record<number, string> = Object.fromEntries(
+  Object.entries(ServingStatus).map(([name, number]) => [number, name]),
+);
+
+function timedOut(timeoutMs: number): ProbeResult {
+  return { outcome: "failed", message: `no answer within ${timeoutMs} ms` };
+}
+
+function connectionFailed(error: Error): ProbeResult {
+  const { code } = error as NodeJS.ErrnoException;
+  if (code === "ECONNREFUSED") return { outcome: "refused", message: "connection refused" };
+  return { outcome: "failed", message: error.message };
+}

@@ -1,0 +1,338 @@
+import { endpointOfMessage, healthOfMessage } from "../contract/endpoint-message.ts";
+import type {
+  AttachRequest,
+  AttachResponseSchema,
+  Hello,
+  LoadReport,
+  Register,
+  SetHealth,
+  Subscribe,
+} from "../contract/gen/weft/control/v1/control.ts";
+import type { MessageInitShape } from "../contract/runtime.ts";
+import type { Cancel } from "../core/clock.ts";
+import { codeNumber, toWeftError, WeftError } from "../core/errors.ts";
+import type { Lease } from "../registry/registry.ts";
+import { assertEndpoint, assertServiceName, assertTtl } from "../registry/validate.ts";
+import type { ServiceState } from "./catalog.ts";
+import type { StoredContract } from "./contract-store.ts";
+import type { Hub } from "./hub.ts";
+import { Subscriber } from "./subscriber.ts";
+
+/**
+ * One attached process: its requests in, messages to it out (through its Subscriber). The stream's end leaves the leases alone: they end by
+ * themselves unless the process comes back, and its endpoints are probed at once.
+ */
+export class Session {
+  readonly #hub: Hub;
+  readonly address: string;
+  readonly attachedAtMs: number;
+  readonly #subscriber: Subscriber;
+  /** Set by the hello. */
+  hello: Hello | null = null;
+  /** Revision that was last handed to the subscriber. */
+  revision = 0;
+  readonly contractNames = new Set<string>();
+  /** As the process named them. */
+  readonly subscriptions = new Set<string>();
+  readonly #leases = new Map<string, Lease>();
+  /** Requests of one endpoint are carried out in their order. */
+  readonly #working = new Map<string, Promise<void>>();
+  #inWork = 0;
+  #wantsContracts = false;
+  #ended = false;
+  #failure: WeftError | null = null;
+  #heard = false;
+  #cancelBeat: Cancel = ignore;
+  #changed: () => void = ignore;
+  #room: () => void = ignore;
+
+  constructor(hub: Hub, address: string) {
+    this.#hub = hub;
+    this.address = address;
+    this.attachedAtMs = hub.clock.wallMs();
+    this.#subscriber = new Subscriber(() => this.#changed());
+    hub.attach(this);
+  }
+
+  /** Messages down until the stream ends; throws what ended it. */
+  async *run(
+    requests: AsyncIterable<AttachRequest>,
+    signal: AbortSignal,
+  ): AsyncGenerator<MessageInitShape<typeof AttachResponseSchema>> {
+    const abort = () => this.end(null);
+    signal.addEventListener("abort", abort, { once: true });
+    const cancelHello = this.#hub.clock.after(this.#hub.limits.helloTimeoutMs, () => {
+      if (this.hello === null) this.end(new WeftError("deadline_exceeded", "no hello arrived", { reason: "NO_HELLO" }));
+    });
+    this.#read(requests).catch((thrown) => this.end(toWeftError(thrown)));
+    try {
+      while (!this.#ended) {
+        const message = this.#subscriber.take();
+        if (message === null) {
+          await new Promise<void>((resolve) => {
+            this.#changed = resolve;
+          });
+        } else {
+          this.#room();
+          yield message;
+        }
+      }
+      if (this.#failure !== null) throw this.#failure;
+    } finally {
+      cancelHello();
+      this.#cancelBeat();
+      signal.removeEventListener("abort", abort);
+      this.#ended = true;
+      this.#room();
+      this.#hub.catalog.unsubscribe(this.#subscriber, this.#subscriber.services);
+      this.#hub.detach(this);
+    }
+  }
+
+  /** Ends the stream: orderly with null. */
+  end(failure: WeftError | null): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#failure = failure;
+    this.#changed();
+    this.#room();
+  }
+
+  leaseIds(): Iterable<string> {
+    return this.#leases.keys();
+  }
+
+  resourcesChanged(): void {
+    if (this.hello === null) return;
+    this.revision = this.#hub.ledger.current.revision;
+    this.#subscriber.resources(this.#hub.ledger.encoded);
+  }
+
+  contractChanged(contract: StoredContract): void {
+    if (this.#wantsContracts) this.#subscriber.contract(contract.service, contract.encoded);
+  }
+
+  /** A service turned out to serve a contract that the process named. */
+  addService(service: string): ServiceState {
+    const state = this.#hub.catalog.subscribe(service, this.#subscriber);
+    this.#subscriber.add(state, null);
+    return state;
+  }
+
+  async #read(requests: AsyncIterable<AttachRequest>): Promise<void> {
+    const { maxPendingRequests } = this.#hub.limits;
+    this.#awaitBeat();
+    for await (const { message } of requests) {
+      if (this.#ended) return;
+      this.#heard = true;
+      if (this.hello === null && message.case !== "hello") {
+        throw new WeftError("failed_precondition", `the first message must be hello, not ${message.case ?? "empty"}`, {
+          reason: "NO_HELLO",
+        });
+      }
+      switch (message.case) {
+        case "hello":
+          this.#greet(message.value);
+          break;
+        case "subscribe":
+          this.#subscribe(message.value);
+          break;
+        case "register":
+          this.#work(message.value.endpoint?.id ?? "", message.value.requestId, () => this.#register(message.value));
+          break;
+        case "release":
+          this.#work(message.value.id, message.value.requestId, () => this.#release(message.value.id));
+          break;
+        case "setHealth":
+          this.#work(message.value.id, message.value.requestId, () => this.#setHealth(message.value));
+          break;
+        case "heartbeat":
+          this.#heartbeat();
+          this.#subscriber.acknowledge({ requestId: message.value.requestId });
+          break;
+        case "load":
+          this.#takeLoad(message.value);
+          break;
+        default:
+          break; // from a newer version; it will see that it is not answered
+      }
+      // Not reading on is what slows a process down that asks faster than it is answered, or does not read its answers.
+      while (this.#inWork + this.#subscriber.pendingAcks >= maxPendingRequests && !this.#ended) {
+        await new Promise<void>((resolve) => {
+          this.#room = resolve;
+        });
+      }
+    }
+    this.end(null);
+  }
+
+  /** Ends the stream when nothing was heard for a long time: the process is gone without a word, its machine perhaps. */
+  #awaitBeat(): void {
+    this.#cancelBeat = this.#hub.clock.after(this.#hub.defaultTtlMs, () => {
+      if (this.#ended) return;
+      if (!this.#heard)
+        return this.end(new WeftError("deadline_exceeded", "no heartbeat arrived", { reason: "NO_HEARTBEAT" }));
+      this.#heard = false;
+      this.#awaitBeat();
+    });
+  }
+
+  #greet(hello: Hello): void {
+    if (this.hello !== null)
+      throw new WeftError("failed_precondition", "a second hello arrived", { reason: "SECOND_HELLO" });
+    for (const field of ["process", "node", "version", "epoch"] as const) {
+      if (hello[field].length <= 256) continue;
+      throw new WeftError("invalid_argument", `hello: ${field} has more than 256 characters`, {
+        reason: "BAD_HELLO",
+        place: { field },
+      });
+    }
+    this.hello = hello;
+    const { epoch, defaultTtlMs, ledger } = this.#hub;
+    this.#subscriber.welcome({ epoch, heartbeatMs: Math.floor(defaultTtlMs / 3), defaultTtlMs });
+    if (hello.epoch !== epoch || Number(hello.knownRevision) !== ledger.current.revision) this.resourcesChanged();
+    else this.revision = ledger.current.revision;
+  }
+
+  #subscribe({ requestId, services, contracts }: Subscribe): void {
+    try {
+      if (this.subscriptions.size + services.length > this.#hub.limits.maxSubscriptions) {
+        throw exhausted(
+          "TOO_MANY_SUBSCRIPTIONS",
+          `at most ${this.#hub.limits.maxSubscriptions} subscriptions are allowed`,
+        );
+      }
+      for (const { name } of services)
+        if (name !== "*" && !CONTRACT_NAME.test(name)) assertServiceName(name, "services");
+      const states: ServiceState[] = [];
+      for (const { name, knownVersion } of services) {
+        this.subscriptions.add(name);
+        states.push(...this.#follow(name, Number(knownVersion)));
+      }
+      if (contracts && !this.#wantsContracts) {
+        this.#wantsContracts = true;
+        for (const contract of this.#hub.contracts.all()) this.#subscriber.contract(contract.service, contract.encoded);
+      }
+      this.#subscriber.acknowledgeAfter(states, { requestId });
+    } catch (thrown) {
+      this.#refuse(requestId, thrown);
+    }
+  }
+
+  #follow(name: string, knownVersion: number): ServiceState[] {
+    const { catalog, contracts, epoch } = this.#hub;
+    if (name === "*") {
+      const states = [...catalog.subscribeAll(this.#subscriber)];
+      for (const state of states) this.#subscriber.add(state, null);
+      return states;
+    }
+    if (name.includes(".")) {
+      this.contractNames.add(name);
+      this.#hub.followContract(name, this);
+      return contracts.servicesOf(name).map((service) => this.addService(service));
+    }
+    const state = catalog.subscribe(name, this.#subscriber);
+    const known = this.hello?.epoch === epoch && knownVersion > 0 ? state.sequenceOf(knownVersion) : null;
+    this.#subscriber.add(state, known);
+    return [state];
+  }
+
+  /** Carries a request out after those of the same endpoint that came before it, and acknowledges it. */
+  #work(id: string, requestId: bigint, body: () => Promise<void>): void {
+    this.#inWork++;
+    const before = this.#working.get(id) ?? Promise.resolve();
+    const work = before
+      .then(body)
+      .then(
+        () => this.#subscriber.acknowledge({ requestId }),
+        (thrown) => this.#refuse(requestId, thrown),
+      )
+      .then(() => {
+        this.#inWork--;
+        if (this.#working.get(id) === work) this.#working.delete(id);
+        this.#room();
+      });
+    this.#working.set(id, work);
+  }
+
+  async #register({ endpoint: message, ttlMs, contracts, descriptors, descriptorsDigest }: Register): Promise<void> {
+    const { registry, limits, defaultTtlMs, contracts: store, owners } = this.#hub;
+    if (message === undefined)
+      throw new WeftError("invalid_argument", "register: endpoint is missing", { place: { field: "endpoint" } });
+    const endpoint = endpointOfMessage(message);
+    const ttl = ttlMs === 0 ? defaultTtlMs : ttlMs;
+    assertEndpoint(endpoint);
+    assertTtl(ttl);
+    if (!this.#leases.has(endpoint.id) && this.#leases.size >= limits.maxRegistrations) {
+      throw exhausted(
+        "TOO_MANY_REGISTRATIONS",
+        `at most ${limits.maxRegistrations} endpoints of one process are allowed`,
+      );
+    }
+    if (contracts.length > limits.maxContracts) {
+      throw exhausted("TOO_MANY_CONTRACTS", `at most ${limits.maxContracts} contracts of one endpoint are allowed`);
+    }
+    // Its contract first: who learns of the endpoint can call it.
+    await store.add({
+      service: endpoint.service,
+      endpointId: endpoint.id,
+      contracts,
+      descriptors,
+      digest: descriptorsDigest,
+    });
+    const lease = await registry.register(endpoint, ttl);
+    this.#leases.set(endpoint.id, lease);
+    if (!this.#ended) owners.set(endpoint.id, this);
+  }
+
+  async #release(id: string): Promise<void> {
+    const lease = this.#leases.get(id);
+    if (lease === undefined) return;
+    this.#leases.delete(id);
+    this.#forget(id);
+    await lease.release();
+  }
+
+  async #setHealth({ id, health, reason }: SetHealth): Promise<void> {
+    if (!this.#leases.has(id)) {
+      throw new WeftError("failed_precondition", `"${id}" is not registered by this process`, { reason: "NOT_OWNER" });
+    }
+    await this.#hub.registry.setHealth(id, healthOfMessage(health), reason.slice(0, 256));
+  }
+
+  #heartbeat(): void {
+    for (const [id, lease] of this.#leases) {
+      lease.renew().catch((thrown) => {
+        const error = toWeftError(thrown);
+        if (error.code !== "not_found" || this.#leases.get(id) !== lease) return; // the registry is away: the next beat tries again
+        this.#leases.delete(id);
+        this.#forget(id);
+        this.#subscriber.lost(id, error.reason);
+      });
+    }
+  }
+
+  #takeLoad({ endpoints }: LoadReport): void {
+    for (const load of endpoints) if (this.#leases.has(load.id)) this.#hub.loads.set(load.id, load);
+  }
+
+  #forget(id: string): void {
+    if (this.#hub.owners.get(id) !== this) return;
+    this.#hub.owners.delete(id);
+    this.#hub.loads.delete(id);
+  }
+
+  #refuse(requestId: bigint, thrown: unknown): void {
+    const { code, reason, message, place } = toWeftError(thrown);
+    this.#subscriber.acknowledge({ requestId, code: codeNumber(code), reason, message, field: place?.field ?? "" });
+  }
+}
+
+/** Full name of a gRPC service; registry names have no dots. */
+const CONTRACT_NAME = /^(?=.{1,200}$)[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$/;
+
+function exhausted(reason: string, message: string): WeftError {
+  return new WeftError("resource_exhausted", message, { reason });
+}
+
+function ignore(): void {}

@@ -1,0 +1,494 @@
+import { randomBytes } from "node:crypto";
+import { hostname } from "node:os";
+import { createDirectClient } from "../call/direct.ts";
+import { healthToMessage } from "../contract/endpoint-message.ts";
+import {
+  type Ack,
+  type AttachRequestSchema,
+  type AttachResponse,
+  Control,
+  type EndpointLoadSchema,
+} from "../contract/gen/weft/control/v1/control.ts";
+import type { MessageInitShape } from "../contract/runtime.ts";
+import { type Cancel, type Clock, systemClock } from "../core/clock.ts";
+import type { Health } from "../core/endpoint.ts";
+import { codeOf, toWeftError, WeftError } from "../core/errors.ts";
+import { type Random, systemRandom } from "../core/random.ts";
+import type { PolicyRuntime } from "../policy/runtime.ts";
+import { BackOff, type BackOffOptions } from "./back-off.ts";
+import { HeldRegistration } from "./held-registration.ts";
+import { Mirror, type MirrorChange } from "./mirror.ts";
+import { loadState, saveState } from "./state-file.ts";
+import { type Answered, Stream, type UpMessage } from "./stream.ts";
+import type { Link, Registered, Registration, ServiceContract } from "./types.ts";
+
+export interface LinkOptions {
+  /** The control plane, "host:port". */
+  address: string;
+  /** Kept supplied with resources, methods and endpoints. */
+  policy: PolicyRuntime;
+  /** Name of this process for people and for the control plane; made unique by its pid and a random part. Default: "process". */
+  process?: string;
+  /** Default: the machine's name. */
+  node?: string;
+  /** What runs here, for people. */
+  version?: string;
+  /** Where the last state is kept, to start from when the control plane is away. Default: nowhere. */
+  stateFile?: string;
+  backOff?: BackOffOptions;
+  /** Load of the endpoints, asked at each heartbeat. Default: nothing is reported. */
+  load?: () => readonly MessageInitShape<typeof EndpointLoadSchema>[];
+  /** Told what goes wrong in the background: a line that broke, resources that cannot be used here, an id that was taken. Default: nobody. */
+  onError?: (error: WeftError) => void;
+  clock?: Clock;
+  random?: Random;
+}
+
+/** Opens the line at once, in the background; nothing rejects until something is asked of it. Throws `invalid_argument` for a bad address. */
+export function createLink(options: LinkOptions): Link {
+  return new ControlLink(options);
+}
+
+/**
+ *     connecting --welcome--> attached --stream ends, silence--> waiting (back-off) --> connecting
+ *         '------------------- refused, no welcome in time -------^
+ *
+ * What outlives a stream: the mirror (what is known), the wishes (subscriptions) and the registrations. Each new stream begins by saying all of
+ * them again, with the versions that are known.
+ */
+class ControlLink implements Link {
+  readonly #options: LinkOptions;
+  readonly #clock: Clock;
+  readonly #policy: PolicyRuntime;
+  readonly #mirror = new Mirror();
+  readonly #backOff: BackOff;
+  readonly #process: string;
+  readonly #direct: ReturnType<typeof createDirectClient<typeof Control>>;
+  readonly #wanted = new Map<string, Wish>();
+  readonly #registrations = new Map<string, HeldRegistration>();
+  readonly #contractListeners: ((contracts: readonly ServiceContract[]) => void)[] = [];
+  #stream: Stream | null = null;
+  #requestId = 0n;
+  #lastError: WeftError | null = null;
+  #closed = false;
+  #wakeRetry: () => void = ignore;
+  #cancelSave: Cancel | null = null;
+  #saving: Promise<void> = Promise.resolve();
+  readonly #running: Promise<void>;
+
+  constructor(options: LinkOptions) {
+    this.#options = options;
+    this.#clock = options.clock ?? systemClock;
+    this.#policy = options.policy;
+    const random = options.random ?? systemRandom;
+    this.#backOff = new BackOff(random, options.backOff);
+    this.#process = `${options.process ?? "process"}/${process.pid}/${randomBytes(4).toString("hex")}`;
+    this.#direct = createDirectClient(Control, options.address, {
+      clock: this.#clock,
+      maxMessageBytes: MAX_MESSAGE_BYTES,
+    });
+    this.#running = this.#run();
+  }
+
+  get connected(): boolean {
+    return this.#stream?.welcomed === true;
+  }
+
+  subscribe(service: string, timeoutMs = 5_000): Promise<void> {
+    let wish = this.#wanted.get(service);
+    if (wish === undefined) {
+      wish = { name: service, ready: false, waiting: [] };
+      this.#wanted.set(service, wish);
+      if (this.#stream?.welcomed) this.#sendSubscribe(this.#stream, [wish]);
+    }
+    if (wish.ready || (this.#lastError !== null && this.#mirror.has(service))) return Promise.resolve();
+    return this.#within(wish.waiting, timeoutMs);
+  }
+
+  async register(registration: Registration): Promise<Registered> {
+    const held = new HeldRegistration(registration);
+    if (this.#registrations.has(held.id)) {
+      throw new WeftError("already_exists", `this process has registered "${held.id}" already`, {
+        reason: "REGISTERED_TWICE",
+      });
+    }
+    this.#registrations.set(held.id, held);
+    const acknowledged = held.whenAcknowledged();
+    if (this.#stream?.welcomed) this.#sendRegister(this.#stream, held);
+    const cancel = this.#clock.after(REGISTER_TIMEOUT_MS, () => held.settle(this.#unreachable(REGISTER_TIMEOUT_MS)));
+    try {
+      await acknowledged;
+    } catch (thrown) {
+      this.#registrations.delete(held.id);
+      throw thrown;
+    } finally {
+      cancel();
+    }
+    return {
+      setHealth: (health, reason) => this.#setHealth(held, health, reason),
+      release: () => this.#release(held),
+    };
+  }
+
+  watchContracts(listener: (contracts: readonly ServiceContract[]) => void): void {
+    this.#contractListeners.push(listener);
+    if (this.#mirror.contracts.size > 0) listener([...this.#mirror.contracts.values()]);
+    if (this.#contractListeners.length === 1 && this.#stream?.welcomed) this.#sendSubscribe(this.#stream, []);
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return this.#running;
+    await Promise.race([
+      Promise.all(Array.from(this.#registrations.values(), (held) => this.#release(held))).catch(ignore),
+      new Promise<void>((resolve) => void this.#clock.after(CLOSE_TIMEOUT_MS, resolve)),
+    ]);
+    this.#closed = true;
+    this.#stream?.outbox.end();
+    this.#stream?.abort.abort();
+    this.#wakeRetry();
+    await this.#running;
+    const closed = new WeftError("cancelled", "the line to the control plane was closed", { reason: "LINK_CLOSED" });
+    for (const wish of this.#wanted.values()) settle(wish.waiting, closed);
+    for (const held of this.#registrations.values()) held.settle(closed);
+    if (this.#cancelSave !== null) this.#save();
+    await this.#saving;
+    await this.#direct.close();
+  }
+
+  // --- the stream -----------------------------------------------------------------------------------------------
+
+  async #run(): Promise<void> {
+    while (!this.#closed) {
+      const stream = new Stream();
+      this.#stream = stream;
+      let failure: WeftError;
+      try {
+        await this.#attach(stream);
+        failure = new WeftError("unavailable", "the control plane ended the line", { reason: "LINE_ENDED" });
+      } catch (thrown) {
+        failure = stream.failure ?? toWeftError(thrown);
+      }
+      stream.stop();
+      this.#stream = null;
+      for (const held of this.#registrations.values()) held.acknowledged = false;
+      if (this.#closed) return;
+      await this.#lost(failure, stream.welcomed);
+      await new Promise<void>((resolve) => {
+        const cancel = this.#clock.after(this.#backOff.next(), resolve);
+        this.#wakeRetry = () => {
+          cancel();
+          resolve();
+        };
+      });
+    }
+  }
+
+  async #attach(stream: Stream): Promise<void> {
+    const { epoch, revision } = this.#mirror;
+    stream.outbox.push({
+      message: {
+        case: "hello",
+        value: {
+          process: this.#process,
+          node: this.#options.node ?? hostname(),
+          version: this.#options.version ?? "",
+          epoch,
+          knownRevision: BigInt(revision),
+        },
+      },
+    });
+    stream.timer = this.#clock.after(WELCOME_TIMEOUT_MS, () => {
+      stream.fail(new WeftError("unavailable", `no welcome within ${WELCOME_TIMEOUT_MS} ms`, { reason: "NO_WELCOME" }));
+    });
+    for await (const message of this.#direct.client.attach(stream.outbox, { signal: stream.abort.signal })) {
+      stream.silentBeats = 0;
+      this.#receive(stream, message);
+    }
+  }
+
+  #receive(stream: Stream, message: AttachResponse): void {
+    const change = this.#mirror.apply(message);
+    for (const service of change.touched) stream.told.add(service);
+    this.#supply(change);
+    if (message.welcome !== undefined && !stream.welcomed) {
+      stream.welcomed = true;
+      this.#lastError = null;
+      this.#backOff.reset();
+      this.#beat(stream, message.welcome.heartbeatMs || 5_000);
+      this.#sendSubscribe(stream, [...this.#wanted.values()]);
+      for (const held of this.#registrations.values()) this.#sendRegister(stream, held);
+    }
+    for (const ack of message.acks) {
+      const done = stream.requests.get(ack.requestId);
+      stream.requests.delete(ack.requestId);
+      done?.(ack);
+    }
+    for (const { id, reason } of message.lost) this.#leaseLost(stream, id, reason);
+  }
+
+  /** Gives the policy runtime what is new. */
+  #supply({ resources, contracts, changed, removed }: MirrorChange): void {
+    const { endpointVersion, revision } = this.#mirror;
+    if (changed.length + removed.length > 0) {
+      this.#policy.applyEndpoints({ endpointVersion, full: false, changed, removed });
+    }
+    if (resources) {
+      try {
+        this.#policy.applyResources(revision, this.#mirror.resources, this.#mirror.methods());
+      } catch (thrown) {
+        this.#report(
+          new WeftError(
+            "failed_precondition",
+            `revision ${revision} cannot be used here, the last one stays: ${toWeftError(thrown).message}`,
+            {
+              reason: "RESOURCES_REFUSED",
+              cause: thrown,
+            },
+          ),
+        );
+      }
+    }
+    if (contracts) {
+      const all = [...this.#mirror.contracts.values()];
+      for (const listener of this.#contractListeners) listener(all);
+    }
+    if (resources || contracts || changed.length + removed.length > 0) this.#saveSoon();
+  }
+
+  /** The line is down: the last state stays in use; before there was one, the saved state is taken. */
+  async #lost(failure: WeftError, hadBeenWelcome: boolean): Promise<void> {
+    const first = this.#lastError === null;
+    this.#lastError = failure;
+    if (hadBeenWelcome || first) {
+      this.#report(
+        new WeftError(
+          "unavailable",
+          `the line to the control plane at ${this.#options.address} is down, the last state stays in use: ${failure.message}`,
+          {
+            reason: "LINE_DOWN",
+            cause: failure,
+          },
+        ),
+      );
+    }
+    const { stateFile } = this.#options;
+    if (stateFile !== undefined && this.#mirror.services.size === 0 && (await loadState(stateFile, this.#mirror))) {
+      const contracts = this.#mirror.contracts.size > 0;
+      this.#supply({ resources: true, contracts, changed: this.#mirror.endpoints(), removed: [], touched: [] });
+    }
+    for (const wish of this.#wanted.values()) if (this.#mirror.has(wish.name)) settle(wish.waiting, null);
+  }
+
+  #beat(stream: Stream, periodMs: number): void {
+    stream.timer();
+    stream.timer = this.#clock.after(periodMs, () => {
+      if (++stream.silentBeats > SILENT_BEATS) {
+        stream.fail(
+          new WeftError("unavailable", `nothing was heard for ${SILENT_BEATS} heartbeats`, { reason: "LINE_SILENT" }),
+        );
+        return;
+      }
+      if (stream.outbox.size === 0) {
+        stream.outbox.push({ message: { case: "heartbeat", value: { requestId: this.#request(stream, ignore) } } });
+        const endpoints = this.#options.load?.() ?? [];
+        if (endpoints.length > 0)
+          stream.outbox.push({ message: { case: "load", value: { endpoints: [...endpoints] } } });
+      }
+      this.#beat(stream, periodMs);
+    });
+  }
+
+  // --- requests -------------------------------------------------------------------------------------------------
+
+  /** `done` gets null when the line breaks before the answer. */
+  #request(stream: Stream, done: Answered): bigint {
+    const requestId = ++this.#requestId;
+    stream.requests.set(requestId, done);
+    return requestId;
+  }
+
+  /** Says the wishes, with what is known of each service; without wishes, that contracts are wanted. */
+  #sendSubscribe(stream: Stream, wishes: readonly Wish[]): void {
+    const contracts = this.#contractListeners.length > 0;
+    if (wishes.length === 0 && !contracts) return;
+    const names = new Set<string>();
+    // What a contract's name led to is named too, and first, so that what is known of it counts.
+    for (const { name } of wishes) for (const service of this.#mirror.servicesOf(name)) names.add(service);
+    for (const { name } of wishes) names.add(name);
+    const services = Array.from(names, (name) => ({
+      name,
+      knownVersion: BigInt(this.#mirror.services.get(name)?.version ?? 0),
+    }));
+    const requestId = this.#request(stream, (ack) => {
+      if (ack === null) return; // the next stream says it again
+      const error = errorOf(ack);
+      if (error === null && names.has("*")) this.#forgetUntold(stream);
+      for (const wish of wishes) {
+        wish.ready = error === null;
+        settle(wish.waiting, error);
+        if (error !== null) this.#wanted.delete(wish.name);
+      }
+    });
+    stream.outbox.push({ message: { case: "subscribe", value: { requestId, services, contracts } } });
+  }
+
+  /** All services have been told: those that were not are gone. */
+  #forgetUntold(stream: Stream): void {
+    const removed = this.#mirror.keepOnly(stream.told);
+    if (removed.length > 0) this.#supply({ resources: true, contracts: false, changed: [], removed, touched: [] });
+  }
+
+  #sendRegister(stream: Stream, held: HeldRegistration, withDescriptors = !held.sent): void {
+    const requestId = this.#request(stream, (ack) => {
+      if (ack === null) return; // the next stream says it again
+      if (ack.reason === "DESCRIPTORS_NEEDED" && !withDescriptors) return this.#sendRegister(stream, held, true);
+      const error = errorOf(ack);
+      if (this.#registrations.get(held.id) !== held) return; // released meanwhile
+      if (error === null) {
+        held.sent = true;
+        held.acknowledged = true;
+        held.settle(null);
+      } else if (error.code === "unavailable" || error.code === "internal") {
+        // The registry behind the control plane is in trouble: that passes.
+        this.#report(error);
+        const cancel = this.#clock.after(this.#backOff.next(), () => this.#sendRegister(stream, held, withDescriptors));
+        stream.onStop(cancel);
+      } else {
+        this.#registrations.delete(held.id);
+        this.#report(error);
+        held.settle(error);
+      }
+    });
+    stream.outbox.push(held.message(requestId, withDescriptors));
+  }
+
+  async #setHealth(held: HeldRegistration, health: Health, reason: string): Promise<void> {
+    held.health = health;
+    const stream = this.#stream;
+    // Without a line the next registration says it.
+    if (stream === null || !held.acknowledged)
+      return this.#registrations.has(held.id) ? held.whenAcknowledged() : undefined;
+    await this.#ask(stream, (requestId) => ({
+      message: { case: "setHealth", value: { requestId, id: held.id, health: healthToMessage(health), reason } },
+    }));
+  }
+
+  async #release(held: HeldRegistration): Promise<void> {
+    if (this.#registrations.get(held.id) !== held) return;
+    this.#registrations.delete(held.id);
+    held.settle(new WeftError("cancelled", `"${held.id}" was released`, { reason: "RELEASED" }));
+    const stream = this.#stream;
+    if (stream === null || !stream.welcomed) return; // its lease ends by itself
+    await this.#ask(stream, (requestId) => ({ message: { case: "release", value: { requestId, id: held.id } } }));
+  }
+
+  /** Resolves with the acknowledgement; rejects with its error, or when the line breaks. */
+  #ask(stream: Stream, message: (requestId: bigint) => UpMessage): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const requestId = this.#request(stream, (ack) => {
+        const error = ack === null ? lineDown() : errorOf(ack);
+        error === null ? resolve() : reject(error);
+      });
+      stream.outbox.push(message(requestId));
+    });
+  }
+
+  #leaseLost(stream: Stream, id: string, reason: string): void {
+    const held = this.#registrations.get(id);
+    if (held === undefined) return;
+    held.acknowledged = false;
+    if (reason !== "LEASE_REPLACED") return this.#sendRegister(stream, held);
+    // Taking it back would begin a tug-of-war between two processes with one id.
+    this.#registrations.delete(id);
+    this.#report(
+      new WeftError("already_exists", `another process has registered "${id}"; give each its own id (WEFT_INSTANCE)`, {
+        reason,
+      }),
+    );
+  }
+
+  // --- the rest -------------------------------------------------------------------------------------------------
+
+  #within(waiting: Waiting[], timeoutMs: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const entry: Waiting = (error) => {
+        cancel();
+        error === null ? resolve() : reject(error);
+      };
+      const cancel = this.#clock.after(timeoutMs, () => {
+        waiting.splice(waiting.indexOf(entry), 1);
+        reject(this.#unreachable(timeoutMs));
+      });
+      waiting.push(entry);
+    });
+  }
+
+  #unreachable(timeoutMs: number): WeftError {
+    const why = this.#lastError === null ? `no answer within ${timeoutMs} ms` : this.#lastError.message;
+    return new WeftError(
+      "unavailable",
+      `the control plane at ${this.#options.address} cannot be reached: ${why}; is it running, and is WEFT_CONTROL right?`,
+      {
+        reason: "CONTROL_UNREACHABLE",
+        retryable: true,
+        ...(this.#lastError !== null && { cause: this.#lastError }),
+      },
+    );
+  }
+
+  #saveSoon(): void {
+    if (this.#options.stateFile === undefined || this.#cancelSave !== null || this.#closed) return;
+    this.#cancelSave = this.#clock.after(SAVE_DELAY_MS, () => this.#save());
+  }
+
+  #save(): void {
+    const { stateFile } = this.#options;
+    this.#cancelSave?.();
+    this.#cancelSave = null;
+    if (stateFile === undefined) return;
+    this.#saving = this.#saving
+      .then(() => saveState(stateFile, this.#mirror))
+      .catch((cause) => {
+        this.#report(
+          new WeftError("internal", `the state cannot be saved in ${stateFile}: ${(cause as Error).message}`, {
+            reason: "STATE_NOT_SAVED",
+            cause,
+          }),
+        );
+      });
+  }
+
+  #report(error: WeftError): void {
+    this.#options.onError?.(error);
+  }
+}
+
+interface Wish {
+  readonly name: string;
+  ready: boolean;
+  readonly waiting: Waiting[];
+}
+
+type Waiting = (error: WeftError | null) => void;
+
+function settle(waiting: Waiting[], error: WeftError | null): void {
+  for (const done of waiting.splice(0)) done(error);
+}
+
+function errorOf({ code, reason, message, field }: Ack): WeftError | null {
+  if (code === 0) return null;
+  return new WeftError(codeOf(code), message, { reason, ...(field !== "" && { place: { field } }) });
+}
+
+function lineDown(): WeftError {
+  return new WeftError("unavailable", "the line to the control plane broke", { reason: "LINE_DOWN", retryable: true });
+}
+
+function ignore(): void {}
+
+const MAX_MESSAGE_BYTES = 64 * 1024 * 1024;
+const WELCOME_TIMEOUT_MS = 5_000;
+const REGISTER_TIMEOUT_MS = 15_000;
+const CLOSE_TIMEOUT_MS = 1_000;
+const SAVE_DELAY_MS = 500;
+const SILENT_BEATS = 3;

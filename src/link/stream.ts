@@ -1,0 +1,43 @@
+import type { Ack, AttachRequestSchema } from "../contract/gen/weft/control/v1/control.ts";
+import type { MessageInitShape } from "../contract/runtime.ts";
+import type { Cancel } from "../core/clock.ts";
+import type { WeftError } from "../core/errors.ts";
+import { Outbox } from "./outbox.ts";
+
+/** One stream to the control plane and what ends with it. */
+export class Stream {
+  readonly outbox = new Outbox<UpMessage>();
+  readonly abort = new AbortController();
+  readonly requests = new Map<bigint, Answered>();
+  /** Services that it told of. */
+  readonly told = new Set<string>();
+  welcomed = false;
+  silentBeats = 0;
+  failure: WeftError | null = null;
+  timer: Cancel = ignore;
+  readonly #stops: (() => void)[] = [];
+
+  fail(failure: WeftError): void {
+    this.failure = failure;
+    this.abort.abort(failure);
+  }
+
+  onStop(stop: () => void): void {
+    this.#stops.push(stop);
+  }
+
+  stop(): void {
+    this.timer();
+    this.outbox.end();
+    for (const stop of this.#stops) stop();
+    for (const done of this.requests.values()) done(null);
+    this.requests.clear();
+  }
+}
+
+export type UpMessage = MessageInitShape<typeof AttachRequestSchema>;
+
+/** Told of a request's acknowledgement; of null when the line broke before. */
+export type Answered = (ack: Ack | null) => void;
+
+function ignore(): void {}
