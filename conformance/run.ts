@@ -2,14 +2,16 @@
  * `npm run conformance`: suites that others wrote, run against weft's real servers and clients (built JavaScript, as published). `-- NAME...` runs some.
  * Ends with "N passed, N failed"; a failure is one that conformance/known-failing/ does not list.
  */
+import { gateway } from "./gateway.ts";
 import { grpcurl } from "./grpcurl.ts";
 import { h2spec } from "./h2spec.ts";
 import { hostile } from "./hostile.ts";
 import { interopClient, interopServer } from "./interop/suites.ts";
+import { resilience } from "./resilience.ts";
 import { streams } from "./streams.ts";
 import { judge, type Suite } from "./suite.ts";
 
-const suites: readonly Suite[] = [h2spec, interopServer, interopClient, grpcurl, hostile, streams];
+const suites: readonly Suite[] = [h2spec, interopServer, interopClient, grpcurl, hostile, streams, gateway, resilience];
 const asked = process.argv.slice(2);
 const unknown = asked.filter((name) => !suites.some((suite) => suite.name === name));
 if (unknown.length > 0) {

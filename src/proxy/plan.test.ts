@@ -1,0 +1,93 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { fieldOf, requestHead } from "../wire/head.ts";
+import type { HttpStream } from "../wire/stream.ts";
+import { isGrpc, Planner } from "./plan.ts";
+
+const stream = {
+  connection: { version: "1.1", peer: { address: "10.0.0.9:5000", localAddress: "", secure: false, identity: "" } },
+} as unknown as HttpStream;
+const planner = (trustForwarded = false) =>
+  new Planner({ rest: null, local: new Set(["grpc.health.v1.Health"]), trustForwarded });
+
+test("what only the hop before may say is replaced, and what goes on keeps its order", () => {
+  const head = requestHead("GET", "http", "shop.example", "/v1/products?x=1", [
+    "accept",
+    "*/*",
+    "x-forwarded-for",
+    "1.2.3.4",
+    "x-weft-attempt",
+    "7",
+    "x-forwarded-proto",
+    "https",
+    "x-other",
+    "kept",
+    "traceparent",
+    "bad",
+  ]);
+  const { upstream } = planner().plan(stream, head);
+  assert.deepEqual(upstream.fields, [
+    "accept",
+    "*/*",
+    "x-other",
+    "kept",
+    "via",
+    "1.1 weft",
+    "x-forwarded-proto",
+    "http",
+    "x-forwarded-host",
+    "shop.example",
+  ]);
+  assert.equal(upstream.path, "/v1/products?x=1");
+});
+
+test("a trusted caller's forwarding fields are kept and added to", () => {
+  const head = requestHead("GET", "http", "inner", "/", [
+    "x-forwarded-for",
+    "1.2.3.4",
+    "x-forwarded-proto",
+    "https",
+    "x-forwarded-host",
+    "outer",
+    "via",
+    "2 edge",
+  ]);
+  const plan = planner(true).plan(stream, head);
+  assert.equal(plan.forwardedFor, "1.2.3.4");
+  assert.equal(fieldOf(plan.upstream.fields, "x-forwarded-proto"), "https");
+  assert.equal(fieldOf(plan.upstream.fields, "x-forwarded-host"), "outer");
+  assert.equal(fieldOf(plan.upstream.fields, "via"), "2 edge, 1.1 weft");
+});
+
+test("a request id goes on only when it is harmless", () => {
+  const id = (value: string) =>
+    planner().plan(stream, requestHead("GET", "http", "a", "/", ["x-request-id", value])).requestId;
+  assert.equal(id("7f2c-19"), "7f2c-19");
+  assert.equal(id('x"y'), "");
+  assert.equal(id("y".repeat(129)), "");
+});
+
+test("an interned head is planned once", () => {
+  const one = planner();
+  const head = requestHead("GET", "http", "a", "/");
+  assert.equal(one.plan(stream, head), one.plan(stream, head));
+});
+
+test("gRPC is recognised by its content type alone, and the proxy's own services by their path", () => {
+  const grpc = (type: string) => isGrpc(requestHead("POST", "http", "a", "/b/c", ["content-type", type]));
+  assert.ok(grpc("application/grpc") && grpc("application/grpc+proto") && grpc("application/grpc;x=1"));
+  assert.ok(!grpc("application/grpcx") && !grpc("application/json") && !grpc("application/grpc-web"));
+  const health = requestHead("POST", "http", "a", "/grpc.health.v1.Health/Check", ["content-type", "application/grpc"]);
+  assert.ok(planner().plan(stream, health).local);
+  assert.ok(!planner().plan(stream, requestHead("GET", "http", "a", "/grpc.health.v1.Health/Check")).local);
+});
+
+test("a grpc-timeout is a deadline, a malformed one is none", () => {
+  const timeout = (value: string) =>
+    planner().plan(
+      stream,
+      requestHead("POST", "http", "a", "/b/c", ["content-type", "application/grpc", "grpc-timeout", value]),
+    ).timeoutMs;
+  assert.equal(timeout("250m"), 250);
+  assert.equal(timeout("soon"), Number.POSITIVE_INFINITY);
+});
