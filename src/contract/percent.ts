@@ -18,16 +18,7 @@ export function encodeGrpcMessage(text: string): string {
 /** Decodes what is validly encoded and keeps the rest as it came, for text that is shown to people. */
 export function decodePercent(text: string): string {
   if (!text.includes("%")) return text;
-  const bytes = Buffer.alloc(text.length * 3);
-  let length = 0;
-  for (let i = 0; i < text.length; i++) {
-    const hex = text[i] === "%" ? text.slice(i + 1, i + 3) : "";
-    if (/^[0-9a-fA-F]{2}$/.test(hex)) {
-      bytes[length++] = Number.parseInt(hex, 16);
-      i += 2;
-    } else length += bytes.write(text[i], length, "utf8");
-  }
-  return bytes.toString("utf8", 0, length);
+  return text.replace(/(?:%[0-9a-fA-F]{2})+/g, (run) => Buffer.from(run.replaceAll("%", ""), "hex").toString("utf8"));
 }
 
 /** Decodes a part of a URL strictly; undefined when it is malformed or not UTF-8. `keepSlash` leaves %2F as it is. */

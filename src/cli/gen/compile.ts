@@ -23,8 +23,8 @@ export interface Problem {
 }
 
 /**
- * Compiles all .proto files of `roots` with `buf build`. Files of `bundled` can be imported too, unless a root has a file of the same
- * name. buf wants one workspace, so the files are copied into a temporary one: a project's own buf.yaml is not consulted.
+ * Compiles all .proto files of `roots` with `buf build`. The google/ files of `bundled` can be imported too, unless a root has a file
+ * of the same name. buf wants one workspace, so the files are copied into a temporary one: a project's own buf.yaml is not consulted.
  */
 export async function compileContracts(roots: readonly string[], bundled: string, cwd: string): Promise<Compiled> {
   const paths = new Map<string, string>();
@@ -47,7 +47,7 @@ export async function compileContracts(roots: readonly string[], bundled: string
   const work = await mkdtemp(join(tmpdir(), "weft-gen-"));
   try {
     for (const [name, path] of paths) await copy(path, join(work, "own", name));
-    const extra = (await protoFiles(bundled)).filter((name) => !paths.has(name));
+    const extra = (await protoFiles(bundled)).filter((name) => name.startsWith("google/") && !paths.has(name));
     for (const name of extra) await copy(join(bundled, name), join(work, "bundled", name));
     const modules = extra.length === 0 ? ["own"] : ["own", "bundled"];
     await writeFile(join(work, "buf.yaml"), `version: v2\nmodules:\n${modules.map((path) => `  - path: ${path}\n`).join("")}`);
