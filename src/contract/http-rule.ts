@@ -1,10 +1,10 @@
 import { WeftError } from "../core/errors.ts";
+import { didYouMean } from "../core/suggest.ts";
 import { http } from "./gen/google/api/annotations.ts";
 import type { HttpRule } from "./gen/google/api/http.ts";
 import { HttpBodySchema } from "./gen/google/api/httpbody.ts";
 import { type PathTemplate, parsePathTemplate } from "./http-template.ts";
 import { type DescField, type DescMessage, type DescMethod, getOption, hasOption } from "./runtime.ts";
-import { didYouMean } from "./suggest.ts";
 
 /** One way in which a method is served over HTTP, checked against its descriptor. */
 export interface HttpBinding {

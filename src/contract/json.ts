@@ -1,4 +1,5 @@
 import { WeftError } from "../core/errors.ts";
+import { didYouMean } from "../core/suggest.ts";
 import {
   createRegistry,
   type DescField,
@@ -10,7 +11,6 @@ import {
   type Registry,
   toJson,
 } from "./runtime.ts";
-import { didYouMean } from "./suggest.ts";
 
 /**
  * The JSON mapping of proto3. Unknown fields are refused, and fields that are at their default are written, so that a caller sees

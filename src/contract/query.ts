@@ -1,8 +1,8 @@
 import { WeftError } from "../core/errors.ts";
+import { didYouMean } from "../core/suggest.ts";
 import { decodeUrlPart } from "./percent.ts";
 import type { DescEnum, DescField, DescMessage, JsonObject, JsonValue } from "./runtime.ts";
 import { ScalarType } from "./runtime.ts";
-import { didYouMean } from "./suggest.ts";
 
 /**
  * Sets the fields that a query string names, in the JSON form of a message: `page.size=10&tag=a&tag=b`. Names are proto or JSON names;

@@ -105,17 +105,6 @@ test("refuses two bindings for the same requests, naming both", () => {
   );
 });
 
-test("a conflict can be told instead, and the first binding stays", () => {
-  const [first, second] = serviceWith([
-    { name: "First", rule: get("/v1/{f_string}") },
-    { name: "Second", rule: get("/v1/{f_bool}") },
-  ]).methods.map((method) => ({ binding: httpBindings(method)[0], target: method.name }));
-  const told: string[] = [];
-  const router = createRestRouter([first, second], (error, route) => told.push(`${error.reason} ${route.target}`));
-  assert.deepEqual(told, ["HTTP_CONFLICT Second"]);
-  assert.deepEqual(answer(router, "GET", "/v1/x"), ["First", "x"]);
-});
-
 test("a value comes back as it was, whatever its characters", () => {
   const router = routerOf({ One: get("/one/{f_string}"), Many: get("/many/{f_string=**}") });
   fc.assert(

@@ -31,20 +31,11 @@ export interface RestRoute<T> {
 /**
  * A router over bindings. Literal segments win over `*`, and `*` over `**`, segment by segment from the left; a verb wins over none; a
  * binding of the very method wins over `*`. HEAD is served by GET's binding when it has none of its own.
- * Throws invalid_argument (HTTP_CONFLICT), naming both methods, when two bindings match the same requests; with `onConflict` the
- * first one stays and the error is told, so that a gateway goes on when one of its services is wrong.
+ * Throws invalid_argument (HTTP_CONFLICT), naming both methods, when two bindings match the same requests.
  */
-export function createRestRouter<T>(
-  routes: Iterable<RestRoute<T>>,
-  onConflict?: (error: WeftError, route: RestRoute<T>) => void,
-): RestRouter<T> {
+export function createRestRouter<T>(routes: Iterable<RestRoute<T>>): RestRouter<T> {
   const root = newNode<T>();
-  for (const route of routes) {
-    const conflict = insert(root, route);
-    if (conflict === null) continue;
-    if (onConflict === undefined) throw conflict;
-    onConflict(conflict, route);
-  }
+  for (const route of routes) insert(root, route);
   return { match: (httpMethod, path) => match(root, httpMethod, path) };
 }
 
@@ -61,7 +52,7 @@ function newNode<T>(): Node<T> {
   return { literals: new Map(), one: null, any: null, ends: null };
 }
 
-function insert<T>(root: Node<T>, route: RestRoute<T>): WeftError | null {
+function insert<T>(root: Node<T>, route: RestRoute<T>): void {
   const { template, httpMethod } = route.binding;
   let node = root;
   for (const segment of template.segments) {
@@ -81,13 +72,12 @@ function insert<T>(root: Node<T>, route: RestRoute<T>): WeftError | null {
     const [first, second] = [other.binding, route.binding].map((binding) => {
       return `${binding.method.parent.typeName}/${binding.method.name} (${formatBinding(binding)})`;
     });
-    return new WeftError("invalid_argument", `${first} and ${second} match the same requests; change one path`, {
+    throw new WeftError("invalid_argument", `${first} and ${second} match the same requests; change one path`, {
       reason: "HTTP_CONFLICT",
       place: { field: `${route.binding.method.parent.typeName}/${route.binding.method.name}` },
     });
   }
   methods.set(httpMethod, route);
-  return null;
 }
 
 function match<T>(root: Node<T>, httpMethod: string, path: string): RestMatch<T> {

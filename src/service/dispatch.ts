@@ -1,8 +1,8 @@
 import { httpBindings } from "../contract/http-rule.ts";
 import { createRestRouter, type RestRouter } from "../contract/rest-router.ts";
 import { trailersOfError } from "../contract/status.ts";
-import { didYouMean } from "../contract/suggest.ts";
 import { WeftError } from "../core/errors.ts";
+import { didYouMean } from "../core/suggest.ts";
 import { fieldOf, type Head, responseHead } from "../wire/head.ts";
 import type { HttpStream, RequestHandler } from "../wire/stream.ts";
 import type { AnyServiceDefinition } from "./definition.ts";
