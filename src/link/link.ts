@@ -4,7 +4,6 @@ import { createDirectClient } from "../call/direct.ts";
 import { healthToMessage } from "../contract/endpoint-message.ts";
 import {
   type Ack,
-  type AttachRequestSchema,
   type AttachResponse,
   Control,
   type EndpointLoadSchema,
