@@ -1,4 +1,4 @@
-import { codeNumber, codeOf, type Code } from "../core/errors.ts";
+import { type Code, codeNumber, codeOf } from "../core/errors.ts";
 
 /**
  * What happened to an attempt, as policies name it in their `on` lists:
@@ -41,17 +41,42 @@ export class ConditionSet {
   }
 }
 
-export const EventKind = { connect: 0, reset: 1, refused: 2, protocol: 3, overflow: 4, timeout: 5, breakerOpen: 6, noEndpoint: 7 } as const;
+export const EventKind = {
+  connect: 0,
+  reset: 1,
+  refused: 2,
+  protocol: 3,
+  overflow: 4,
+  timeout: 5,
+  breakerOpen: 6,
+  noEndpoint: 7,
+} as const;
 export type EventKind = (typeof EventKind)[keyof typeof EventKind];
 
-export const EVENT_NAMES: readonly string[] = ["connect-failure", "reset", "refused", "protocol", "overflow", "timeout", "breaker-open", "no-endpoint"];
+export const EVENT_NAMES: readonly string[] = [
+  "connect-failure",
+  "reset",
+  "refused",
+  "protocol",
+  "overflow",
+  "timeout",
+  "breaker-open",
+  "no-endpoint",
+];
 
 export function isCondition(name: string): boolean {
-  return EVENT_NAMES.includes(name) || name === "5xx" || name === "gateway-error" || STATUS.test(name) || isGrpcCode(name);
+  return (
+    EVENT_NAMES.includes(name) || name === "5xx" || name === "gateway-error" || STATUS.test(name) || isGrpcCode(name)
+  );
 }
 
 /** Words for suggestions; statuses are numbers and are not among them. */
-export const CONDITION_NAMES: readonly string[] = [...EVENT_NAMES, "5xx", "gateway-error", ...Array.from({ length: 16 }, (_, i) => codeOf(i + 1))];
+export const CONDITION_NAMES: readonly string[] = [
+  ...EVENT_NAMES,
+  "5xx",
+  "gateway-error",
+  ...Array.from({ length: 16 }, (_, i) => codeOf(i + 1)),
+];
 
 const STATUS = /^[45]\d\d$/;
 
