@@ -94,8 +94,6 @@ export interface ControlLine {
   publish(system: System): Promise<void>;
   /** Registers an instance that does not do so itself. */
   register(endpoint: Omit<Endpoint, "health">): Promise<{ release(): Promise<void> }>;
-  /** The process behind an endpoint has ended without deregistering. */
-  ended(id: string, reason: string): void;
   close(): Promise<void>;
 }
 
@@ -287,7 +285,7 @@ class SystemHost implements Host {
     running.process = child;
     this.#guard?.watch(child.pid);
     // A load driver serves nothing: it is as ready as it gets.
-    if (unitName === LOAD_UNIT) this.#apply((now) => this.#machine.ready(running.id, now));
+    if (unitName === LOAD_UNIT) setImmediate(() => this.#apply((now) => this.#machine.ready(running.id, now)));
     if (unit?.register === "host") await this.#registerWhenListening(running, unit);
   }
 
@@ -332,10 +330,7 @@ class SystemHost implements Host {
     this.#running.delete(running.id);
     this.#endpoints.delete(running.id);
     if (running.process !== null) this.#guard?.forget(running.process.pid);
-    if (!running.cancelled || running.registered !== null) {
-      this.#line?.ended(running.id, reason);
-      void running.registered?.release().catch(() => {});
-    }
+    void running.registered?.release().catch(() => {});
     const last = running.cancelled || reason === "exit status 0" ? "" : lastError(running.lastErrors);
     this.#apply((now) => this.#machine.exited(running.id, last === "" ? reason : `${reason}: ${last}`, now));
   }

@@ -4,8 +4,8 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { WeftError } from "../core/errors.ts";
+import { parseAddress } from "./address.ts";
 import { loadSystem } from "./load-system.ts";
-import { parseAddress } from "./resolve-system.ts";
 
 function project(t: TestContext, files: Record<string, string>): string {
   const dir = realpathSync(mkdtempSync(join(tmpdir(), "weft-system-")));

@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { isAbsolute, join } from "node:path";
 import { didYouMean } from "../core/suggest.ts";
+import { parseAddress } from "./address.ts";
 import { type FieldPath, kindOf, type Locator, Problems } from "./problems.ts";
 import type { SystemDescription } from "./system.ts";
 
@@ -398,11 +399,4 @@ class Reader {
     }
     return { kind: "node", file: this.path(file) };
   }
-}
-
-/** "8080", "0.0.0.0:8080", ":8080", "[::1]:8080". Null when it is none of these. */
-export function parseAddress(text: string): { host: string; port: number } | null {
-  const match = /^(?:(?:\[([0-9a-fA-F:.]+)\]|([^:[\]\s]*)):)?(\d{1,5})$/.exec(text);
-  if (match === null || Number(match[3]) > 65_535) return null;
-  return { host: match[1] ?? (match[2] || "127.0.0.1"), port: Number(match[3]) };
 }

@@ -1,0 +1,46 @@
+import { systemRandom } from "../../core/random.ts";
+import { hostPort } from "../../host/launch.ts";
+import { createLink } from "../../link/link.ts";
+import { createPolicyRuntime } from "../../policy/create-runtime.ts";
+import type { AccessLogMode } from "../../proxy/access-log.ts";
+import { startGateway } from "../../proxy/gateway.ts";
+import type { Terminal } from "../terminal.ts";
+import { tellHost, untilStopped } from "../until-stopped.ts";
+import { packageVersion } from "../version.ts";
+
+export interface GatewayFlags {
+  control: string;
+  listen: { host: string; port: number };
+  admin?: { host: string; port: number };
+  accessLog: AccessLogMode;
+  drain: number;
+}
+
+export async function gateway(flags: GatewayFlags, terminal: Terminal): Promise<number> {
+  const policy = createPolicyRuntime({ random: systemRandom });
+  const onError = (error: Error): void => terminal.err(`${error.message}\n`);
+  const link = createLink({
+    address: flags.control,
+    policy,
+    process: "gateway",
+    version: `weft ${packageVersion()}`,
+    onError,
+  });
+  try {
+    await link.subscribe("*", 15_000);
+    const running = await startGateway({
+      listen: flags.listen,
+      admin: flags.admin,
+      policy,
+      link,
+      accessLog: flags.accessLog,
+      write: (text) => terminal.out(text),
+    });
+    const url = `http://${hostPort(running.host, running.port)}`;
+    const admin = running.admin === null ? "" : `http://${hostPort(running.admin.host, running.admin.port)}`;
+    if (!tellHost(url, admin)) terminal.out(`gateway at ${url}; metrics at ${admin}/metrics\n`);
+    return await untilStopped(() => running.stop(flags.drain));
+  } finally {
+    await link.close();
+  }
+}

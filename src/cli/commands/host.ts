@@ -1,0 +1,98 @@
+import { join, resolve } from "node:path";
+import { WeftError } from "../../core/errors.ts";
+import { createHostClient, type HostClient } from "../../host/host-client.ts";
+import { findDescription, shownPath } from "../../host/load-system.ts";
+import { processExists } from "../../host/process.ts";
+import { type RunFile, readRunFile } from "../../host/run-file.ts";
+import { formatMs } from "../../host/supervisor-machine.ts";
+import { formatColumns } from "../columns.ts";
+import { sanitize, type Terminal } from "../terminal.ts";
+
+export interface DirFlags {
+  dir: string;
+}
+
+/** The run file of the system in a folder. Throws `not_found` when none runs there. */
+export function runningSystem(dir: string): RunFile {
+  const folder = join(findDescription(resolve(dir)), "..");
+  const run = readRunFile(join(folder, ".weft"));
+  if (run !== null) return run;
+  const where = shownPath(folder);
+  throw new WeftError(
+    "not_found",
+    `no system runs in ${where}; start it with: weft up${where === "." ? "" : ` ${where}`}`,
+    { reason: "NOT_RUNNING" },
+  );
+}
+
+function hostOf(dir: string): { run: RunFile; host: HostClient } {
+  const run = runningSystem(dir);
+  return { run, host: createHostClient(run) };
+}
+
+export async function ps(flags: DirFlags & { json: boolean }, terminal: Terminal): Promise<void> {
+  const { run, host } = hostOf(flags.dir);
+  const status = await host.status();
+  if (flags.json) {
+    terminal.out(`${JSON.stringify({ system: run.system, ...status }, null, 2)}\n`);
+    return;
+  }
+  const { green, yellow, red, dim, bold } = terminal.color;
+  const rows = status.instances.map((instance) => {
+    const health = instance.state === "ready" ? (instance.health ?? "healthy") : instance.state;
+    const style = health === "healthy" ? green : instance.state === "backoff" ? red : yellow;
+    return [
+      { text: instance.id, style: bold },
+      { text: instance.version },
+      { text: health, style },
+      { text: formatMs(instance.sinceMs) },
+      { text: String(instance.restarts), style: instance.restarts > 0 ? yellow : undefined },
+      { text: instance.address },
+      { text: instance.pid === 0 ? "" : String(instance.pid) },
+      { text: instance.lastReason, style: dim },
+    ];
+  });
+  const titles = ["INSTANCE", "VERSION", "HEALTH", "SINCE", "RESTARTS", "ADDRESS", "PID", "LAST EXIT"].map((title) => ({
+    title,
+  }));
+  terminal.out(`${formatColumns(titles, rows, dim).join("\n")}\n`);
+}
+
+export async function logs(
+  name: string,
+  flags: DirFlags & { follow: boolean; lines: number },
+  terminal: Terminal,
+): Promise<void> {
+  const { host } = hostOf(flags.dir);
+  const abort = new AbortController();
+  process.once("SIGINT", () => abort.abort());
+  try {
+    for await (const text of host.logs(name, { ...flags, signal: abort.signal })) {
+      terminal.out(
+        terminal.interactive
+          ? text
+              .split("\n")
+              .map((line) => sanitize(line, true))
+              .join("\n")
+          : text,
+      );
+    }
+  } catch (error) {
+    if (!abort.signal.aborted) throw error;
+  }
+}
+
+export async function restart(name: string, flags: DirFlags, terminal: Terminal): Promise<void> {
+  const { host } = hostOf(flags.dir);
+  const started = performance.now();
+  await host.restart(name);
+  terminal.out(`replaced every instance of ${name} in ${formatMs(performance.now() - started)}\n`);
+}
+
+export async function stop(flags: DirFlags & { kill: boolean }, terminal: Terminal): Promise<void> {
+  const { run, host } = hostOf(flags.dir);
+  await host.stop();
+  if (flags.kill) await host.stop().catch(() => {}); // it may be gone by now
+  while (processExists(run.pid)) await new Promise((resolve) => setTimeout(resolve, 50));
+  terminal.out(`${run.system} has stopped\n`);
+}

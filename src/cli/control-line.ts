@@ -1,0 +1,60 @@
+import { createDirectClient } from "../call/direct.ts";
+import { Admin } from "../contract/gen/weft/control/v1/control.ts";
+import { systemRandom } from "../core/random.ts";
+import type { ControlLine, EndpointChange } from "../host/host.ts";
+import { createLink } from "../link/link.ts";
+import { createPolicyRuntime } from "../policy/create-runtime.ts";
+import type { PolicyRuntime } from "../policy/runtime.ts";
+import { systemResources } from "./resources.ts";
+import { packageVersion } from "./version.ts";
+
+/** Opens the host's line to the control plane: it hears of every endpoint, publishes the system's resources, and registers what does not register itself. */
+export async function openControlLine(
+  url: string,
+  onEndpoints: (change: EndpointChange) => void,
+  onError: (error: Error) => void,
+): Promise<ControlLine> {
+  const address = url.replace(/^http:\/\//, "");
+  const policy = observed(createPolicyRuntime({ random: systemRandom }), onEndpoints);
+  const link = createLink({ address, policy, process: "host", version: `weft ${packageVersion()}`, onError });
+  await link.subscribe("*", 10_000);
+  return {
+    async publish(system) {
+      const { client, close } = createDirectClient(Admin, address);
+      try {
+        const resources = JSON.stringify(systemResources(system));
+        await client.publishRevision({
+          resources,
+          source: system.file,
+          author: "weft up",
+          reason: `start of ${system.name}`,
+        });
+      } finally {
+        await close();
+      }
+    },
+    register: (endpoint) => link.register({ endpoint, contracts: [], descriptors: null }),
+    close: () => link.close(),
+  };
+}
+
+/** A policy runtime that also tells what it is told of endpoints. */
+function observed(runtime: PolicyRuntime, onEndpoints: (change: EndpointChange) => void): PolicyRuntime {
+  return {
+    applyResources: (...resources) => runtime.applyResources(...resources),
+    applyEndpoints(delta) {
+      runtime.applyEndpoints(delta);
+      onEndpoints(delta);
+    },
+    get revision() {
+      return runtime.revision;
+    },
+    get endpointVersion() {
+      return runtime.endpointVersion;
+    },
+    backendsOf: (request) => runtime.backendsOf(request),
+    createCall: () => runtime.createCall(),
+    release: (call) => runtime.release(call),
+    describe: (service) => runtime.describe(service),
+  };
+}

@@ -1,0 +1,22 @@
+#!/usr/bin/env node
+const NEEDED = 24;
+
+// A pipe whose reader has gone (`weft logs users | head`) is no error.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code === "EPIPE") process.exit(0);
+  throw error;
+});
+
+const major = Number(process.versions.node.split(".")[0]);
+if (major < NEEDED) {
+  process.stderr.write(
+    `error: weft needs Node ${NEEDED} or later; this is ${process.version}. In a project: npm install --save-dev node@${NEEDED}, then npx weft\n`,
+  );
+  process.exitCode = 1;
+} else {
+  // Loaded only now: older versions of Node could not even read it.
+  const [{ runWeft }, { processTerminal }] = await Promise.all([import("./program.ts"), import("./terminal.ts")]);
+  process.exitCode = await runWeft(process.argv.slice(2), processTerminal());
+}
+
+export {};

@@ -1,0 +1,301 @@
+import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { WeftError } from "../core/errors.ts";
+import { parseAddress } from "../host/address.ts";
+import { printError } from "./print-error.ts";
+import type { Terminal } from "./terminal.ts";
+import { packageVersion } from "./version.ts";
+
+/** Exit statuses of every command. */
+export const EXIT = { ok: 0, failed: 1, usage: 2, killed: 130 } as const;
+
+/** Runs `weft` with its arguments (without node and script) and gives its exit status. Each command's code is loaded when it is used. */
+export async function runWeft(args: readonly string[], terminal: Terminal): Promise<number> {
+  let status: number = EXIT.ok;
+  const program = createProgram(terminal, (code) => {
+    status = code;
+  });
+  try {
+    await program.parseAsync(args, { from: "user" });
+  } catch (thrown) {
+    if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? EXIT.ok : EXIT.usage;
+    printError(thrown, terminal, args.includes("--json"));
+    return thrown instanceof WeftError && USAGE_REASONS.has(thrown.reason) ? EXIT.usage : EXIT.failed;
+  }
+  return status;
+}
+
+const USAGE_REASONS = new Set(["BAD_USAGE"]);
+
+/** `exit` is told a status other than 0 by commands that end without an error. */
+export function createProgram(terminal: Terminal, exit: (status: number) => void): Command {
+  const program = new Command("weft");
+  program
+    .description("Brings up, watches and calls systems of microservices.")
+    .version(packageVersion(), "-V, --version", "print the version")
+    .helpOption("-h, --help", "print this help")
+    .helpCommand("help [command]", "print the help of a command")
+    .showSuggestionAfterError(true)
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => terminal.out(text),
+      writeErr: (text) => terminal.err(text),
+      outputError: (text, write) => write(text.replace(/^error:/, terminal.errColor.red("error:"))),
+    })
+    .configureHelp({ showGlobalOptions: false })
+    .addHelpText(
+      "after",
+      `
+Exit status:
+  0    done, or stopped as asked
+  1    failed; the reason is on stderr
+  2    wrong usage
+  130  killed by a second Ctrl-C
+
+NO_COLOR=1 switches colours off. Each command has its own help: weft up --help`,
+    );
+
+  program
+    .command("up")
+    .summary("start a system and watch it")
+    .description(
+      "Starts the system that weft.config.ts (or weft.yaml) in DIR describes: control plane, gateway and services, each in processes of their own, in the " +
+        "order of their needs. In a terminal it shows a live table above the services' logs; piped, plain lines. Ctrl-C (or SIGTERM) drains and stops " +
+        "everything in reverse order; a second one kills. When this process is killed, everything it started ends as well.",
+    )
+    .argument("[dir]", "folder of the description, or its file", ".")
+    .addOption(
+      new Option(
+        "--listen <address>",
+        "where the gateway listens, instead of gateway.listen: PORT or HOST:PORT; port 0 picks a free one",
+      ).argParser(address),
+    )
+    .option("--load <calls>", "run the system's load driver with so many calls a second", positive)
+    .option("--print", "print the routes and policies as YAML and start nothing", false)
+    .option("--plain", "plain lines, also in a terminal", false)
+    .option("--json", "one JSON object a line", false)
+    .option("--no-contracts", "do not check the contracts first")
+    .addHelpText("after", UP_HELP)
+    .action(async (dir: string, options) => exit(await (await import("./commands/up.ts")).up(dir, options, terminal)));
+
+  program
+    .command("gen")
+    .summary("generate TypeScript from contracts")
+    .description(
+      "Compiles .proto files to TypeScript: messages, services and typed clients. Works offline; needs @bufbuild/buf and @bufbuild/protoc-gen-es as development dependencies.",
+    )
+    .argument("[dir]", "the project's folder", ".")
+    .option("--proto <folder...>", "folders with .proto files, relative to DIR (default: proto)")
+    .option("--out <folder>", "folder for the generated code, relative to DIR", "gen")
+    .option("--check", "write nothing; fail when the generated code is not up to date", false)
+    .option("--json", "print the result as JSON", false)
+    .action(async (dir: string, options) => (await import("./commands/gen.ts")).gen(dir, options, terminal));
+
+  inDir(
+    program
+      .command("ps")
+      .summary("show what runs")
+      .description("Shows the instances of the running system: state, health, restarts, address, process."),
+    terminal,
+  )
+    .option("--json", "print JSON", false)
+    .action(async (options) => (await import("./commands/host.ts")).ps(options, terminal));
+
+  inDir(
+    program
+      .command("logs")
+      .summary("show what a service prints")
+      .description("Shows what the processes of a service (or of the gateway, or of the control plane) have printed.")
+      .argument("<name>", 'a service, "gateway" or "control"'),
+    terminal,
+  )
+    .option("-f, --follow", "go on until Ctrl-C", false)
+    .option("-n, --lines <count>", "how many of the last lines", count, 100)
+    .action(async (name: string, options) => (await import("./commands/host.ts")).logs(name, options, terminal));
+
+  inDir(
+    program
+      .command("restart")
+      .summary("replace the instances of a service")
+      .description(
+        "Replaces the instances of a service one after the other. A new instance is healthy before an old one drains, so that no call is lost.",
+      )
+      .argument("<name>", 'a service, one version of it ("products@v1"), "gateway" or "control"'),
+    terminal,
+  ).action(async (name: string, options) => (await import("./commands/host.ts")).restart(name, options, terminal));
+
+  inDir(
+    program
+      .command("stop")
+      .summary("stop the running system")
+      .description("Drains and stops the running system, as Ctrl-C does, and waits for its end."),
+    terminal,
+  )
+    .option("--kill", "end everything at once", false)
+    .action(async (options) => (await import("./commands/host.ts")).stop(options, terminal));
+
+  inDir(
+    program
+      .command("call")
+      .summary("call a method")
+      .description(
+        "Calls a method with a JSON message and prints the answer as JSON, one line a message. The service is found through the running system's control " +
+          "plane and called under its policy, or with --address called directly, its contract asked by gRPC reflection.",
+      )
+      .argument("<method>", "counter.v1.Counter/Count")
+      .argument(
+        "[json...]",
+        'the request: \'{"count": 1}\'; several for a method that takes a stream; "-" reads lines of stdin; default {}',
+      ),
+    terminal,
+  )
+    .addOption(
+      new Option("--address <address>", "call HOST:PORT directly, without discovery and policy")
+        .argParser(addressText)
+        .conflicts("control"),
+    )
+    .addOption(
+      new Option("--control <address>", "the control plane, instead of the running system's (WEFT_CONTROL)").argParser(
+        addressText,
+      ),
+    )
+    .option("--explain", "also print how the call was decided", false)
+    .option("--timeout <ms>", "deadline of the call, ms", positive)
+    .option("-H, --header <name:value...>", "metadata to send")
+    .option("--json", "print the decision and errors as JSON, too", false)
+    .addHelpText("after", `\nExample:\n  weft call counter.v1.Counter/Count '{"count": 1}' --explain`)
+    .action(async (method: string, json: string[], options) =>
+      (await import("./commands/call.ts")).call(method, json, options, terminal),
+    );
+
+  program
+    .command("proxy")
+    .summary("run the data plane alone")
+    .description(
+      "Forwards HTTP/1.1, HTTP/2, gRPC and WebSocket to static endpoints, balanced, retried and measured; no control plane. Downstream both versions are served on one port.",
+    )
+    .addOption(
+      new Option("--listen <address>", "PORT or HOST:PORT; port 0 picks a free one")
+        .argParser(address)
+        .makeOptionMandatory(),
+    )
+    .addOption(
+      new Option("--to <address...>", "an endpoint, HOST:PORT; may be repeated")
+        .argParser(addresses)
+        .makeOptionMandatory(),
+    )
+    .option("--h2", "speak HTTP/2 with the endpoints (gRPC needs it); default HTTP/1.1", false)
+    .addOption(
+      new Option(
+        "--admin <address>",
+        "where metrics and health are served; default: a free port of 127.0.0.1",
+      ).argParser(address),
+    )
+    .addOption(
+      new Option("--access-log <mode>", "which calls are logged").choices(["none", "errors", "all"]).default("errors"),
+    )
+    .action(async (options) => exit(await (await import("./commands/proxy.ts")).proxy(options, terminal)));
+
+  program
+    .command("control")
+    .summary("run a control plane alone")
+    .description(
+      "Runs the control plane: registry, leases, health checks, routes and policies. `weft up` starts one by itself.",
+    )
+    .addOption(
+      new Option("--listen <address>", "PORT or HOST:PORT; port 0 picks a free one")
+        .argParser(address)
+        .default({ host: "127.0.0.1", port: 7070 }, "127.0.0.1:7070"),
+    )
+    .option("--data <folder>", "where registry and revisions are kept; default: in memory")
+    .option("--system <name>", "name of the system, for its messages", "")
+    .action(async (options) => exit(await (await import("./commands/control.ts")).control(options, terminal)));
+
+  program
+    .command("gateway")
+    .summary("run a gateway alone")
+    .description(
+      "Runs a gateway that gets routes, policies and endpoints from a control plane. `weft up` starts one by itself.",
+    )
+    .addOption(
+      new Option("--control <address>", "the control plane, HOST:PORT (WEFT_CONTROL)")
+        .argParser(addressText)
+        .env("WEFT_CONTROL")
+        .makeOptionMandatory(),
+    )
+    .addOption(
+      new Option("--listen <address>", "PORT or HOST:PORT; port 0 picks a free one")
+        .argParser(address)
+        .default({ host: "127.0.0.1", port: 8080 }, "127.0.0.1:8080"),
+    )
+    .addOption(
+      new Option(
+        "--admin <address>",
+        "where metrics and health are served; default: a free port of 127.0.0.1",
+      ).argParser(address),
+    )
+    .addOption(
+      new Option("--access-log <mode>", "which calls are logged").choices(["none", "errors", "all"]).default("errors"),
+    )
+    .option("--drain <ms>", "time for calls in flight when it stops, ms", count, 10_000)
+    .action(async (options) => exit(await (await import("./commands/gateway.ts")).gateway(options, terminal)));
+
+  for (const command of program.commands)
+    command.showHelpAfterError(`(weft ${command.name()} --help shows how it is used)`);
+  program.showHelpAfterError("(weft --help shows the commands)");
+  return program;
+}
+
+const UP_HELP = `
+Examples:
+  weft up examples/shop
+  weft up examples/shop --load 50
+  weft up --listen 127.0.0.1:0 --json
+
+JSON events, by "type":
+  log             a line of a process: id, unit, stream ("out" or "err"), line
+  starting, ready, crashed, restarting, draining, exited, killing
+                  of an instance: id, unit, text; restarting has delayMs
+  replacing, replaced, replace-failed
+                  of a unit ("products@v1"): unit, text
+  system-ready    everything is healthy: gateway (its URL), admin, control
+  stopping, stopped
+                  the system: reason, failure (null when it was asked to)
+  error           why it failed: code, reason, message, place`;
+
+interface Address {
+  host: string;
+  port: number;
+}
+
+function address(text: string): Address {
+  const parsed = parseAddress(text);
+  if (parsed === null)
+    throw new InvalidArgumentError("It must be PORT or HOST:PORT, for example 8080 or 0.0.0.0:8080.");
+  return parsed;
+}
+
+function addressText(text: string): string {
+  const bare = text.replace(/^https?:\/\//, "").replace(/\/$/, "");
+  address(bare);
+  return bare.includes(":") ? bare : `127.0.0.1:${bare}`;
+}
+
+function addresses(text: string, previous: Address[] | undefined): Address[] {
+  return [...(previous ?? []), address(text)];
+}
+
+function positive(text: string): number {
+  const value = Number(text);
+  if (!(value > 0) || value > 1e9) throw new InvalidArgumentError("It must be a number above 0.");
+  return value;
+}
+
+function count(text: string): number {
+  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError("It must be a whole number.");
+  return Number(text);
+}
+
+/** Commands that talk to a running system find it by its folder. */
+function inDir(command: Command, _terminal: Terminal): Command {
+  return command.option("-C, --dir <dir>", "folder of the running system", ".");
+}
