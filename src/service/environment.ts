@@ -19,6 +19,8 @@ export interface ServerEnvironment {
 export class InFlight {
   #count = 0;
   #waiting: (() => void)[] = [];
+  /** Calls begun so far, for rates. */
+  begun = 0;
 
   get count(): number {
     return this.#count;
@@ -26,6 +28,7 @@ export class InFlight {
 
   begin(): void {
     this.#count++;
+    this.begun++;
   }
 
   end(): void {

@@ -17,6 +17,7 @@ import type { PolicyRuntime } from "../policy/runtime.ts";
 import { CallScope } from "./call-scope.ts";
 import { deferClient, type Readiness } from "./deferred-client.ts";
 import { type ProcessSettings, readProcessSettings } from "./environment-variables.ts";
+import type { LoadMeter } from "./load-meter.ts";
 import { ambientCall } from "./propagation.ts";
 
 /** What `serve` and `connect` of one process (or test) share: its line to the control plane, policy, connections and timers. */
@@ -30,6 +31,8 @@ export interface Runtime {
   readonly policy: PolicyRuntime;
   /** The line to the control plane, opened on first use; null without one. */
   link(): Link | null;
+  /** Endpoints of this process whose load the line reports. */
+  readonly meters: Set<LoadMeter>;
   connect<S extends DescService>(desc: S, options?: ConnectOptions): Client<S>;
   /** Closes the line and the connections: calls in flight get `drainMs` (default 0). Servers are stopped by themselves. */
   close(drainMs?: number): Promise<void>;
@@ -85,6 +88,7 @@ class RuntimeState implements Runtime {
   readonly clock: Clock;
   readonly wheel: TimerWheel;
   readonly scope = new CallScope();
+  readonly meters = new Set<LoadMeter>();
   readonly policy: PolicyRuntime = createPolicyRuntime({ random: systemRandom });
   #pool: UpstreamPool | null = null;
   #carrier: Carrier | null = null;
@@ -107,6 +111,7 @@ class RuntimeState implements Runtime {
         policy: this.policy,
         clock: this.clock,
         process: instance || service || "process",
+        load: () => [...this.meters].map((meter) => meter.read()),
         ...(stateFile !== "" && { stateFile }),
         onError: (error) => console.error(`weft: line to the control plane at ${address}: ${error.message}`),
       });

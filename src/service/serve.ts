@@ -9,6 +9,7 @@ import { createDispatcher } from "./dispatch.ts";
 import { InFlight } from "./environment.ts";
 import { createHealthService } from "./health.ts";
 import type { ServerInterceptor } from "./interceptor.ts";
+import { LoadMeter } from "./load-meter.ts";
 import { createReflectionServices } from "./reflection.ts";
 import { processRuntime, type Runtime } from "./runtime.ts";
 import type { ServerCallState } from "./server-call.ts";
@@ -92,6 +93,7 @@ class ServerProcess implements Server {
   readonly #inFlight = new InFlight();
   #listener: Listener | null = null;
   #registered: Registered | null = null;
+  #meter: LoadMeter | null = null;
   #stopping: Promise<void> | null = null;
 
   constructor(definitions: readonly AnyServiceDefinition[], options: ServeOptions, runtime: Runtime) {
@@ -127,11 +129,12 @@ class ServerProcess implements Server {
     if (interceptors.length > 0 || this.#definitions.some((definition) => definition.options.interceptors.length > 0))
       scope.track();
     const names = services.map(({ typeName }) => typeName);
+    const health = createHealthService(this.#status, names);
     const handler = createDispatcher({
       definitions: [
         ...this.#definitions,
-        createHealthService(this.#status, names),
-        ...(reflection ? createReflectionServices(services) : []),
+        health,
+        ...(reflection ? createReflectionServices([...services, health.desc]) : []),
       ],
       environment: { clock, wheel, scope, inFlight: this.#inFlight, onError },
       status: this.#status,
@@ -148,6 +151,7 @@ class ServerProcess implements Server {
     try {
       await this.#register(services);
     } catch (thrown) {
+      if (this.#meter !== null) this.#runtime.meters.delete(this.#meter);
       await this.#listener.close();
       throw thrown;
     }
@@ -181,6 +185,7 @@ class ServerProcess implements Server {
     const left = Math.max(0, drainMs - (this.#runtime.clock.now() - started));
     await this.#listener?.drain(left);
     if (registered !== null) await withTimeout(this.#runtime, LEAVE_MS, registered.release());
+    if (this.#meter !== null) this.#runtime.meters.delete(this.#meter);
     await this.#options.onStop?.();
   }
 
@@ -194,10 +199,15 @@ class ServerProcess implements Server {
     const { settings } = this.#runtime;
     const { metadata = {}, tls, version = settings.version, weight = 1 } = this.#options;
     const service = (this.#options.name ?? settings.service) || services[0].name.toLowerCase();
+    // One process may serve on several ports; the first has the name that the supervisor gave.
     const host = settings.advertise || (ANY_ADDRESS.has(this.host) ? "127.0.0.1" : this.host);
+    const own = this.#runtime.meters.size === 0 ? settings.instance : "";
+    const id = own || `${service}@${host}:${this.port}`;
+    this.#meter = new LoadMeter(id, this.#inFlight, this.#runtime.clock);
+    this.#runtime.meters.add(this.#meter);
     this.#registered = await link.register({
       endpoint: {
-        id: settings.instance || `${service}@${host}:${this.port}`,
+        id,
         service,
         host,
         port: this.port,
