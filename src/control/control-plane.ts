@@ -1,0 +1,122 @@
+import { randomBytes } from "node:crypto";
+import { Control } from "../contract/gen/weft/control/v1/control.ts";
+import { type Clock, systemClock } from "../core/clock.ts";
+import type { Registry } from "../registry/registry.ts";
+import { service } from "../service/definition.ts";
+import { createRuntime } from "../service/runtime.ts";
+import { type Server, serve } from "../service/serve.ts";
+import { createAdminService } from "./admin.ts";
+import { Catalog } from "./catalog.ts";
+import { ContractStore } from "./contract-store.ts";
+import { openControlDatabase } from "./control-database.ts";
+import { assertHealthCheckOptions, type HealthCheckOptions } from "./health-check.ts";
+import { HealthChecker } from "./health-checker.ts";
+import { Hub } from "./hub.ts";
+import { Ledger, type LedgerRevision, type Publication } from "./ledger.ts";
+import { type ControlLimits, defaultControlLimits } from "./limits.ts";
+import { checkResources } from "./resource-check.ts";
+import { Session } from "./session.ts";
+
+export interface ControlPlaneOptions {
+  /** Where endpoints live. Chosen by whoever starts the control plane, which closes it when it stops. */
+  registry: Registry;
+  /** Folder of the ledger and the contracts, made if need be. "" (default) keeps them in memory. */
+  dataDir?: string;
+  /** Default "127.0.0.1". Whoever reaches the port can register and publish. */
+  host?: string;
+  /** Default 0: a free one. */
+  port?: number;
+  /** Lease period of processes that ask for none, ms; they beat three times as often. Default 15,000. */
+  defaultTtlMs?: number;
+  health?: HealthCheckOptions;
+  limits?: Partial<ControlLimits>;
+  /** Resources to publish at the start, unless they are current already. */
+  resources?: Omit<Publication, "validateOnly" | "expected">;
+  /** Shown by Admin.GetStatus. */
+  version?: string;
+  clock?: Clock;
+}
+
+/** A running control plane. */
+export interface ControlPlane {
+  readonly host: string;
+  readonly port: number;
+  /** "127.0.0.1:7070", for WEFT_CONTROL. */
+  readonly address: string;
+  readonly revision: number;
+  publish(publication: Publication): Promise<LedgerRevision>;
+  /** Ends the lines (processes keep what they know and come back), then closes ledger and registry. Idempotent. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts the control plane: leases (in the registry), health checks, ledger, contracts, and the lines of all processes.
+ *
+ *     registry --deltas--> catalog --encoded once--> sessions --> processes
+ *        ^                                              |
+ *        |--- health checker                            '--- registrations, heartbeats
+ *
+ * Rejects `failed_precondition` when the port or the data folder is in use, `invalid_argument` for options or resources that are wrong.
+ */
+export async function startControlPlane(options: ControlPlaneOptions): Promise<ControlPlane> {
+  const { registry, clock = systemClock, health = {}, version = "", defaultTtlMs = 15_000 } = options;
+  assertHealthCheckOptions(health);
+  const limits = Object.freeze({ ...defaultControlLimits, ...options.limits });
+  const closing: (() => unknown)[] = [() => registry.close()];
+  const closeAll = async () => {
+    for (const close of closing.splice(0).reverse()) await close();
+  };
+  try {
+    const database = await openControlDatabase(options.dataDir ?? "");
+    closing.push(() => database.close());
+    const contracts = await ContractStore.open(database);
+    const ledger = await Ledger.open(database, (text, source) => checkResources(text, source, contracts.all()), clock);
+    if (options.resources !== undefined) await ledger.publish(options.resources);
+    const catalog = new Catalog(registry, (name, id) => contracts.remove(name, id));
+    for (const { service: name, methods } of contracts.all()) catalog.setMethods(name, methods);
+    await catalog.start();
+    closing.push(() => catalog.close());
+    const checker = new HealthChecker({ registry, clock, ...health });
+    checker.start();
+    closing.push(() => checker.close());
+    const epoch = randomBytes(8).toString("hex");
+    const hub = new Hub({ registry, catalog, contracts, ledger, checker, clock, limits, epoch, defaultTtlMs });
+    const server = await listen(hub, options, version, clock);
+    closing.push(async () => {
+      for (const session of hub.sessions) session.end(null);
+      await server.stop(DRAIN_MS);
+    });
+    let stopping: Promise<void> | null = null;
+    return {
+      host: server.host,
+      port: server.port,
+      address: server.address,
+      get revision() {
+        return ledger.current.revision;
+      },
+      publish: (publication) => ledger.publish(publication),
+      stop: () => (stopping ??= closeAll()),
+    };
+  } catch (thrown) {
+    await closeAll();
+    throw thrown;
+  }
+}
+
+function listen(hub: Hub, options: ControlPlaneOptions, version: string, clock: Clock): Promise<Server> {
+  const control = service(
+    Control,
+    { attach: (requests, call) => new Session(hub, call.peer.address).run(requests, call.signal) },
+    { maxRequestBytes: hub.limits.maxRequestBytes },
+  );
+  return serve([control, createAdminService(hub, version)], {
+    host: options.host ?? "127.0.0.1",
+    port: options.port ?? 0,
+    // A runtime of its own: the control plane is nobody's process.
+    runtime: createRuntime({ env: {}, clock }),
+    quiet: true,
+  });
+}
+
+/** For what is being answered when it stops; the lines have been ended before. */
+const DRAIN_MS = 1_000;
