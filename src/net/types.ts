@@ -25,6 +25,8 @@ export interface ListenOptions {
   tls?: TlsServerOptions;
   limits?: Partial<ConnectionLimits>;
   clock?: Clock;
+  /** False: accepted plain sockets read by ordinary 'data' events, not into one shared buffer. Default true. */
+  sharedRead?: boolean;
   onConnection?: (peer: PeerInfo) => void;
   onConnectionError?: (peer: PeerInfo, message: string) => void;
 }
@@ -62,11 +64,14 @@ export interface ConnectionWaiter {
 
 export interface UpstreamPoolOptions {
   clock?: Clock;
+  /** TCP and TLS together. Default 5,000. */
   connectTimeoutMs?: number;
   limits?: Partial<ConnectionLimits>;
   /** HTTP/1.1: connections an endpoint may have. Default 256. HTTP/2: opened as streams need them, at most this many. Default 8. */
   maxConnectionsHttp1?: number;
   maxConnectionsHttp2?: number;
+  /** Something above a connection threw; it was cut. */
+  onConnectionError?: (peer: PeerInfo, message: string) => void;
   /** Callers waiting for a connection to one endpoint; more fail as "refused". Default 1,024. */
   maxWaiting?: number;
   tls?: { ca?: string | Uint8Array; cert?: string | Uint8Array; key?: string | Uint8Array; serverName?: string };

@@ -16,8 +16,7 @@ export interface ConnectionMachine extends HttpConnection {
   takeOutput(): Uint8Array;
   /** The shell's write of everything taken has been handed to the kernel; the machine may go on producing (onWritable). */
   written(): void;
-  /** Once true: write what is pending, then end our side (FIN). What still arrives until the peer ends its own is given to receive(),
-   * for two seconds at most; a machine that wants nothing more ignores it. */
+  /** Once true: write what is pending, then close the socket. What still arrives is discarded. */
   readonly wantsClose: boolean;
   /** False while the machine wants no more bytes (HTTP/1.1 backpressure): the shell stops reading until it is true again. */
   readonly wantsRead: boolean;

@@ -1,0 +1,262 @@
+import type { Server, Socket } from "node:net";
+import { createServer as createTlsServer, type TLSSocket } from "node:tls";
+import { systemClock } from "../core/clock.ts";
+import { WeftError } from "../core/errors.ts";
+import type { ServerMachineOptions } from "../wire/connection.ts";
+import { HttpDate } from "../wire/http1/date.ts";
+import { HeadCache } from "../wire/http1/head-cache.ts";
+import type { RequestMessage } from "../wire/http1/request-message.ts";
+import { createHttp1Server } from "../wire/http1/server.ts";
+import { createHttp2Server } from "../wire/http2/server.ts";
+import { type ConnectionLimits, resolveLimits } from "../wire/limits.ts";
+import type { PeerInfo } from "../wire/stream.ts";
+import { createPlainServer, type ReadCallback, readByEvents } from "./accept.ts";
+import { type Loop, loopOf } from "./loop.ts";
+import { formatAddress, peerOf } from "./peer.ts";
+import { PREFACE, PrefaceMatcher } from "./preface.ts";
+import { SocketConnection, type SocketConnectionOwner } from "./socket-connection.ts";
+import type { Listener, ListenOptions } from "./types.ts";
+
+/**
+ * Listens for HTTP/1.1 and HTTP/2 on one port. In plain text the connection's first bytes tell which (an `upgrade: h2c` is ignored,
+ * RFC 9113 section 3.1); under TLS ALPN does, and where a client offers none, the first bytes again.
+ *
+ * Rejects with WeftError "failed_precondition": PORT_IN_USE, PORT_FORBIDDEN, ADDRESS_UNKNOWN or LISTEN_FAILED.
+ */
+export async function listen(options: ListenOptions): Promise<Listener> {
+  const listener = new HttpListener(options);
+  await listener.start();
+  return listener;
+}
+
+class HttpListener implements Listener, SocketConnectionOwner {
+  readonly #options: ListenOptions;
+  readonly #limits: Readonly<ConnectionLimits>;
+  readonly #loop: Loop;
+  readonly #server: Server;
+  readonly #open = new Set<SocketConnection>();
+  /** TLS only: every TCP connection, also those whose handshake is not over. */
+  readonly #raw = new Set<Socket>();
+  readonly #heads = new HeadCache<RequestMessage>();
+  readonly #date: HttpDate;
+  readonly #openedAt = new WeakMap<SocketConnection, number>();
+  #accepted = 0;
+  #draining = false;
+  #onEmpty: (() => void) | null = null;
+  host: string;
+  port = 0;
+
+  constructor(options: ListenOptions) {
+    this.#options = options;
+    this.#limits = resolveLimits(options.limits);
+    const clock = options.clock ?? systemClock;
+    this.#loop = loopOf(clock);
+    this.#date = new HttpDate(clock);
+    this.host = options.host ?? "127.0.0.1";
+    this.#server =
+      options.tls === undefined
+        ? createPlainServer((socket) => this.#accept(socket), options.sharedRead)
+        : this.#tlsServer();
+  }
+
+  get connections(): number {
+    return Math.max(this.#open.size, this.#raw.size);
+  }
+
+  start(): Promise<void> {
+    const server = this.#server;
+    const port = this.#options.port ?? 0;
+    return new Promise((resolve, reject) => {
+      server.once("error", (error: NodeJS.ErrnoException) => reject(listenError(this.host, port, error)));
+      server.listen({ host: this.host, port, backlog: 1_024 }, () => {
+        const address = server.address();
+        if (address !== null && typeof address === "object") this.port = address.port;
+        server.removeAllListeners("error");
+        // Running out of descriptors is reported here; those connected stay, and accepting goes on when some are free.
+        server.on("error", (error) => this.#options.onConnectionError?.(NOBODY, `accept failed: ${error.message}`));
+        resolve();
+      });
+    });
+  }
+
+  async drain(timeoutMs: number): Promise<void> {
+    const deadline = this.#loop.now() + timeoutMs;
+    if (!this.#draining) {
+      this.#draining = true;
+      await this.#stopAccepting();
+      for (const connection of this.#open) this.#guard(connection, () => connection.machine?.drain());
+    }
+    if (this.#open.size > 0 && timeoutMs > 0) await this.#emptyBy(deadline);
+    await this.close();
+  }
+
+  async close(): Promise<void> {
+    this.#draining = true;
+    const closed = new Promise<void>((resolve) => {
+      if (this.#server.listening) this.#server.close(() => resolve());
+      else resolve();
+    });
+    const gone = this.#open.size === 0 ? null : new Promise<void>((resolve) => (this.#onEmpty = resolve));
+    for (const connection of this.#open) connection.destroy("listener closed");
+    for (const socket of this.#raw) socket.destroy();
+    await closed;
+    await gone;
+  }
+
+  /** Takes what the kernel has accepted already, then closes the listening socket: those in its queue would be reset. */
+  async #stopAccepting(): Promise<void> {
+    for (let seen = -1; seen !== this.#accepted; ) {
+      seen = this.#accepted;
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    if (this.#server.listening) this.#server.close();
+  }
+
+  #emptyBy(deadline: number): Promise<void> {
+    return new Promise((resolve) => {
+      // Idle connections get a moment in which a request that is already under way still arrives (machine.drain()), measured by ticks.
+      const hurry = setInterval(() => {
+        const now = this.#loop.now();
+        for (const connection of this.#open) connection.tick(now);
+        if (now >= deadline) done();
+      }, DRAIN_TICK_MS);
+      const done = (): void => {
+        clearInterval(hurry);
+        this.#onEmpty = null;
+        resolve();
+      };
+      this.#onEmpty = done;
+    });
+  }
+
+  #tlsServer(): Server {
+    const { cert, key, ca, requireClientCertificate = false } = this.#options.tls ?? { cert: "", key: "" };
+    const server = createTlsServer({
+      cert: asPem(cert),
+      key: asPem(key),
+      ca: ca === undefined ? undefined : asPem(ca),
+      requestCert: ca !== undefined || requireClientCertificate,
+      rejectUnauthorized: requireClientCertificate,
+      ALPNProtocols: ["h2", "http/1.1"],
+      handshakeTimeout: this.#limits.headTimeoutMs,
+      allowHalfOpen: true,
+      noDelay: true,
+    });
+    server.maxConnections = this.#limits.maxConnections;
+    server.on("connection", (socket: Socket) => {
+      this.#accepted++;
+      this.#raw.add(socket);
+      socket.once("close", () => this.#raw.delete(socket));
+    });
+    server.on("tlsClientError", (error: Error, socket: TLSSocket) => {
+      const address = formatAddress(socket.remoteAddress, socket.remotePort);
+      this.#options.onConnectionError?.({ ...NOBODY, address, secure: true }, `TLS handshake failed: ${error.message}`);
+    });
+    server.on("secureConnection", (socket: TLSSocket) => {
+      const read = this.#accept(socket);
+      if (read === null) socket.destroy();
+      else readByEvents(socket, read);
+    });
+    return server;
+  }
+
+  #accept(socket: Socket): ReadCallback | null {
+    this.#accepted++;
+    if (this.#open.size >= this.#limits.maxConnections || socket.remoteAddress === undefined) return null;
+    const peer = peerOf(socket);
+    const connection = new SocketConnection(this.#loop, socket, this, peer, true);
+    this.#open.add(connection);
+    this.#date.refresh();
+    this.#options.onConnection?.(peer);
+    const alpn = (socket as TLSSocket).alpnProtocol;
+    if (alpn === "h2") this.#begin(connection, "http2");
+    else if (alpn === "http/1.1") this.#begin(connection, "http1");
+    if (connection.machine !== null) return (chunk, start, end) => connection.receive(chunk, start, end);
+
+    const matcher = new PrefaceMatcher();
+    return (chunk, start, end) => {
+      if (connection.machine !== null) return connection.receive(chunk, start, end);
+      const earlier = matcher.matched;
+      const protocol = matcher.feed(chunk, start, end);
+      if (protocol === "") return true;
+      this.#begin(connection, protocol);
+      if (earlier > 0) connection.receive(PREFACE, 0, earlier);
+      const more = connection.receive(chunk, start, end);
+      if (this.#draining) this.#guard(connection, () => connection.machine?.drain());
+      return more;
+    };
+  }
+
+  #begin(connection: SocketConnection, protocol: "http1" | "http2"): void {
+    const options: ServerMachineOptions = {
+      host: connection,
+      peer: connection.peer,
+      limits: this.#limits,
+      handler: this.#options.handler,
+    };
+    connection.machine =
+      protocol === "http2" ? createHttp2Server(options) : createHttp1Server(options, this.#heads, this.#date);
+    connection.wake();
+  }
+
+  #guard(connection: SocketConnection, action: () => void): void {
+    try {
+      action();
+    } catch (thrown) {
+      connection.fail(thrown);
+    }
+  }
+
+  onClosed(connection: SocketConnection): void {
+    this.#open.delete(connection);
+    if (this.#open.size === 0) this.#onEmpty?.();
+  }
+
+  onError(connection: SocketConnection, message: string): void {
+    this.#options.onConnectionError?.(connection.peer, message);
+  }
+
+  onTickUndecided(connection: SocketConnection, now: number): void {
+    const since = this.#openedAt.get(connection);
+    if (since === undefined) this.#openedAt.set(connection, now);
+    else if (now - since >= this.#limits.headTimeoutMs) connection.destroy("nothing received in time");
+  }
+}
+
+const DRAIN_TICK_MS = 100;
+const NOBODY: PeerInfo = { address: "unknown", localAddress: "unknown", secure: false, identity: "" };
+
+function asPem(bytes: string | Uint8Array): string | Buffer {
+  return typeof bytes === "string" ? bytes : Buffer.from(bytes);
+}
+
+function listenError(host: string, port: number, error: NodeJS.ErrnoException): WeftError {
+  const where = formatAddress(host, port);
+  if (error.code === "EADDRINUSE") {
+    const help = `stop what listens there (ss -ltnp 'sport = :${port}' shows it) or choose another port`;
+    return new WeftError("failed_precondition", `port ${port} is in use: cannot listen on ${where}; ${help}`, {
+      reason: "PORT_IN_USE",
+      cause: error,
+    });
+  }
+  if (error.code === "EACCES") {
+    return new WeftError("failed_precondition", `not allowed to listen on ${where}; choose a port above 1023`, {
+      reason: "PORT_FORBIDDEN",
+      cause: error,
+    });
+  }
+  if (error.code === "EADDRNOTAVAIL" || error.code === "ENOTFOUND") {
+    return new WeftError(
+      "failed_precondition",
+      `${host} is no address of this machine; use 127.0.0.1, 0.0.0.0 or one of its own`,
+      {
+        reason: "ADDRESS_UNKNOWN",
+        cause: error,
+      },
+    );
+  }
+  return new WeftError("failed_precondition", `cannot listen on ${where}: ${error.message}`, {
+    reason: "LISTEN_FAILED",
+    cause: error,
+  });
+}

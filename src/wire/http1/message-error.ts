@@ -1,0 +1,11 @@
+/** A message that breaks the rules of RFC 9110 or 9112, thrown by the parsers and caught by the connection machines. */
+export class MessageError extends Error {
+  override readonly name = "MessageError";
+  /** What a server answers with. */
+  readonly status: number;
+
+  constructor(status: number, message: string) {
+    super(message);
+    this.status = status;
+  }
+}
