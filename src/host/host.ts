@@ -172,7 +172,10 @@ class SystemHost implements Host {
 
   instances(): readonly InstanceView[] {
     const views: InstanceView[] = [];
-    for (const instance of this.#machine.instances) {
+    const order = [...this.#units.keys()];
+    const rank = (unit: string): number => (this.#units.has(unit) ? order.indexOf(unit) : order.length);
+    const sorted = [...this.#machine.instances].sort((a, b) => rank(a.unitName) - rank(b.unitName));
+    for (const instance of sorted) {
       const unit = this.#units.get(instance.unitName);
       const running = this.#running.get(instance.id);
       const endpoint = this.#endpoints.get(instance.id);

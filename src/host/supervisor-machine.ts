@@ -141,7 +141,7 @@ export class SupervisorMachine {
       type: "replacing",
       unit: unitName,
       id: "",
-      text: `replacing ${queue.length} of ${queue.length}`,
+      text: queue.length === 1 ? "replacing its instance" : `replacing its ${queue.length} instances`,
       delayMs: 0,
     });
     this.#settle(now);
