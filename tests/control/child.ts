@@ -1,0 +1,28 @@
+/** What kill.test.ts kills: `control FOLDER PORT`, or `service CONTROL_ADDRESS` (registers alpha-1). Says its address when it is ready. */
+
+import type { AddressInfo } from "node:net";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { startControlPlane } from "../../src/control/control-plane.ts";
+import { openSqliteRegistry } from "../../src/drivers/sqlite/sqlite-registry.ts";
+import { createLink } from "../../src/link/link.ts";
+import { createPolicyRuntime } from "../../src/policy/create-runtime.ts";
+import { registrationOf } from "./world.ts";
+
+const [role, where, port] = process.argv.slice(2);
+if (role === "control") {
+  const plane = await startControlPlane({
+    registry: await openSqliteRegistry({ file: join(where, "registry.db") }),
+    dataDir: where,
+    port: Number(port),
+    defaultTtlMs: 2_000,
+    health: { defaults: { kind: "ttl" } },
+  });
+  console.log(plane.address);
+} else {
+  const server = createServer((socket) => socket.on("error", () => socket.destroy()));
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const link = createLink({ address: where, policy: createPolicyRuntime() });
+  await link.register(registrationOf("alpha", 1, { port: (server.address() as AddressInfo).port }));
+  console.log("registered");
+}
