@@ -4,6 +4,7 @@ import type { AttemptFailure } from "../policy/call.ts";
 import type { Head } from "../wire/head.ts";
 import type { ClientConnection, HttpStream, StreamFailure, StreamSink } from "../wire/stream.ts";
 import type { CarriedRequest } from "./carried-request.ts";
+import { copyBytes } from "./copy-bytes.ts";
 
 /**
  * One attempt of a call: waits for a connection, then hears the upstream stream. It tells everything to its call, and holds back what
@@ -20,7 +21,9 @@ export class Attempt implements StreamSink, ConnectionWaiter {
   readonly endpoint: Endpoint;
   /** What is sent upstream. */
   readonly head: Head;
-  readonly extra: readonly string[] | null;
+  /** What this attempt may take from `begunAt` on, ms; told to gRPC upstreams. */
+  readonly timeoutMs: number;
+  readonly begunAt: number;
   stream: HttpStream | null = null;
   done = false;
   /** sendData said to stop. */
@@ -35,12 +38,20 @@ export class Attempt implements StreamSink, ConnectionWaiter {
   /** Attempts of the same call that are not done yet (hedges), newest first. */
   next: Attempt | null = null;
 
-  constructor(owner: CarriedRequest, number: number, endpoint: Endpoint, head: Head, extra: readonly string[] | null) {
+  constructor(
+    owner: CarriedRequest,
+    number: number,
+    endpoint: Endpoint,
+    head: Head,
+    timeoutMs: number,
+    begunAt: number,
+  ) {
     this.owner = owner;
     this.number = number;
     this.endpoint = endpoint;
     this.head = head;
-    this.extra = extra;
+    this.timeoutMs = timeoutMs;
+    this.begunAt = begunAt;
   }
 
   onConnection(connection: ClientConnection): void {
@@ -75,7 +86,7 @@ export class Attempt implements StreamSink, ConnectionWaiter {
 
   /** Keeps a copy of response bytes until policy decides. The upstream's window bounds them: nothing is credited meanwhile. */
   hold(chunk: Uint8Array, start: number, end: number, fin: boolean): void {
-    if (end > start) (this.held ??= []).push(chunk.slice(start, end));
+    if (end > start) (this.held ??= []).push(copyBytes(chunk, start, end));
     this.heldFin = fin;
   }
 

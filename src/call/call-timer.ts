@@ -9,6 +9,8 @@ export interface TimerOwner {
 export class CallTimer extends Timer {
   owner: TimerOwner | null = null;
   id = 0;
+  /** When it was meant to fire, ms on the clock; the wheel rounds up. */
+  dueAt = 0;
   /** The call's other timers, a list: a call has two or three. */
   nextOfCall: CallTimer | null = null;
 

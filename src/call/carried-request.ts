@@ -147,6 +147,9 @@ export class CarriedRequest implements CarriedCall, TimerOwner {
     attempt.done = true;
     this.unlink(attempt);
     const now = this.carrier.clock.now();
+    // The wheel is coarse: a timer that is overdue came first. (A server ends a call at its deadline by a reset, which is no failure of its own.)
+    this.fireOverdue(now);
+    if (this.ended) return;
     this.call.failed(attempt.number, failure, now);
     this.drain(now);
   }
@@ -272,12 +275,7 @@ export class CarriedRequest implements CarriedCall, TimerOwner {
     if (endpoint === null) throw new Error("the call machine forwards without an endpoint");
     const facts = factsOf(this.request);
     const timeoutMs = call.timeoutMs;
-    const tellTimeout = facts.grpc && timeoutMs !== Number.POSITIVE_INFINITY;
-    let extra = this.extra;
-    if (tellTimeout) {
-      const value = grpcTimeout(timeoutMs);
-      extra = extra === null ? ["grpc-timeout", value] : [...extra, "grpc-timeout", value];
-    }
+    const tellTimeout = facts.grpc && timeoutMs !== NEVER;
     const head = facts.upstreamHead(
       call.addFields,
       call.removeFields,
@@ -285,7 +283,7 @@ export class CarriedRequest implements CarriedCall, TimerOwner {
       call.rewriteAuthority,
       tellTimeout && facts.hasTimeout,
     );
-    const attempt = new Attempt(this, call.attempt, endpoint, head, extra);
+    const attempt = new Attempt(this, call.attempt, endpoint, head, tellTimeout ? timeoutMs : NEVER, now);
     attempt.next = this.attempts;
     this.attempts = attempt;
     const connection = this.carrier.pool.acquire(endpoint, attempt);
@@ -300,7 +298,12 @@ export class CarriedRequest implements CarriedCall, TimerOwner {
     try {
       if (this.forgot) throw new Error("the request body is no longer kept");
       const head = attempt.head.protocol === "" ? attempt.head : upgradeRequest(attempt.head, connection.version);
-      attempt.stream = connection.request(head, attempt.extra, fin, attempt);
+      let extra = this.extra;
+      if (attempt.timeoutMs !== NEVER) {
+        const value = grpcTimeout(attempt.timeoutMs - (now - attempt.begunAt));
+        extra = extra === null ? ["grpc-timeout", value] : [...extra, "grpc-timeout", value];
+      }
+      attempt.stream = connection.request(head, extra, fin, attempt);
     } catch (error) {
       // The head cannot be said in the upstream's protocol, or the connection went in this very turn.
       attempt.done = true;
@@ -373,7 +376,20 @@ export class CarriedRequest implements CarriedCall, TimerOwner {
       timer.nextOfCall = this.timers;
       this.timers = timer;
     }
+    timer.dueAt = now + ms;
     this.carrier.timers.schedule(timer, ms, now);
+  }
+
+  private fireOverdue(now: number): void {
+    let timer = this.timers;
+    while (timer !== null && !this.ended) {
+      const next = timer.nextOfCall;
+      if (timer.slot >= 0 && timer.dueAt <= now) {
+        this.carrier.timers.cancel(timer);
+        this.onTimer(timer.id, now);
+      }
+      timer = next;
+    }
   }
 
   private cancelTimer(id: number): void {
@@ -499,5 +515,6 @@ export class CarriedRequest implements CarriedCall, TimerOwner {
 }
 
 const EMPTY = new Uint8Array(0);
+const NEVER = Number.POSITIVE_INFINITY;
 /** How often a long session's bytes are told to the machine. */
 const TELL_CARRIED_BYTES = 262_144;

@@ -183,7 +183,7 @@ class World implements Downstream, UpstreamPool {
     switch (op.kind) {
       case "data": {
         if (this.sentEnd) return;
-        const chunk = new Uint8Array(op.bytes).map((_, i) => (this.sentBytes + i) & 0xff);
+        const chunk = Buffer.from(new Uint8Array(op.bytes).map((_, i) => (this.sentBytes + i) & 0xff));
         if (!this.over) this.sentBytes += op.bytes;
         this.lastWritable = this.call?.data(chunk, 0, op.bytes, false) ?? true;
         chunk.fill(0xee); // the bytes are valid during the call only
@@ -366,7 +366,7 @@ class FakeStream implements HttpStream {
       case "answer": {
         if (!this.answered) return;
         this.answerEnded = op.fin;
-        const chunk = new Uint8Array(op.bytes).map((_, i) => (this.answerBytes + i) & 0xff);
+        const chunk = Buffer.from(new Uint8Array(op.bytes).map((_, i) => (this.answerBytes + i) & 0xff));
         this.answerBytes += op.bytes;
         this.sink.onData(this, chunk, 0, op.bytes, op.fin);
         chunk.fill(0xee);

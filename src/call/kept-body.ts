@@ -1,4 +1,5 @@
 import type { HttpStream } from "../wire/stream.ts";
+import { copyBytes } from "./copy-bytes.ts";
 
 /**
  * Request body bytes kept so that an attempt that has no stream yet, or a later attempt, can be sent them from the start.
@@ -24,14 +25,14 @@ export class KeptBody {
     this.#bytes += length;
     if (this.#first === null) {
       if (length > MAX_CARVED) {
-        this.#first = chunk.slice(start, end);
+        this.#first = copyBytes(chunk, start, end);
         this.#start = 0;
       } else {
         this.#start = slab.carve(chunk, start, end);
         this.#first = slab.bytes;
       }
       this.#end = this.#start + length;
-    } else (this.#more ??= []).push(chunk.slice(start, end));
+    } else (this.#more ??= []).push(copyBytes(chunk, start, end));
   }
 
   /** Sends everything kept; `fin` ends the request with it. What sendData said last. Bytes must be kept when it is called with `fin`. */

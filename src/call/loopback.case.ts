@@ -2,6 +2,7 @@ import { listen } from "../net/listener.ts";
 import type { ListenOptions } from "../net/types.ts";
 import { fieldOf, type Head, responseHead, trailersHead } from "../wire/head.ts";
 import type { HttpConnection, HttpStream, StreamFailure, StreamSink } from "../wire/stream.ts";
+import { copyBytes } from "./copy-bytes.ts";
 import { MessageReader } from "./message-reader.ts";
 
 /** A server on loopback made of net/ and wire/ alone, for the tests of call/: what each call gets is written by the test. */
@@ -139,9 +140,11 @@ export class WireCall implements StreamSink {
 
   onData(stream: HttpStream, chunk: Uint8Array, start: number, end: number, fin: boolean): void {
     if (end > start) {
-      this.onBody(chunk.slice(start, end));
+      this.onBody(copyBytes(chunk, start, end));
       if (this.#grpc) {
-        this.#reader.read(chunk, start, end, { onMessage: (bytes, from, to) => this.onMessage(bytes.slice(from, to)) });
+        this.#reader.read(chunk, start, end, {
+          onMessage: (bytes, from, to) => this.onMessage(copyBytes(bytes, from, to)),
+        });
       }
       if (this.credits) stream.credit(end - start);
     }

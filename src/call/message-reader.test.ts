@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { WeftError } from "../core/errors.ts";
+import { copyBytes } from "./copy-bytes.ts";
 import { MessageReader } from "./message-reader.ts";
 
 test("messages come out whole and in order however the body is cut", () => {
@@ -14,13 +15,13 @@ test("messages come out whole and in order however the body is cut", () => {
         const reader = new MessageReader(1_000);
         const seen: Uint8Array[] = [];
         const sink = {
-          onMessage: (bytes: Uint8Array, start: number, end: number) => void seen.push(bytes.slice(start, end)),
+          onMessage: (bytes: Uint8Array, start: number, end: number) => void seen.push(copyBytes(bytes, start, end)),
         };
         let at = 0;
         for (const cut of cuts) {
           const next = Math.min(body.length, at + cut);
           // A buffer of its own, wiped afterwards: what the reader needs later it must have copied.
-          const chunk = Uint8Array.from(body.subarray(at, next));
+          const chunk = Buffer.from(body.subarray(at, next));
           reader.read(chunk, 0, chunk.length, sink);
           chunk.fill(0xee);
           at = next;

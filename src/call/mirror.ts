@@ -2,6 +2,7 @@ import type { Endpoint } from "../core/endpoint.ts";
 import type { ConnectionWaiter, UpstreamPool } from "../net/types.ts";
 import type { Head } from "../wire/head.ts";
 import type { ClientConnection, HttpStream, StreamFailure, StreamSink } from "../wire/stream.ts";
+import { copyBytes } from "./copy-bytes.ts";
 
 /**
  * A copy of a request, sent to another endpoint for its effect alone: the response is read and dropped, failures are of no
@@ -38,7 +39,7 @@ export class Mirror implements StreamSink, ConnectionWaiter {
     }
     this.#waitingBytes += end - start;
     if (this.#waitingBytes > MAX_WAITING_BYTES) this.stop();
-    else this.#waiting.push(chunk.slice(start, end));
+    else this.#waiting.push(copyBytes(chunk, start, end));
   }
 
   /** Gives the copy up. */
