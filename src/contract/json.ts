@@ -9,6 +9,7 @@ import {
   type JsonValue,
   type MessageShape,
   type Registry,
+  ScalarType,
   toJson,
 } from "./runtime.ts";
 
@@ -23,7 +24,7 @@ export function messageFromJson<D extends DescMessage>(desc: D, json: JsonValue)
   try {
     return fromJson(desc, json, { registry });
   } catch (cause) {
-    const found = findFault(desc, json, "", registry, 0);
+    const found = new FaultFinder(registry).inMessage(desc, json, "", 1);
     const message = found?.message ?? (cause instanceof Error ? cause.message : String(cause));
     const field = found?.path ?? "";
     throw new WeftError("invalid_argument", field === "" ? message : `${field}: ${message}`, {
@@ -103,68 +104,89 @@ interface Fault {
   message: string;
 }
 
-/** Only after something failed: walks down to the part that does not read by itself. */
-function findFault(desc: DescMessage, json: JsonValue, path: string, registry: Registry, depth: number): Fault | null {
-  if (isOwnJson(desc) || depth > MAX_DEPTH) return readFault(desc, json, path, registry);
-  if (typeof json !== "object" || json === null || Array.isArray(json)) {
-    return { path, message: `expected an object (${desc.typeName}), got ${show(json)}` };
-  }
-  const names = new Map<string, DescField>();
-  for (const field of desc.fields) names.set(field.name, field).set(field.jsonName, field);
-  for (const [key, value] of Object.entries(json)) {
-    const field = names.get(key);
-    const at = path === "" ? key : `${path}.${key}`;
-    if (field === undefined) {
-      if (key.startsWith("[")) continue;
-      const known = desc.fields.map(({ jsonName }) => jsonName);
-      return { path: at, message: `${desc.typeName} has no field "${key.slice(0, 64)}"${didYouMean(key, known)}` };
-    }
-    const fault = findFieldFault(desc, field, key, value, at, registry, depth);
-    if (fault !== null) return fault;
-  }
-  return readFault(desc, json, path, registry);
-}
+/** How many values are looked at to name the wrong one; beyond it the error says what the JSON mapping said. */
+const MAX_CHECKS = 10_000;
 
-function findFieldFault(
-  desc: DescMessage,
-  field: DescField,
-  key: string,
-  value: JsonValue,
-  at: string,
-  registry: Registry,
-  depth: number,
-): Fault | null {
-  const alone = readFault(desc, { [key]: value }, at, registry);
-  if (alone === null) return null;
-  if (field.message === undefined || value === null) {
-    if (field.fieldKind === "list" && Array.isArray(value)) {
-      const index = value.findIndex((item) => readFault(desc, { [key]: [item] }, at, registry) !== null);
-      if (index >= 0) return { path: `${at}[${index}]`, message: expected(field, value[index], alone.message) };
-    }
-    return { path: at, message: expected(field, value, alone.message) };
+/** Only after something failed: walks down to the first value that does not read by itself. Looks at each value once. */
+class FaultFinder {
+  readonly #registry: Registry;
+  #checks = 0;
+
+  constructor(registry: Registry) {
+    this.#registry = registry;
   }
-  if (field.fieldKind === "message") return findFault(field.message, value, at, registry, depth + 1) ?? alone;
-  if (typeof value !== "object") return alone;
-  for (const [index, item] of Object.entries(value)) {
-    const itemAt = field.fieldKind === "list" ? `${at}[${index}]` : `${at}[${JSON.stringify(index)}]`;
-    if (readFault(desc, { [key]: field.fieldKind === "list" ? [item] : { [index]: item } }, itemAt, registry) === null)
-      continue;
-    return (
-      findFault(field.message, item as JsonValue, itemAt, registry, depth + 1) ?? {
-        path: itemAt,
-        message: alone.message,
+
+  inMessage(desc: DescMessage, json: JsonValue, path: string, depth: number): Fault | null {
+    if (isOwnJson(desc) || depth > MAX_DEPTH) return this.#read(desc, json, path);
+    if (typeof json !== "object" || json === null || Array.isArray(json)) {
+      return { path, message: `expected an object (${desc.typeName}), got ${show(json)}` };
+    }
+    const names = new Map<string, DescField>();
+    for (const field of desc.fields) names.set(field.name, field).set(field.jsonName, field);
+    for (const [key, value] of Object.entries(json)) {
+      const field = names.get(key);
+      const at = path === "" ? key : `${path}.${key}`;
+      if (field === undefined) {
+        if (key.startsWith("[")) continue;
+        const known = desc.fields.map(({ jsonName }) => jsonName);
+        return { path: at, message: `${desc.typeName} has no field "${key.slice(0, 64)}"${didYouMean(key, known)}` };
       }
-    );
-  }
-  return alone;
-}
-
-function readFault(desc: DescMessage, json: JsonValue, path: string, registry: Registry): Fault | null {
-  try {
-    fromJson(desc, json, { registry });
+      const fault = this.#inField(desc, field, key, value, at, depth);
+      if (fault !== null) return fault;
+    }
     return null;
-  } catch (cause) {
-    return { path, message: cause instanceof Error ? cause.message : String(cause) };
+  }
+
+  #inField(
+    desc: DescMessage,
+    field: DescField,
+    key: string,
+    value: JsonValue,
+    at: string,
+    depth: number,
+  ): Fault | null {
+    if (value === null) return null;
+    if (field.fieldKind === "message") return this.inMessage(field.message, value, at, depth + 1);
+    if (field.fieldKind === "list" && Array.isArray(value)) {
+      for (const [index, item] of value.entries()) {
+        const itemAt = `${at}[${index}]`;
+        const fault =
+          field.message === undefined
+            ? this.#leaf(desc, field, { [key]: [item] }, item, itemAt)
+            : this.inMessage(field.message, item, itemAt, depth + 1);
+        if (fault !== null) return fault;
+      }
+      return null;
+    }
+    if (field.fieldKind === "map" && typeof value === "object" && !Array.isArray(value)) {
+      for (const [name, item] of Object.entries(value)) {
+        const itemAt = `${at}[${JSON.stringify(name.slice(0, 64))}]`;
+        const { message } = field;
+        let fault = message === undefined ? null : this.inMessage(message, item, itemAt, depth + 1);
+        // Of messages only the key is left to look at, with an empty one in its place.
+        const check = message === undefined || (field.mapKey !== ScalarType.STRING && !isOwnJson(message));
+        if (check)
+          fault ??= this.#leaf(desc, field, { [key]: { [name]: message === undefined ? item : {} } }, item, itemAt);
+        if (fault !== null) return fault;
+      }
+      return null;
+    }
+    return this.#leaf(desc, field, { [key]: value }, value, at);
+  }
+
+  #leaf(desc: DescMessage, field: DescField, json: JsonValue, value: JsonValue, path: string): Fault | null {
+    const fault = this.#read(desc, json, path);
+    return fault === null ? null : { path, message: expected(field, value, fault.message) };
+  }
+
+  #read(desc: DescMessage, json: JsonValue, path: string): Fault | null {
+    if (++this.#checks > MAX_CHECKS) return null;
+    try {
+      fromJson(desc, json, { registry: this.#registry });
+      return null;
+    } catch (cause) {
+      return { path, message: cause instanceof Error ? cause.message : String(cause) };
+    }
   }
 }
 
@@ -173,7 +195,7 @@ function expected(field: DescField, value: JsonValue, otherwise: string): string
     const names = field.enum.values.map(({ name }) => name);
     return `${field.enum.typeName} has no value "${value.slice(0, 64)}"${didYouMean(value, names)}`;
   }
-  return otherwise.replace(/^cannot decode \S+ \S+ from JSON: /, "");
+  return otherwise.replace(/^cannot decode \w+ \S+ from JSON: /, "");
 }
 
 /** Types whose JSON is not an object of their fields. */

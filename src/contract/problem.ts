@@ -2,7 +2,14 @@ import { STATUS_CODES } from "node:http";
 import { type Code, codeNumber, type ErrorDetail, WeftError } from "../core/errors.ts";
 import { codecOf } from "./codec.ts";
 import { BadRequestSchema, RetryInfoSchema } from "./gen/google/rpc/error_details.ts";
-import { codeOfRestStatus, errorFromDetails, httpStatusOf, travellingDetails, tryDecode } from "./status.ts";
+import {
+  codeOfRestStatus,
+  errorFromDetails,
+  httpStatusOf,
+  isFieldValue,
+  travellingDetails,
+  tryDecode,
+} from "./status.ts";
 
 /** An error as a REST caller gets it: application/problem+json (RFC 9457) with weft's members. */
 export interface Problem {
@@ -62,7 +69,7 @@ export function problemResponse(error: WeftError): ErrorResponse {
       fields.push("retry-after", String(Math.max(0, Number(delay.seconds) + (delay.nanos > 0 ? 1 : 0))));
   }
   for (const [name, value] of error.metadata)
-    if (!name.endsWith("-bin") && !fields.includes(name)) fields.push(name, value);
+    if (!name.endsWith("-bin") && isFieldValue(value) && !fields.includes(name)) fields.push(name, value);
   return { status: problem.status, fields, body: Buffer.from(JSON.stringify(problem)) };
 }
 

@@ -81,6 +81,14 @@ test("details beyond 6 KiB are left out, so that the status arrives", () => {
   assert.deepEqual(trailersOfError(error), ["grpc-status", "13", "grpc-message", "big"]);
 });
 
+test("a message of any length and metadata of any kind leave the head valid", () => {
+  const error = new WeftError("internal", "x".repeat(100_000), { metadata: [["x-a", "1\r\nx-b: 2"]] });
+  const fields = trailersOfError(error);
+  assert.equal(fields.length, 4);
+  assert.ok(fields[3].length < 2100);
+  assert.equal(problemResponse(error).fields.length, 2);
+});
+
 test("protocol fields are never metadata", () => {
   const fields = trailersOfError(
     new WeftError("internal", "x", {

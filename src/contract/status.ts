@@ -13,7 +13,9 @@ import { decodePercent, encodeGrpcMessage } from "./percent.ts";
 /** The trailer fields of a failed call, flat, with the error's own metadata behind them. */
 export function trailersOfError(error: WeftError): string[] {
   const fields = ["grpc-status", String(codeNumber(error.code))];
-  if (error.message !== "") fields.push("grpc-message", encodeGrpcMessage(error.message));
+  const message =
+    error.message.length <= MAX_MESSAGE_LENGTH ? error.message : `${error.message.slice(0, MAX_MESSAGE_LENGTH - 1)}…`;
+  if (message !== "") fields.push("grpc-message", encodeGrpcMessage(message));
   const details = travellingDetails(error);
   if (details.length > 0) {
     const packed = details.map(({ type, value }) => ({ typeUrl: `type.googleapis.com/${type}`, value }));
@@ -25,8 +27,13 @@ export function trailersOfError(error: WeftError): string[] {
     // A peer that limits header sizes loses the call when details outgrow it; the status alone then says enough.
     if (status.length <= MAX_DETAILS_BYTES) fields.push("grpc-status-details-bin", base64(status));
   }
-  for (const [name, value] of error.metadata) if (!isReserved(name)) fields.push(name, value);
+  for (const [name, value] of error.metadata) if (!isReserved(name) && isFieldValue(value)) fields.push(name, value);
   return fields;
+}
+
+/** Whether a text may stand in a header field: printable ASCII, so that nothing can end the field early. */
+export function isFieldValue(value: string): boolean {
+  return /^[\x20-\x7e]*$/.test(value);
 }
 
 /**
@@ -112,9 +119,8 @@ export function travellingDetails(error: WeftError): ErrorDetail[] {
     error.code === "invalid_argument" &&
     !details.some(({ type }) => type === BadRequestSchema.typeName)
   ) {
-    const value = codecOf(BadRequestSchema).encode({
-      fieldViolations: [{ field, description: error.message, reason: error.reason }],
-    });
+    const description = error.message.startsWith(`${field}: `) ? error.message.slice(field.length + 2) : error.message;
+    const value = codecOf(BadRequestSchema).encode({ fieldViolations: [{ field, description, reason: error.reason }] });
     details.push({ type: BadRequestSchema.typeName, value });
   }
   if (error.reason !== error.code.toUpperCase() || error.retryable) {
@@ -127,6 +133,7 @@ export function travellingDetails(error: WeftError): ErrorDetail[] {
 
 const DOMAIN = "weft";
 const MAX_DETAILS_BYTES = 6 * 1024;
+const MAX_MESSAGE_LENGTH = 2048;
 
 function unpackDetails(text: string): ErrorDetail[] {
   const status = tryDecode(StatusSchema, Buffer.from(text, "base64"));

@@ -181,6 +181,16 @@ test("malformed bodies are refused with the field's path", () => {
   assert.equal(problemOf(new WeftError("invalid_argument", "", { reason: "UNSUPPORTED_MEDIA_TYPE" })).status, 415);
 });
 
+test("naming the wrong field of a large body costs little more than reading it", () => {
+  const binding = bindingOf(post("*"));
+  let json: Record<string, unknown> = { name: 5, children: Array.from({ length: 20_000 }, () => ({ name: "x" })) };
+  for (let i = 0; i < 90; i++) json = { child: json };
+  const body = Buffer.from(JSON.stringify({ fInner: json }));
+  const before = performance.now();
+  assert.throws(() => requestToMessage(binding, ["p"], "", body, ""), /fInner(\.child){90}\.name: expected string/);
+  assert.ok(performance.now() - before < 2_000);
+});
+
 test("any message survives JSON and back through the same binding", () => {
   const binding = bindingOf({ pattern: { case: "post", value: "/v1" }, body: "*" });
   fc.assert(

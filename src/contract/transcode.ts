@@ -34,11 +34,11 @@ export function requestToMessage(
   contentType: string,
 ): Message {
   const { input } = binding.method;
-  const json: JsonObject = {};
+  let json: JsonObject = {};
   let raw: HttpBody | null = null;
   if (binding.body === "all") {
     if (isHttpBody(input)) raw = httpBody(contentType, body);
-    else if (body.length > 0) Object.assign(json, readObject(input, body, contentType));
+    else if (body.length > 0) json = readObject(input, body, contentType);
   } else if (typeof binding.body === "object") {
     if (isHttpBody(binding.body.message)) raw = httpBody(contentType, body);
     else if (body.length > 0) json[binding.body.jsonName] = readJson(body, contentType);
