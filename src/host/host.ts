@@ -1,5 +1,5 @@
 import { mkdirSync } from "node:fs";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import type { Cancel, Clock } from "../core/clock.ts";
 import type { Endpoint, Health } from "../core/endpoint.ts";
 import { WeftError } from "../core/errors.ts";
@@ -334,7 +334,8 @@ class SystemHost implements Host {
     this.#endpoints.delete(running.id);
     if (running.process !== null) this.#guard?.forget(running.process.pid);
     void running.registered?.release().catch(() => {});
-    const last = running.cancelled || reason === "exit status 0" ? "" : lastError(running.lastErrors);
+    const last =
+      running.cancelled || reason === "exit status 0" ? "" : lastError(running.lastErrors, this.#options.system.dir);
     this.#apply((now) => this.#machine.exited(running.id, last === "" ? reason : `${reason}: ${last}`, now));
   }
 
@@ -480,9 +481,18 @@ function isListening(message: unknown): message is ListeningMessage {
   return typeof message === "object" && message !== null && (message as { type?: unknown }).type === "weft:listening";
 }
 
-/** The line of a crashed process's last words that says most: the message of an uncaught error, or the last line that is no stack frame. */
-function lastError(lines: readonly string[]): string {
-  const spoken = lines.filter((line) => line.trim() !== "" && !/^\s+at |^Node\.js v|^\s*\^+\s*$/.test(line));
+/**
+ * What a crashed process's last words come down to: the message of an uncaught error with its place ("orders/main.ts:7: TypeError: no database"), or
+ * the last line that is no stack frame.
+ */
+function lastError(lines: readonly string[], dir: string): string {
+  const spoken = lines.filter(
+    (line) => line.trim() !== "" && !/^\s+at |^Node\.js v|^\s*\^+\s*$|^[{}]$|^ {2}\w+: /.test(line),
+  );
   const error = spoken.findLast((line) => /^(?:[\w.]*(?:Error|Exception)\b.*|panic: .*)/.test(line));
-  return (error ?? spoken.at(-1) ?? "").trim().slice(0, 300);
+  const place = lines
+    .map((line) => /^(?:file:\/\/)?(\/.+\.[cm]?[jt]s):(\d+)$/.exec(line))
+    .findLast((match) => match !== null);
+  const where = error === undefined || !place ? "" : `${relative(dir, place[1])}:${place[2]}: `;
+  return where + (error ?? spoken.at(-1) ?? "").trim().slice(0, 300);
 }

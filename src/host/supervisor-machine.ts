@@ -37,7 +37,7 @@ export class SupervisorMachine {
   #forced = false;
 
   constructor(units: readonly UnitSpec[], random: Random, options: SupervisorOptions = {}) {
-    this.#options = { backoffMinMs: 250, backoffMaxMs: 30_000, stableMs: 10_000, startAttempts: 5, ...options };
+    this.#options = { backoffMinMs: 250, backoffMaxMs: 30_000, stableMs: 10_000, startAttempts: 3, ...options };
     this.#random = random;
     for (const spec of units) this.#units.set(spec.name, { spec, dependents: [], nextNumber: 1, roll: null });
     for (const unit of this.#units.values()) {
@@ -406,7 +406,7 @@ export interface SupervisorOptions {
   backoffMaxMs?: number;
   /** An instance that was ready for so long starts its back-off anew. Default 10,000. */
   stableMs?: number;
-  /** Exits without ever having been ready that end the start of the system. Default 5. */
+  /** Exits without ever having been ready that end the start of the system. Default 3. */
   startAttempts?: number;
 }
 
