@@ -8,6 +8,7 @@ import type { EndpointState, MethodInfo, PolicyRuntime, PolicyRuntimeOptions } f
 import type { RuntimeState } from "./runtime-state.ts";
 import { Snapshot } from "./snapshot.ts";
 import { StateKeeper } from "./state-keeper.ts";
+import { parseResources } from "./validate.ts";
 
 /** Makes a process's policy: without resources every service is reached by its name and contract, under the default policy. */
 export function createPolicyRuntime(options: Partial<PolicyRuntimeOptions> = {}): PolicyRuntime {
@@ -34,7 +35,8 @@ class Runtime implements PolicyRuntime {
   }
 
   applyResources(revision: number, resources: readonly Resource[], methods: readonly MethodInfo[]): void {
-    this.#state.snapshot = new Snapshot(revision, resources, methods, this.#state.table, this.#keeper);
+    const checked = parseResources(resources).resources;
+    this.#state.snapshot = new Snapshot(revision, checked, methods, this.#state.table, this.#keeper);
   }
 
   applyEndpoints(delta: {

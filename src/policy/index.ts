@@ -2,5 +2,7 @@
 export * from "./call.ts";
 export { createPolicyRuntime } from "./create-runtime.ts";
 export { copyDecision } from "./decision.ts";
+export { ResourceDocument, readResourceDocuments } from "./resource-document.ts";
 export * from "./resources.ts";
 export * from "./runtime.ts";
+export { type KnownNames, type ParsedResources, type Problem, parseResources } from "./validate.ts";

@@ -1,0 +1,84 @@
+import { durationText, policyName, type TargetInput, targetOf } from "./builder-parts.ts";
+import {
+  type BalancerKind,
+  type BreakerSpec,
+  type Duration,
+  type FallbackSpec,
+  type LimitsSpec,
+  type Resource,
+  type RetrySpec,
+  type TargetRef,
+  type TrafficPolicySpec,
+  WEFT_API,
+} from "./resources.ts";
+
+/**
+ * Makes a TrafficPolicy. Every method gives a new builder and leaves the old one as it was.
+ *
+ *     traffic("payments").timeout("800ms").retry(2).breaker().fallback({ status: "accepted", body: { queued: true } })
+ */
+export interface TrafficBuilder {
+  /** Also for this target. */
+  and(target: TargetInput): TrafficBuilder;
+  /** The whole call, and each attempt. Numbers are milliseconds; 0 is unlimited. */
+  timeout(call: Duration | number, perTry?: Duration | number): TrafficBuilder;
+  /** Retries beyond the first attempt; 0 switches them off. */
+  retry(attempts: number, options?: Omit<RetrySpec, "attempts">): TrafficBuilder;
+  /** Without arguments: opens at 50 % failures among 20 or more calls in 10 s, probes after 5 s. False: no breaker. */
+  breaker(options?: BreakerSpec | false): TrafficBuilder;
+  balancer(kind: BalancerKind, options?: { decay?: Duration | number }): TrafficBuilder;
+  limits(limits: LimitsSpec): TrafficBuilder;
+  /** A fixed answer for when there is no other. `status` by number or by name: "ok", "accepted", "no-content". */
+  fallback(answer: FallbackInput): TrafficBuilder;
+  /** The resource's name. Default: made of the first target. */
+  named(name: string): TrafficBuilder;
+  resources(): readonly Resource[];
+}
+
+export type FallbackInput = Omit<FallbackSpec, "status"> & { status?: number | FallbackStatus };
+export type FallbackStatus = "ok" | "accepted" | "no-content" | "service-unavailable";
+
+/** Begins a policy for a service ("payments"), a method ("pay.v1.Payments/Charge"), the system ("*"), or a target in full. */
+export function traffic(target: TargetInput): TrafficBuilder {
+  return make(null, [targetOf(target)], {});
+}
+
+function make(name: string | null, targetRefs: readonly TargetRef[], spec: TrafficPolicySpec): TrafficBuilder {
+  const change = (changes: TrafficPolicySpec): TrafficBuilder => make(name, targetRefs, { ...spec, ...changes });
+  return {
+    and: (target) => make(name, [...targetRefs, targetOf(target)], spec),
+    timeout: (call, perTry) =>
+      change({
+        timeout: durationText(call),
+        ...(perTry === undefined ? {} : { perTryTimeout: durationText(perTry) }),
+      }),
+    retry: (attempts, options = {}) => change({ retry: { attempts, ...options } }),
+    breaker: (options = {}) => change({ breaker: options === false ? { enabled: false } : options }),
+    balancer: (kind, { decay } = {}) =>
+      change({ balancer: { kind, ...(decay === undefined ? {} : { decay: durationText(decay) }) } }),
+    limits: (limits) => change({ limits }),
+    fallback: ({ status, ...rest }) =>
+      change({
+        fallback: {
+          ...rest,
+          ...(status === undefined ? {} : { status: typeof status === "number" ? status : STATUS[status] }),
+        },
+      }),
+    named: (chosen) => make(chosen, targetRefs, spec),
+    resources: () => [
+      {
+        apiVersion: WEFT_API,
+        kind: "TrafficPolicy",
+        metadata: { name: name ?? policyName(targetRefs[0]) },
+        spec: { targetRefs, ...spec },
+      },
+    ],
+  };
+}
+
+const STATUS: Readonly<Record<FallbackStatus, number>> = {
+  ok: 200,
+  accepted: 202,
+  "no-content": 204,
+  "service-unavailable": 503,
+};
