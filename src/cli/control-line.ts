@@ -22,7 +22,7 @@ export async function openControlLine(
     async publish(system) {
       const { client, close } = createDirectClient(Admin, address);
       try {
-        const resources = JSON.stringify(systemResources(system));
+        const resources = JSON.stringify(systemResources(system).resources);
         await client.publishRevision({
           resources,
           source: system.file,

@@ -1,21 +1,40 @@
-import { Document } from "yaml";
+import { stringify } from "yaml";
+import { formatPath } from "../host/problems.ts";
 import type { System } from "../host/resolve-system.ts";
 import type { ResourceBuilder } from "../host/system.ts";
-import type { Resource } from "../policy/resources.ts";
+import { ResourceDocument } from "../policy/resource-document.ts";
+import { type ParsedResources, parseResources } from "../policy/validate.ts";
 
-/** The resources that a system's routes and policies make. */
-export function systemResources(system: System): Resource[] {
-  return system.resources.flatMap(({ value }) => {
-    const builder = value as Partial<ResourceBuilder>;
-    return typeof builder.resources === "function" ? [...builder.resources()] : [value as Resource];
+/**
+ * The resources that a system's routes and policies make, checked whole: throws `invalid_argument` with everything that is wrong, each with the line of the
+ * description that it comes from. What a builder made stands at the builder's line.
+ */
+export function systemResources(system: System): ParsedResources {
+  const { file, locate } = system;
+  const documents = system.resources.flatMap(({ path, value }) => {
+    const { resources } = value as Partial<ResourceBuilder>;
+    if (typeof resources !== "function") {
+      return [
+        new ResourceDocument(value, (field) => ({
+          file,
+          ...locate([...path, ...field]),
+          field: formatPath([...path, ...field]),
+        })),
+      ];
+    }
+    const place = { file, ...locate(path) };
+    const made = resources.call(value) as readonly unknown[];
+    return made.map(
+      (resource) =>
+        new ResourceDocument(resource, (field) => ({ ...place, field: `${formatPath(path)} -> ${formatPath(field)}` })),
+    );
   });
+  return parseResources(documents, { services: [...new Set(system.units.map((unit) => unit.service))] });
 }
 
 /** The same as YAML, a document each. */
 export function resourcesAsYaml(system: System): string {
   return systemResources(system)
-    .map((resource) =>
-      new Document(resource, { aliasDuplicateObjects: false }).toString({ lineWidth: 0, directives: false }),
-    )
+    .resources.map((resource) => stringify(resource, { aliasDuplicateObjects: false, lineWidth: 0 }))
     .join("---\n");
 }

@@ -113,16 +113,24 @@ function importError(thrown: unknown, file: string): WeftError {
     const near = text.findIndex((line, i) => line === sourceLine && Math.abs(i + 1 - Number(top[2])) <= 2);
     if (near >= 0) at.line = near + 1;
   } else {
-    const frame = /\((?:file:\/\/)(.+):(\d+):(\d+)\)|at (?:async )?(?:file:\/\/)(.+):(\d+):(\d+)/.exec(stack);
-    if (frame !== null) {
-      const url = `file://${frame[1] ?? frame[4]}`;
-      at = { path: fileURLToPath(url), line: Number(frame[2] ?? frame[5]), column: Number(frame[3] ?? frame[6]) };
-    }
+    const frame = userFrame(stack);
+    if (frame !== null) at = frame;
     if (error.name !== "Error" && !(error instanceof WeftError)) message = `${error.name}: ${message}`;
   }
   const text = existsSync(at.path) ? readFileSync(at.path, "utf8") : "";
   return broken({ file: shownPath(at.path), line: at.line, column: at.column }, message, text, thrown);
 }
+
+/** The innermost place of a stack that is not weft's own code (which a builder's error comes from). */
+function userFrame(stack: string): { path: string; line: number; column: number } | null {
+  for (const [, url, line, column] of stack.matchAll(/(file:\/\/[^\s)]+):(\d+):(\d+)/g)) {
+    const path = fileURLToPath(url);
+    if (!path.startsWith(WEFT_CODE)) return { path, line: Number(line), column: Number(column) };
+  }
+  return null;
+}
+
+const WEFT_CODE = fileURLToPath(new URL("../", import.meta.url));
 
 function broken(place: Place, message: string, text: string, cause?: unknown): WeftError {
   const where = [place.file, place.line, place.column].filter((part) => part !== undefined).join(":");

@@ -3,7 +3,7 @@ import { rmSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { systemClock } from "../../core/clock.ts";
-import { WeftError } from "../../core/errors.ts";
+import { formatPlace, WeftError } from "../../core/errors.ts";
 import { systemRandom } from "../../core/random.ts";
 import { createHost, type Host, type HostEvent } from "../../host/host.ts";
 import { startHostServer } from "../../host/host-server.ts";
@@ -35,7 +35,11 @@ export interface UpFlags {
 /** `weft up`: checks everything that can be checked first, starts the system, shows it, and ends with it. Resolves to the exit status. */
 export async function up(dir: string, flags: UpFlags, terminal: Terminal): Promise<number> {
   const system = withFlags(await loadSystem(dir), flags);
-  systemResources(system); // says what is wrong with routes and policies before anything runs
+  // What is wrong with routes and policies is said before anything runs.
+  for (const { place, message } of systemResources(system).warnings) {
+    if (flags.json) terminal.out(`${JSON.stringify({ type: "warning", place, message })}\n`);
+    else terminal.err(`${terminal.errColor.yellow("warning:")} ${formatPlace(place)}: ${message}\n`);
+  }
   if (flags.print) {
     terminal.out(resourcesAsYaml(system));
     return EXIT.ok;
