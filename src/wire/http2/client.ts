@@ -84,7 +84,7 @@ class Http2ClientConnection extends Http2Connection implements Http2Client {
     this.writer.headers(id, block, extra, fin);
     this.#nextId += 2;
     const window = this.peerSettings.initialWindowSize;
-    const stream = new Http2Stream(this, id, head, true, window, this.receiveWindowOfNew(), this.now);
+    const stream = new Http2Stream(this, id, head, true, window, this.streamWindow, this.now);
     stream.sink = sink;
     stream.ended = stream.finWritten = fin;
     stream.writtenAt = this.writer.output.taken + this.writer.output.length;

@@ -51,8 +51,8 @@ export abstract class Http2Connection implements ConnectionMachine, FrameSink {
   protected lastPeerStream = 0;
   /** Of the last tick; -1 before the first. */
   protected now = -1;
-  /** Our settings are in force at the peer. */
-  protected acknowledged = false;
+  /** The window that a stream of ours starts with, as the peer counts: the RFC's until our settings are acknowledged, if that is more. */
+  protected streamWindow: number;
   protected peerSettingsSeen = false;
   protected readonly idle = new Countdown();
 
@@ -78,6 +78,7 @@ export abstract class Http2Connection implements ConnectionMachine, FrameSink {
     this.#header = new HeaderBlock(limits.maxHeadBytes * 2 + 16_384);
     this.#connectionWindow = Math.min(MAX_UINT31, Math.max(MIN_CONNECTION_WINDOW_BYTES, limits.streamWindowBytes * 4));
     this.#receiveWindow = this.#connectionWindow;
+    this.streamWindow = Math.max(limits.streamWindowBytes, INITIAL_WINDOW_BYTES);
     this.#opening.start();
     this.#settings.start();
     this.idle.start();
@@ -238,9 +239,9 @@ export abstract class Http2Connection implements ConnectionMachine, FrameSink {
   }
 
   creditStream(stream: Http2Stream, bytes: number): void {
-    const used = this.limits.streamWindowBytes - stream.receiveWindow - stream.creditPending;
+    const used = this.streamWindow - stream.receiveWindow - stream.creditPending;
     stream.creditPending += Math.max(0, Math.min(bytes, used));
-    if (stream.creditPending * 2 < this.limits.streamWindowBytes) return;
+    if (stream.creditPending * 2 < this.streamWindow) return;
     this.writer.windowUpdate(stream.id, stream.creditPending);
     stream.receiveWindow += stream.creditPending;
     stream.creditPending = 0;
@@ -405,9 +406,8 @@ export abstract class Http2Connection implements ConnectionMachine, FrameSink {
     if (id !== 0) return this.connectionError(ErrorCode.protocolError, "SETTINGS on a stream");
     if ((flags & Flag.ack) !== 0) {
       if (end !== start) return this.connectionError(ErrorCode.frameSizeError, "SETTINGS with ACK must be empty");
-      this.acknowledged = true;
       this.#settings.stop();
-      return;
+      return this.#settingsInForce();
     }
     if ((end - start) % 6 !== 0)
       return this.connectionError(ErrorCode.frameSizeError, "SETTINGS must have 6 bytes each");
@@ -425,6 +425,17 @@ export abstract class Http2Connection implements ConnectionMachine, FrameSink {
     this.writer.settingsAck();
     this.onSettings();
     this.scheduler.pump();
+  }
+
+  /** What the peer sends from here on is counted with the window that we announced. */
+  #settingsInForce(): void {
+    const change = Math.min(MAX_UINT31, this.limits.streamWindowBytes) - this.streamWindow;
+    if (change === 0) return;
+    this.streamWindow += change;
+    for (const stream of this.streams.list()) {
+      stream.receiveWindow += change;
+      if (stream.creditPending > 0 && !stream.remoteDone) this.creditStream(stream, 0);
+    }
   }
 
   #moveWindows(change: number): boolean {
@@ -516,12 +527,6 @@ export abstract class Http2Connection implements ConnectionMachine, FrameSink {
     if (maxFrameBytes > 16_384) settings.push([SettingId.maxFrameSize, Math.min(0xff_ffff, maxFrameBytes)]);
     this.writer.settings(settings);
     this.writer.windowUpdate(0, this.#connectionWindow - INITIAL_WINDOW_BYTES);
-  }
-
-  /** Until our settings are acknowledged, the peer may still count with the window of old. */
-  protected receiveWindowOfNew(): number {
-    const { streamWindowBytes } = this.limits;
-    return this.acknowledged ? streamWindowBytes : Math.max(streamWindowBytes, INITIAL_WINDOW_BYTES);
   }
 
   /** Reads the block that onHeaders was given. Null: it was a connection error, which has been dealt with. */

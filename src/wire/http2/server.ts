@@ -120,7 +120,7 @@ class Http2ServerConnection extends Http2Connection {
       head,
       false,
       this.peerSettings.initialWindowSize,
-      this.receiveWindowOfNew(),
+      this.streamWindow,
       this.now,
     );
     stream.expected = block.contentLength;
