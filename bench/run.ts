@@ -16,6 +16,7 @@ if (!existsSync(join(import.meta.dirname, "peers", "node_modules")))
   spawnSync("npm", ["ci", "--no-audit", "--no-fund"], { cwd: join(import.meta.dirname, "peers"), stdio: "inherit" });
 
 const benches: Record<string, () => Promise<Result[]>> = {
+  codec: async () => (await import("./codec.ts")).codec(smoke),
   "grpc-server": async () => (await import("./grpc-server.ts")).grpcServer(smoke),
   "grpc-proxy": async () => (await import("./proxy.ts")).grpcProxy(smoke),
   "http-proxy": async () => (await import("./proxy.ts")).httpProxy(smoke),
