@@ -74,11 +74,13 @@ export class FrameWriter {
   }
 
   rstStream(streamId: number, code: number): void {
-    writeUint32(this.output.bytes, this.#frame(4, FrameType.rstStream, 0, streamId), code);
+    const at = this.#frame(4, FrameType.rstStream, 0, streamId); // first: it may replace the buffer
+    writeUint32(this.output.bytes, at, code);
   }
 
   windowUpdate(streamId: number, increment: number): void {
-    writeUint32(this.output.bytes, this.#frame(4, FrameType.windowUpdate, 0, streamId), increment);
+    const at = this.#frame(4, FrameType.windowUpdate, 0, streamId); // first: it may replace the buffer
+    writeUint32(this.output.bytes, at, increment);
   }
 
   /** `payload`: 8 bytes at `start`. */
