@@ -27,6 +27,6 @@ export default defineSystem({
     "GET /v1/products/loom",
     "GET /v1/users",
     "GET /v1/stock/yarn",
-    "POST /v1/orders",
+    'POST /v1/orders {"userId": "user-1", "items": [{"productId": "loom", "quantity": 1}], "cardNumber": "4242424242424242"}',
   ],
 });

@@ -74,6 +74,7 @@ NO_COLOR=1 switches colours off. Each command has its own help: weft up --help`,
     .option("--plain", "plain lines, also in a terminal", false)
     .option("--json", "one JSON object a line", false)
     .option("--no-contracts", "do not check the contracts first")
+    .option("--state <folder>", "folder for logs, data and the run file (default: .weft in the description's folder)")
     .addHelpText("after", UP_HELP)
     .action(async (dir: string, options) => exit(await (await import("./commands/up.ts")).up(dir, options, terminal)));
 
@@ -95,7 +96,6 @@ NO_COLOR=1 switches colours off. Each command has its own help: weft up --help`,
       .command("ps")
       .summary("show what runs")
       .description("Shows the instances of the running system: state, health, restarts, address, process."),
-    terminal,
   )
     .option("--json", "print JSON", false)
     .action(async (options) => (await import("./commands/host.ts")).ps(options, terminal));
@@ -106,7 +106,6 @@ NO_COLOR=1 switches colours off. Each command has its own help: weft up --help`,
       .summary("show what a service prints")
       .description("Shows what the processes of a service (or of the gateway, or of the control plane) have printed.")
       .argument("<name>", 'a service, "gateway" or "control"'),
-    terminal,
   )
     .option("-f, --follow", "go on until Ctrl-C", false)
     .option("-n, --lines <count>", "how many of the last lines", count, 100)
@@ -120,7 +119,6 @@ NO_COLOR=1 switches colours off. Each command has its own help: weft up --help`,
         "Replaces the instances of a service one after the other. A new instance is healthy before an old one drains, so that no call is lost.",
       )
       .argument("<name>", 'a service, one version of it ("products@v1"), "gateway" or "control"'),
-    terminal,
   ).action(async (name: string, options) => (await import("./commands/host.ts")).restart(name, options, terminal));
 
   inDir(
@@ -128,7 +126,6 @@ NO_COLOR=1 switches colours off. Each command has its own help: weft up --help`,
       .command("stop")
       .summary("stop the running system")
       .description("Drains and stops the running system, as Ctrl-C does, and waits for its end."),
-    terminal,
   )
     .option("--kill", "end everything at once", false)
     .action(async (options) => (await import("./commands/host.ts")).stop(options, terminal));
@@ -146,7 +143,6 @@ NO_COLOR=1 switches colours off. Each command has its own help: weft up --help`,
         "[json...]",
         'the request: \'{"count": 1}\'; several for a method that takes a stream; "-" reads lines of stdin; default {}',
       ),
-    terminal,
   )
     .addOption(
       new Option("--address <address>", "call HOST:PORT directly, without discovery and policy")
@@ -296,6 +292,8 @@ function count(text: string): number {
 }
 
 /** Commands that talk to a running system find it by its folder. */
-function inDir(command: Command, _terminal: Terminal): Command {
-  return command.option("-C, --dir <dir>", "folder of the running system", ".");
+function inDir(command: Command): Command {
+  return command
+    .option("-C, --dir <dir>", "folder of the running system, or its file", ".")
+    .option("--state <folder>", "the folder that weft up was given with --state");
 }

@@ -10,6 +10,7 @@ import { runningSystem } from "./host.ts";
 
 export interface CallFlags {
   dir: string;
+  state?: string;
   address?: string;
   control?: string;
   explain: boolean;
@@ -59,7 +60,7 @@ async function findTarget(name: string, flags: CallFlags): Promise<CallTarget> {
   const control =
     flags.control ??
     process.env.WEFT_CONTROL?.replace(/^http:\/\//, "") ??
-    runningSystem(flags.dir).control?.replace(/^http:\/\//, "");
+    runningSystem(flags).control?.replace(/^http:\/\//, "");
   if (control !== undefined && control !== "") return targetByControl(control, name);
   throw new WeftError(
     "failed_precondition",

@@ -1,4 +1,4 @@
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { WeftError } from "../../core/errors.ts";
 import { createHostClient, type HostClient } from "../../host/host-client.ts";
 import { findDescription, shownPath } from "../../host/load-system.ts";
@@ -10,28 +10,26 @@ import { sanitize, type Terminal } from "../terminal.ts";
 
 export interface DirFlags {
   dir: string;
+  state?: string;
 }
 
-/** The run file of the system in a folder. Throws `not_found` when none runs there. */
-export function runningSystem(dir: string): RunFile {
-  const folder = join(findDescription(resolve(dir)), "..");
-  const run = readRunFile(join(folder, ".weft"));
+/** The run file of a running system. Throws `not_found` when none runs there. */
+export function runningSystem({ dir, state }: DirFlags): RunFile {
+  const folder = state === undefined ? dirname(findDescription(resolve(dir))) : "";
+  const run = readRunFile(state === undefined ? join(folder, ".weft") : resolve(state));
   if (run !== null) return run;
-  const where = shownPath(folder);
-  throw new WeftError(
-    "not_found",
-    `no system runs in ${where}; start it with: weft up${where === "." ? "" : ` ${where}`}`,
-    { reason: "NOT_RUNNING" },
-  );
+  const where = state ?? shownPath(folder);
+  const how = state === undefined && where !== "." ? `weft up ${where}` : "weft up";
+  throw new WeftError("not_found", `no system runs in ${where}; start it with: ${how}`, { reason: "NOT_RUNNING" });
 }
 
-function hostOf(dir: string): { run: RunFile; host: HostClient } {
-  const run = runningSystem(dir);
+function hostOf(flags: DirFlags): { run: RunFile; host: HostClient } {
+  const run = runningSystem(flags);
   return { run, host: createHostClient(run) };
 }
 
 export async function ps(flags: DirFlags & { json: boolean }, terminal: Terminal): Promise<void> {
-  const { run, host } = hostOf(flags.dir);
+  const { run, host } = hostOf(flags);
   const status = await host.status();
   if (flags.json) {
     terminal.out(`${JSON.stringify({ system: run.system, ...status }, null, 2)}\n`);
@@ -63,7 +61,7 @@ export async function logs(
   flags: DirFlags & { follow: boolean; lines: number },
   terminal: Terminal,
 ): Promise<void> {
-  const { host } = hostOf(flags.dir);
+  const { host } = hostOf(flags);
   const abort = new AbortController();
   process.once("SIGINT", () => abort.abort());
   try {
@@ -83,14 +81,14 @@ export async function logs(
 }
 
 export async function restart(name: string, flags: DirFlags, terminal: Terminal): Promise<void> {
-  const { host } = hostOf(flags.dir);
+  const { host } = hostOf(flags);
   const started = performance.now();
   await host.restart(name);
   terminal.out(`replaced every instance of ${name} in ${formatMs(performance.now() - started)}\n`);
 }
 
 export async function stop(flags: DirFlags & { kill: boolean }, terminal: Terminal): Promise<void> {
-  const { run, host } = hostOf(flags.dir);
+  const { run, host } = hostOf(flags);
   await host.stop();
   if (flags.kill) await host.stop().catch(() => {}); // it may be gone by now
   while (processExists(run.pid)) await new Promise((resolve) => setTimeout(resolve, 50));

@@ -30,6 +30,7 @@ export interface UpFlags {
   plain: boolean;
   json: boolean;
   contracts: boolean;
+  state?: string;
 }
 
 /** `weft up`: checks everything that can be checked first, starts the system, shows it, and ends with it. Resolves to the exit status. */
@@ -44,7 +45,7 @@ export async function up(dir: string, flags: UpFlags, terminal: Terminal): Promi
     terminal.out(resourcesAsYaml(system));
     return EXIT.ok;
   }
-  const stateDir = join(system.dir, ".weft");
+  const stateDir = flags.state === undefined ? join(system.dir, ".weft") : resolve(flags.state);
   assertNotRunning(system, stateDir);
   await Promise.all([assertGatewayPortFree(system), flags.contracts ? checkContracts(system) : null]);
 

@@ -1,0 +1,142 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { createProgram, EXIT, runWeft } from "./program.ts";
+import { PLAIN, type Terminal } from "./terminal.ts";
+
+/** A terminal that keeps what is written. */
+function terminal(): Terminal & { stdout: string; stderr: string } {
+  const kept = { stdout: "", stderr: "", interactive: false, color: PLAIN, errColor: PLAIN, columns: 80, rows: 24 };
+  return Object.assign(kept, {
+    out: (text: string) => void (kept.stdout += text),
+    err: (text: string) => void (kept.stderr += text),
+  });
+}
+
+async function weft(...args: string[]) {
+  const io = terminal();
+  const status = await runWeft(args, io);
+  return { status, stdout: io.stdout, stderr: io.stderr };
+}
+
+function folder(t: TestContext, description?: string): string {
+  const dir = mkdtempSync(join(tmpdir(), "weft-cli-"));
+  t.after(() => rmSync(dir, { recursive: true }));
+  if (description !== undefined) writeFileSync(join(dir, "weft.yaml"), description);
+  return dir;
+}
+
+test("the help names every command and the exit statuses", async () => {
+  const { status, stdout, stderr } = await weft("--help");
+  assert.equal(status, EXIT.ok);
+  assert.equal(stderr, "");
+  for (const name of ["up", "gen", "ps", "logs", "restart", "stop", "call", "proxy", "control", "gateway"]) {
+    assert.match(stdout, new RegExp(`^ {2}${name}\\b`, "m"));
+  }
+  assert.match(stdout, /Exit status:/);
+});
+
+test("every command has help that describes each of its options and arguments", async () => {
+  for (const command of createProgram(terminal(), () => {}).commands) {
+    const { status, stdout } = await weft(command.name(), "--help");
+    assert.equal(status, EXIT.ok, command.name());
+    assert.ok(command.description().length > 30, `${command.name()} is not described`);
+    for (const option of command.options) {
+      assert.ok(stdout.includes(option.flags), `${command.name()} ${option.flags}`);
+      assert.notEqual(option.description, "", `${command.name()} ${option.flags}`);
+    }
+    for (const argument of command.registeredArguments) assert.notEqual(argument.description, "", command.name());
+  }
+});
+
+test("the version is the package's", async () => {
+  for (const flag of ["--version", "-V"]) assert.match((await weft(flag)).stdout, /^\d+\.\d+\.\d+\n$/);
+});
+
+test("unknown commands and options are errors with a suggestion", async () => {
+  const command = await weft("pss");
+  assert.equal(command.status, EXIT.usage);
+  assert.match(command.stderr, /unknown command 'pss'\n\(Did you mean ps\?\)\n\(weft --help shows the commands\)/);
+  const option = await weft("up", "--jsn");
+  assert.equal(option.status, EXIT.usage);
+  assert.match(
+    option.stderr,
+    /unknown option '--jsn'\n\(Did you mean --json\?\)\n\(weft up --help shows how it is used\)/,
+  );
+});
+
+test("missing and bad arguments are usage errors that name them", async () => {
+  for (const [args, wanted] of [
+    [["logs"], /missing required argument 'name'/],
+    [["up", "a", "b"], /too many arguments/],
+    [["up", "--listen", "here"], /'here' is invalid. It must be PORT or HOST:PORT/],
+    [["up", "--load", "-1"], /It must be a number above 0/],
+    [["proxy", "--listen", "1"], /required option '--to <address...>' not specified/],
+    [["call", "Count"], /names no method; write it as package.Service\/Method/],
+    [["call", "a.B/C", "{"], /the request is no JSON/],
+    [["call", "a.B/C", "-H", "x"], /is no header; write it as name:value/],
+    [["gateway", "--access-log", "some", "--control", "1"], /Allowed choices are none, errors, all/],
+  ] as const) {
+    const { status, stderr } = await weft(...args);
+    assert.equal(status, EXIT.usage, args.join(" "));
+    assert.match(stderr, wanted);
+  }
+});
+
+test("without a command the help goes to stderr and the status tells", async () => {
+  const { status, stdout, stderr } = await weft();
+  assert.equal(status, EXIT.usage);
+  assert.equal(stdout, "");
+  assert.match(stderr, /Usage: weft/);
+});
+
+test("a folder without a description, or without a running system, says what to do", async (t) => {
+  const empty = folder(t);
+  const up = await weft("up", empty);
+  assert.equal(up.status, EXIT.failed);
+  assert.match(up.stderr, /^error: .* has no weft\.config\.ts; .* \[NO_SYSTEM\]\n$/);
+  const described = folder(t, "name: x\nservices: { a: { run: [x] } }\n");
+  for (const args of [["ps"], ["logs", "a"], ["restart", "a"], ["stop"], ["call", "a.B/C"]]) {
+    const { status, stderr } = await weft(...args, "-C", described);
+    assert.equal(status, EXIT.failed, args.join(" "));
+    assert.match(stderr, /no system runs in .*; start it with: weft up .* \[NOT_RUNNING\]/);
+  }
+});
+
+test("errors of a description have file, line, field and a suggestion, as text and as JSON", async (t) => {
+  const dir = folder(t, "name: shop\nservices:\n  users: { run: [x], replica: 2 }\n");
+  const text = await weft("up", dir);
+  assert.equal(text.status, EXIT.failed);
+  assert.match(
+    text.stderr,
+    /weft\.yaml:3:22 services\.users\.replica: unknown field; did you mean "replicas"\? \[INVALID_SYSTEM\]\n$/,
+  );
+  const json = await weft("up", dir, "--json");
+  const error = JSON.parse(json.stdout);
+  assert.deepEqual(
+    [error.type, error.reason, error.place.line, error.place.field],
+    ["error", "INVALID_SYSTEM", 3, "services.users.replica"],
+  );
+  assert.equal(json.stderr, "");
+});
+
+test("wrong routes are found before anything runs, and right ones are printed as YAML", async (t) => {
+  const route = (spec: string) =>
+    `name: shop\nservices: { users: { run: [x] } }\nroutes:\n  - apiVersion: gateway.networking.k8s.io/v1\n    kind: HTTPRoute\n    metadata: { name: r }\n    spec: ${spec}\n`;
+  const wrong = await weft("up", folder(t, route("{ rules: [{ backendRef: [] }] }")));
+  assert.equal(wrong.status, EXIT.failed);
+  assert.match(wrong.stderr, /weft\.yaml:7:\d+ .*backendRef: unknown field; did you mean "backendRefs"\?/);
+  const right = await weft("up", "--print", folder(t, route("{ rules: [{ backendRefs: [{ name: users }] }] }")));
+  assert.equal(right.status, EXIT.ok);
+  assert.match(right.stdout, /^kind: HTTPRoute$/m);
+  const warned = await weft("up", "--print", folder(t, route("{ rules: [{ backendRefs: [{ name: user }] }] }")));
+  assert.match(warned.stderr, /^warning: .*no service user is declared; did you mean "users"\?/);
+});
+
+test("a load driver that is not described cannot be asked for", async (t) => {
+  const { status, stderr } = await weft("up", "--load", "5", folder(t, "name: x\nservices: { a: { run: [x] } }\n"));
+  assert.equal(status, EXIT.failed);
+  assert.match(stderr, /names no load driver; add: load: "load\.ts" \[NO_LOAD_DRIVER\]/);
+});
