@@ -1,10 +1,37 @@
-import { parseAllDocuments } from "yaml";
-import { systemRandom } from "../core/random.ts";
 import { createPolicyRuntime } from "../policy/create-runtime.ts";
+import { ResourceDocument, readResourceDocuments } from "../policy/resource-document.ts";
 import type { Resource } from "../policy/resources.ts";
+import type { MethodInfo } from "../policy/runtime.ts";
+import { parseResources } from "../policy/validate.ts";
 import type { StoredContract } from "./contract-store.ts";
-export function checkResources(text: string, _source: string, _contracts: readonly StoredContract[]): readonly Resource[] {
-  const resources = parseAllDocuments(text).flatMap((d) => d.toJSON()) as Resource[];
-  createPolicyRuntime({ random: systemRandom }).applyResources(1, resources, []);
+
+/**
+ * Parses, validates and compiles a set of resources against the methods that are known now, as every process will. `text`: YAML documents, or JSON (a
+ * resource or an array of them). Throws `invalid_argument` that says everything that is wrong, with its places in `source`.
+ */
+export function checkResources(
+  text: string,
+  source: string,
+  contracts: readonly StoredContract[],
+): readonly Resource[] {
+  const documents = readResourceDocuments(text, source).flatMap((document) =>
+    Array.isArray(document.value)
+      ? document.value.map((item, index) => new ResourceDocument(item, (path) => document.placeOf([index, ...path])))
+      : [document],
+  );
+  const { resources } = parseResources(documents);
+  createPolicyRuntime().applyResources(1, resources, methodsOf(contracts));
   return resources;
+}
+
+function methodsOf(contracts: readonly StoredContract[]): MethodInfo[] {
+  return contracts.flatMap(({ service, methods }) =>
+    (methods.methods ?? []).map((method) => ({
+      path: method.path ?? "",
+      service,
+      idempotent: method.idempotent === true,
+      clientStreaming: method.clientStreaming === true,
+      serverStreaming: method.serverStreaming === true,
+    })),
+  );
 }
