@@ -1,11 +1,11 @@
 import type { AttemptFailure } from "../policy/call.ts";
 import { type Call, Effect } from "../policy/call.ts";
+import { formatGrpcTimeout } from "../wire/grpc/timeout.ts";
 import type { Head } from "../wire/head.ts";
 import type { ClientConnection } from "../wire/stream.ts";
 import { Attempt } from "./attempt.ts";
 import type { CallTimer, TimerOwner } from "./call-timer.ts";
 import type { CarrierState } from "./carrier.ts";
-import { grpcTimeout } from "./grpc-timeout.ts";
 import { KeptBody } from "./kept-body.ts";
 import { Mirror } from "./mirror.ts";
 import type { CallContext, CarriedCall, Downstream } from "./types.ts";
@@ -300,7 +300,7 @@ export class CarriedRequest implements CarriedCall, TimerOwner {
       const head = attempt.head.protocol === "" ? attempt.head : upgradeRequest(attempt.head, connection.version);
       let extra = this.extra;
       if (attempt.timeoutMs !== NEVER) {
-        const value = grpcTimeout(attempt.timeoutMs - (now - attempt.begunAt));
+        const value = formatGrpcTimeout(attempt.timeoutMs - (now - attempt.begunAt));
         extra = extra === null ? ["grpc-timeout", value] : [...extra, "grpc-timeout", value];
       }
       attempt.stream = connection.request(head, extra, fin, attempt);

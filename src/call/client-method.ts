@@ -4,6 +4,7 @@ import { codecOf, scratch } from "../contract/codec.ts";
 import type { Codec } from "../contract/types.ts";
 import { type Clock, systemClock } from "../core/clock.ts";
 import type { CallContext } from "../policy/call.ts";
+import { frameMessage, PREFIX_BYTES, writeMessagePrefix } from "../wire/grpc/message-prefix.ts";
 import { type Head, requestHead } from "../wire/head.ts";
 import type { AmbientCall, CallOptions, ClientOptions } from "./client-types.ts";
 import { appendMetadata } from "./metadata.ts";
@@ -97,15 +98,10 @@ export class MethodCaller {
 
   /** Encodes a message behind its prefix into `scratch.bytes`; returns the end. Compressed ones come as bytes of their own, in `compressed`. */
   encode(message: object): number {
-    const end = this.input.encodeScratch(message as Record<string, unknown>, PREFIX);
-    const length = end - PREFIX;
+    const end = this.input.encodeScratch(message as Record<string, unknown>, PREFIX_BYTES);
+    const length = end - PREFIX_BYTES;
     if (this.env.gzip && length >= MIN_GZIP_BYTES) return this.#gzip(end);
-    const bytes = scratch.bytes;
-    bytes[0] = 0;
-    bytes[1] = length >>> 24;
-    bytes[2] = length >>> 16;
-    bytes[3] = length >>> 8;
-    bytes[4] = length;
+    writeMessagePrefix(scratch.bytes, 0, length, false);
     return end;
   }
 
@@ -113,13 +109,9 @@ export class MethodCaller {
   compressed: Uint8Array | null = null;
 
   #gzip(end: number): number {
-    const payload = gzipSync(scratch.bytes.subarray(PREFIX, end));
-    const bytes = Buffer.allocUnsafe(PREFIX + payload.length);
-    bytes[0] = 1;
-    bytes.writeUInt32BE(payload.length, 1);
-    payload.copy(bytes, PREFIX);
-    this.compressed = bytes;
-    return bytes.length;
+    const payload = gzipSync(scratch.bytes.subarray(PREFIX_BYTES, end));
+    this.compressed = frameMessage(payload, true);
+    return this.compressed.length;
   }
 
   /** The bytes that encode() made. */
@@ -130,6 +122,5 @@ export class MethodCaller {
   }
 }
 
-const PREFIX = 5;
 /** Below it gzip makes messages larger, or saves nothing that counts. */
 const MIN_GZIP_BYTES = 1_024;

@@ -1,9 +1,10 @@
 import { listen } from "../net/listener.ts";
 import type { ListenOptions } from "../net/types.ts";
+import { frameMessage } from "../wire/grpc/message-prefix.ts";
+import { MessageReader } from "../wire/grpc/message-reader.ts";
 import { fieldOf, type Head, responseHead, trailersHead } from "../wire/head.ts";
 import type { HttpConnection, HttpStream, StreamFailure, StreamSink } from "../wire/stream.ts";
 import { copyBytes } from "./copy-bytes.ts";
-import { MessageReader } from "./message-reader.ts";
 
 /** A server on loopback made of net/ and wire/ alone, for the tests of call/: what each call gets is written by the test. */
 export interface WireServer extends AsyncDisposable {
@@ -26,6 +27,7 @@ export async function startWireServer(
   const open = new Set<WireCall>();
   const connections = new Set<HttpConnection>();
   const listener = await listen({
+    onConnectionError: (_peer, message) => console.error(`test server: ${message}`), // a mistake of the test's
     ...options,
     handler: {
       onRequest(stream, head, fin) {
@@ -87,11 +89,8 @@ export class WireCall implements StreamSink {
     this.stream.sendHead(responseHead(200, ["content-type", "application/grpc", ...extra]), null, false);
   }
 
-  sendMessage(payload: Uint8Array, flag = 0): boolean {
-    const bytes = Buffer.alloc(5 + payload.length);
-    bytes[0] = flag;
-    bytes.writeUInt32BE(payload.length, 1);
-    bytes.set(payload, 5);
+  sendMessage(payload: Uint8Array, compressed = false): boolean {
+    const bytes = frameMessage(payload, compressed);
     return this.stream.sendData(bytes, 0, bytes.length, false);
   }
 

@@ -1,9 +1,9 @@
 import { WeftError } from "../core/errors.ts";
 import type { Decision, LocalResponse } from "../policy/call.ts";
+import { MessageReader, type MessageSink } from "../wire/grpc/message-reader.ts";
 import type { Head } from "../wire/head.ts";
 import type { MethodCaller } from "./client-method.ts";
 import type { CallOptions } from "./client-types.ts";
-import { MessageReader, type MessageSink } from "./message-reader.ts";
 import { Metadata } from "./metadata.ts";
 import { abortError, checkResponseHead, decompress, messageOfFallback, statusOf } from "./response-status.ts";
 import type { CarriedCall, Downstream } from "./types.ts";

@@ -1,5 +1,5 @@
 import { sendAbort, sendLocalResponse } from "../call/local-response.ts";
-import { MessageReader, type MessageSink } from "../call/message-reader.ts";
+import { MessageReader, type MessageSink } from "../wire/grpc/message-reader.ts";
 import type { CarriedCall, Carrier, Downstream } from "../call/types.ts";
 import { conditionalAnswer } from "../contract/conditional.ts";
 import type { Message } from "../contract/runtime.ts";

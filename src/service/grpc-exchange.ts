@@ -1,4 +1,4 @@
-import { MessageReader } from "../call/message-reader.ts";
+import { MessageReader } from "../wire/grpc/message-reader.ts";
 import { scratch } from "../contract/scratch.ts";
 import { trailersOfError } from "../contract/status.ts";
 import { toWeftError, WeftError } from "../core/errors.ts";
