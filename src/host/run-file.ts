@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { processExists } from "./process.ts";
 
@@ -21,7 +21,10 @@ export function runFilePath(stateDir: string): string {
 
 export function writeRunFile(stateDir: string, run: RunFile): void {
   mkdirSync(stateDir, { recursive: true });
-  writeFileSync(runFilePath(stateDir), `${JSON.stringify(run, null, 2)}\n`, { mode: 0o600 });
+  // Renamed into place: a reader never sees half of it.
+  const fresh = `${runFilePath(stateDir)}.${process.pid}`;
+  writeFileSync(fresh, `${JSON.stringify(run, null, 2)}\n`, { mode: 0o600 });
+  renameSync(fresh, runFilePath(stateDir));
 }
 
 /** The running system of a folder; null when there is none. A file left by a host that is gone counts as none. */

@@ -71,9 +71,9 @@ export async function up(dir: string, flags: UpFlags, terminal: Terminal): Promi
   const startedAt = new Date().toISOString();
 
   function onEvent(event: HostEvent): void {
+    if (event.type === "ready" || event.type === "system-ready") writeRun();
     server.onEvent(event);
     view.event(event);
-    if (event.type === "ready" || event.type === "system-ready") writeRun();
     if (event.type === "system-ready") view.ready(readyLines(host, system));
   }
   function writeRun(): void {
