@@ -199,6 +199,8 @@ class UpstreamConnection extends SocketConnection {
   declare machine: ClientMachine;
   /** On the endpoint's `ready`. */
   inReady = false;
+  /** The socket keeps the process alive: only while a request is under way. */
+  #held = true;
 
   constructor(
     shared: PoolShared,
@@ -211,6 +213,26 @@ class UpstreamConnection extends SocketConnection {
     super(shared.loop, socket, owner, peer, false);
     const options = { host: this, peer, limits: shared.limits, onAvailable };
     this.machine = http2 ? createHttp2Client(options) : createHttp1Client(options, shared.heads);
+  }
+
+  override receive(chunk: Uint8Array, start: number, end: number): boolean {
+    const goesOn = super.receive(chunk, start, end);
+    this.#hold();
+    return goesOn;
+  }
+
+  /** A new request has output, so this runs before the loop could end. */
+  override flush(): void {
+    super.flush();
+    this.#hold();
+  }
+
+  #hold(): void {
+    const busy = this.machine.openStreams > 0;
+    if (busy === this.#held) return;
+    this.#held = busy;
+    if (busy) this.socket.ref();
+    else this.socket.unref();
   }
 }
 
