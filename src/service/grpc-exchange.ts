@@ -1,8 +1,9 @@
-import { MessageReader } from "../wire/grpc/message-reader.ts";
 import { scratch } from "../contract/scratch.ts";
 import { trailersOfError } from "../contract/status.ts";
 import { toWeftError, WeftError } from "../core/errors.ts";
 import { Timer } from "../core/timer-wheel.ts";
+import { PREFIX_BYTES, writeMessagePrefix } from "../wire/grpc/message-prefix.ts";
+import { MessageReader } from "../wire/grpc/message-reader.ts";
 import { type Head, responseHead, trailersHead } from "../wire/head.ts";
 import type { HttpStream, StreamFailure, StreamSink } from "../wire/stream.ts";
 import type { ServerEnvironment } from "./environment.ts";
@@ -74,7 +75,7 @@ export abstract class GrpcExchange extends Timer implements StreamSink {
     if (end > start) this.received(end - start);
     if (this.done) return;
     try {
-      const length = end - start - 5;
+      const length = end - start - PREFIX_BYTES;
       // Nearly every unary request: one whole uncompressed message in one chunk.
       if (
         this.#reader === null &&
@@ -83,7 +84,7 @@ export abstract class GrpcExchange extends Timer implements StreamSink {
         length === readUint32(chunk, start + 1) &&
         length <= this.plan.method.options.maxRequestBytes
       ) {
-        this.onMessage(chunk, start + 5, end, false);
+        this.onMessage(chunk, start + PREFIX_BYTES, end, false);
       } else if (end > start) {
         this.#reader ??= new MessageReader(this.plan.method.options.maxRequestBytes);
         this.#reader.read(chunk, start, end, this);
@@ -164,26 +165,25 @@ export abstract class GrpcExchange extends Timer implements StreamSink {
     const { output, options } = this.plan.method;
     let end: number;
     try {
-      end = output.encodeScratch(message as never, 5);
+      end = output.encodeScratch(message as never, PREFIX_BYTES);
     } catch (cause) {
       throw badResponse(this.plan.method.path, cause);
     }
-    if (end - 5 > options.maxResponseBytes) {
+    if (end - PREFIX_BYTES > options.maxResponseBytes) {
       throw new WeftError(
         "resource_exhausted",
-        `the response of ${this.plan.method.path} has ${end - 5} bytes; at most ${options.maxResponseBytes} are allowed (maxResponseBytes)`,
+        `the response of ${this.plan.method.path} has ${end - PREFIX_BYTES} bytes; at most ${options.maxResponseBytes} are allowed (maxResponseBytes)`,
         {
           reason: "MESSAGE_TOO_LARGE",
         },
       );
     }
     let bytes: Uint8Array = scratch.bytes;
-    if (this.plan.responseGzip && end - 5 >= COMPRESS_FROM_BYTES) {
-      bytes = compressFrame(bytes, 5, end);
+    if (this.plan.responseGzip && end - PREFIX_BYTES >= COMPRESS_FROM_BYTES) {
+      bytes = compressFrame(bytes, PREFIX_BYTES, end);
       end = bytes.length;
     } else {
-      bytes[0] = 0;
-      writeUint32(bytes, 1, end - 5);
+      writeMessagePrefix(bytes, 0, end - PREFIX_BYTES, false);
     }
     if (!this.call.headSent) this.sendHead();
     return this.stream.sendData(bytes, 0, end, false);
@@ -303,13 +303,6 @@ export function isThenable(value: unknown): value is PromiseLike<unknown> {
 
 function readUint32(bytes: Uint8Array, at: number): number {
   return ((bytes[at] << 24) | (bytes[at + 1] << 16) | (bytes[at + 2] << 8) | bytes[at + 3]) >>> 0;
-}
-
-function writeUint32(bytes: Uint8Array, at: number, value: number): void {
-  bytes[at] = value >>> 24;
-  bytes[at + 1] = value >>> 16;
-  bytes[at + 2] = value >>> 8;
-  bytes[at + 3] = value;
 }
 
 /** Below this gzip gains nothing. */

@@ -1,5 +1,6 @@
 import { gunzip, gunzipSync, gzipSync } from "node:zlib";
 import { WeftError } from "../core/errors.ts";
+import { frameMessage } from "../wire/grpc/message-prefix.ts";
 
 /**
  * gzip of single gRPC messages (grpc-encoding: gzip). Small ones are done at once; large ones in zlib's threads, so that one
@@ -29,12 +30,7 @@ export function decompressMessage<T>(
 
 /** Bytes [start, end) as a compressed frame with its prefix. */
 export function compressFrame(bytes: Uint8Array, start: number, end: number): Uint8Array {
-  const packed = gzipSync(bytes.subarray(start, end), { level: 1 });
-  const frame = Buffer.allocUnsafe(5 + packed.length);
-  frame[0] = 1;
-  frame.writeUInt32BE(packed.length, 1);
-  frame.set(packed, 5);
-  return frame;
+  return frameMessage(gzipSync(bytes.subarray(start, end), { level: 1 }), true);
 }
 
 function decompressionError(thrown: unknown, maxBytes: number): WeftError {
