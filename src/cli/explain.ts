@@ -9,10 +9,15 @@ export function explain(decision: Decision): string {
     `${decision.service}  ->  ${result}${reason} after ${ms(decision.durationMs)}    revision ${decision.revision}, endpoints ${decision.endpointVersion}, ${decision.place}`,
   ];
   const rows: [string, string, string][] = [];
-  if (decision.route !== "") rows.push(["route", decision.route, ""]);
+  if (decision.route !== "" && !decision.steps.some((step) => step.rule === "route"))
+    rows.push(["route", decision.route, ""]);
   for (const step of decision.steps) {
     const values = Object.entries(step.values).map(([name, value]) => `${name} ${value}`);
-    rows.push([step.rule, [step.verdict, step.text].filter((part) => part !== "").join(": "), values.join(", ")]);
+    rows.push([
+      step.rule,
+      step.verdict === "ok" ? step.text : [step.verdict, step.text].filter((part) => part !== "").join(": "),
+      values.join(", "),
+    ]);
   }
   for (const attempt of attempts) {
     rows.push([

@@ -3,6 +3,7 @@ import { callJson } from "../../call/call-json.ts";
 import type { JsonValue } from "../../contract/runtime.ts";
 import { WeftError } from "../../core/errors.ts";
 import type { Decision } from "../../policy/call.ts";
+import { copyDecision } from "../../policy/decision.ts";
 import { type CallTarget, parseMethodName, targetByAddress, targetByControl } from "../call-target.ts";
 import { explain } from "../explain.ts";
 import type { Terminal } from "../terminal.ts";
@@ -35,7 +36,7 @@ export async function call(name: string, json: readonly string[], flags: CallFla
       metadata,
       signal: abort.signal,
       onDecision(ended: Decision) {
-        decision = plain(ended);
+        decision = copyDecision(ended); // valid during this call only
       },
     };
     for await (const message of callJson(
@@ -97,19 +98,4 @@ function parseHeaders(headers: readonly string[]): Record<string, string[]> {
     (metadata[header.slice(0, colon).trim().toLowerCase()] ??= []).push(header.slice(colon + 1).trim());
   }
   return metadata;
-}
-
-/** A decision is valid during its call only, and its fields may be getters: copied field by field. */
-function plain(decision: Decision): Decision {
-  const { requestId, place, revision, endpointVersion, startedAt, durationMs, route, service, nearest } = decision;
-  const { status, grpcStatus, reason } = decision.outcome;
-  return {
-    ...{ requestId, place, revision, endpointVersion, startedAt, durationMs, route, service, nearest },
-    outcome: { status, grpcStatus, reason },
-    steps: decision.steps.map(({ rule, verdict, text, values }) => ({ rule, verdict, text, values: { ...values } })),
-    attempts: decision.attempts.map((attempt) => {
-      const { number, endpoint, address, startMs, durationMs, outcome, why } = attempt;
-      return { number, endpoint, address, startMs, durationMs, outcome, why };
-    }),
-  };
 }
