@@ -35,13 +35,13 @@ export class BlockReader {
   read(kind: MessageKind, bytes: Buffer, start: number, end: number): Block | null {
     const last = this.#last;
     const generation = this.#decoder.table.generation;
-    if (last !== null && last.matches(kind, generation, bytes, start, end)) return last.block;
+    if (last?.matches(kind, generation, bytes, start, end)) return last.block;
     if (end - start > MAX_BLOCK_BYTES) return this.#decode(kind, bytes, start, end);
     if (this.#whole === NONE) this.#allocate();
 
     const hash = hashOf(bytes, start, end, kind);
     const found = this.#whole[hash & SLOT_MASK];
-    if (found !== null && found.matches(kind, generation, bytes, start, end)) {
+    if (found?.matches(kind, generation, bytes, start, end)) {
       this.#last = found;
       return found.block;
     }
