@@ -12,7 +12,7 @@ import type { MessageInitShape } from "../contract/runtime.ts";
 import type { Cancel } from "../core/clock.ts";
 import { codeNumber, toWeftError, WeftError } from "../core/errors.ts";
 import type { Lease } from "../registry/registry.ts";
-import { assertEndpoint, assertServiceName, assertTtl } from "../registry/validate.ts";
+import { assertEndpoint, assertServiceName, assertTtl, CONTRACT_NAME } from "../registry/validate.ts";
 import type { ServiceState } from "./catalog.ts";
 import type { StoredContract } from "./contract-store.ts";
 import type { Hub } from "./hub.ts";
@@ -327,9 +327,6 @@ export class Session {
     this.#subscriber.acknowledge({ requestId, code: codeNumber(code), reason, message, field: place?.field ?? "" });
   }
 }
-
-/** Full name of a gRPC service; registry names have no dots. */
-const CONTRACT_NAME = /^(?=.{1,200}$)[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$/;
 
 function exhausted(reason: string, message: string): WeftError {
   return new WeftError("resource_exhausted", message, { reason });

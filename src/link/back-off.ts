@@ -14,13 +14,18 @@ export interface BackOffOptions {
 export class BackOff {
   readonly #random: Random;
   readonly #baseMs: number;
-  readonly #maxMs: number;
+  #maxMs: number;
   #failures = 0;
 
   constructor(random: Random, { baseMs = 100, maxMs = 5_000 }: BackOffOptions = {}) {
     this.#random = random;
     this.#baseMs = baseMs;
     this.#maxMs = maxMs;
+  }
+
+  /** Makes the longest pause no longer than this: who pauses longer than its leases last loses them. */
+  limit(maxMs: number): void {
+    this.#maxMs = Math.min(this.#maxMs, maxMs);
   }
 
   /** After a success. */

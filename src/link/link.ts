@@ -14,6 +14,7 @@ import type { Health } from "../core/endpoint.ts";
 import { codeOf, toWeftError, WeftError } from "../core/errors.ts";
 import { type Random, systemRandom } from "../core/random.ts";
 import type { PolicyRuntime } from "../policy/runtime.ts";
+import { assertServiceName, CONTRACT_NAME } from "../registry/validate.ts";
 import { BackOff, type BackOffOptions } from "./back-off.ts";
 import { HeldRegistration } from "./held-registration.ts";
 import { Mirror, type MirrorChange } from "./mirror.ts";
@@ -93,15 +94,16 @@ class ControlLink implements Link {
     return this.#stream?.welcomed === true;
   }
 
-  subscribe(service: string, timeoutMs = 5_000): Promise<void> {
+  async subscribe(service: string, timeoutMs = 5_000): Promise<void> {
+    if (service !== "*" && !CONTRACT_NAME.test(service)) assertServiceName(service);
     let wish = this.#wanted.get(service);
     if (wish === undefined) {
       wish = { name: service, ready: false, waiting: [] };
       this.#wanted.set(service, wish);
       if (this.#stream?.welcomed) this.#sendSubscribe(this.#stream, [wish]);
     }
-    if (wish.ready || (this.#lastError !== null && this.#mirror.has(service))) return Promise.resolve();
-    return this.#within(wish.waiting, timeoutMs);
+    if (wish.ready || (this.#lastError !== null && this.#mirror.has(service))) return;
+    await this.#within(wish.waiting, timeoutMs);
   }
 
   async register(registration: Registration): Promise<Registered> {
@@ -213,6 +215,7 @@ class ControlLink implements Link {
       stream.welcomed = true;
       this.#lastError = null;
       this.#backOff.reset();
+      this.#backOff.limit(message.welcome.heartbeatMs || 5_000);
       this.#beat(stream, message.welcome.heartbeatMs || 5_000);
       this.#sendSubscribe(stream, [...this.#wanted.values()]);
       for (const held of this.#registrations.values()) this.#sendRegister(stream, held);
@@ -260,14 +263,10 @@ class ControlLink implements Link {
     this.#lastError = failure;
     if (hadBeenWelcome || first) {
       this.#report(
-        new WeftError(
-          "unavailable",
-          `the line to the control plane at ${this.#options.address} is down, the last state stays in use: ${failure.message}`,
-          {
-            reason: "LINE_DOWN",
-            cause: failure,
-          },
-        ),
+        new WeftError("unavailable", `the line is down, the last state stays in use: ${failure.message}`, {
+          reason: "LINE_DOWN",
+          cause: failure,
+        }),
       );
     }
     const { stateFile } = this.#options;
@@ -278,9 +277,12 @@ class ControlLink implements Link {
     for (const wish of this.#wanted.values()) if (this.#mirror.has(wish.name)) settle(wish.waiting, null);
   }
 
+  /** `periodMs` is the control plane's wish; shorter leases need more. */
   #beat(stream: Stream, periodMs: number): void {
+    let ms = periodMs;
+    for (const { registration } of this.#registrations.values()) ms = Math.min(ms, (registration.ttlMs ?? ms * 3) / 3);
     stream.timer();
-    stream.timer = this.#clock.after(periodMs, () => {
+    stream.timer = this.#clock.after(ms, () => {
       if (++stream.silentBeats > SILENT_BEATS) {
         stream.fail(
           new WeftError("unavailable", `nothing was heard for ${SILENT_BEATS} heartbeats`, { reason: "LINE_SILENT" }),
@@ -323,9 +325,9 @@ class ControlLink implements Link {
       const error = errorOf(ack);
       if (error === null && names.has("*")) this.#forgetUntold(stream);
       for (const wish of wishes) {
-        wish.ready = error === null;
+        if (error === null) wish.ready = true;
+        else if (!wish.ready) this.#wanted.delete(wish.name);
         settle(wish.waiting, error);
-        if (error !== null) this.#wanted.delete(wish.name);
       }
     });
     stream.outbox.push({ message: { case: "subscribe", value: { requestId, services, contracts } } });

@@ -151,4 +151,6 @@ test("pauses double up to their ceiling, are jittered, and begin anew after a su
   }
   backOff.reset();
   assert.ok(backOff.next() <= 100);
+  backOff.limit(1_000);
+  for (let i = 0; i < 20; i++) assert.ok(backOff.next() <= 1_000);
 });

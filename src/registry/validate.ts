@@ -44,6 +44,9 @@ export function assertServiceName(name: string, field = "service"): void {
   );
 }
 
+/** Full name of a gRPC service ("orders.v1.Orders"), which may stand for the services that serve it; registry names have no dots. */
+export const CONTRACT_NAME = /^(?=.{1,200}$)[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$/;
+
 /** Unique name of an instance: "products-2", "10.0.0.6:9001". */
 export function assertId(id: string): void {
   if (typeof id === "string" && id.length <= registryLimits.maxIdLength && ID.test(id)) return;

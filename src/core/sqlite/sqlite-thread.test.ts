@@ -38,7 +38,15 @@ test("a write that fails takes no other of its group with it, and leaves nothing
   const outcomes = await Promise.allSettled([
     database.write([insert(1, "a")]),
     database.write([insert(2, "b"), insert(3, null)]),
-    database.write([insert(4, "d")]),
+    database.write([
+      {
+        sql: "INSERT INTO thing VALUES (?, ?)",
+        rows: [
+          [4, "d"],
+          [5, "e"],
+        ],
+      },
+    ]),
   ]);
   assert.deepEqual(
     outcomes.map((outcome) => outcome.status),
@@ -46,12 +54,12 @@ test("a write that fails takes no other of its group with it, and leaves nothing
   );
   assert.deepEqual(
     (await database.read("SELECT id FROM thing")).map((row) => row.id),
-    [1, 4],
+    [1, 4, 5],
   );
   await assert.rejects(database.read("SELECT nonsense"), { reason: "READ_FAILED" });
   await database.close();
   await database.close();
-  await assert.rejects(database.write([insert(5, "e")]), { reason: "DATABASE_CLOSED" });
+  await assert.rejects(database.write([insert(6, "e")]), { reason: "DATABASE_CLOSED" });
 });
 
 test("a database that is open, newer or no database is refused with a reason", async () => {

@@ -63,7 +63,11 @@ function write(db: DatabaseSync, writes: readonly (readonly SqliteStatement[])[]
     for (const [index, statements] of writes.entries()) {
       db.exec("SAVEPOINT one");
       try {
-        for (const { sql, parameters = [] } of statements) prepare(db, sql).run(...parameters);
+        for (const { sql, parameters = [], rows } of statements) {
+          const statement = prepare(db, sql);
+          if (rows === undefined) statement.run(...parameters);
+          else for (const row of rows) statement.run(...row);
+        }
       } catch (thrown) {
         failures[index] = messageOf(thrown);
         db.exec("ROLLBACK TO one");

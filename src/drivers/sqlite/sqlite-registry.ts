@@ -1,7 +1,12 @@
 import { type Clock, systemClock } from "../../core/clock.ts";
 import type { Endpoint, Health } from "../../core/endpoint.ts";
 import type { WeftError } from "../../core/errors.ts";
-import { openSqliteThread, type SqliteStatement, type SqliteThread } from "../../core/sqlite/sqlite-thread.ts";
+import {
+  openSqliteThread,
+  type SqliteStatement,
+  type SqliteThread,
+  type SqliteValue,
+} from "../../core/sqlite/sqlite-thread.ts";
 import type { EndpointChange, LeaseTable, LeaseTableOptions } from "../../registry/lease-table.ts";
 import type { Registry } from "../../registry/registry.ts";
 import { MemoryRegistry, type RegistryJournal } from "../memory/memory-registry.ts";
@@ -58,20 +63,29 @@ class Journal implements RegistryJournal {
   }
 
   async write(changes: readonly EndpointChange[], table: LeaseTable): Promise<void> {
-    const statements: SqliteStatement[] = changes.map(({ id, after }) => {
-      if (after === null) return { sql: "DELETE FROM endpoint WHERE id = ?", parameters: [id] };
+    const gone: SqliteValue[][] = [];
+    const present: SqliteValue[][] = [];
+    for (const { id, after } of changes) {
+      if (after === null) {
+        gone.push([id]);
+        continue;
+      }
       const { health, ...rest } = after;
       const { owner, check } = table.healthOf(id) ?? { owner: health, check: "healthy" as const };
       const ttlMs = table.ttlOf(id) ?? Number.POSITIVE_INFINITY;
-      return {
+      present.push([id, ttlMs === Number.POSITIVE_INFINITY ? null : ttlMs, owner, check, JSON.stringify(rest)]);
+    }
+    const statements: SqliteStatement[] = [
+      { sql: "DELETE FROM endpoint WHERE id = ?", rows: gone },
+      {
         sql: "INSERT OR REPLACE INTO endpoint (id, ttl_ms, owner_health, check_health, json) VALUES (?, ?, ?, ?, ?)",
-        parameters: [id, ttlMs === Number.POSITIVE_INFINITY ? null : ttlMs, owner, check, JSON.stringify(rest)],
-      };
-    });
-    statements.push({
-      sql: "INSERT OR REPLACE INTO counter (name, value) VALUES ('endpoint_version', ?)",
-      parameters: [table.version],
-    });
+        rows: present,
+      },
+      {
+        sql: "INSERT OR REPLACE INTO counter (name, value) VALUES ('endpoint_version', ?)",
+        parameters: [table.version],
+      },
+    ];
     try {
       await this.#database.write(statements);
     } catch (thrown) {
