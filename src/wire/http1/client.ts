@@ -146,7 +146,7 @@ class Http1Client implements ClientMachine, BodyTarget {
   written(): void {
     this.output.written();
     const stream = this.#stream;
-    if (stream?.blocked) {
+    if (stream?.mayContinue) {
       stream.blocked = false;
       stream.sink.onWritable(stream);
     }
@@ -230,8 +230,8 @@ class Http1Client implements ClientMachine, BodyTarget {
         throw new MessageError(502, "status 101 without a matching upgrade");
       this.#state = RAW;
       this.#response = message;
-      stream.switched();
       stream.sink.onHead(stream, head, false);
+      if (!stream.closed) stream.switched();
       return;
     }
     if (head.status < 200) {
@@ -245,7 +245,10 @@ class Http1Client implements ClientMachine, BodyTarget {
     this.#untilClose = length === -2;
     this.#state = BODY;
     // Refused upgrades have no request body to come.
-    if (stream.request.protocol !== "") stream.requestDone = true;
+    if (stream.request.protocol !== "") {
+      stream.requestDone = true;
+      stream.blocked = false;
+    }
     if (length === 0) this.#responseEnds(stream, () => stream.sink.onHead(stream, head, true));
     else stream.sink.onHead(stream, head, false);
   }
@@ -295,7 +298,11 @@ class Http1Client implements ClientMachine, BodyTarget {
   }
 
   requestEnded(stream: Http1ClientStream): void {
-    if (!stream.responseDone) return this.#host.wake();
+    if (!stream.responseDone) {
+      // The end of a tunnel's one direction can only be told by ending the connection's; what still comes is heard (transportClosed, receiveEnd).
+      if (this.#state === RAW) this.#wantsClose = true;
+      return this.#host.wake();
+    }
     this.#finish(stream);
     this.#host.wake();
     this.#announce();
@@ -366,6 +373,10 @@ class Http1ClientStream implements HttpStream {
   requestDone = false;
   responseDone = false;
   blocked = false;
+  /** An upgrade has been asked for and not been answered. */
+  #switching = false;
+  #early: Buffer | null = null;
+  #earlyFin = false;
   readonly #writer: BodyWriter;
 
   constructor(connection: Http1Client, sink: StreamSink, request: Head) {
@@ -379,6 +390,10 @@ class Http1ClientStream implements HttpStream {
     return this.connection.output.unwritten;
   }
 
+  get mayContinue(): boolean {
+    return this.blocked && !this.#switching;
+  }
+
   writeHead(head: Head, extra: readonly string[] | null, fin: boolean): void {
     const { output } = this.connection;
     const form = requestForm(head);
@@ -389,9 +404,8 @@ class Http1ClientStream implements HttpStream {
       if (length < 0) length = extraLength;
     }
     if (head.protocol === "websocket") {
-      // Held until the server has switched; then bytes go as they are.
       output.latin1("connection: upgrade\r\nupgrade: websocket\r\n\r\n");
-      this.#writer.begin(0);
+      this.#switching = true;
       return;
     }
     if (fieldOf(head.fields, "te") !== undefined) output.bytes(CONNECTION_TE, 0, CONNECTION_TE.length);
@@ -412,9 +426,23 @@ class Http1ClientStream implements HttpStream {
     this.requestDone = fin;
   }
 
+  /** The server has switched: from now on bytes go as they are. */
   switched(): void {
-    this.requestDone = false;
+    this.#switching = false;
     this.#writer.begin(UNTIL_CLOSE);
+    const early = this.#early;
+    this.#early = null;
+    if (early !== null) this.sendData(early, 0, early.length, false);
+    if (this.#earlyFin) this.sendData(NOTHING, 0, 0, true);
+  }
+
+  /** What the owner sends before the server has switched (HTTP/2 clients may) must not look like another request. */
+  #keepEarly(bytes: Uint8Array, start: number, end: number, fin: boolean): boolean {
+    const more = bytes.subarray(start, end);
+    this.#early = this.#early === null ? Buffer.from(more) : Buffer.concat([this.#early, more]);
+    this.#earlyFin ||= fin;
+    this.blocked = this.#early.length > this.connection.highWaterBytes;
+    return !this.blocked;
   }
 
   sendHead(): void {
@@ -423,6 +451,7 @@ class Http1ClientStream implements HttpStream {
 
   sendData(bytes: Uint8Array, start: number, end: number, fin: boolean): boolean {
     if (this.closed || this.requestDone) return true;
+    if (this.#switching) return this.#keepEarly(bytes, start, end, fin);
     if (!this.#writer.data(bytes, start, end, fin)) {
       const declared = "the request's body is not as long as its content-length";
       this.#abandon();

@@ -1,7 +1,7 @@
 /** A message that breaks the rules of RFC 9110 or 9112, thrown by the parsers and caught by the connection machines. */
 export class MessageError extends Error {
   override readonly name = "MessageError";
-  /** What a server answers with. */
+  /** What a server answers with; NO_ANSWER when it should only close. */
   readonly status: number;
 
   constructor(status: number, message: string) {
@@ -9,3 +9,5 @@ export class MessageError extends Error {
     this.status = status;
   }
 }
+
+export const NO_ANSWER = 0;

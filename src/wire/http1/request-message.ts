@@ -3,7 +3,7 @@ import type { ConnectionLimits } from "../limits.ts";
 import { parseFields } from "./fields.ts";
 import { type Framing, readFraming } from "./framing.ts";
 import { isAuthority, isTarget, isToken } from "./grammar.ts";
-import { MessageError } from "./message-error.ts";
+import { MessageError, NO_ANSWER } from "./message-error.ts";
 
 /** A request's head as it came, with what the connection needs to know about it. Immutable; shared by all requests with the same bytes. */
 export class RequestMessage {
@@ -43,7 +43,11 @@ export function parseRequest(text: string, secure: boolean, limits: Readonly<Con
   const method = text.slice(0, methodEnd);
   if (!isToken(method)) throw new MessageError(400, "the method has a character that is not allowed");
   const target = text.slice(methodEnd + 1, targetEnd);
-  const minor = minorOf(text.slice(targetEnd + 1, lineEnd));
+  const version = text.slice(targetEnd + 1, lineEnd);
+  // Three words and nothing of HTTP in any: another protocol (or a broken HTTP/2 preface), whose client would misread our answer.
+  if (target !== "" && !version.startsWith("HTTP/") && !/^(\/|\*|[a-z]+:\/\/)/i.test(target))
+    throw new MessageError(NO_ANSWER, "this is not HTTP");
+  const minor = minorOf(version);
   if (!isTarget(target))
     throw new MessageError(400, "the request target is empty or has a character that is not allowed");
 

@@ -10,12 +10,8 @@ export class Section {
   #length = 0;
   #previous = 0;
   #lineBytes = 0;
-  #first = true;
-
-  /** The line that is being read is the first one. */
-  get inFirstLine(): boolean {
-    return this.#first;
-  }
+  /** Length of the first line, once it is complete. */
+  #firstLineBytes = 0;
 
   /** Bytes kept of a section that is not complete. */
   get length(): number {
@@ -38,7 +34,7 @@ export class Section {
           return at + 1;
         }
         lineBytes = 0;
-        this.#first = false;
+        if (this.#firstLineBytes === 0) this.#firstLineBytes = this.#length + at - start;
       } else if (previous === CR) {
         throw new MessageError(400, "a CR without LF");
       } else if (code !== CR) {
@@ -71,12 +67,13 @@ export class Section {
     this.#length = 0;
     this.#previous = 0;
     this.#lineBytes = 0;
-    this.#first = true;
+    this.#firstLineBytes = 0;
   }
 
   #checkSize(start: number, end: number, limit: number): void {
     if (this.#length + end - start <= limit) return;
-    throw new MessageError(this.#first ? 414 : 431, `head larger than ${limit} bytes`);
+    const inFirstLine = this.#firstLineBytes === 0 || this.#firstLineBytes > limit;
+    throw new MessageError(inFirstLine ? 414 : 431, `head larger than ${limit} bytes`);
   }
 
   #keep(chunk: Uint8Array, start: number, end: number): void {

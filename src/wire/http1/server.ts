@@ -9,7 +9,7 @@ import type { HttpDate } from "./date.ts";
 import { CRLF, responseForm, writeExtra } from "./encode.ts";
 import { CR, isTokenChar, LF } from "./grammar.ts";
 import type { HeadCache } from "./head-cache.ts";
-import { MessageError } from "./message-error.ts";
+import { MessageError, NO_ANSWER } from "./message-error.ts";
 import { Output } from "./output.ts";
 import { problemResponse } from "./problem.ts";
 import { parseRequest, type RequestMessage } from "./request-message.ts";
@@ -109,9 +109,8 @@ class Http1Server implements ConnectionMachine, BodyTarget {
       stream.blocked = false;
       stream.sink.onWritable(stream);
     }
-    if (this.#state !== HEAD) {
-      this.#waitingSince = -1;
-    } else if (this.#held !== null) {
+    if (this.#state !== HEAD) this.#waitingSince = -1;
+    if (this.#held !== null && (this.#state === HEAD || this.#state === RAW)) {
       const held = this.#held;
       this.#held = null;
       this.#consume(held, 0, held.length);
@@ -373,7 +372,7 @@ class Http1Server implements ConnectionMachine, BodyTarget {
 
   /** Answers for a request that cannot be understood, when no answer has begun, and gives the connection up. */
   #refuse(status: number, detail: string): void {
-    if (this.#stream === null || !this.#stream.headSent) {
+    if (status !== NO_ANSWER && (this.#stream === null || !this.#stream.headSent)) {
       const response = problemResponse(status, detail, this.#date.line);
       this.output.bytes(response, 0, response.length);
     }
