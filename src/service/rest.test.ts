@@ -240,3 +240,21 @@ test("liveness answers always, readiness only while calls are wanted", () => {
   assert.equal(get("/healthz"), 200);
   assert.equal(new RecordedStream().request(handler, restHead("POST", "/readyz"), Buffer.alloc(0)).status, 405);
 });
+
+test("a refusal comes after the request's body, or before its end when that is large", () => {
+  const { handler } = counter();
+  const head = restHead("POST", "/counter");
+  const small = new RecordedStream();
+  handler.onRequest(small, head, false);
+  small.send(Buffer.alloc(100), false);
+  assert.equal(small.head, null);
+  small.send(Buffer.alloc(0), true);
+  assert.equal(small.status, 405);
+  assert.equal(small.resetCode, null);
+  assert.equal(small.credited, 100);
+  const large = new RecordedStream();
+  handler.onRequest(large, head, false);
+  large.send(Buffer.alloc(70_000), false);
+  assert.equal(large.status, 405);
+  assert.equal(large.resetCode, 0);
+});
