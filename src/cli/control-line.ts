@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import { createDirectClient } from "../call/direct.ts";
 import { Admin } from "../contract/gen/weft/control/v1/control.ts";
 import { systemRandom } from "../core/random.ts";
@@ -23,12 +24,11 @@ export async function openControlLine(
       const { client, close } = createDirectClient(Admin, address);
       try {
         const resources = JSON.stringify(systemResources(system).resources);
-        await client.publishRevision({
-          resources,
-          source: system.file,
-          author: "weft up",
-          reason: `start of ${system.name}`,
-        });
+        // A start that changes nothing makes no revision.
+        const current = await client.getRevision({}).catch(() => null);
+        if (current !== null && sameJson(current.resources, resources)) return;
+        const reason = `start of ${system.name}`;
+        await client.publishRevision({ resources, source: system.file, author: "weft up", reason });
       } finally {
         await close();
       }
@@ -36,6 +36,14 @@ export async function openControlLine(
     register: (endpoint) => link.register({ endpoint, contracts: [], descriptors: null }),
     close: () => link.close(),
   };
+}
+
+function sameJson(a: string, b: string): boolean {
+  try {
+    return isDeepStrictEqual(JSON.parse(a), JSON.parse(b));
+  } catch {
+    return false;
+  }
 }
 
 /** A policy runtime that also tells what it is told of endpoints. */

@@ -2,7 +2,6 @@ import { dirname, join, resolve } from "node:path";
 import { WeftError } from "../../core/errors.ts";
 import { createHostClient, type HostClient } from "../../host/host-client.ts";
 import { findDescription, shownPath } from "../../host/load-system.ts";
-import { processExists } from "../../host/process.ts";
 import { type RunFile, readRunFile } from "../../host/run-file.ts";
 import { formatMs } from "../../host/supervisor-machine.ts";
 import { formatColumns } from "../columns.ts";
@@ -14,13 +13,17 @@ export interface DirFlags {
 }
 
 /** The run file of a running system. Throws `not_found` when none runs there. */
-export function runningSystem({ dir, state }: DirFlags): RunFile {
-  const folder = state === undefined ? dirname(findDescription(resolve(dir))) : "";
-  const run = readRunFile(state === undefined ? join(folder, ".weft") : resolve(state));
+export function runningSystem(flags: DirFlags): RunFile {
+  const folder = stateDirOf(flags);
+  const run = readRunFile(folder);
   if (run !== null) return run;
-  const where = state ?? shownPath(folder);
-  const how = state === undefined && where !== "." ? `weft up ${where}` : "weft up";
+  const where = flags.state ?? shownPath(dirname(folder));
+  const how = flags.state === undefined && where !== "." ? `weft up ${where}` : "weft up";
   throw new WeftError("not_found", `no system runs in ${where}; start it with: ${how}`, { reason: "NOT_RUNNING" });
+}
+
+function stateDirOf({ dir, state }: DirFlags): string {
+  return state === undefined ? join(dirname(findDescription(resolve(dir))), ".weft") : resolve(state);
 }
 
 function hostOf(flags: DirFlags): { run: RunFile; host: HostClient } {
@@ -91,6 +94,7 @@ export async function stop(flags: DirFlags & { kill: boolean }, terminal: Termin
   const { run, host } = hostOf(flags);
   await host.stop();
   if (flags.kill) await host.stop().catch(() => {}); // it may be gone by now
-  while (processExists(run.pid)) await new Promise((resolve) => setTimeout(resolve, 50));
+  // It removes its run file last; one that was killed meanwhile leaves it behind.
+  while (readRunFile(stateDirOf(flags))?.pid === run.pid) await new Promise((resolve) => setTimeout(resolve, 50));
   terminal.out(`${run.system} has stopped\n`);
 }
