@@ -18,6 +18,7 @@ if (!existsSync(join(import.meta.dirname, "peers", "node_modules")))
 const benches: Record<string, () => Promise<Result[]>> = {
   codec: async () => (await import("./codec.ts")).codec(smoke),
   "grpc-server": async () => (await import("./grpc-server.ts")).grpcServer(smoke),
+  "grpc-client": async () => (await import("./client.ts")).unaryClient(smoke),
   "grpc-proxy": async () => (await import("./proxy.ts")).grpcProxy(smoke),
   "http-proxy": async () => (await import("./proxy.ts")).httpProxy(smoke),
 };
