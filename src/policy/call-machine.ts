@@ -721,11 +721,10 @@ export class CallMachine implements Call {
     if (tried.status > 0) this.avoid.push(tried.slot);
     const asked = pushbackMs(fields);
     if (asked !== undefined && (asked < 0 || asked > MAX_PUSHBACK_MS)) return this.stopRetrying("pushback");
-    // The first retry of a lost attempt goes elsewhere at once: the endpoint is at fault, not load.
-    const atOnce =
-      this.retries === 0 &&
-      event >= 0 &&
-      (others ? event !== EventKind.protocol : unprocessed && event !== EventKind.connect);
+    // A lost attempt goes elsewhere at once, since its endpoint is at fault, not load: the first time, and while servers certainly did nothing.
+    const lost = event >= 0 && event !== EventKind.protocol;
+    const elsewhere = others && (unprocessed || this.retries === 0);
+    const atOnce = lost && (elsewhere || (this.retries === 0 && unprocessed && event !== EventKind.connect));
     let delayMs = 0;
     if (asked !== undefined) delayMs = asked;
     else if (!atOnce) {
