@@ -28,8 +28,11 @@ class CompiledCodec<D extends DescMessage> implements Codec<D> {
 
   encode(message: MessageInitShape<D>): Uint8Array {
     const end = this.encodeScratch(message, 0);
-    const bytes = new Uint8Array(end);
-    bytes.set(scratch.bytes.subarray(0, end));
+    // From Node's pool: a Uint8Array of its own costs 1 us from 65 bytes on. A few bytes are copied faster here than by a call.
+    const bytes = Buffer.allocUnsafe(end);
+    const from = scratch.bytes;
+    if (end > 32) from.copy(bytes, 0, 0, end);
+    else for (let i = 0; i < end; i++) bytes[i] = from[i];
     return bytes;
   }
 

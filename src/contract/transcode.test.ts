@@ -186,9 +186,9 @@ test("naming the wrong field of a large body costs little more than reading it",
   let json: Record<string, unknown> = { name: 5, children: Array.from({ length: 20_000 }, () => ({ name: "x" })) };
   for (let i = 0; i < 90; i++) json = { child: json };
   const body = Buffer.from(JSON.stringify({ fInner: json }));
-  const before = performance.now();
+  const before = process.cpuUsage();
   assert.throws(() => requestToMessage(binding, ["p"], "", body, ""), /fInner(\.child){90}\.name: expected string/);
-  assert.ok(performance.now() - before < 2_000);
+  assert.ok(process.cpuUsage(before).user < 2_000_000);
 });
 
 test("any message survives JSON and back through the same binding", () => {

@@ -7,7 +7,7 @@ import type { DescMessage, MessageInitShape, MessageShape } from "@bufbuild/prot
 export interface Codec<D extends DescMessage = DescMessage> {
   readonly desc: D;
   /** Takes complete messages and plain initialisers (missing fields have their defaults). Throws invalid_argument that names the field
-   * for values outside a field's type. Returns fresh bytes. */
+   * for values outside a field's type. Returns fresh bytes (a Buffer, so not at the start of its ArrayBuffer). */
   encode(message: MessageInitShape<D>): Uint8Array;
   /** The hot path's encode: writes into the shared `scratch.bytes`, leaving `prefix` bytes free at its start, and returns the end offset.
    * The bytes are valid until the next encode of any codec. */
