@@ -1,5 +1,5 @@
 import { Head } from "../head.ts";
-import { type Field, FieldKind, isLowerToken } from "./hpack/field.ts";
+import { AUTHORITY, type Field, FieldKind, isLowerToken } from "./hpack/field.ts";
 
 /**
  * What a header block means. `head` is null when it is malformed (RFC 9113 section 8.1.1) or too large.
@@ -107,7 +107,7 @@ export function readMessage(kind: MessageKind, fields: readonly Field[]): Block 
   }
 
   if ((seen & (1 << FieldKind.status)) !== 0) return malformed(":status in a request");
-  if (method === "" || !isMethod(method)) return malformed(":method is missing or not a token");
+  if (method === "") return malformed(":method is missing");
   const extended = (seen & (1 << FieldKind.protocol)) !== 0;
   const tunnel = method === "CONNECT" && !extended;
   if (extended && (method !== "CONNECT" || !isLowerToken(protocol.toLowerCase()))) {
@@ -117,14 +117,19 @@ export function readMessage(kind: MessageKind, fields: readonly Field[]): Block 
     if (scheme !== "" || path !== null) return malformed(":scheme or :path with CONNECT");
     if (authority === null) return malformed("CONNECT without :authority");
   } else {
-    if (!/^[a-z][a-z0-9+.-]*$/.test(scheme)) return malformed(":scheme is missing or not valid");
-    if (path === null || !isPath(path, method)) return malformed(":path is missing or not valid");
+    if (scheme === "") return malformed(":scheme is missing");
+    // Origin form, or the asterisk of OPTIONS.
+    if (path === null || !(path.charCodeAt(0) === 0x2f || (path === "*" && method === "OPTIONS"))) {
+      return malformed(":path is missing or not valid");
+    }
   }
   if (authority !== null && host !== null && authority.toLowerCase() !== host.toLowerCase()) {
     return malformed(":authority and host differ");
   }
-  authority ??= host ?? "";
-  if (!isAuthority(authority)) return malformed(":authority is missing or not valid");
+  if (authority === null) {
+    if (host === null || !AUTHORITY.test(host)) return malformed(":authority is missing, or host is not valid");
+    authority = host;
+  }
   return new Block(new Head(method, scheme, authority, path ?? "", protocol, 0, rest), contentLength, "", false);
 }
 
@@ -138,28 +143,4 @@ function malformed(fault: string): Block {
 /** Digits only, below 2^53; -1 otherwise. */
 function parseLength(value: string): number {
   return /^[0-9]{1,15}$/.test(value) ? Number(value) : -1;
-}
-
-function isMethod(method: string): boolean {
-  return /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(method);
-}
-
-/** Origin form, or the asterisk of OPTIONS: visible ASCII without a fragment. */
-function isPath(path: string, method: string): boolean {
-  if (path.charCodeAt(0) !== 0x2f && !(path === "*" && method === "OPTIONS")) return false;
-  for (let i = 0; i < path.length; i++) {
-    const c = path.charCodeAt(i);
-    if (c <= 0x20 || c >= 0x7f || c === 0x23) return false;
-  }
-  return true;
-}
-
-/** Host and optional port, without user information. */
-function isAuthority(authority: string): boolean {
-  if (authority === "") return false;
-  for (let i = 0; i < authority.length; i++) {
-    const c = authority.charCodeAt(i);
-    if (c <= 0x20 || c >= 0x7f || c === 0x2f || c === 0x3f || c === 0x23 || c === 0x40 || c === 0x5c) return false;
-  }
-  return true;
 }

@@ -1,5 +1,5 @@
 import { DynamicTable } from "./dynamic-table.ts";
-import { Field, kindOf } from "./field.ts";
+import { Field, kindOfName, kindOfValue, type NameKind } from "./field.ts";
 import { decodeHuffman } from "./huffman.ts";
 import { STATIC_ENTRIES, STATIC_TABLE } from "./static-table.ts";
 
@@ -110,10 +110,40 @@ export class HpackDecoder {
   #literal(block: Buffer, end: number, mask: number): Field | undefined {
     const index = this.#integer(block, end, mask);
     if (index < 0) return undefined;
-    const name = index === 0 ? this.#string(block, end) : this.#entry(index)?.name;
+    const name = index === 0 ? this.#name(block, end) : this.#nameOf(index);
     if (name === undefined) return undefined;
     const value = this.#string(block, end);
-    return value === undefined ? undefined : new Field(name, value, kindOf(name, value));
+    return value === undefined ? undefined : new Field(name.text, value, kindOfValue(name.kind, value));
+  }
+
+  #nameOf(index: number): FieldName | undefined {
+    if (index <= STATIC_ENTRIES) return STATIC_FIELD_NAMES[index];
+    const name = this.#entry(index)?.name;
+    return name === undefined ? undefined : { text: name, kind: kindOfName(name) };
+  }
+
+  /** A literal name. Those seen lately are not read, judged and allocated again. */
+  #name(block: Buffer, end: number): FieldName | undefined {
+    const start = this.#at;
+    const length = start < end ? block[start] : 0;
+    if (length === 0 || length > MAX_NAME_BYTES || start + 1 + length > end) {
+      const text = this.#string(block, end);
+      return text === undefined ? undefined : { text, kind: kindOfName(text) };
+    }
+    const slot = (length * 31 + block[start + 1] * 7 + block[start + length]) & NAME_MASK;
+    const known = names[slot];
+    if (known !== undefined && known.bytes.length === length) {
+      let i = 0;
+      while (i < length && known.bytes[i] === block[start + 1 + i]) i++;
+      if (i === length) {
+        this.#at = start + 1 + length;
+        return known.name;
+      }
+    }
+    const text = this.#string(block, end) as string;
+    const name = { text, kind: kindOfName(text) };
+    names[slot] = { bytes: Uint8Array.from(block.subarray(start + 1, start + 1 + length)), name };
+    return name;
   }
 
   #string(block: Buffer, end: number): string | undefined {
@@ -145,6 +175,21 @@ export class HpackDecoder {
     return -1;
   }
 }
+
+interface FieldName {
+  readonly text: string;
+  readonly kind: NameKind;
+}
+
+const STATIC_FIELD_NAMES: readonly FieldName[] = STATIC_TABLE.map(({ name }) => ({
+  text: name,
+  kind: kindOfName(name),
+}));
+
+/** Literal names without Huffman code, shared by all decoders: names are few and no secrets. */
+const names: ({ readonly bytes: Uint8Array; readonly name: FieldName } | undefined)[] = new Array(64).fill(undefined);
+const NAME_MASK = 63;
+const MAX_NAME_BYTES = 64;
 
 /** Node's own method, which the type declarations leave out; toString() adds checks of its arguments to each call. */
 interface Latin1Buffer extends Buffer {

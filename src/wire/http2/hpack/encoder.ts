@@ -96,7 +96,7 @@ function writeValue(out: Uint8Array, at: number, name: string, value: string): n
   const start = writeInteger(out, at, 0, 0x7f, length);
   for (let i = 0; i < length; i++) {
     const c = value.charCodeAt(i);
-    if ((c < 0x20 && c !== 9) || c === 0x7f || c > 0xff) throw invalid(name, "value");
+    if ((c < 0x20 || c > 0x7e) && !((c >= 0x80 && c <= 0xff) || c === 9)) throw invalid(name, "value");
     out[start + i] = c;
   }
   if (length > 0 && (value.charCodeAt(0) <= 0x20 || value.charCodeAt(length - 1) <= 0x20)) throw invalid(name, "value");

@@ -34,18 +34,43 @@ export type FieldKind = (typeof FieldKind)[keyof typeof FieldKind];
 
 /**
  * The kind of a field with this name and value, both as they came. A name is valid when it is a lower-case token (or a known
- * pseudo-header), a value when it has no control characters and no outer white space; connection-level fields have no place
- * in HTTP/2. Source: RFC 9113 sections 8.2, 8.2.1, 8.2.2 and 8.3; RFC 9110 section 5.5.
+ * pseudo-header), a value when it has no control characters and no outer white space and is what the pseudo-header asks for;
+ * connection-level fields have no place in HTTP/2. Source: RFC 9113 sections 8.2, 8.2.1, 8.2.2 and 8.3; RFC 9110 section 5.5.
  */
 export function kindOf(name: string, value: string): FieldKind {
-  if (!isFieldValue(value)) return FieldKind.invalid;
-  const special = SPECIAL.get(name);
-  if (special !== undefined) {
-    if (special === TE) return value === "trailers" ? FieldKind.plain : FieldKind.invalid;
-    return special;
-  }
-  return isLowerToken(name) ? FieldKind.plain : FieldKind.invalid;
+  return kindOfValue(kindOfName(name), value);
 }
+
+/** What the name alone says; `TE` where the value decides. */
+export function kindOfName(name: string): NameKind {
+  return SPECIAL.get(name) ?? (isLowerToken(name) ? FieldKind.plain : FieldKind.invalid);
+}
+
+/** The kind of a field whose name is of kind `kind`. */
+export function kindOfValue(kind: NameKind, value: string): FieldKind {
+  if (!isFieldValue(value)) return FieldKind.invalid;
+  switch (kind) {
+    case TE:
+      return value === "trailers" ? FieldKind.plain : FieldKind.invalid;
+    case FieldKind.method:
+      return METHOD.test(value) ? kind : FieldKind.invalid;
+    case FieldKind.scheme:
+      return SCHEME.test(value) ? kind : FieldKind.invalid;
+    case FieldKind.authority:
+      return AUTHORITY.test(value) ? kind : FieldKind.invalid;
+    case FieldKind.path:
+      return PATH.test(value) ? kind : FieldKind.invalid;
+    default:
+      return kind;
+  }
+}
+
+const METHOD = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
+const SCHEME = /^[a-z][a-z0-9+.-]*$/;
+/** Host and optional port, without user information. */
+export const AUTHORITY = /^[!-"$-.0->A-[\]-~]+$/;
+/** Visible ASCII without a fragment. */
+const PATH = /^[!-"$-~]+$/;
 
 /** A token of RFC 9110 without upper-case letters, at least one character. */
 export function isLowerToken(text: string): boolean {
@@ -63,15 +88,17 @@ export function isFieldValue(text: string): boolean {
   if (last < 0) return true;
   for (let i = 0; i <= last; i++) {
     const c = text.charCodeAt(i);
-    if ((c < 0x20 && c !== 9) || c === 0x7f || c > 0xff) return false;
+    if ((c < 0x20 || c > 0x7e) && !((c >= 0x80 && c <= 0xff) || c === 9)) return false;
   }
   const first = text.charCodeAt(0);
   const end = text.charCodeAt(last);
   return first !== 0x20 && first !== 9 && end !== 0x20 && end !== 9;
 }
 
+/** FieldKind, or TE. */
+export type NameKind = FieldKind | typeof TE;
 const TE = -1;
-const SPECIAL = new Map<string, FieldKind | typeof TE>([
+const SPECIAL = new Map<string, NameKind>([
   [":method", FieldKind.method],
   [":scheme", FieldKind.scheme],
   [":authority", FieldKind.authority],
