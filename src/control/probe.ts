@@ -3,7 +3,7 @@ import { connect } from "node:net";
 import { createDirectClient, type DirectClient } from "../call/direct.ts";
 import { Health, HealthCheckResponse_ServingStatus as ServingStatus } from "../contract/gen/grpc/health/v1/health.ts";
 import type { Endpoint } from "../core/endpoint.ts";
-import { WeftError } from "../core/errors.ts";
+import { toWeftError } from "../core/errors.ts";
 import type { HealthCheck } from "./health-check.ts";
 import type { ProbeOutcome } from "./health-machine.ts";
 
@@ -71,10 +71,13 @@ function probeHttp({ host, port }: Endpoint, { path, timeoutMs }: HealthCheck): 
 }
 
 class GrpcProber implements Prober {
+  readonly #endpoint: Endpoint;
   readonly #check: HealthCheck;
   readonly #direct: DirectClient<typeof Health>;
 
-  constructor({ host, port, protocol }: Endpoint, check: HealthCheck) {
+  constructor(endpoint: Endpoint, check: HealthCheck) {
+    const { host, port, protocol } = endpoint;
+    this.#endpoint = endpoint;
     this.#check = check;
     this.#direct = createDirectClient(Health, host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`, {
       protocol: protocol === "http1" ? "h2c" : protocol,
@@ -88,8 +91,12 @@ class GrpcProber implements Prober {
       if (status === ServingStatus.SERVING) return PASSED;
       return { outcome: "failed", message: `grpc.health.v1 says ${STATUS_NAMES[status] ?? status}` };
     } catch (thrown) {
-      const message = thrown instanceof WeftError ? `${thrown.code}: ${thrown.message}` : String(thrown);
-      return { outcome: /ECONNREFUSED|connection refused/i.test(message) ? "refused" : "failed", message };
+      const error = toWeftError(thrown);
+      const failed: ProbeResult = { outcome: "failed", message: `${error.code}: ${error.message}` };
+      if (error.code !== "unavailable") return failed;
+      // Whether nobody listens any more, a fresh connection tells; a call's error only says that it failed.
+      const connection = await probeTcp(this.#endpoint, this.#check);
+      return connection.outcome === "refused" ? connection : failed;
     }
   }
 

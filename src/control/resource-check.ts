@@ -1,5 +1,6 @@
 import { createPolicyRuntime } from "../policy/create-runtime.ts";
-import { ResourceDocument, readResourceDocuments } from "../policy/resource-document.ts";
+import { readResourceDocuments } from "../policy/read-resource-documents.ts";
+import { ResourceDocument } from "../policy/resource-document.ts";
 import type { Resource } from "../policy/resources.ts";
 import type { MethodInfo } from "../policy/runtime.ts";
 import { parseResources } from "../policy/validate.ts";
