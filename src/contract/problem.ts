@@ -1,5 +1,5 @@
-import { STATUS_CODES } from "node:http";
 import { type Code, codeNumber, type ErrorDetail, WeftError } from "../core/errors.ts";
+import { reasonPhrase } from "../core/reason-phrase.ts";
 import { codecOf } from "./codec.ts";
 import { BadRequestSchema, RetryInfoSchema } from "./gen/google/rpc/error_details.ts";
 import {
@@ -41,7 +41,7 @@ export function problemOf(error: WeftError): Problem {
   const status = httpStatusOf(error);
   const problem: Problem = {
     type: "about:blank",
-    title: STATUS_CODES[status] ?? (status === 499 ? "Client Closed Request" : "Error"),
+    title: reasonPhrase(status),
     status,
     detail: error.message,
     code: error.code,
@@ -84,9 +84,7 @@ export function errorFromProblem(status: number, body: Uint8Array): WeftError {
   }
   const code = isCode(problem.code) ? problem.code : codeOfRestStatus(status);
   const detail =
-    typeof problem.detail === "string"
-      ? problem.detail
-      : `the server answered ${status} ${STATUS_CODES[status] ?? ""}`.trim();
+    typeof problem.detail === "string" ? problem.detail : `the server answered ${status} ${reasonPhrase(status)}`;
   const details: ErrorDetail[] = [];
   if (Array.isArray(problem.violations)) {
     const fieldViolations = problem.violations

@@ -80,10 +80,7 @@ test("an idle wheel asks nothing of the clock", () => {
     asked++;
     return clock.after(ms, fire);
   };
-  const wheel = new TimerWheel(
-    { now: () => clock.now(), wallMs: () => 0, after: counted },
-    8,
-  );
+  const wheel = new TimerWheel({ now: () => clock.now(), wallMs: () => 0, after: counted }, 8);
   const timer = new Recorder();
   wheel.schedule(timer, 16);
   clock.advance(1_000);

@@ -74,7 +74,7 @@ export function createProxyHandler(options: ProxyHandlerOptions): RequestHandler
         sendLocalResponse(
           stream,
           { error: found, status: 0, fields: [], body: null },
-          { grpc: false, headOnly: head.method === "HEAD" },
+          { grpc: plan.grpc, headOnly: head.method === "HEAD" },
           ["x-request-id", requestId],
         );
       } else {

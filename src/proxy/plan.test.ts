@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { WeftError } from "../core/errors.ts";
 import { fieldOf, requestHead } from "../wire/head.ts";
 import type { HttpStream } from "../wire/stream.ts";
 import { isGrpc, Planner } from "./plan.ts";
@@ -82,12 +83,14 @@ test("gRPC is recognised by its content type alone, and the proxy's own services
   assert.ok(!planner().plan(stream, requestHead("GET", "http", "a", "/grpc.health.v1.Health/Check")).local);
 });
 
-test("a grpc-timeout is a deadline, a malformed one is none", () => {
+test("a grpc-timeout is a deadline, and a malformed one is refused", () => {
   const timeout = (value: string) =>
     planner().plan(
       stream,
       requestHead("POST", "http", "a", "/b/c", ["content-type", "application/grpc", "grpc-timeout", value]),
-    ).timeoutMs;
-  assert.equal(timeout("250m"), 250);
-  assert.equal(timeout("soon"), Number.POSITIVE_INFINITY);
+    );
+  assert.equal(timeout("250m").timeoutMs, 250);
+  assert.equal(timeout("250m").found, null);
+  const { found } = timeout("soon");
+  assert.ok(found instanceof WeftError && found.reason === "BAD_TIMEOUT");
 });

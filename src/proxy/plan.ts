@@ -1,4 +1,4 @@
-import type { WeftError } from "../core/errors.ts";
+import { WeftError } from "../core/errors.ts";
 import { parseTraceParent, type TraceParent } from "../telemetry/trace.ts";
 import { parseGrpcTimeout } from "../wire/grpc/timeout.ts";
 import { fieldOf, Head } from "../wire/head.ts";
@@ -15,7 +15,8 @@ export class Plan {
   readonly upstream: Head;
   /** A gRPC service of the proxy's own serves it. */
   readonly local: boolean;
-  /** What contracts make of a REST request: a gRPC call, an error, or null: pass it through. */
+  readonly grpc: boolean;
+  /** What becomes of the request before policy sees it: a gRPC call (REST that a contract describes), an error, or null: it is passed through. */
   readonly found: RestCall | WeftError | null;
   /** From grpc-timeout, ms; Infinity without one. */
   readonly timeoutMs: number;
@@ -29,6 +30,7 @@ export class Plan {
     this.generation = parts.generation;
     this.upstream = parts.upstream;
     this.local = parts.local;
+    this.grpc = parts.grpc;
     this.found = parts.found;
     this.timeoutMs = parts.timeoutMs;
     this.requestId = parts.requestId;
@@ -71,18 +73,33 @@ export class Planner {
     fields.push("x-forwarded-host", received.forwardedHost || head.authority);
     const upstream = new Head(head.method, head.scheme, head.authority, head.path, head.protocol, 0, fields);
     const grpc = isGrpc(head);
-    const timeout = fieldOf(head.fields, "grpc-timeout");
+    const timeout = grpc ? fieldOf(head.fields, "grpc-timeout") : undefined;
+    const timeoutMs = timeout === undefined ? Number.POSITIVE_INFINITY : parseGrpcTimeout(timeout);
     return new Plan({
       generation,
       upstream,
       local: grpc && local.has(head.path.slice(1, head.path.lastIndexOf("/"))),
-      found: grpc || rest === null || head.protocol !== "" ? null : rest.find(upstream),
-      timeoutMs: (timeout === undefined ? undefined : parseGrpcTimeout(timeout)) ?? Number.POSITIVE_INFINITY,
+      grpc,
+      found:
+        timeoutMs === null
+          ? badTimeout(timeout ?? "")
+          : grpc || rest === null || head.protocol !== ""
+            ? null
+            : rest.find(upstream),
+      timeoutMs: timeoutMs ?? Number.POSITIVE_INFINITY,
       requestId: received.requestId,
       trace: parseTraceParent(fieldOf(head.fields, "traceparent")),
       forwardedFor: received.forwardedFor,
     });
   }
+}
+
+function badTimeout(value: string): WeftError {
+  return new WeftError(
+    "invalid_argument",
+    `grpc-timeout "${value.slice(0, 20)}" is malformed; it is at most 8 digits and one of H M S m u n`,
+    { reason: "BAD_TIMEOUT" },
+  );
 }
 
 interface ReceivedFields {

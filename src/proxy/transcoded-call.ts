@@ -1,5 +1,4 @@
 import { sendAbort, sendLocalResponse } from "../call/local-response.ts";
-import { MessageReader, type MessageSink } from "../wire/grpc/message-reader.ts";
 import type { CarriedCall, Carrier, Downstream } from "../call/types.ts";
 import { conditionalAnswer } from "../contract/conditional.ts";
 import type { Message } from "../contract/runtime.ts";
@@ -9,6 +8,7 @@ import { messageToResponse, requestToMessage } from "../contract/transcode.ts";
 import { type StreamEncoder, streamEncoder } from "../contract/transcode-stream.ts";
 import { toWeftError, WeftError } from "../core/errors.ts";
 import type { CallContext, Decision, LocalResponse } from "../policy/call.ts";
+import { MessageReader, type MessageSink } from "../wire/grpc/message-reader.ts";
 import { fieldOf, type Head, responseHead } from "../wire/head.ts";
 import type { HttpStream, StreamSink } from "../wire/stream.ts";
 import type { RestCall } from "./rest.ts";
@@ -104,7 +104,7 @@ class TranscodedCall implements Downstream, MessageSink {
         new WeftError(
           "resource_exhausted",
           `the request body is larger than ${this.#options.maxMessageBytes} bytes, which is the limit`,
-          { reason: "BODY_TOO_LARGE" },
+          { reason: "MESSAGE_TOO_LARGE" },
         ),
       );
     }

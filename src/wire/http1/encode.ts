@@ -1,7 +1,8 @@
 import { WeftError } from "../../core/errors.ts";
+import { reasonPhrase } from "../../core/reason-phrase.ts";
 import type { Head } from "../head.ts";
 import { CONNECTION_FIELDS } from "./fields.ts";
-import { isTarget, isToken, parseLength, reasonPhrase } from "./grammar.ts";
+import { isTarget, isToken, parseLength } from "./grammar.ts";
 import type { Output } from "./output.ts";
 
 /** A head as HTTP/1.1 text, cached on Head.h1: the first line and the fields, without what depends on the message (framing, connection). */

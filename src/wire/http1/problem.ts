@@ -1,4 +1,4 @@
-import { reasonPhrase } from "./grammar.ts";
+import { reasonPhrase } from "../../core/reason-phrase.ts";
 
 /** A complete response that refuses a request and ends the connection, with an RFC 9457 problem document. */
 export function problemResponse(status: number, detail: string, dateLine: Uint8Array): Uint8Array {
