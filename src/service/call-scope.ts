@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from "node:async_hooks";
+import type { AnyHandler } from "./implementation.ts";
 import type { ServerCallState } from "./server-call.ts";
 
 /**
@@ -16,13 +17,14 @@ export class CallScope {
     this.#storage ??= new AsyncLocalStorage();
   }
 
-  get tracking(): boolean {
-    return this.#storage !== null;
-  }
-
   /** The call being served here, undefined outside of one. */
   current(): ServerCallState | undefined {
     return this.#storage?.getStore();
+  }
+
+  /** Runs a handler as part of `call`. */
+  invoke(call: ServerCallState, handler: AnyHandler, request: unknown): unknown {
+    return this.#storage === null ? handler(request, call) : this.#storage.run(call, handler, request, call);
   }
 
   /** Runs `work` as part of `call`. */

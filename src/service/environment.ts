@@ -1,6 +1,7 @@
 import type { Clock } from "../core/clock.ts";
 import type { WeftError } from "../core/errors.ts";
 import type { TimerWheel } from "../core/timer-wheel.ts";
+import type { BufferBudget } from "./buffer-budget.ts";
 import type { CallScope } from "./call-scope.ts";
 import type { ServerCallState } from "./server-call.ts";
 
@@ -11,6 +12,8 @@ export interface ServerEnvironment {
   readonly wheel: TimerWheel;
   readonly scope: CallScope;
   readonly inFlight: InFlight;
+  /** Memory of requests that arrive in parts. */
+  readonly buffers: BufferBudget;
   /** Told about errors that callers see only as `internal`: exceptions of handlers, with their cause. */
   readonly onError: (error: WeftError, call: ServerCallState) => void;
 }

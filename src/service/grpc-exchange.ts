@@ -37,6 +37,8 @@ export abstract class GrpcExchange extends Timer implements StreamSink {
   protected done = false;
   protected requestEnded = false;
   #reader: MessageReader | null = null;
+  /** Bytes of a message that has not come whole, taken from the server's budget. */
+  #held = 0;
 
   constructor(plan: GrpcPlan, stream: HttpStream, fields: readonly string[]) {
     super();
@@ -88,6 +90,7 @@ export abstract class GrpcExchange extends Timer implements StreamSink {
       } else if (end > start) {
         this.#reader ??= new MessageReader(this.plan.method.options.maxRequestBytes);
         this.#reader.read(chunk, start, end, this);
+        this.#hold(this.#reader.pendingBytes);
       }
       if (fin) this.#end();
     } catch (thrown) {
@@ -144,8 +147,7 @@ export abstract class GrpcExchange extends Timer implements StreamSink {
   /** Runs the handler as part of this call. */
   protected invoke(request: unknown): unknown {
     const { method, environment } = this.plan;
-    if (!environment.scope.tracking) return method.invoke(request, this.call);
-    return environment.scope.run(this.call, () => method.invoke(request, this.call));
+    return environment.scope.invoke(this.call, method.invoke, request);
   }
 
   protected decode(bytes: Uint8Array, start: number, end: number, compressed: boolean): unknown {
@@ -219,6 +221,14 @@ export abstract class GrpcExchange extends Timer implements StreamSink {
     this.#close(error);
   }
 
+  #hold(bytes: number): void {
+    if (this.done && bytes > 0) return;
+    const more = bytes - this.#held;
+    if (more === 0) return;
+    this.plan.environment.buffers.take(more);
+    this.#held = bytes;
+  }
+
   #close(reason: WeftError): void {
     if (this.done) return;
     this.call.cancel(reason);
@@ -228,6 +238,7 @@ export abstract class GrpcExchange extends Timer implements StreamSink {
 
   #finish(): void {
     this.done = true;
+    this.#hold(0);
     const { wheel, inFlight } = this.plan.environment;
     wheel.cancel(this);
     if (!this.requestEnded) this.stream.reset(NO_ERROR);

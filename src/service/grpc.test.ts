@@ -438,3 +438,23 @@ test("interceptors stand around unary calls and streams, the first outermost", a
   assert.deepEqual(stream.messages.map(watched), [1n]);
   assert.deepEqual(order, ["outer Count", "outer Count", "inner", "outer Watch", "inner"]);
 });
+
+test("incomplete requests share a budget, and give back what they held", async () => {
+  const { handler, buffers, inFlight } = counter({}, { maxRequestBytes: 8_000_000 });
+  const part = framed(Buffer.alloc(7_000_000)).subarray(0, 6_000_000);
+  const first = new RecordedStream();
+  handler.onRequest(first, grpcHead(COUNT), false);
+  first.send(part, false);
+  assert.equal(buffers.usedBytes, part.length);
+  const second = new RecordedStream();
+  handler.onRequest(second, grpcHead(COUNT), false);
+  second.send(part, false);
+  assert.equal(second.grpcStatus, 8);
+  assert.match(second.grpcMessage, /maxBufferedBytes/);
+  first.cancel();
+  assert.equal(buffers.usedBytes, 0);
+  const whole = new RecordedStream().request(handler, grpcHead(COUNT), count(1n));
+  assert.equal(whole.grpcStatus, 0);
+  assert.equal(buffers.usedBytes, 0);
+  assert.equal(inFlight.count, 0);
+});

@@ -31,6 +31,8 @@ export function createHealthService(
           last = next;
           continue;
         }
+        // Nothing more will change, and an open watch would only keep the server from ending.
+        if (status.state === "draining") return;
         await changed(status, call.signal);
       }
     },

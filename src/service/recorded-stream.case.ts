@@ -3,6 +3,7 @@ import { toWeftError, type WeftError } from "../core/errors.ts";
 import { TimerWheel } from "../core/timer-wheel.ts";
 import { fieldOf, type Head, requestHead } from "../wire/head.ts";
 import type { HttpConnection, HttpStream, RequestHandler, StreamSink } from "../wire/stream.ts";
+import { BufferBudget } from "./buffer-budget.ts";
 import { CallScope } from "./call-scope.ts";
 import type { AnyServiceDefinition } from "./definition.ts";
 import { createDispatcher } from "./dispatch.ts";
@@ -19,6 +20,7 @@ export function dispatcherUnderTest(
   const errors: WeftError[] = [];
   const inFlight = new InFlight();
   const scope = new CallScope();
+  const buffers = new BufferBudget(10_000_000);
   const status = new ServerStatus();
   status.set("serving");
   const environment = {
@@ -26,10 +28,11 @@ export function dispatcherUnderTest(
     wheel: new TimerWheel(clock),
     scope,
     inFlight,
+    buffers,
     onError: (error: WeftError) => void errors.push(toWeftError(error)),
   };
   const handler = createDispatcher({ definitions, environment, status, interceptors });
-  return { clock, errors, inFlight, scope, status, handler };
+  return { clock, errors, inFlight, buffers, scope, status, handler };
 }
 
 /** One exchange as the handler sees it. */

@@ -6,7 +6,7 @@ import { problemResponse } from "../contract/problem.ts";
 import { messageToResponse, requestToMessage } from "../contract/transcode.ts";
 import type { StreamEncoder } from "../contract/transcode-stream.ts";
 import { toWeftError, WeftError } from "../core/errors.ts";
-import { Timer } from "../core/timer-wheel.ts";
+import { Timer, type TimerWheel } from "../core/timer-wheel.ts";
 import { fieldOf, responseHead } from "../wire/head.ts";
 import type { HttpStream, StreamFailure, StreamSink } from "../wire/stream.ts";
 import type { ServerEnvironment } from "./environment.ts";
@@ -50,6 +50,7 @@ export class RestExchange extends Timer implements StreamSink, ResponseWriter {
   #done = false;
   #stop: (() => void) | null = null;
   #writable: (() => void) | null = null;
+  #keepAlive: KeepAlive | null = null;
 
   constructor(request: RestRequest, stream: HttpStream, fields: readonly string[]) {
     super();
@@ -72,10 +73,20 @@ export class RestExchange extends Timer implements StreamSink, ResponseWriter {
     const { maxRequestBytes } = this.#request.method.options;
     this.#bodyBytes += end - start;
     if (this.#bodyBytes > maxRequestBytes) {
+      this.#bodyBytes -= end - start;
       this.error(tooLarge(maxRequestBytes));
       return;
     }
-    if (end > start) this.#parts.push(Buffer.from(chunk.subarray(start, end)));
+    if (end > start) {
+      try {
+        this.#request.environment.buffers.take(end - start);
+      } catch (thrown) {
+        this.#bodyBytes -= end - start;
+        this.error(thrown);
+        return;
+      }
+      this.#parts.push(Buffer.from(chunk.subarray(start, end)));
+    }
     if (fin) this.#bodyComplete();
   }
 
@@ -283,6 +294,9 @@ export class RestExchange extends Timer implements StreamSink, ResponseWriter {
     if (contentType !== "") fields.push("content-type", contentType);
     if (!fields.includes("cache-control")) fields.push("cache-control", "no-store");
     this.#stream.sendHead(responseHead(200, fields), null, this.#request.withoutBody);
+    const { environment, stream, withoutBody } = this.#request;
+    if (withoutBody || stream === null || stream.keepAlive === null) return;
+    this.#keepAlive = new KeepAlive(this.#stream, stream.keepAlive, environment.wheel);
   }
 
   #close(reason: WeftError): void {
@@ -296,10 +310,38 @@ export class RestExchange extends Timer implements StreamSink, ResponseWriter {
   #finish(): void {
     this.#done = true;
     this.#parts = [];
-    const { inFlight, wheel } = this.#request.environment;
+    const { buffers, inFlight, wheel } = this.#request.environment;
+    buffers.take(-this.#bodyBytes);
+    this.#bodyBytes = 0;
     wheel.cancel(this);
+    this.#keepAlive?.stop();
     if (!this.#requestEnded) this.#stream.reset(0);
     inFlight.end();
+  }
+}
+
+/** Sends something harmless on a stream now and then, so that nobody on the way takes it for dead. */
+class KeepAlive extends Timer {
+  readonly #stream: HttpStream;
+  readonly #bytes: Uint8Array;
+  readonly #wheel: TimerWheel;
+
+  constructor(stream: HttpStream, bytes: Uint8Array, wheel: TimerWheel) {
+    super();
+    this.#stream = stream;
+    this.#bytes = bytes;
+    this.#wheel = wheel;
+    wheel.schedule(this, KEEP_ALIVE_MS);
+  }
+
+  override fire(): void {
+    // What waits already keeps it alive.
+    if (this.#stream.bufferedBytes === 0) this.#stream.sendData(this.#bytes, 0, this.#bytes.length, false);
+    this.#wheel.schedule(this, KEEP_ALIVE_MS);
+  }
+
+  stop(): void {
+    this.#wheel.cancel(this);
   }
 }
 
@@ -338,6 +380,8 @@ function isText(contentType: string): boolean {
 }
 
 const NOTHING = new Uint8Array(0);
+/** Proxies give silent responses up after 30 s and more. */
+const KEEP_ALIVE_MS = 15_000;
 /** Below this a compressed body saves no packet. */
 const GZIP_FROM_BYTES = 1400;
 const GZIP_AT_ONCE_BYTES = 32 * 1024;

@@ -258,3 +258,41 @@ test("a refusal comes after the request's body, or before its end when that is l
   assert.equal(large.status, 405);
   assert.equal(large.resetCode, 0);
 });
+
+test("a silent stream of events is kept alive until it ends", async () => {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const { handler, clock, inFlight, buffers } = counter({
+    async *watch() {
+      yield { count: 1n };
+      await promise;
+    },
+  });
+  const stream = new RecordedStream().request(
+    handler,
+    restHead("GET", "/v1/counter:watch", ["accept", "text/event-stream"]),
+  );
+  await settle();
+  clock.advance(31_000);
+  assert.equal(stream.body.toString(), 'data: {"count":"1"}\n\n:\n\n:\n\n');
+  resolve();
+  await settle();
+  assert.equal(stream.ended, true);
+  clock.advance(60_000);
+  assert.equal(inFlight.count, 0);
+  assert.equal(buffers.usedBytes, 0);
+});
+
+test("bodies in parts share the server's budget", () => {
+  const { handler, buffers } = counter({}, { maxRequestBytes: 8_000_000 });
+  const head = restHead("POST", "/v1/counter:count", JSON_TYPE);
+  const first = new RecordedStream();
+  handler.onRequest(first, head, false);
+  first.send(Buffer.alloc(6_000_000), false);
+  const second = new RecordedStream();
+  handler.onRequest(second, head, false);
+  second.send(Buffer.alloc(6_000_000), false);
+  assert.equal(second.status, 429);
+  assert.equal(second.json.retryable, true);
+  first.cancel();
+  assert.equal(buffers.usedBytes, 0);
+});

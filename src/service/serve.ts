@@ -1,9 +1,10 @@
 import type { DescService } from "@bufbuild/protobuf";
 import { descriptorSetOf } from "../contract/contract-set.ts";
-import type { WeftError } from "../core/errors.ts";
-import type { Registered } from "../link/types.ts";
+import { WeftError } from "../core/errors.ts";
+import type { Link, Registered, Registration } from "../link/types.ts";
 import { listen } from "../net/listener.ts";
 import type { ConnectionLimits, Listener, TlsServerOptions } from "../net/types.ts";
+import { BufferBudget } from "./buffer-budget.ts";
 import type { AnyServiceDefinition } from "./definition.ts";
 import { createDispatcher } from "./dispatch.ts";
 import { InFlight } from "./environment.ts";
@@ -36,6 +37,8 @@ export interface ServeOptions {
   tls?: TlsServerOptions;
   /** Limits on what a peer can make the server hold; see docs/limits.md. */
   limits?: Partial<ConnectionLimits>;
+  /** What incomplete requests may hold in memory together, bytes. Default 256 MiB. Over it: `resource_exhausted`. */
+  maxBufferedBytes?: number;
   /** How long calls in flight may take when the server stops, ms. Default: WEFT_DRAIN_MS; else 10,000. */
   drainMs?: number;
   /** Runs when the calls have ended, before the process does: close databases here. */
@@ -69,19 +72,23 @@ export interface Server {
 
 /**
  * Serves definitions on one port: gRPC (h2c, or h2 with `tls`), REST, gRPC health and reflection, /healthz and /readyz. With a control plane it
- * registers itself and resolves when that is acknowledged.
+ * registers itself and resolves when that is acknowledged,
+ * however long that takes.
  *
- * Rejects `failed_precondition` (PORT_IN_USE), `unavailable` when the control plane does not answer, `invalid_argument` for definitions that collide.
+ * Rejects `failed_precondition` (PORT_IN_USE), `invalid_argument` for definitions that collide and for a registration that is refused.
  */
 export async function serve(
   definitions: AnyServiceDefinition | readonly AnyServiceDefinition[],
   options: ServeOptions = {},
 ): Promise<Server> {
   const list = "desc" in definitions ? [definitions] : [...definitions];
+  if (list.length === 0) {
+    throw new WeftError("invalid_argument", "serve needs at least one service definition", { reason: "NO_SERVICE" });
+  }
   const runtime = options.runtime ?? processRuntime();
   const server = new ServerProcess(list, options, runtime);
-  await server.start();
   if (options.runtime === undefined) stopOnSignals(server, runtime);
+  await server.start();
   return server;
 }
 
@@ -123,7 +130,14 @@ class ServerProcess implements Server {
   }
 
   async start(): Promise<void> {
-    const { interceptors = [], limits, onError = printError, reflection = true, tls } = this.#options;
+    const {
+      interceptors = [],
+      limits,
+      maxBufferedBytes = 256 * 1024 * 1024,
+      onError = printError,
+      reflection = true,
+      tls,
+    } = this.#options;
     const { clock, scope, settings, wheel } = this.#runtime;
     const services = this.#services();
     if (interceptors.length > 0 || this.#definitions.some((definition) => definition.options.interceptors.length > 0))
@@ -136,7 +150,14 @@ class ServerProcess implements Server {
         health,
         ...(reflection ? createReflectionServices([...services, health.desc]) : []),
       ],
-      environment: { clock, wheel, scope, inFlight: this.#inFlight, onError },
+      environment: {
+        clock,
+        wheel,
+        scope,
+        inFlight: this.#inFlight,
+        buffers: new BufferBudget(maxBufferedBytes),
+        onError,
+      },
       status: this.#status,
       interceptors,
     });
@@ -205,7 +226,7 @@ class ServerProcess implements Server {
     const id = own || `${service}@${host}:${this.port}`;
     this.#meter = new LoadMeter(id, this.#inFlight, this.#runtime.clock);
     this.#runtime.meters.add(this.#meter);
-    this.#registered = await link.register({
+    await this.#registerUntilAcknowledged(link, {
       endpoint: {
         id,
         service,
@@ -220,6 +241,21 @@ class ServerProcess implements Server {
       contracts: services.map(({ typeName }) => typeName),
       descriptors: descriptorSetOf(services),
     });
+  }
+
+  /** A control plane that is away is waited for: the port answers already, and whoever supervises the process decides how long is too long. */
+  async #registerUntilAcknowledged(link: Link, registration: Registration): Promise<void> {
+    while (this.#stopping === null) {
+      try {
+        const registered = await link.register(registration);
+        if (this.#stopping === null) this.#registered = registered;
+        else await registered.release();
+        return;
+      } catch (thrown) {
+        if (!(thrown instanceof WeftError) || thrown.code !== "unavailable") throw thrown;
+        console.error(`weft: ${registration.endpoint.id} is not registered yet: ${thrown.message}`);
+      }
+    }
   }
 
   /** Tells whoever started the process: a supervisor by its channel, a person by a line. */
