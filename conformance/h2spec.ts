@@ -25,9 +25,9 @@ export const h2spec: Suite = {
         );
       });
       const cases = parse(readFileSync(report, "utf8"));
-      return cases.length === 145
+      return cases.length >= ALL
         ? cases
-        : [...cases, { name: "145 cases ran", ok: false, detail: `${cases.length} did` }];
+        : [...cases, { name: `all ${ALL} cases ran`, ok: false, detail: `${cases.length} did` }];
     }),
 };
 

@@ -3,6 +3,7 @@ import { ServerReflection } from "../contract/gen/grpc/reflection/v1/reflection.
 import { ServerReflection as ServerReflectionAlpha } from "../contract/gen/grpc/reflection/v1alpha/reflection.ts";
 import type { Clock } from "../core/clock.ts";
 import type { TimerWheel } from "../core/timer-wheel.ts";
+import { BufferBudget } from "../service/buffer-budget.ts";
 import { CallScope } from "../service/call-scope.ts";
 import { createDispatcher } from "../service/dispatch.ts";
 import { InFlight } from "../service/environment.ts";
@@ -22,7 +23,14 @@ export interface LocalServices {
 
 export function createLocalServices(rest: Rest, clock: Clock, wheel: TimerWheel): LocalServices {
   const status = new ServerStatus();
-  const environment = { clock, wheel, scope: new CallScope(), inFlight: new InFlight(), onError: () => {} };
+  const environment = {
+    clock,
+    wheel,
+    scope: new CallScope(),
+    inFlight: new InFlight(),
+    buffers: new BufferBudget(MAX_BUFFERED_BYTES),
+    onError: () => {},
+  };
   let contracts: Rest["contracts"] | null = null;
   let dispatcher: RequestHandler;
   return {
@@ -47,3 +55,6 @@ export function createLocalServices(rest: Rest, clock: Clock, wheel: TimerWheel)
     },
   };
 }
+
+/** Requests that arrive in parts, all together: reflection and health messages are small. */
+const MAX_BUFFERED_BYTES = 1_048_576;
