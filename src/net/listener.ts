@@ -103,9 +103,11 @@ class HttpListener implements Listener, SocketConnectionOwner {
     await gone;
   }
 
-  /** Takes what the kernel has accepted already, then closes the listening socket: those in its queue would be reset. */
+  /** Takes what the kernel has accepted already, then closes the listening socket: those in its queue would be reset. Where they never
+   * stop coming, it closes all the same. */
   async #stopAccepting(): Promise<void> {
-    for (let seen = -1; seen !== this.#accepted; ) {
+    let seen = -1;
+    for (let turns = 0; seen !== this.#accepted && turns < 20; turns++) {
       seen = this.#accepted;
       await new Promise((resolve) => setImmediate(resolve));
     }
