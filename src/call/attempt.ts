@@ -28,7 +28,7 @@ export class Attempt implements StreamSink, ConnectionWaiter {
   done = false;
   /** sendData said to stop. */
   blocked = false;
-  /** The response's end has been seen. */
+  /** The response's end has been heard. (The stream is `closed` only after it has told of it.) */
   responseEnded = false;
   responseHead: Head | null = null;
   headFin = false;
@@ -63,15 +63,21 @@ export class Attempt implements StreamSink, ConnectionWaiter {
   }
 
   onHead(_stream: HttpStream, head: Head, fin: boolean): void {
-    if (!this.done) this.owner.onResponseHead(this, head, fin);
+    if (this.done) return;
+    this.responseEnded = fin;
+    this.owner.onResponseHead(this, head, fin);
   }
 
   onData(_stream: HttpStream, chunk: Uint8Array, start: number, end: number, fin: boolean): void {
-    if (!this.done) this.owner.onResponseData(this, chunk, start, end, fin);
+    if (this.done) return;
+    this.responseEnded = fin;
+    this.owner.onResponseData(this, chunk, start, end, fin);
   }
 
   onTrailers(_stream: HttpStream, head: Head): void {
-    if (!this.done) this.owner.onResponseTrailers(this, head);
+    if (this.done) return;
+    this.responseEnded = true;
+    this.owner.onResponseTrailers(this, head);
   }
 
   onReset(_stream: HttpStream, failure: StreamFailure): void {
@@ -90,12 +96,12 @@ export class Attempt implements StreamSink, ConnectionWaiter {
     this.heldFin = fin;
   }
 
-  /** Gives up what it holds outside: its stream is reset, or its place in the pool's queue left. Idempotent. */
+  /** Gives up what it holds outside: its stream is reset unless it is over, or its place in the pool's queue left. Idempotent. */
   abandon(): void {
     if (this.done) return;
     this.done = true;
     if (this.stream === null) this.owner.carrier.pool.cancel(this.endpoint, this);
-    else if (!this.stream.closed) this.stream.reset(CANCEL);
+    else if (!this.stream.closed && !(this.responseEnded && this.owner.requestEnded)) this.stream.reset(CANCEL);
     this.held = null;
   }
 }

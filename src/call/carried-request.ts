@@ -37,7 +37,8 @@ export class CarriedRequest implements CarriedCall, TimerOwner {
   private draining = false;
   private ended = false;
   // request
-  private requestEnded: boolean;
+  /** The request's end has been sent on every stream there is. */
+  requestEnded: boolean;
   private requestTrailers: Head | null = null;
   private kept: KeptBody | null = null;
   /** Request bytes that are no longer kept: no further attempt can be sent the body. */

@@ -317,6 +317,8 @@ class FakeStream implements HttpStream {
   sentBytes = 0;
   ended: boolean;
   answered = false;
+  /** The end is being told; as in the real streams, it is closed only afterwards. */
+  answerEnding = false;
   answerEnded = false;
   answerBytes = 0;
   resetCode = -1;
@@ -345,6 +347,7 @@ class FakeStream implements HttpStream {
   sendTrailers(): void {}
   reset(code: number): void {
     assert.ok(!this.closed, "reset once");
+    assert.ok(!(this.ended && this.answerEnding), "what is complete is not reset");
     this.resetCode = code;
   }
   credit(bytes: number): void {
@@ -359,23 +362,26 @@ class FakeStream implements HttpStream {
         if (this.answered) return;
         if (op.status >= 200) {
           this.answered = true;
-          this.answerEnded = op.fin;
+          this.answerEnding = op.fin;
         }
         this.sink.onHead(this, responseHead(op.status), op.status >= 200 && op.fin);
+        this.answerEnded = this.answerEnding;
         return;
       case "answer": {
         if (!this.answered) return;
-        this.answerEnded = op.fin;
+        this.answerEnding = op.fin;
         const chunk = Buffer.from(new Uint8Array(op.bytes).map((_, i) => (this.answerBytes + i) & 0xff));
         this.answerBytes += op.bytes;
         this.sink.onData(this, chunk, 0, op.bytes, op.fin);
+        this.answerEnded = this.answerEnding;
         chunk.fill(0xee);
         return;
       }
       case "trailers":
         if (!this.answered) return;
-        this.answerEnded = true;
+        this.answerEnding = true;
         this.sink.onTrailers(this, trailersHead([]));
+        this.answerEnded = true;
         return;
       case "writable":
         this.sink.onWritable(this);

@@ -7,7 +7,7 @@ export class RequestFacts {
   /** Its head carries a grpc-timeout. */
   readonly hasTimeout: boolean;
   readonly #request: Head;
-  #changed: ChangedHead[] = [];
+  #changed: ChangedHead[] | null = null;
 
   constructor(request: Head) {
     let grpc = false;
@@ -34,7 +34,7 @@ export class RequestFacts {
     dropTimeout: boolean,
   ): Head {
     if (add === null && remove === null && path === "" && authority === "" && !dropTimeout) return this.#request;
-    const changed = this.#changed;
+    const changed = (this.#changed ??= []);
     for (let i = 0; i < changed.length; i++) {
       const entry = changed[i];
       if (
@@ -48,8 +48,8 @@ export class RequestFacts {
       }
     }
     const head = changeHead(this.#request, add, remove, path, authority, dropTimeout);
-    if (changed.length >= MAX_CHANGED) this.#changed = [];
-    this.#changed.push({ add, remove, path, authority, dropTimeout, head });
+    if (changed.length >= MAX_CHANGED) changed.length = 0;
+    changed.push({ add, remove, path, authority, dropTimeout, head });
     return head;
   }
 }
