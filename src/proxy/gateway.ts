@@ -37,6 +37,8 @@ export interface GatewayOptions {
   trustForwarded?: boolean;
   /** Largest REST body and message where REST is turned into gRPC. Default 4 MiB. */
   maxMessageBytes?: number;
+  /** What all such bodies may hold together while they arrive; more are refused with 429. Default 64 MiB. */
+  maxBufferedBytes?: number;
   clock?: Clock;
   random?: Random;
 }
@@ -77,6 +79,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     local,
     trustForwarded: options.trustForwarded ?? false,
     maxMessageBytes: options.maxMessageBytes ?? 4_194_304,
+    maxBufferedBytes: options.maxBufferedBytes ?? 67_108_864,
     onEnd(request, peer, decision) {
       calls.record(decision);
       accessLog.record(request, peer, decision);

@@ -4,6 +4,7 @@ import type { Carrier } from "../call/types.ts";
 import type { Clock } from "../core/clock.ts";
 import { WeftError } from "../core/errors.ts";
 import type { CallContext, CallRequest, Decision } from "../policy/call.ts";
+import { BufferBudget } from "../service/buffer-budget.ts";
 import type { IdSource } from "../telemetry/trace.ts";
 import type { Head } from "../wire/head.ts";
 import type { HttpStream, RequestHandler } from "../wire/stream.ts";
@@ -24,6 +25,8 @@ export interface ProxyHandlerOptions {
   trustForwarded: boolean;
   /** Largest body of a REST request, and largest message of its answer, where it is turned into a gRPC call. */
   maxMessageBytes: number;
+  /** What all such bodies may hold together while they arrive. */
+  maxBufferedBytes: number;
   /** Every call that was decided, for logs and metrics. The decision is valid during the call. */
   onEnd(request: Head, peer: string, decision: Decision): void;
 }
@@ -48,6 +51,7 @@ export function createProxyHandler(options: ProxyHandlerOptions): RequestHandler
   const transcoding: TranscodeOptions = {
     carrier,
     maxMessageBytes: options.maxMessageBytes,
+    buffers: new BufferBudget(options.maxBufferedBytes),
     responseFields: (context) => ["x-request-id", context.requestId],
     onEnd: (request, context, decision) => onEnd(request, context.peerAddress, decision),
   };

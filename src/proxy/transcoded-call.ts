@@ -8,6 +8,7 @@ import { messageToResponse, requestToMessage } from "../contract/transcode.ts";
 import { type StreamEncoder, streamEncoder } from "../contract/transcode-stream.ts";
 import { toWeftError, WeftError } from "../core/errors.ts";
 import type { CallContext, Decision, LocalResponse } from "../policy/call.ts";
+import type { BufferBudget } from "../service/buffer-budget.ts";
 import { MessageReader, type MessageSink } from "../wire/grpc/message-reader.ts";
 import { fieldOf, type Head, responseHead } from "../wire/head.ts";
 import type { HttpStream, StreamSink } from "../wire/stream.ts";
@@ -18,6 +19,8 @@ export interface TranscodeOptions {
   carrier: Carrier;
   /** Largest request body, and largest response message. Default 4 MiB (gRPC's): over it 413, or 500 with RESPONSE_TOO_LARGE. */
   maxMessageBytes: number;
+  /** What the bodies that are being gathered may hold together. */
+  readonly buffers: BufferBudget;
   /** Fields added to every response (request id), flat. */
   responseFields(context: CallContext): readonly string[] | null;
   onEnd(request: Head, context: CallContext, decision: Decision): void;
@@ -61,6 +64,8 @@ class TranscodedCall implements Downstream, MessageSink {
   #call: CarriedCall | null = null;
   #body: Uint8Array[] = [];
   #bodyBytes = 0;
+  /** Of the budget for gathered bodies. */
+  #heldBytes = 0;
   /** The response is complete, or was given up: nothing more is sent. */
   #answered = false;
   #ended = false;
@@ -108,7 +113,15 @@ class TranscodedCall implements Downstream, MessageSink {
         ),
       );
     }
-    if (end > start) this.#body.push(Buffer.from(chunk.subarray(start, end)));
+    if (end > start) {
+      try {
+        this.#options.buffers.take(end - start);
+      } catch (thrown) {
+        return this.refuse(toWeftError(thrown));
+      }
+      this.#heldBytes += end - start;
+      this.#body.push(Buffer.from(chunk.subarray(start, end)));
+    }
     if (fin) this.send();
     else this.stream.credit(end - start);
   }
@@ -130,7 +143,7 @@ class TranscodedCall implements Downstream, MessageSink {
     } catch (thrown) {
       return this.refuse(toWeftError(thrown));
     } finally {
-      this.#body = [];
+      this.#forgetBody();
     }
     const { bytes } = scratch;
     bytes[0] = 0;
@@ -141,13 +154,21 @@ class TranscodedCall implements Downstream, MessageSink {
     call.data(bytes, 0, end, true);
   }
 
+  #forgetBody(): void {
+    this.#body = [];
+    this.#options.buffers.take(-this.#heldBytes);
+    this.#heldBytes = 0;
+  }
+
   /** Answers with an error of our own; a call that runs is cancelled. */
   refuse(error: WeftError): void {
+    this.#forgetBody();
     this.#answerLocally({ error, status: 0, fields: [], body: null });
     if (!this.#ended) this.#call?.cancel();
   }
 
   gone(): void {
+    this.#forgetBody();
     this.#answered = true;
     if (!this.#ended) this.#call?.cancel();
   }
