@@ -1,5 +1,5 @@
 import { WeftError } from "../core/errors.ts";
-import { readBytes } from "./codec-runtime.ts";
+import { readBytes } from "./codec-read.ts";
 import { create, type DescMessage, fromBinary, type MessageInitShape, type MessageShape, toBinary } from "./runtime.ts";
 import { reserve, scratch } from "./scratch.ts";
 import type { Codec } from "./types.ts";

@@ -1,4 +1,4 @@
-import { setEntry } from "./codec-runtime.ts";
+import { setEntry } from "./codec-read.ts";
 import type { JsonObject, JsonValue } from "./runtime.ts";
 
 /**
