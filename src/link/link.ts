@@ -2,23 +2,20 @@ import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import { createDirectClient } from "../call/direct.ts";
 import { healthToMessage } from "../contract/endpoint-message.ts";
-import {
-  type Ack,
-  type AttachResponse,
-  Control,
-  type EndpointLoadSchema,
-} from "../contract/gen/weft/control/v1/control.ts";
+import { type AttachResponse, Control, type EndpointLoadSchema } from "../contract/gen/weft/control/v1/control.ts";
 import type { MessageInitShape } from "../contract/runtime.ts";
-import { type Cancel, type Clock, systemClock } from "../core/clock.ts";
+import { type Clock, systemClock } from "../core/clock.ts";
 import type { Health } from "../core/endpoint.ts";
-import { codeOf, toWeftError, WeftError } from "../core/errors.ts";
+import { toWeftError, WeftError } from "../core/errors.ts";
 import { type Random, systemRandom } from "../core/random.ts";
 import type { PolicyRuntime } from "../policy/runtime.ts";
 import { assertServiceName, CONTRACT_NAME } from "../registry/validate.ts";
 import { BackOff, type BackOffOptions } from "./back-off.ts";
+import { errorOf, lineDown, unreachable } from "./errors.ts";
+import { feedPolicy } from "./feed-policy.ts";
 import { HeldRegistration } from "./held-registration.ts";
 import { Mirror, type MirrorChange } from "./mirror.ts";
-import { loadState, saveState } from "./state-file.ts";
+import { StateSaver } from "./state-file.ts";
 import { type Answered, Stream, type UpMessage } from "./stream.ts";
 import type { Link, Registered, Registration, ServiceContract } from "./types.ts";
 
@@ -36,6 +33,8 @@ export interface LinkOptions {
   /** Where the last state is kept, to start from when the control plane is away. Default: nowhere. */
   stateFile?: string;
   backOff?: BackOffOptions;
+  /** The line does not keep the process alive: for clients, which end when their work does. Default false. */
+  background?: boolean;
   /** Load of the endpoints, asked at each heartbeat. Default: nothing is reported. */
   load?: () => readonly MessageInitShape<typeof EndpointLoadSchema>[];
   /** Told what goes wrong in the background: a line that broke, resources that cannot be used here, an id that was taken. Default: nobody. */
@@ -72,8 +71,7 @@ class ControlLink implements Link {
   #lastError: WeftError | null = null;
   #closed = false;
   #wakeRetry: () => void = ignore;
-  #cancelSave: Cancel | null = null;
-  #saving: Promise<void> = Promise.resolve();
+  readonly #saver: StateSaver | null;
   readonly #running: Promise<void>;
 
   constructor(options: LinkOptions) {
@@ -86,7 +84,13 @@ class ControlLink implements Link {
     this.#direct = createDirectClient(Control, options.address, {
       clock: this.#clock,
       maxMessageBytes: MAX_MESSAGE_BYTES,
+      pool: { background: options.background === true },
     });
+    const { stateFile } = options;
+    this.#saver =
+      stateFile === undefined
+        ? null
+        : new StateSaver(stateFile, this.#mirror, this.#clock, (error) => this.#report(error));
     this.#running = this.#run();
   }
 
@@ -116,7 +120,9 @@ class ControlLink implements Link {
     this.#registrations.set(held.id, held);
     const acknowledged = held.whenAcknowledged();
     if (this.#stream?.welcomed) this.#sendRegister(this.#stream, held);
-    const cancel = this.#clock.after(REGISTER_TIMEOUT_MS, () => held.settle(this.#unreachable(REGISTER_TIMEOUT_MS)));
+    const cancel = this.#clock.after(REGISTER_TIMEOUT_MS, () =>
+      held.settle(unreachable(this.#options.address, REGISTER_TIMEOUT_MS, this.#lastError)),
+    );
     try {
       await acknowledged;
     } catch (thrown) {
@@ -151,8 +157,7 @@ class ControlLink implements Link {
     const closed = new WeftError("cancelled", "the line to the control plane was closed", { reason: "LINK_CLOSED" });
     for (const wish of this.#wanted.values()) settle(wish.waiting, closed);
     for (const held of this.#registrations.values()) held.settle(closed);
-    if (this.#cancelSave !== null) this.#save();
-    await this.#saving;
+    await this.#saver?.close();
     await this.#direct.close();
   }
 
@@ -229,32 +234,14 @@ class ControlLink implements Link {
   }
 
   /** Gives the policy runtime what is new. */
-  #supply({ resources, contracts, changed, removed }: MirrorChange): void {
-    const { endpointVersion, revision } = this.#mirror;
-    if (changed.length + removed.length > 0) {
-      this.#policy.applyEndpoints({ endpointVersion, full: false, changed, removed });
-    }
-    if (resources) {
-      try {
-        this.#policy.applyResources(revision, this.#mirror.resources, this.#mirror.methods());
-      } catch (thrown) {
-        this.#report(
-          new WeftError(
-            "failed_precondition",
-            `revision ${revision} cannot be used here, the last one stays: ${toWeftError(thrown).message}`,
-            {
-              reason: "RESOURCES_REFUSED",
-              cause: thrown,
-            },
-          ),
-        );
-      }
-    }
+  #supply(change: MirrorChange): void {
+    const { resources, contracts, changed, removed } = change;
+    feedPolicy(this.#policy, this.#mirror, change, (error) => this.#report(error));
     if (contracts) {
       const all = [...this.#mirror.contracts.values()];
       for (const listener of this.#contractListeners) listener(all);
     }
-    if (resources || contracts || changed.length + removed.length > 0) this.#saveSoon();
+    if (resources || contracts || changed.length + removed.length > 0) this.#saver?.saveSoon();
   }
 
   /** The line is down: the last state stays in use; before there was one, the saved state is taken. */
@@ -269,8 +256,7 @@ class ControlLink implements Link {
         }),
       );
     }
-    const { stateFile } = this.#options;
-    if (stateFile !== undefined && this.#mirror.services.size === 0 && (await loadState(stateFile, this.#mirror))) {
+    if (this.#mirror.services.size === 0 && (await this.#saver?.load())) {
       const contracts = this.#mirror.contracts.size > 0;
       this.#supply({ resources: true, contracts, changed: this.#mirror.endpoints(), removed: [], touched: [] });
     }
@@ -418,45 +404,10 @@ class ControlLink implements Link {
       };
       const cancel = this.#clock.after(timeoutMs, () => {
         waiting.splice(waiting.indexOf(entry), 1);
-        reject(this.#unreachable(timeoutMs));
+        reject(unreachable(this.#options.address, timeoutMs, this.#lastError));
       });
       waiting.push(entry);
     });
-  }
-
-  #unreachable(timeoutMs: number): WeftError {
-    const why = this.#lastError === null ? `no answer within ${timeoutMs} ms` : this.#lastError.message;
-    return new WeftError(
-      "unavailable",
-      `the control plane at ${this.#options.address} cannot be reached: ${why}; is it running, and is WEFT_CONTROL right?`,
-      {
-        reason: "CONTROL_UNREACHABLE",
-        retryable: true,
-        ...(this.#lastError !== null && { cause: this.#lastError }),
-      },
-    );
-  }
-
-  #saveSoon(): void {
-    if (this.#options.stateFile === undefined || this.#cancelSave !== null || this.#closed) return;
-    this.#cancelSave = this.#clock.after(SAVE_DELAY_MS, () => this.#save());
-  }
-
-  #save(): void {
-    const { stateFile } = this.#options;
-    this.#cancelSave?.();
-    this.#cancelSave = null;
-    if (stateFile === undefined) return;
-    this.#saving = this.#saving
-      .then(() => saveState(stateFile, this.#mirror))
-      .catch((cause) => {
-        this.#report(
-          new WeftError("internal", `the state cannot be saved in ${stateFile}: ${(cause as Error).message}`, {
-            reason: "STATE_NOT_SAVED",
-            cause,
-          }),
-        );
-      });
   }
 
   #report(error: WeftError): void {
@@ -476,20 +427,10 @@ function settle(waiting: Waiting[], error: WeftError | null): void {
   for (const done of waiting.splice(0)) done(error);
 }
 
-function errorOf({ code, reason, message, field }: Ack): WeftError | null {
-  if (code === 0) return null;
-  return new WeftError(codeOf(code), message, { reason, ...(field !== "" && { place: { field } }) });
-}
-
-function lineDown(): WeftError {
-  return new WeftError("unavailable", "the line to the control plane broke", { reason: "LINE_DOWN", retryable: true });
-}
-
 function ignore(): void {}
 
 const MAX_MESSAGE_BYTES = 64 * 1024 * 1024;
 const WELCOME_TIMEOUT_MS = 5_000;
 const REGISTER_TIMEOUT_MS = 15_000;
 const CLOSE_TIMEOUT_MS = 1_000;
-const SAVE_DELAY_MS = 500;
 const SILENT_BEATS = 3;

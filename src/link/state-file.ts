@@ -1,6 +1,8 @@
 import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
+import type { Cancel, Clock } from "../core/clock.ts";
 import type { Endpoint } from "../core/endpoint.ts";
+import { WeftError } from "../core/errors.ts";
 import type { Resource } from "../policy/resources.ts";
 import type { Mirror } from "./mirror.ts";
 
@@ -67,6 +69,52 @@ export async function loadState(file: string, mirror: Mirror): Promise<boolean> 
   return true;
 }
 
+/** Keeps a mirror's state in a file, written at most every SAVE_DELAY_MS. */
+export class StateSaver {
+  readonly #file: string;
+  readonly #mirror: Mirror;
+  readonly #clock: Clock;
+  readonly #onError: (error: WeftError) => void;
+  #cancel: Cancel | null = null;
+  #saving: Promise<void> = Promise.resolve();
+  #closed = false;
+
+  constructor(file: string, mirror: Mirror, clock: Clock, onError: (error: WeftError) => void) {
+    this.#file = file;
+    this.#mirror = mirror;
+    this.#clock = clock;
+    this.#onError = onError;
+  }
+
+  load(): Promise<boolean> {
+    return loadState(this.#file, this.#mirror);
+  }
+
+  saveSoon(): void {
+    if (this.#cancel !== null || this.#closed) return;
+    this.#cancel = this.#clock.after(SAVE_DELAY_MS, () => this.#save());
+  }
+
+  /** Writes what is not written yet. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    if (this.#cancel !== null) this.#save();
+    await this.#saving;
+  }
+
+  #save(): void {
+    this.#cancel?.();
+    this.#cancel = null;
+    this.#saving = this.#saving
+      .then(() => saveState(this.#file, this.#mirror))
+      .catch((cause) => {
+        const message = `the state cannot be saved in ${this.#file}: ${(cause as Error).message}`;
+        this.#onError(new WeftError("internal", message, { reason: "STATE_NOT_SAVED", cause }));
+      });
+  }
+}
+
+const SAVE_DELAY_MS = 500;
 const FORMAT = 1;
 
 interface SavedState {
