@@ -201,6 +201,7 @@ class UpstreamConnection extends SocketConnection {
   inReady = false;
   /** The socket keeps the process alive: only while a request is under way. */
   #held = true;
+  readonly #background: boolean;
 
   constructor(
     shared: PoolShared,
@@ -211,6 +212,7 @@ class UpstreamConnection extends SocketConnection {
   ) {
     const peer = peerOf(socket);
     super(shared.loop, socket, owner, peer, false);
+    this.#background = shared.options.background === true;
     const options = { host: this, peer, limits: shared.limits, onAvailable };
     this.machine = http2 ? createHttp2Client(options) : createHttp1Client(options, shared.heads);
   }
@@ -228,7 +230,7 @@ class UpstreamConnection extends SocketConnection {
   }
 
   #hold(): void {
-    const busy = this.machine.openStreams > 0;
+    const busy = this.machine.openStreams > 0 && !this.#background;
     if (busy === this.#held) return;
     this.#held = busy;
     if (busy) this.socket.ref();

@@ -72,6 +72,8 @@ export interface UpstreamPoolOptions {
   maxConnectionsHttp2?: number;
   /** Something above a connection threw; it was cut. */
   onConnectionError?: (peer: PeerInfo, message: string) => void;
+  /** Open connections never keep the process alive, not even with requests under way. Default false: idle ones alone do not. */
+  background?: boolean;
   /** Callers waiting for a connection to one endpoint; more fail as "refused". Default 1,024. */
   maxWaiting?: number;
   tls?: { ca?: string | Uint8Array; cert?: string | Uint8Array; key?: string | Uint8Array; serverName?: string };
