@@ -12,9 +12,9 @@ import type { PolicyRuntime } from "../policy/runtime.ts";
 import { assertServiceName, CONTRACT_NAME } from "../registry/validate.ts";
 import { BackOff, type BackOffOptions } from "./back-off.ts";
 import { errorOf, lineDown, unreachable } from "./errors.ts";
-import { feedPolicy } from "./feed-policy.ts";
 import { HeldRegistration } from "./held-registration.ts";
 import { Mirror, type MirrorChange } from "./mirror.ts";
+import { PolicyFeed } from "./policy-feed.ts";
 import { StateSaver } from "./state-file.ts";
 import { type Answered, Stream, type UpMessage } from "./stream.ts";
 import type { Link, Registered, Registration, ServiceContract } from "./types.ts";
@@ -58,7 +58,7 @@ export function createLink(options: LinkOptions): Link {
 class ControlLink implements Link {
   readonly #options: LinkOptions;
   readonly #clock: Clock;
-  readonly #policy: PolicyRuntime;
+  readonly #feed: PolicyFeed;
   readonly #mirror = new Mirror();
   readonly #backOff: BackOff;
   readonly #process: string;
@@ -77,7 +77,7 @@ class ControlLink implements Link {
   constructor(options: LinkOptions) {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
-    this.#policy = options.policy;
+    this.#feed = new PolicyFeed(options.policy, this.#mirror, (error) => this.#report(error));
     const random = options.random ?? systemRandom;
     this.#backOff = new BackOff(random, options.backOff);
     this.#process = `${options.process ?? "process"}/${process.pid}/${randomBytes(4).toString("hex")}`;
@@ -236,7 +236,7 @@ class ControlLink implements Link {
   /** Gives the policy runtime what is new. */
   #supply(change: MirrorChange): void {
     const { resources, contracts, changed, removed } = change;
-    feedPolicy(this.#policy, this.#mirror, change, (error) => this.#report(error));
+    this.#feed.feed(change);
     if (contracts) {
       const all = [...this.#mirror.contracts.values()];
       for (const listener of this.#contractListeners) listener(all);
