@@ -28,6 +28,14 @@ test("what a service registers is what a gateway reads", () => {
   assert.deepEqual(codecOf(Counter.method.count.input).decode(encoded, 0, encoded.length).count, 5n);
 });
 
+test("descriptors themselves, proto2 with groups and extensions, pass through the compiled codec unchanged", () => {
+  const bytes = descriptorSetOf([Counter]);
+  const codec = codecOf(FileDescriptorSetSchema);
+  const set = codec.decode(bytes, 0, bytes.length);
+  assert.deepStrictEqual(set, fromBinary(FileDescriptorSetSchema, bytes));
+  assert.deepEqual(Buffer.from(codec.encode(set)), Buffer.from(bytes));
+});
+
 test("files come once, dependencies first", () => {
   const names = fromBinary(FileDescriptorSetSchema, descriptorSetOf([Counter, Counter])).file.map(({ name }) => name);
   assert.equal(new Set(names).size, names.length);

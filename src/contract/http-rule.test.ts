@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import fc from "fast-check";
 import { WeftError } from "../core/errors.ts";
 import { HttpRuleSchema } from "./gen/google/api/http.ts";
 import { formatBinding, httpBindings } from "./http-rule.ts";
@@ -49,6 +50,23 @@ test("wrong templates are refused with the column", () => {
     [`/${"a".repeat(3000)}`, /longer than/],
   ];
   for (const [text, message] of wrong) assert.throws(() => parsePathTemplate(text), message, text);
+});
+
+test("a template reads back from what was read, and any text is a template or a BAD_TEMPLATE", () => {
+  const piece = fc.constantFrom("/", "a", "{", "}", "*", "**", "=", ":", ".", "%20", "%", "b.c", " ", "?");
+  fc.assert(
+    fc.property(fc.array(piece, { maxLength: 12 }), (pieces) => {
+      const text = `/${pieces.join("")}`;
+      try {
+        const template = parsePathTemplate(text);
+        assert.equal(template.text, text);
+        for (const { start, end } of template.variables) assert.ok(start < end && end <= template.segments.length);
+      } catch (error) {
+        assert.ok(error instanceof WeftError && error.reason === "BAD_TEMPLATE", String(error));
+      }
+    }),
+    { numRuns: 2000 },
+  );
 });
 
 test("a rule and its additional bindings are bindings in order", () => {

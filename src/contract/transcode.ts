@@ -34,6 +34,8 @@ export function requestToMessage(
   contentType: string,
 ): Message {
   const { input } = binding.method;
+  if (body.length === 0 && query === "" && binding.variables.length === 0 && contentType === "")
+    return create(input) as Message;
   let json: JsonObject = {};
   let raw: HttpBody | null = null;
   if (binding.body === "all") {
