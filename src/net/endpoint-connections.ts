@@ -211,7 +211,7 @@ class UpstreamConnection extends SocketConnection {
     onAvailable: () => void,
   ) {
     const peer = peerOf(socket);
-    super(shared.loop, socket, owner, peer, false);
+    super(shared.loop, socket, owner, peer, false, shared.limits.idleTimeoutMs);
     this.#background = shared.options.background === true;
     const options = { host: this, peer, limits: shared.limits, onAvailable };
     this.machine = http2 ? createHttp2Client(options) : createHttp1Client(options, shared.heads);

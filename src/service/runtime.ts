@@ -111,6 +111,7 @@ class RuntimeState implements Runtime {
         policy: this.policy,
         clock: this.clock,
         process: instance || service || "process",
+        background: true,
         load: () => [...this.meters].map((meter) => meter.read()),
         ...(stateFile !== "" && { stateFile }),
         onError: (error) => console.error(`weft: line to the control plane at ${address}: ${error.message}`),
@@ -208,7 +209,13 @@ class Subscription implements Readiness {
         { reason: "NO_CONTROL_PLANE" },
       );
     }
-    await link.subscribe(this.#service);
+    // The line itself keeps no process alive, so that scripts end when their calls have; somebody waits for this one.
+    const hold = setInterval(() => {}, 60_000);
+    try {
+      await link.subscribe(this.#service);
+    } finally {
+      clearInterval(hold);
+    }
     this.ready = true;
   }
 }
