@@ -5,7 +5,15 @@ import { AbuseMeter } from "./abuse.ts";
 import { BlockReader } from "./block-reader.ts";
 import { Countdown } from "./countdown.ts";
 import { ErrorCode, errorCodeName } from "./errors.ts";
-import { Flag, FrameType, INITIAL_WINDOW_BYTES, MAX_UINT31, readUint31, readUint32 } from "./frame.ts";
+import {
+  Flag,
+  FrameType,
+  INITIAL_WINDOW_BYTES,
+  MAX_UINT31,
+  MIN_MAX_FRAME_BYTES,
+  readUint31,
+  readUint32,
+} from "./frame.ts";
 import { FrameReader, type FrameSink } from "./frame-reader.ts";
 import { FrameWriter } from "./frame-writer.ts";
 import { HeaderBlock } from "./header-block.ts";
@@ -62,6 +70,8 @@ export abstract class Http2Connection implements ConnectionMachine, FrameSink {
   readonly #opening = new Countdown();
   readonly #settings = new Countdown();
   readonly #heading = new Countdown();
+  readonly #announcedWindow: number;
+  readonly #maxFrameBytes: number;
   readonly #connectionWindow: number;
   #receiveWindow: number;
   #unreported = 0;
@@ -71,14 +81,18 @@ export abstract class Http2Connection implements ConnectionMachine, FrameSink {
     this.host = options.host;
     this.peer = options.peer;
     this.limits = limits;
-    this.scheduler = new SendScheduler(this.writer, limits.sendHighWaterBytes, (stream) => this.messageWritten(stream));
     this.abuse = new AbuseMeter(limits.maxAbusePer30s);
-    this.#reader = new FrameReader(this, limits.maxFrameBytes);
+    this.scheduler = new SendScheduler(this.writer, limits.sendHighWaterBytes, this.abuse, (stream) =>
+      this.messageWritten(stream),
+    );
+    this.#announcedWindow = Math.min(MAX_UINT31, limits.streamWindowBytes);
+    this.#maxFrameBytes = Math.min(0xff_ffff, Math.max(MIN_MAX_FRAME_BYTES, limits.maxFrameBytes));
+    this.#reader = new FrameReader(this, this.#maxFrameBytes);
     this.#blocks = new BlockReader(TABLE_BYTES, limits.maxHeadBytes, limits.maxFields);
     this.#header = new HeaderBlock(limits.maxHeadBytes * 2 + 16_384);
-    this.#connectionWindow = Math.min(MAX_UINT31, Math.max(MIN_CONNECTION_WINDOW_BYTES, limits.streamWindowBytes * 4));
+    this.#connectionWindow = Math.min(MAX_UINT31, Math.max(MIN_CONNECTION_WINDOW_BYTES, this.#announcedWindow * 4));
     this.#receiveWindow = this.#connectionWindow;
-    this.streamWindow = Math.max(limits.streamWindowBytes, INITIAL_WINDOW_BYTES);
+    this.streamWindow = Math.max(this.#announcedWindow, INITIAL_WINDOW_BYTES);
     this.#opening.start();
     this.#settings.start();
     this.idle.start();
@@ -212,7 +226,6 @@ export abstract class Http2Connection implements ConnectionMachine, FrameSink {
 
   writeData(stream: Http2Stream, bytes: Uint8Array, start: number, end: number, fin: boolean): boolean {
     if (fin) stream.ended = true;
-    this.abuse.explain(2);
     const below = this.scheduler.send(stream, bytes, start, end, fin);
     this.wakeIfPending();
     return below;
@@ -406,6 +419,7 @@ export abstract class Http2Connection implements ConnectionMachine, FrameSink {
     if (id !== 0) return this.connectionError(ErrorCode.protocolError, "SETTINGS on a stream");
     if ((flags & Flag.ack) !== 0) {
       if (end !== start) return this.connectionError(ErrorCode.frameSizeError, "SETTINGS with ACK must be empty");
+      if (!this.#settings.running && this.abused(1)) return;
       this.#settings.stop();
       return this.#settingsInForce();
     }
@@ -429,7 +443,7 @@ export abstract class Http2Connection implements ConnectionMachine, FrameSink {
 
   /** What the peer sends from here on is counted with the window that we announced. */
   #settingsInForce(): void {
-    const change = Math.min(MAX_UINT31, this.limits.streamWindowBytes) - this.streamWindow;
+    const change = this.#announcedWindow - this.streamWindow;
     if (change === 0) return;
     this.streamWindow += change;
     for (const stream of this.streams.list()) {
@@ -518,13 +532,12 @@ export abstract class Http2Connection implements ConnectionMachine, FrameSink {
 
   /** Our SETTINGS, and the window that the connection gets at once. */
   protected open(extra: readonly (readonly [id: number, value: number])[]): void {
-    const { streamWindowBytes, maxFrameBytes, maxHeadBytes } = this.limits;
     const settings: (readonly [number, number])[] = [
-      [SettingId.initialWindowSize, Math.min(MAX_UINT31, streamWindowBytes)],
-      [SettingId.maxHeaderListSize, maxHeadBytes],
+      [SettingId.initialWindowSize, this.#announcedWindow],
+      [SettingId.maxHeaderListSize, this.limits.maxHeadBytes],
       ...extra,
     ];
-    if (maxFrameBytes > 16_384) settings.push([SettingId.maxFrameSize, Math.min(0xff_ffff, maxFrameBytes)]);
+    if (this.#maxFrameBytes > MIN_MAX_FRAME_BYTES) settings.push([SettingId.maxFrameSize, this.#maxFrameBytes]);
     this.writer.settings(settings);
     this.writer.windowUpdate(0, this.#connectionWindow - INITIAL_WINDOW_BYTES);
   }

@@ -273,6 +273,33 @@ test("work that is done explains pings, and time forgives", () => {
   assert.equal(s.wantsClose, false);
 });
 
+test("a reader that gives back its window in small pieces is no abuser", () => {
+  const streams: HttpStream[] = [];
+  const s = server({
+    onRequest(stream) {
+      stream.sink = new Recorder();
+      streams.push(stream);
+      stream.sendHead(responseHead(200), null, false);
+    },
+  });
+  feed(s, PREFACE, SETTINGS, get(1));
+  const piece = Buffer.alloc(1 << 20);
+  for (let sent = 0; sent < 20; sent++) {
+    streams[0].sendData(piece, 0, piece.length, false);
+    while (streams[0].bufferedBytes > 0 && !s.wantsClose) {
+      for (const { type, payload } of framesOf(s)) {
+        for (let left = type === 0 ? payload.length : 0; left > 0; left -= 4_096) {
+          const increment = Buffer.alloc(4);
+          increment.writeUInt32BE(Math.min(left, 4_096));
+          feed(s, frame(8, 0, 0, increment), frame(8, 0, 1, increment));
+        }
+      }
+    }
+  }
+  assert.equal(s.wantsClose, false);
+  assert.equal(streams[0].bufferedBytes, 0);
+});
+
 test("a head over the limit is answered with 431, one that is endless ends the connection", () => {
   const value = Buffer.concat([Buffer.from("000178", "hex"), Buffer.from("7f811f", "hex"), Buffer.alloc(4096, 97)]);
   const big = Buffer.concat([Buffer.from(GET.replaceAll(" ", ""), "hex"), value, value]);

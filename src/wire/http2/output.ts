@@ -26,6 +26,7 @@ export class Output {
   }
 
   take(): Buffer {
+    if (this.length === 0) return NOTHING;
     const bytes = this.bytes.subarray(0, this.length);
     if (this.length > this.#peak) this.#peak = this.length;
     this.taken += this.length;

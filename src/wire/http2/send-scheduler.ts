@@ -1,3 +1,4 @@
+import type { AbuseMeter } from "./abuse.ts";
 import { INITIAL_WINDOW_BYTES } from "./frame.ts";
 import type { FrameWriter } from "./frame-writer.ts";
 import type { Http2Stream } from "./http2-stream.ts";
@@ -19,14 +20,16 @@ export class SendScheduler {
   window = INITIAL_WINDOW_BYTES;
   readonly #writer: FrameWriter;
   readonly #highWaterBytes: number;
+  readonly #abuse: AbuseMeter;
   readonly #onEnded: (stream: Http2Stream) => void;
   #current: Http2Stream | null = null;
   #pumping = false;
 
   /** `onEnded`: the last frame of a stream's message was written. */
-  constructor(writer: FrameWriter, highWaterBytes: number, onEnded: (stream: Http2Stream) => void) {
+  constructor(writer: FrameWriter, highWaterBytes: number, abuse: AbuseMeter, onEnded: (stream: Http2Stream) => void) {
     this.#writer = writer;
     this.#highWaterBytes = highWaterBytes;
+    this.#abuse = abuse;
     this.#onEnded = onEnded;
   }
 
@@ -96,8 +99,7 @@ export class SendScheduler {
     const last = count === queue.bytes;
     const fin = last && stream.ended && stream.trailers === null;
     this.#writer.queued(stream.id, queue, count, fin);
-    this.window -= count;
-    stream.sendWindow -= count;
+    this.#spend(stream, count);
     if (last || stream.sendWindow <= 0) this.remove(stream);
     else this.#current = stream.next;
     if (last && stream.ended) {
@@ -118,10 +120,16 @@ export class SendScheduler {
       if (count <= 0) break;
       this.#writer.data(stream.id, bytes, at, at + count, fin && at + count === end);
       at += count;
-      this.window -= count;
-      stream.sendWindow -= count;
+      this.#spend(stream, count);
     }
     return at;
+  }
+
+  /** Whoever reads what we send answers with window updates and pings: about as many as it gets frames and pages. */
+  #spend(stream: Http2Stream, count: number): void {
+    this.window -= count;
+    stream.sendWindow -= count;
+    this.#abuse.explain(3 + (count >>> 11));
   }
 
   #room(): number {
