@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { test } from "node:test";
+import { VirtualClock } from "../core/clock.ts";
 import { WeftError } from "../core/errors.ts";
 import { requestHead } from "../wire/head.ts";
 import type { HttpStream, RequestHandler, StreamSink } from "../wire/stream.ts";
@@ -217,6 +218,29 @@ test("a slow reader stops the sender: what is kept for it stays bounded", async 
     assert.ok(grown < 60 * 1_048_576, `${protocol}: memory grew by ${grown}`);
     await pool.close(0);
   }
+});
+
+test("a peer that does not read what is written to it is cut", async () => {
+  const clock = new VirtualClock();
+  const block = Buffer.alloc(8 * 1_048_576);
+  const handler: RequestHandler = {
+    onRequest(stream) {
+      stream.sink = ignore;
+      stream.sendHead(OK, null, false);
+      stream.sendData(block, 0, block.length, false);
+    },
+  };
+  await using listener = disposable(await listen({ handler, clock }));
+  const socket = await open(listener.port);
+  socket.on("error", () => {});
+  socket.pause();
+  socket.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  for (let second = 0; second < 74; second++) clock.advance(1_000);
+  assert.equal(listener.connections, 1);
+  for (let second = 0; second < 4; second++) clock.advance(1_000);
+  await until(() => listener.connections === 0, "cut");
+  socket.destroy();
 });
 
 const GET = requestHead("GET", "http", "test", "/");

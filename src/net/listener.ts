@@ -166,7 +166,7 @@ class HttpListener implements Listener, SocketConnectionOwner {
     this.#accepted++;
     if (this.#open.size >= this.#limits.maxConnections || socket.remoteAddress === undefined) return null;
     const peer = peerOf(socket);
-    const connection = new SocketConnection(this.#loop, socket, this, peer, true);
+    const connection = new SocketConnection(this.#loop, socket, this, peer, true, this.#limits.idleTimeoutMs);
     this.#open.add(connection);
     this.#date.refresh();
     this.#options.onConnection?.(peer);

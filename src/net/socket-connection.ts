@@ -25,8 +25,11 @@ export class SocketConnection implements ConnectionHost {
   readonly #loop: Loop;
   readonly #owner: SocketConnectionOwner;
   readonly #lingers: boolean;
+  readonly #stallTimeoutMs: number;
   #queued = false;
   #writing = false;
+  /** The tick that first saw the write that is under way; -1 when there is none. */
+  #writingSince = -1;
   #paused = false;
   #ending = false;
   #endingSince = -1;
@@ -34,8 +37,16 @@ export class SocketConnection implements ConnectionHost {
   #closed = false;
   #error = "";
 
-  constructor(loop: Loop, socket: Socket, owner: SocketConnectionOwner, peer: PeerInfo, lingers: boolean) {
+  constructor(
+    loop: Loop,
+    socket: Socket,
+    owner: SocketConnectionOwner,
+    peer: PeerInfo,
+    lingers: boolean,
+    stallTimeoutMs: number,
+  ) {
     this.#lingers = lingers;
+    this.#stallTimeoutMs = stallTimeoutMs;
     this.#loop = loop;
     this.peer = peer;
     this.socket = socket;
@@ -93,6 +104,10 @@ export class SocketConnection implements ConnectionHost {
       return;
     }
     if (this.machine === null) return this.#owner.onTickUndecided(this, now);
+    if (this.#writing) {
+      if (this.#writingSince < 0) this.#writingSince = now;
+      else if (now - this.#writingSince >= this.#stallTimeoutMs) return this.destroy("the peer does not read");
+    }
     try {
       this.machine.tick(now);
     } catch (thrown) {
@@ -123,6 +138,7 @@ export class SocketConnection implements ConnectionHost {
 
   readonly #onWritten = (error?: Error | null): void => {
     this.#writing = false;
+    this.#writingSince = -1;
     if (error || this.#closed || this.machine === null) return;
     try {
       this.machine.written();
