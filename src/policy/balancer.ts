@@ -59,7 +59,7 @@ export function pickEndpoint(
       default:
         slot = twoChoices(table, group, settings.decayMs, avoid, random, now, pick);
     }
-    if (usable(table, slot, maxInFlight) && table.inRotation(slot, now) && !avoid.includes(slot)) return slot;
+    if (usable(table, slot, maxInFlight) && table.inRotation(slot, now) && !isIn(avoid, slot)) return slot;
     if (count === 1) break;
   }
   pick.rival = -1;
@@ -67,6 +67,11 @@ export function pickEndpoint(
 }
 
 const TRIES = 4;
+
+/** The list is nearly always empty, and then not worth a call. */
+function isIn(avoid: readonly number[], slot: number): boolean {
+  return avoid.length > 0 && avoid.includes(slot);
+}
 
 function usable(table: EndpointTable, slot: number, maxInFlight: number): boolean {
   return table.inFlight[slot] < maxInFlight;
@@ -90,8 +95,8 @@ function twoChoices(
   if (second >= first) second++;
   let chosen = slots[first];
   let rival = slots[second];
-  const chosenOut = !table.inRotation(chosen, now) || avoid.includes(chosen);
-  const rivalOut = !table.inRotation(rival, now) || avoid.includes(rival);
+  const chosenOut = !table.inRotation(chosen, now) || isIn(avoid, chosen);
+  const rivalOut = !table.inRotation(rival, now) || isIn(avoid, rival);
   const swap = chosenOut !== rivalOut ? chosenOut : table.cost(rival, now, decayMs) < table.cost(chosen, now, decayMs);
   if (swap) {
     const loser = chosen;
@@ -151,7 +156,7 @@ function lastResort(
   for (let i = 0; i < count; i++) {
     const slot = slots[(start + i) % count];
     if (!usable(table, slot, maxInFlight)) continue;
-    const fresh = !avoid.includes(slot);
+    const fresh = !isIn(avoid, slot);
     const rank = table.inRotation(slot, now) ? (fresh ? 3 : 2) : fresh ? 1 : 0;
     if (rank > bestRank) {
       best = slot;

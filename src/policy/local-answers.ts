@@ -12,7 +12,12 @@ export function errorAnswer(
   retryable = false,
   fields: readonly string[] = NO_FIELDS,
 ): LocalResponse {
-  return { error: new WeftError(code, message, { reason, retryable }), status, fields, body: null };
+  // Where in the machine it was made says nothing, and the trace would cost most of what refusing a call costs (12 of 13 us).
+  const limit = Error.stackTraceLimit;
+  Error.stackTraceLimit = 0;
+  const error = new WeftError(code, message, { reason, retryable });
+  Error.stackTraceLimit = limit;
+  return { error, status, fields, body: null };
 }
 
 export function fallbackAnswer({ status, fields, body }: FallbackSettings): LocalResponse {

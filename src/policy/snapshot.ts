@@ -28,6 +28,7 @@ export class Snapshot {
   readonly #policies: PolicyIndex;
   readonly #limits = new TargetIndex<RateLimit>();
   readonly #implicit = new Map<string, RuleMatch>();
+  readonly #gatewayPlans = new Map<Rule, Map<string, Plan>>();
   readonly #plans = new Map<Rule, Map<string, Plan>>();
   readonly #table: EndpointTable;
   readonly #keeper: StateKeeper;
@@ -109,14 +110,18 @@ export class Snapshot {
 
   #plan(rule: Rule, path: string, method: MethodInfo | null, gateway: boolean): Plan {
     const name = this.#methodName(path, method);
-    let plans = this.#plans.get(rule);
+    const byRule = gateway ? this.#gatewayPlans : this.#plans;
+    let plans = byRule.get(rule);
     if (plans === undefined) {
-      if (this.#plans.size > MAX_IMPLICIT) this.#plans.clear();
-      this.#plans.set(rule, (plans = new Map()));
+      if (byRule.size > MAX_IMPLICIT) byRule.clear();
+      plans = new Map();
+      byRule.set(rule, plans);
     }
-    const key = gateway ? `gateway ${name}` : name;
-    let plan = plans.get(key);
-    if (plan === undefined) plans.set(key, (plan = this.#compile(rule, name, method, gateway)));
+    let plan = plans.get(name);
+    if (plan === undefined) {
+      plan = this.#compile(rule, name, method, gateway);
+      plans.set(name, plan);
+    }
     return plan;
   }
 
