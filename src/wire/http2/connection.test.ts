@@ -138,7 +138,7 @@ test("extended CONNECT is offered by the server and taken by the client", () => 
   assert.equal(sink.heads[0].status, 200);
 });
 
-test("invariant 2: a stream that nobody credits stops itself and no other", () => {
+test("connection invariant 2: a stream that nobody credits stops itself and no other", () => {
   const requests = new Requests();
   requests.hold = true;
   const s = server(requests, { streamWindowBytes: 70_000 });
@@ -202,7 +202,7 @@ test("sendData answers false above the high-water mark and onWritable comes belo
   assert.ok(stream.bufferedBytes <= 50_000);
 });
 
-test("trailers wait for the body that is queued before them", () => {
+test("scheduler invariant 2: trailers wait for the body that is queued before them", () => {
   const requests = new Requests();
   const s = server(requests);
   const c = client({ streamWindowBytes: 1_000 });
@@ -225,7 +225,7 @@ test("trailers wait for the body that is queued before them", () => {
   assert.deepEqual((sink.trailers as Head | null)?.fields, ["grpc-status", "0", "grpc-message", "x"]);
 });
 
-test("streams with bytes waiting share the window one frame each", () => {
+test("scheduler invariants 1 and 3: streams with bytes waiting share the window one frame each", () => {
   const requests = new Requests();
   const s = server(requests);
   feed(
@@ -245,7 +245,7 @@ test("streams with bytes waiting share the window one frame each", () => {
   for (const id of [1, 3, 5]) assert.equal(ids.filter((other) => other === id).length, 2, ids.join());
 });
 
-test("the output does not grow with what is sent", () => {
+test("scheduler invariant 5, output invariant 1: the output does not grow with what is sent, nor change once it is taken", () => {
   const requests = new Requests();
   const s = server(requests);
   const c = client({ streamWindowBytes: 1 << 24 });
@@ -349,7 +349,7 @@ function conversation(): Buffer {
 }
 
 /** Random calls with random windows, chunk borders, credits and resets; checks that every byte arrives in order, and each end once. */
-test("whatever the order of events, bytes arrive in order, windows stay above zero, and each stream ends once", () => {
+test("scheduler invariant 4, and whatever the order of events: bytes arrive in order, windows stay above zero, and each stream ends once", () => {
   const step = fc.oneof(
     { weight: 3, arbitrary: fc.record({ do: fc.constant("open" as const), size: fc.nat(60_000) }) },
     { weight: 4, arbitrary: fc.record({ do: fc.constant("send" as const), pick: fc.nat(), size: fc.nat(40_000) }) },

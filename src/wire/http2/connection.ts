@@ -356,7 +356,8 @@ export abstract class Http2Connection implements ConnectionMachine, FrameSink {
     if ((flags & Flag.endHeaders) !== 0) {
       const source = this.#header;
       source.whole(chunk, start, end);
-      return this.onHeaders(id, fin, selfDependent, source);
+      this.onHeaders(id, fin, selfDependent, source);
+      return source.release(); // or an idle connection would keep the chunk that it read last
     }
     this.#header.begin(id, fin, selfDependent);
     this.#heading.start();

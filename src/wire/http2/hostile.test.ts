@@ -145,7 +145,7 @@ const connections: Record<string, [code: keyof typeof ErrorCode, frames: Buffer[
   "PRIORITY on itself": ["protocolError", [frame(2, 0, 1, "0000000110")]],
 };
 for (const [what, [code, frames]] of Object.entries(connections)) {
-  test(`${what} is a connection error`, () => {
+  test(`connection invariant 3: ${what} is a connection error, after which nothing is read`, () => {
     assert.equal(answer(frames).at(-1), `goaway ${errorCodeName(ErrorCode[code])}`);
   });
 }
@@ -197,7 +197,7 @@ for (const [what, [said, frames]] of Object.entries(streams)) {
   });
 }
 
-test("invariant 4: what was on its way to a stream that we reset is ignored", () => {
+test("connection invariant 4: what was on its way to a stream that we reset is ignored", () => {
   const said = answer([
     frame(HEADERS, Flag.endHeaders, 1, "83 84 4101 61"), // malformed: reset
     frame(0, 0, 1, "001122"),
@@ -224,7 +224,7 @@ function holding(): Recorder {
   return sink;
 }
 
-test("invariant 5: streams over the limit are refused, unprocessed", () => {
+test("connection invariant 5: streams over the limit are refused, unprocessed", () => {
   const s = server({ onRequest: (stream) => void (stream.sink = new Recorder()) }, { maxConcurrentStreams: 2 });
   framesOf(s);
   feed(s, PREFACE, SETTINGS, get(1), get(3), get(5));

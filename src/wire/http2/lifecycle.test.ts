@@ -292,7 +292,7 @@ test("a peer that makes its HPACK table smaller is told so before the next block
   );
 });
 
-test("an idle connection holds no buffers for long", () => {
+test("output invariant 2: an idle connection holds no buffers for long", () => {
   const s = server({ onRequest: (stream) => stream.sendHead(OK, null, true) });
   const c = client();
   for (let i = 0; i < 100; i++) c.request(GET, null, true, new Recorder());
