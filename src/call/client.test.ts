@@ -466,3 +466,10 @@ test("the decision is told when a call ends", async () => {
   await direct.client.count({}, { onDecision });
   assert.deepEqual(decisions, [[server.address, 1]]);
 });
+
+test("a direct client neither retries nor breaks", async () => {
+  await using server = await startWireServer((call) => call.fail(14, "no"));
+  await using direct = createDirectClient(Counter, server.address);
+  for (let i = 0; i < 60; i++) await rejectsWith(direct.client.count({}), { code: "unavailable", message: /^no$/ });
+  assert.equal(server.heads.length, 60);
+});

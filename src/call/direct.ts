@@ -6,12 +6,16 @@ import { systemRandom } from "../core/random.ts";
 import { createUpstreamPool } from "../net/pool.ts";
 import type { UpstreamPoolOptions } from "../net/types.ts";
 import { createPolicyRuntime } from "../policy/create-runtime.ts";
+import { type TrafficPolicy, WEFT_API } from "../policy/resources.ts";
 import { createCarrier } from "./carrier.ts";
 import { createClient } from "./client.ts";
 import type { Client, ClientOptions } from "./client-types.ts";
 import type { Carrier } from "./types.ts";
 
-/** A carrier that sends every call to one address, without a registry and without retries; and what to close when it is done with. */
+/**
+ * A carrier that sends every call to one address: no registry, no retries, no breaker, no timeout but the caller's. And what to close when it
+ * is done with.
+ */
 export interface DirectCarrier {
   readonly carrier: Carrier;
   /** The service name that its calls have to name (`service` of ClientOptions). */
@@ -47,6 +51,7 @@ export function createDirectCarrier(address: string, options: DirectOptions = {}
     metadata: {},
   };
   const policy = createPolicyRuntime({ random: systemRandom });
+  policy.applyResources(0, [PLAIN], []);
   policy.applyEndpoints({ endpointVersion: 1, full: true, changed: [endpoint], removed: [] });
   const pool = createUpstreamPool({ clock, ...options.pool });
   const close = (drainMs = 0): Promise<void> => pool.close(drainMs);
@@ -75,6 +80,14 @@ export function createDirectClient<S extends DescService>(
   const client = createClient(desc, { ...options, carrier, service, authority });
   return { ...direct, client };
 }
+
+/** One address and nothing else: a call ends when it ends, when its caller's deadline passes, or when it fails, at once. */
+const PLAIN: TrafficPolicy = {
+  apiVersion: WEFT_API,
+  kind: "TrafficPolicy",
+  metadata: { name: "direct" },
+  spec: { timeout: "0s", perTryTimeout: "0s", retry: { attempts: 0 }, breaker: { enabled: false } },
+};
 
 function parseAddress(address: string): { host: string; port: number } {
   const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(address);
