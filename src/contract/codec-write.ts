@@ -83,7 +83,8 @@ export function writeDouble(b: Uint8Array, p: number, value: unknown, field: str
 export function writeString(p: number, value: unknown, slack: number, field: string): number {
   if (typeof value !== "string") badValue(field, "a string", value);
   const length = value.length;
-  const room = p + 5 + length * 3 + slack;
+  // Three bytes a UTF-16 unit are always enough; for long text it pays to look.
+  const room = p + 5 + (length < 4096 ? length * 3 : Buffer.byteLength(value)) + slack;
   if (room > scratch.bytes.length) reserve(room);
   const b = scratch.bytes;
   if (length <= 24) {

@@ -264,6 +264,16 @@ test("encodeScratch leaves the prefix free and grows the scratch as far as neede
   assert.equal(codecOf(InnerSchema).decode(scratch.bytes, 5, end).child?.name, text);
 });
 
+test("the scratch shrinks again after a huge message", () => {
+  const codec = codecOf(InnerSchema);
+  const text = "ä😈".repeat(5_000_000);
+  const bytes = codec.encode({ name: text });
+  assert.ok(scratch.bytes.length > 8_000_000);
+  assert.equal(codec.decode(bytes, 0, bytes.length).name, text);
+  codec.encode({ name: "small" });
+  assert.ok(scratch.bytes.length < 100_000);
+});
+
 test("decoded strings and bytes are copies", () => {
   const bytes = Buffer.from(
     codecOf(Types3Schema).encode({ fBytes: new Uint8Array([1, 2, 3]), fString: "a text longer than sixteen" }),

@@ -1,7 +1,7 @@
 import { type Compiled, compiledOf } from "./codec-compile.ts";
 import { decodeError, encodeError, ReflectCodec } from "./codec-reflect.ts";
 import type { DescMessage, MessageInitShape, MessageShape } from "./runtime.ts";
-import { scratch } from "./scratch.ts";
+import { releaseLarge, scratch } from "./scratch.ts";
 import type { Codec } from "./types.ts";
 
 /**
@@ -37,6 +37,7 @@ class CompiledCodec<D extends DescMessage> implements Codec<D> {
   }
 
   encodeScratch(message: MessageInitShape<D>, prefix: number): number {
+    releaseLarge();
     try {
       return this.#compiled.encode(message, prefix, 1);
     } catch (cause) {
