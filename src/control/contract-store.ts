@@ -120,6 +120,12 @@ export class ContractStore {
     if (ofService?.used.delete(endpointId)) this.#choose(ofService).catch(ignore); // only its memory on disk failed
   }
 
+  /** Drops the contract of a service that is no more. */
+  async forget(service: string): Promise<void> {
+    if (!this.#services.delete(service)) return;
+    await this.#database.write([{ sql: "DELETE FROM contract WHERE service = ?", parameters: [service] }]);
+  }
+
   #choose(ofService: ServiceContracts): Promise<void> {
     const inUse = new Set(ofService.used.values());
     let best: { contract: StoredContract; order: number } | null = null;

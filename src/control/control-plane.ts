@@ -73,9 +73,13 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     const ledger = await Ledger.open(database, (text, source) => checkResources(text, source, contracts.all()), clock);
     if (options.resources !== undefined) await ledger.publish(options.resources);
     const catalog = new Catalog(registry, (name, id) => contracts.remove(name, id));
-    for (const { service: name, methods } of contracts.all()) catalog.setMethods(name, methods);
     await catalog.start();
     closing.push(() => catalog.close());
+    for (const { service: name, methods } of contracts.all()) {
+      // A service without any endpoint at a start has left the system; if not, it brings its contract again.
+      if (catalog.get(name) === undefined) await contracts.forget(name);
+      else catalog.setMethods(name, methods);
+    }
     const checker = new HealthChecker({ registry, clock, ...health });
     checker.start();
     closing.push(() => checker.close());

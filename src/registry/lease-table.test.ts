@@ -239,5 +239,5 @@ test("renewing 100,000 leases touches nothing but their expiry", () => {
   for (let i = 0; i < 100_000; i++) table.renew(`e${i}`, tokens[i], 5_000);
   run(table, 0, 16_000);
   assert.equal(table.size, 100_000);
-  assert.ok(performance.now() - started < 2_000, "renewals and ticks of 100,000 leases took over two seconds");
+  assert.ok(performance.now() - started < 5_000, "renewals and ticks of 100,000 leases took over five seconds");
 });

@@ -234,6 +234,20 @@ test("Admin shows services, processes, checks and load", () =>
     assert.equal((await admin.listContracts({})).contracts.length, 1);
   }));
 
+test("a service that has left the system is forgotten at the next start, with its contract", () =>
+  within(async (world) => {
+    await world.start();
+    const { link } = world.link();
+    const gone = await link.register(registrationOf("gone"));
+    await link.register(registrationOf("stays"));
+    await gone.release();
+    const names = async () => (await world.admin().listContracts({})).contracts.map(({ service }) => service).sort();
+    assert.deepEqual(await names(), ["gone", "stays"]);
+    await world.plane?.stop();
+    await world.start();
+    assert.deepEqual(await names(), ["stays"]);
+  }));
+
 test("the port and the data folder can be used once, and a failed start leaves nothing behind", () =>
   within(async (world) => {
     const { port } = await world.start();
