@@ -135,7 +135,7 @@ function strideIndex(group: Group): number {
     const sequence = group.cursor++;
     const index = sequence % count;
     const share = group.weightAt(index) / max;
-    if (share >= 1) return index;
+    if (share >= 1 || !(max > 0)) return index;
     const position = (sequence - index) / count + 0.5 * index;
     if (Math.floor((position + 1) * share) > Math.floor(position * share)) return index;
   }
@@ -165,4 +165,10 @@ function lastResort(
     }
   }
   return best;
+}
+
+/** Whether the group has an endpoint in rotation that is not in `avoid`. */
+export function anotherInRotation(table: EndpointTable, group: Group, avoid: readonly number[], now: number): boolean {
+  for (const slot of group.slots) if (!avoid.includes(slot) && table.inRotation(slot, now)) return true;
+  return false;
 }

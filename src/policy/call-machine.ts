@@ -1,8 +1,7 @@
 import type { Endpoint } from "../core/endpoint.ts";
-import { codeOf } from "../core/errors.ts";
 import { Attempt, answerOutcome, ms } from "./attempt.ts";
 import { backoffMs, drawJitter, pushbackMs } from "./backoff.ts";
-import { pickEndpoint } from "./balancer.ts";
+import { anotherInRotation, pickEndpoint } from "./balancer.ts";
 import { Admission } from "./breaker.ts";
 import {
   type AttemptFailure,
@@ -18,6 +17,7 @@ import { EVENT_NAMES, EventKind } from "./conditions.ts";
 import { CallDecision, type RetryStop } from "./decision.ts";
 import { sourceOf } from "./decision-steps.ts";
 import { Level } from "./effective-policy.ts";
+import { GRPC_UNKNOWN, grpcNumber, grpcStatusOf } from "./grpc-status.ts";
 import { errorAnswer, fallbackAnswer, redirectAnswer } from "./local-answers.ts";
 import { nearestRoute } from "./nearest.ts";
 import { factsOf, type RequestFacts } from "./request-facts.ts";
@@ -240,7 +240,7 @@ export class CallMachine implements Call {
     const tried = this.liveAttempt(attempt);
     if (tried === null || tried !== this.delivered) return;
     // gRPC ends with trailers; without them its outcome is unknown.
-    const grpcStatus = (this.facts as RequestFacts).grpc && tried.status === 200 ? UNKNOWN : -1;
+    const grpcStatus = (this.facts as RequestFacts).grpc && tried.status === 200 ? GRPC_UNKNOWN : -1;
     this.judge(tried, tried.status, grpcStatus, now);
     this.complete(tried, grpcStatus, now);
   }
@@ -657,6 +657,7 @@ export class CallMachine implements Call {
     attempt.how = policy.balancer.kind;
     attempt.rivalId = attempt.rival < 0 ? "" : (table.endpoints[attempt.rival]?.id ?? "");
     table.inFlight[slot]++;
+    table.chosen(slot, now);
     group.inFlight++;
     if (number === 1 && policy.retry.attempts > 0) budget.deposit(now);
     this.phase = TRYING;
@@ -933,7 +934,6 @@ const QUERY_MS = 50;
 const KEPT_BYTES = 65_536;
 /** A server that wants more patience than this means the caller, not a retry. */
 const MAX_PUSHBACK_MS = 5_000;
-const UNKNOWN = 2;
 const NO_FIELDS: readonly string[] = [];
 const NO_SLOTS: readonly number[] = [];
 const NO_REQUEST: CallRequest = {
@@ -954,30 +954,3 @@ const UPSTREAM_REASONS = [
   "UPSTREAM_PROTOCOL",
   "UPSTREAM_OVERFLOW",
 ];
-
-/** grpc-status of trailers (or of a head that is both); what an HTTP status other than 200 means without one is left to HTTP (-1). */
-function grpcStatusOf(fields: readonly string[], status: number): number {
-  for (let i = 0; i < fields.length; i += 2) {
-    if (fields[i] !== "grpc-status") continue;
-    const value = fields[i + 1];
-    if (value === "0") return 0;
-    const number = Number(value);
-    return Number.isInteger(number) && number > 0 && number <= 16 ? number : UNKNOWN;
-  }
-  return status === 200 ? UNKNOWN : -1;
-}
-
-const GRPC_NUMBERS = new Map(Array.from({ length: 16 }, (_, i) => [codeOf(i + 1), i + 1]));
-function grpcNumber(code: ReturnType<typeof codeOf>): number {
-  return GRPC_NUMBERS.get(code) as number;
-}
-
-function anotherInRotation(
-  table: RuntimeState["table"],
-  group: Binding["group"],
-  avoid: readonly number[],
-  now: number,
-): boolean {
-  for (const slot of group.slots) if (!avoid.includes(slot) && table.inRotation(slot, now)) return true;
-  return false;
-}

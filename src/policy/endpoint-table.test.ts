@@ -102,3 +102,19 @@ test("after any deltas the groups hold exactly the healthy endpoints", () => {
     }),
   );
 });
+
+test("one call at a time tries an endpoint that was put aside, and its failure counts", () => {
+  const table = new EndpointTable();
+  table.apply(true, [endpoint("a-1")], []);
+  table.inFlight[0] = 1; // a long stream goes on, which must not keep it out for ever
+  table.failed(0, true, 0);
+  assert.equal(table.inRotation(0, 1_000), true);
+  table.chosen(0, 1_000);
+  assert.equal(table.inRotation(0, 1_001), false);
+  table.failed(0, true, 1_010);
+  assert.equal(table.inRotation(0, 3_009), false); // 2 s the second time
+  assert.equal(table.inRotation(0, 3_010), true);
+  table.chosen(0, 3_010);
+  table.alive(0);
+  assert.equal(table.inRotation(0, 3_011), true);
+});

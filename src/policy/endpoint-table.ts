@@ -21,6 +21,8 @@ export class EndpointTable {
   ejectedUntil = new Float64Array(CAPACITY);
   /** How many times in a row it was put aside; 0 when it answered since. */
   ejections = new Uint8Array(CAPACITY);
+  /** 1 while one call tries an endpoint that was put aside. */
+  probing = new Uint8Array(CAPACITY);
   generation = new Uint32Array(CAPACITY);
   /** Positions in Group.slots, -1: not a member. */
   #inAll = new Int32Array(CAPACITY);
@@ -62,6 +64,7 @@ export class EndpointTable {
     this.failures[slot] = 0;
     this.ejections[slot] = 0;
     this.ejectedUntil[slot] = 0;
+    this.probing[slot] = 0;
   }
 
   /**
@@ -69,7 +72,8 @@ export class EndpointTable {
    * time, twice as long each further time up to 30 s. After that one call at a time tries it until one is answered.
    */
   failed(slot: number, connecting: boolean, now: number): void {
-    if (this.ejectedUntil[slot] > now) return; // one burst counts once
+    if (this.ejectedUntil[slot] > now && this.probing[slot] === 0) return; // one burst counts once
+    this.probing[slot] = 0;
     const failures = ++this.failures[slot];
     if (!connecting && failures < FAILURES_IN_A_ROW && this.ejections[slot] === 0) return;
     const ejections = this.ejections[slot];
@@ -78,9 +82,16 @@ export class EndpointTable {
     this.failures[slot] = 0;
   }
 
-  /** Whether balancers may choose it now: not put aside, and when it just was, without another call under way. */
+  /** Whether balancers may choose it now. */
   inRotation(slot: number, now: number): boolean {
-    return this.ejections[slot] === 0 || (this.ejectedUntil[slot] <= now && this.inFlight[slot] === 0);
+    return this.ejections[slot] === 0 || this.ejectedUntil[slot] <= now;
+  }
+
+  /** A call goes there. When the endpoint was put aside others wait for what comes of it, for as long as it was first put aside. */
+  chosen(slot: number, now: number): void {
+    if (this.ejections[slot] === 0 || this.ejectedUntil[slot] > now) return;
+    this.probing[slot] = 1;
+    this.ejectedUntil[slot] = now + EJECTION_MS;
   }
 
   /** Peak EWMA: jumps up at once, comes down with `decayMs`. Source: Finagle's PeakEwma. */
@@ -184,6 +195,7 @@ export class EndpointTable {
     this.failures = grown(this.failures, new Uint16Array(size));
     this.ejectedUntil = grown(this.ejectedUntil, new Float64Array(size));
     this.ejections = grown(this.ejections, new Uint8Array(size));
+    this.probing = grown(this.probing, new Uint8Array(size));
     this.generation = grown(this.generation, new Uint32Array(size));
     this.#inAll = grown(this.#inAll, new Int32Array(size));
     this.#inVersion = grown(this.#inVersion, new Int32Array(size));
