@@ -138,7 +138,7 @@ test("extended CONNECT is offered by the server and taken by the client", () => 
   assert.equal(sink.heads[0].status, 200);
 });
 
-test("connection invariant 2: a stream that nobody credits stops itself and no other", () => {
+test("connection invariant 1: a stream that nobody credits stops itself and no other", () => {
   const requests = new Requests();
   requests.hold = true;
   const s = server(requests, { streamWindowBytes: 70_000 });

@@ -1,8 +1,6 @@
-import type { ConnectionHost, ConnectionMachine, MachineOptions } from "../connection.ts";
-import type { ConnectionLimits } from "../limits.ts";
-import type { PeerInfo, StreamFailure } from "../stream.ts";
-import { AbuseMeter } from "./abuse.ts";
+import type { MachineOptions } from "../connection.ts";
 import { BlockReader } from "./block-reader.ts";
+import { ConnectionCore } from "./connection-core.ts";
 import { Countdown } from "./countdown.ts";
 import { ErrorCode, errorCodeName } from "./errors.ts";
 import {
@@ -15,107 +13,59 @@ import {
   readUint32,
 } from "./frame.ts";
 import { FrameReader, type FrameSink } from "./frame-reader.ts";
-import { FrameWriter } from "./frame-writer.ts";
-import { HeaderBlock } from "./header-block.ts";
-import { fieldsBound, writeFields } from "./hpack/encoder.ts";
+import { HeaderBlock, type HeaderSource } from "./header-block.ts";
 import type { Http2Stream } from "./http2-stream.ts";
 import type { Block, MessageKind } from "./message.ts";
-import { ResetIds } from "./reset-ids.ts";
-import { SendScheduler } from "./send-scheduler.ts";
 import { applySettings, defaultPeerSettings, SettingId } from "./settings.ts";
-import { StreamTable } from "./stream-table.ts";
 
 /**
- * What both sides of an HTTP/2 connection have in common: frames in, frames out, windows, settings, time-outs. Source: RFC 9113.
+ * The reading half, the same on both sides: frames in, judged by RFC 9113, turned into what streams and their owners hear.
  *
- *     opening --peer's SETTINGS--> open --drain()--> draining --last stream closed--> closing --> gone
- *        \________________________/ \______________________________________________/   ^           ^
- *            a peer's connection error, close(): GOAWAY ------------------------------/            |
- *            transportClosed() -------------------------------------------------------------------/
+ *     opening --peer's SETTINGS--> open        any error of the peer's: one stream's (RST_STREAM) or the connection's (GOAWAY)
+ *     open --HEADERS without END_HEADERS--> in a header block --CONTINUATION... END_HEADERS--> open
  *
- * 1. Every stream's owner hears exactly one end: fin both ways, its own reset(), or onReset.
- * 2. The connection's receive window is given back when bytes arrive, the stream's when its owner credits them: a stream that
+ * 1. The connection's receive window is given back when bytes arrive, the stream's when its owner credits them: a stream that
  *    nobody reads stops itself and no other.
- * 3. After the first GOAWAY of ours that carries an error, nothing is read any more.
- * 4. A frame for a stream that we reset is ignored, apart from its share in compression state and connection window.
- * 5. What the peer can make us hold has a limit: streams, heads, windows, output (see `wantsRead`), abuse (AbuseMeter).
+ * 2. A frame for a stream that we reset is ignored, apart from its share in compression state and connection window.
+ * 3. What the peer can make us hold to read has a limit: heads, header blocks, frames, windows.
  */
-export abstract class Http2Connection implements ConnectionMachine, FrameSink {
-  readonly version = "2";
-  readonly peer: PeerInfo;
-  protected readonly host: ConnectionHost;
-  protected readonly limits: Readonly<ConnectionLimits>;
-  protected readonly writer = new FrameWriter();
-  protected readonly streams = new StreamTable();
-  protected readonly scheduler: SendScheduler;
-  protected readonly abuse: AbuseMeter;
-  protected readonly resets = new ResetIds();
+export abstract class Http2Connection extends ConnectionCore implements FrameSink {
   protected readonly peerSettings = defaultPeerSettings();
-  /** Nothing is read any more; what is pending is written, then the socket closes. */
-  closing = false;
-  /** transportClosed() was called. */
-  protected gone = false;
-  /** The highest stream that the peer opened. */
-  protected lastPeerStream = 0;
-  /** Of the last tick; -1 before the first. */
-  protected now = -1;
-  /** The window that a stream of ours starts with, as the peer counts: the RFC's until our settings are acknowledged, if that is more. */
-  protected streamWindow: number;
   protected peerSettingsSeen = false;
-  protected readonly idle = new Countdown();
-
   readonly #reader: FrameReader;
   readonly #blocks: BlockReader;
   readonly #header: HeaderBlock;
   readonly #opening = new Countdown();
   readonly #settings = new Countdown();
   readonly #heading = new Countdown();
-  readonly #announcedWindow: number;
   readonly #maxFrameBytes: number;
   readonly #connectionWindow: number;
   #receiveWindow: number;
   #unreported = 0;
 
   protected constructor(options: MachineOptions) {
+    super(options);
     const limits = options.limits;
-    this.host = options.host;
-    this.peer = options.peer;
-    this.limits = limits;
-    this.abuse = new AbuseMeter(limits.maxAbusePer30s);
-    this.scheduler = new SendScheduler(this.writer, limits.sendHighWaterBytes, this.abuse, (stream) =>
-      this.messageWritten(stream),
-    );
-    this.#announcedWindow = Math.min(MAX_UINT31, limits.streamWindowBytes);
     this.#maxFrameBytes = Math.min(0xff_ffff, Math.max(MIN_MAX_FRAME_BYTES, limits.maxFrameBytes));
     this.#reader = new FrameReader(this, this.#maxFrameBytes);
     this.#blocks = new BlockReader(TABLE_BYTES, limits.maxHeadBytes, limits.maxFields);
     this.#header = new HeaderBlock(limits.maxHeadBytes * 2 + 16_384);
-    this.#connectionWindow = Math.min(MAX_UINT31, Math.max(MIN_CONNECTION_WINDOW_BYTES, this.#announcedWindow * 4));
+    this.#connectionWindow = Math.min(MAX_UINT31, Math.max(MIN_CONNECTION_WINDOW_BYTES, this.announcedWindow * 4));
     this.#receiveWindow = this.#connectionWindow;
-    this.streamWindow = Math.max(this.#announcedWindow, INITIAL_WINDOW_BYTES);
     this.#opening.start();
     this.#settings.start();
-    this.idle.start();
   }
 
-  // === ConnectionMachine ===
-
-  get openStreams(): number {
-    return this.streams.size;
-  }
-
-  get pendingBytes(): number {
-    return this.writer.output.length;
-  }
-
-  get wantsClose(): boolean {
-    return this.closing;
-  }
-
-  /** A peer that makes us answer and does not read the answers is not read from either. */
-  get wantsRead(): boolean {
-    return this.writer.output.length < READ_STOP_BYTES;
-  }
+  protected abstract readonly isServer: boolean;
+  /** A header block for `id` is complete. */
+  protected abstract onHeaders(id: number, fin: boolean, selfDependent: boolean, block: HeaderSource): void;
+  /** A stream that is not open was named: error, or late and to be ignored. */
+  protected abstract isIdle(id: number): boolean;
+  protected abstract onGoaway(lastId: number, code: number, debug: string): void;
+  /** The peer's settings changed. */
+  protected abstract onSettings(): void;
+  protected abstract onPingAck(payload: Buffer, start: number): void;
+  protected abstract onTick(now: number): void;
 
   receive(chunk: Uint8Array, start: number, end: number): void {
     if (this.closing || this.gone) return;
@@ -124,33 +74,8 @@ export abstract class Http2Connection implements ConnectionMachine, FrameSink {
     this.wakeIfPending();
   }
 
-  takeOutput(): Uint8Array {
-    this.turnEnds();
-    return this.writer.output.take();
-  }
-
-  written(): void {
-    this.writer.output.written();
-    if (this.gone) return;
-    this.scheduler.pump();
-    this.wakeIfPending();
-  }
-
-  receiveEnd(): void {
-    if (this.closing || this.gone) return;
-    this.onPeerEnd();
-    this.wakeIfPending();
-  }
-
-  transportClosed(message: string): void {
-    if (this.gone) return;
-    this.gone = true;
-    this.closing = true;
-    this.failAll(
-      "connection-lost",
-      0,
-      `connection to ${this.peer.address} lost${message === "" ? "" : `: ${message}`}`,
-    );
+  override transportClosed(message: string): void {
+    super.transportClosed(message);
     this.#blocks.release();
   }
 
@@ -178,87 +103,38 @@ export abstract class Http2Connection implements ConnectionMachine, FrameSink {
     this.wakeIfPending();
   }
 
-  close(): void {
-    if (this.closing || this.gone) return;
-    this.#goaway(ErrorCode.noError, "");
-    this.failAll("connection-lost", 0, "the connection was closed by this side");
-    this.host.wake();
+  /** Our SETTINGS, and the window that the connection gets at once. */
+  protected open(extra: readonly (readonly [id: number, value: number])[]): void {
+    const settings: (readonly [number, number])[] = [
+      [SettingId.initialWindowSize, this.announcedWindow],
+      [SettingId.maxHeaderListSize, this.limits.maxHeadBytes],
+      ...extra,
+    ];
+    if (this.#maxFrameBytes > MIN_MAX_FRAME_BYTES) settings.push([SettingId.maxFrameSize, this.#maxFrameBytes]);
+    this.writer.settings(settings);
+    this.writer.windowUpdate(0, this.#connectionWindow - INITIAL_WINDOW_BYTES);
   }
 
-  abstract drain(): void;
+  /** Reads the block that onHeaders was given. Null: it was a connection error, which has been dealt with. */
+  protected readBlock(kind: MessageKind, source: HeaderSource): Block | null {
+    const block = this.#blocks.read(kind, source.bytes, source.start, source.end);
+    if (block === null) this.connectionError(ErrorCode.compressionError, "a header block cannot be decoded");
+    return block;
+  }
 
-  // === what the sides differ in ===
-
-  protected abstract readonly isServer: boolean;
-  /** A header block for `id` is complete. */
-  protected abstract onHeaders(id: number, fin: boolean, selfDependent: boolean, block: HeaderSource): void;
-  /** A stream that is not open was named: error, or late and to be ignored. */
-  protected abstract isIdle(id: number): boolean;
-  protected abstract onGoaway(lastId: number, code: number, debug: string): void;
-  protected abstract onPeerEnd(): void;
-  protected abstract onTick(now: number): void;
-  /** A stream left the table. */
-  protected abstract onStreamClosed(stream: Http2Stream): void;
-  /** Our side of the stream is complete and the peer's is not. */
-  protected abstract onHalfClosed(stream: Http2Stream): void;
-  /** The peer's settings changed. */
-  protected abstract onSettings(): void;
-  protected abstract onPingAck(payload: Buffer, start: number): void;
-  /** Before the output is taken. */
-  protected abstract turnEnds(): void;
-  protected abstract failureOf(
-    stream: Http2Stream,
-    kind: StreamFailure["kind"],
-    code: number,
-    text: string,
-  ): StreamFailure;
-
-  // === for streams ===
-
-  writeHeaders(stream: Http2Stream, block: Uint8Array, extra: readonly string[] | null, fin: boolean): void {
-    this.writer.headers(stream.id, block, extra, fin);
-    if (fin) {
-      stream.ended = true;
-      this.messageWritten(stream);
+  /** Trailers, judged and handed on. */
+  protected onTrailers(stream: Http2Stream, fin: boolean, block: Block): void {
+    if (!fin) return this.streamError(stream, ErrorCode.protocolError, "trailers without END_STREAM");
+    if (block.head === null) {
+      const code = block.tooLarge ? ErrorCode.enhanceYourCalm : ErrorCode.protocolError;
+      return this.streamError(stream, code, block.fault);
     }
-    this.host.wake();
-  }
-
-  writeData(stream: Http2Stream, bytes: Uint8Array, start: number, end: number, fin: boolean): boolean {
-    if (fin) stream.ended = true;
-    const below = this.scheduler.send(stream, bytes, start, end, fin);
-    this.wakeIfPending();
-    return below;
-  }
-
-  writeTrailers(stream: Http2Stream, block: Uint8Array, extra: readonly string[] | null): void {
-    if (stream.bufferedBytes > 0) {
-      stream.trailers = extra === null ? block : appendFields(block, extra);
-      stream.ended = true;
-      return;
+    if (stream.expected > 0) {
+      return this.streamError(stream, ErrorCode.protocolError, "the body is shorter than content-length says");
     }
-    this.writer.headers(stream.id, block, extra, true);
-    stream.ended = true;
-    this.messageWritten(stream);
-    this.host.wake();
-  }
-
-  /** The owner gives up a stream. */
-  resetStream(stream: Http2Stream, code: number): void {
-    if (!this.closing) this.writer.rstStream(stream.id, code);
-    if (!stream.remoteDone) this.resets.add(stream.id);
-    this.closeStream(stream);
-    this.host.wake();
-  }
-
-  creditStream(stream: Http2Stream, bytes: number): void {
-    const used = this.streamWindow - stream.receiveWindow - stream.creditPending;
-    stream.creditPending += Math.max(0, Math.min(bytes, used));
-    if (stream.creditPending * 2 < this.streamWindow) return;
-    this.writer.windowUpdate(stream.id, stream.creditPending);
-    stream.receiveWindow += stream.creditPending;
-    stream.creditPending = 0;
-    this.host.wake();
+    stream.remoteDone = true;
+    stream.sink.onTrailers(stream, block.head);
+    this.remoteEnded(stream);
   }
 
   // === frames ===
@@ -444,7 +320,7 @@ export abstract class Http2Connection implements ConnectionMachine, FrameSink {
 
   /** What the peer sends from here on is counted with the window that we announced. */
   #settingsInForce(): void {
-    const change = this.#announcedWindow - this.streamWindow;
+    const change = this.announcedWindow - this.streamWindow;
     if (change === 0) return;
     this.streamWindow += change;
     for (const stream of this.streams.list()) {
@@ -528,134 +404,10 @@ export abstract class Http2Connection implements ConnectionMachine, FrameSink {
     }
     return true;
   }
-
-  // === for the sides ===
-
-  /** Our SETTINGS, and the window that the connection gets at once. */
-  protected open(extra: readonly (readonly [id: number, value: number])[]): void {
-    const settings: (readonly [number, number])[] = [
-      [SettingId.initialWindowSize, this.#announcedWindow],
-      [SettingId.maxHeaderListSize, this.limits.maxHeadBytes],
-      ...extra,
-    ];
-    if (this.#maxFrameBytes > MIN_MAX_FRAME_BYTES) settings.push([SettingId.maxFrameSize, this.#maxFrameBytes]);
-    this.writer.settings(settings);
-    this.writer.windowUpdate(0, this.#connectionWindow - INITIAL_WINDOW_BYTES);
-  }
-
-  /** Reads the block that onHeaders was given. Null: it was a connection error, which has been dealt with. */
-  protected readBlock(kind: MessageKind, source: HeaderSource): Block | null {
-    const block = this.#blocks.read(kind, source.bytes, source.start, source.end);
-    if (block === null) this.connectionError(ErrorCode.compressionError, "a header block cannot be decoded");
-    return block;
-  }
-
-  /** Trailers, judged and handed on. */
-  protected onTrailers(stream: Http2Stream, fin: boolean, block: Block): void {
-    if (!fin) return this.streamError(stream, ErrorCode.protocolError, "trailers without END_STREAM");
-    if (block.head === null) {
-      const code = block.tooLarge ? ErrorCode.enhanceYourCalm : ErrorCode.protocolError;
-      return this.streamError(stream, code, block.fault);
-    }
-    if (stream.expected > 0) {
-      return this.streamError(stream, ErrorCode.protocolError, "the body is shorter than content-length says");
-    }
-    stream.remoteDone = true;
-    stream.sink.onTrailers(stream, block.head);
-    this.remoteEnded(stream);
-  }
-
-  protected remoteEnded(stream: Http2Stream): void {
-    if (stream.closed || !stream.finWritten) return;
-    this.abuse.explain(1);
-    this.closeStream(stream);
-  }
-
-  protected messageWritten(stream: Http2Stream): void {
-    stream.finWritten = true;
-    if (stream.closed) return;
-    if (!stream.remoteDone) return this.onHalfClosed(stream);
-    this.abuse.explain(1);
-    this.closeStream(stream);
-  }
-
-  /** Takes a stream out; tells nobody but the side. */
-  protected closeStream(stream: Http2Stream): void {
-    if (stream.closed) return;
-    stream.closed = true;
-    this.scheduler.remove(stream);
-    stream.queue = null;
-    stream.trailers = null;
-    this.streams.delete(stream);
-    if (this.streams.size === 0) this.idle.start();
-    this.onStreamClosed(stream);
-  }
-
-  /** The peer broke a rule on one stream. */
-  protected streamError(stream: Http2Stream, code: number, message: string): void {
-    this.writer.rstStream(stream.id, code);
-    if (!stream.remoteDone) this.resets.add(stream.id);
-    this.closeStream(stream);
-    stream.sink.onReset(stream, this.failureOf(stream, "protocol", code, `${errorCodeName(code)}: ${message}`));
-    this.abused(1);
-  }
-
-  /** The peer broke a rule of the connection. */
-  protected connectionError(code: number, message: string): void {
-    if (this.closing || this.gone) return;
-    this.#goaway(code, message);
-    this.failAll("protocol", code, `connection error ${errorCodeName(code)}: ${message}`);
-  }
-
-  /** The peer did something that costs us and is of no use to it. True: too often, the connection is closing. */
-  protected abused(weight: number): boolean {
-    if (!this.abuse.add(weight)) return false;
-    this.connectionError(ErrorCode.enhanceYourCalm, "too many frames that do no work");
-    return true;
-  }
-
-  /** All is done: the socket may close when the output is written. */
-  protected finish(): void {
-    if (this.closing) return;
-    this.closing = true;
-    this.host.wake();
-  }
-
-  protected failAll(kind: StreamFailure["kind"], code: number, message: string): void {
-    for (const stream of this.streams.list()) {
-      if (stream.closed) continue;
-      this.closeStream(stream);
-      stream.sink.onReset(stream, this.failureOf(stream, kind, code, message));
-    }
-  }
-
-  protected wakeIfPending(): void {
-    if (this.writer.output.length > 0 || this.closing) this.host.wake();
-  }
-
-  #goaway(code: number, debug: string): void {
-    this.writer.goaway(this.lastPeerStream, code, debug);
-    this.closing = true;
-    this.host.wake();
-  }
-}
-
-/** Where a complete header block lies. */
-export interface HeaderSource {
-  readonly bytes: Buffer;
-  readonly start: number;
-  readonly end: number;
-}
-
-function appendFields(block: Uint8Array, extra: readonly string[]): Uint8Array {
-  const out = Buffer.allocUnsafe(block.length + fieldsBound(extra));
-  out.set(block, 0);
-  return out.subarray(0, writeFields(out, block.length, extra));
 }
 
 /** HPACK's default; SETTINGS_HEADER_TABLE_SIZE is never announced. */
 const TABLE_BYTES = 4_096;
 const MIN_CONNECTION_WINDOW_BYTES = 1_048_576;
-const READ_STOP_BYTES = 524_288;
 /** A reset of a younger stream counts as abuse. */
 const RAPID_MS = 1_000;

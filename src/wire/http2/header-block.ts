@@ -1,4 +1,9 @@
-import type { HeaderSource } from "./connection.ts";
+/** Where a complete header block lies. */
+export interface HeaderSource {
+  readonly bytes: Buffer;
+  readonly start: number;
+  readonly end: number;
+}
 
 /** The header block being received: in place when it lies in one frame, gathered when CONTINUATION frames follow. */
 export class HeaderBlock implements HeaderSource {

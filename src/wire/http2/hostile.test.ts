@@ -145,7 +145,7 @@ const connections: Record<string, [code: keyof typeof ErrorCode, frames: Buffer[
   "PRIORITY on itself": ["protocolError", [frame(2, 0, 1, "0000000110")]],
 };
 for (const [what, [code, frames]] of Object.entries(connections)) {
-  test(`connection invariant 3: ${what} is a connection error, after which nothing is read`, () => {
+  test(`core invariant 2: ${what} is a connection error, after which nothing is read`, () => {
     assert.equal(answer(frames).at(-1), `goaway ${errorCodeName(ErrorCode[code])}`);
   });
 }
@@ -197,7 +197,7 @@ for (const [what, [said, frames]] of Object.entries(streams)) {
   });
 }
 
-test("connection invariant 4: what was on its way to a stream that we reset is ignored", () => {
+test("connection invariant 2: what was on its way to a stream that we reset is ignored", () => {
   const said = answer([
     frame(HEADERS, Flag.endHeaders, 1, "83 84 4101 61"), // malformed: reset
     frame(0, 0, 1, "001122"),
@@ -224,7 +224,7 @@ function holding(): Recorder {
   return sink;
 }
 
-test("connection invariant 5: streams over the limit are refused, unprocessed", () => {
+test("core invariant 3: streams over the limit are refused, unprocessed", () => {
   const s = server({ onRequest: (stream) => void (stream.sink = new Recorder()) }, { maxConcurrentStreams: 2 });
   framesOf(s);
   feed(s, PREFACE, SETTINGS, get(1), get(3), get(5));
@@ -300,7 +300,7 @@ test("a reader that gives back its window in small pieces is no abuser", () => {
   assert.equal(streams[0].bufferedBytes, 0);
 });
 
-test("a head over the limit is answered with 431, one that is endless ends the connection", () => {
+test("connection invariant 3: a head over the limit is answered with 431, one that is endless ends the connection", () => {
   const value = Buffer.concat([Buffer.from("000178", "hex"), Buffer.from("7f811f", "hex"), Buffer.alloc(4096, 97)]);
   const big = Buffer.concat([Buffer.from(GET.replaceAll(" ", ""), "hex"), value, value]);
   assert.deepEqual(answer([frame(HEADERS, END, 1, big), get(3)], { maxHeadBytes: 4_096 }), [

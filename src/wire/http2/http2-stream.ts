@@ -1,7 +1,7 @@
 import { WeftError } from "../../core/errors.ts";
 import type { Head } from "../head.ts";
 import type { HttpStream, StreamSink } from "../stream.ts";
-import type { Http2Connection } from "./connection.ts";
+import type { ConnectionCore } from "./connection-core.ts";
 import { encodeHead, encodeHeadAs } from "./hpack/encoder.ts";
 import { SendQueue } from "./send-queue.ts";
 
@@ -16,7 +16,7 @@ import { SendQueue } from "./send-queue.ts";
  */
 export class Http2Stream implements HttpStream {
   readonly id: number;
-  readonly connection: Http2Connection;
+  readonly connection: ConnectionCore;
   sink: StreamSink = NO_SINK;
   owner: unknown = null;
   closed = false;
@@ -58,7 +58,7 @@ export class Http2Stream implements HttpStream {
   writtenAt = 0;
 
   constructor(
-    connection: Http2Connection,
+    connection: ConnectionCore,
     id: number,
     request: Head,
     isClient: boolean,

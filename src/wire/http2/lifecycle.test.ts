@@ -145,7 +145,7 @@ test("client, invariant 2: it opens no more streams than the server allows, and 
   assert.equal(c.available, 1);
 });
 
-test("connection invariant 1: every owner hears of the connection's end once, and nothing after it", () => {
+test("core invariant 1: every owner hears of the connection's end once, and nothing after it", () => {
   const requests = keeper();
   const s = server(requests);
   const c = client();

@@ -1,10 +1,11 @@
 import type { ConnectionMachine, ServerMachineOptions } from "../connection.ts";
 import { responseHead } from "../head.ts";
 import type { RequestHandler, StreamFailure } from "../stream.ts";
-import { type HeaderSource, Http2Connection } from "./connection.ts";
+import { Http2Connection } from "./connection.ts";
 import { Countdown } from "./countdown.ts";
 import { ErrorCode } from "./errors.ts";
 import { CLIENT_PREFACE, MAX_UINT31 } from "./frame.ts";
+import type { HeaderSource } from "./header-block.ts";
 import { encodeHead } from "./hpack/encoder.ts";
 import { Http2Stream, NO_SINK } from "./http2-stream.ts";
 import { type Block, REQUEST, TRAILERS } from "./message.ts";
