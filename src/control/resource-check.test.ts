@@ -1,0 +1,44 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { WeftError } from "../core/errors.ts";
+import { checkResources } from "./resource-check.ts";
+
+const YAML = `apiVersion: weftmesh.dev/v1
+kind: TrafficPolicy
+metadata: { name: one }
+spec: { timeout: 1s }
+---
+apiVersion: weftmesh.dev/v1
+kind: TrafficPolicy
+metadata: { name: two }
+spec: { targetRefs: [{ kind: Service, name: orders }], timeout: 2s }
+`;
+
+test("YAML documents, one JSON resource and a JSON array are all understood, and what comes out goes in again", () => {
+  const resources = checkResources(YAML, "p.yaml", []);
+  assert.deepEqual(
+    resources.map(({ metadata }) => metadata.name),
+    ["one", "two"],
+  );
+  assert.deepEqual(checkResources(JSON.stringify(resources), "revision 1", []), resources);
+  assert.deepEqual(checkResources(JSON.stringify(resources[0]), "r", []), [resources[0]]);
+  assert.deepEqual(checkResources("", "empty", []), []);
+  assert.deepEqual(checkResources("[]", "revision 0", []), []);
+});
+
+test("everything that is wrong is said at once, with its line; in arrays too", () => {
+  const wrong = YAML.replace("timeout: 1s", "timeout: soon").replace("timeout: 2s", "timeuot: 2s");
+  assert.throws(
+    () => checkResources(wrong, "p.yaml", []),
+    (thrown) => {
+      assert.ok(thrown instanceof WeftError);
+      assert.equal(thrown.code, "invalid_argument");
+      assert.match(thrown.message, /p\.yaml:4/);
+      assert.match(thrown.message, /p\.yaml:9/);
+      return true;
+    },
+  );
+  const array = '[\n{"apiVersion": "weftmesh.dev/v1", "kind": "Nope", "metadata": {"name": "x"}}\n]';
+  assert.throws(() => checkResources(array, "p.json", []), /p\.json:2/);
+  assert.throws(() => checkResources("a: [", "p.yaml", []), { code: "invalid_argument" });
+});
