@@ -1,8 +1,8 @@
 import { WeftError } from "../core/errors.ts";
 
 /**
- * What the requests of a server may hold in memory together while they are incomplete: messages and bodies that arrive in parts. Without it
- * one connection with a thousand streams could have the server keep a thousand times the largest message.
+ * What the requests of a server may hold in memory together: messages and bodies that arrive in parts, and messages that a handler has not
+ * read yet. Without it one connection with a thousand streams could have the server keep a thousand times the largest message.
  */
 export class BufferBudget {
   readonly maxBytes: number;
@@ -21,7 +21,7 @@ export class BufferBudget {
     if (bytes > 0 && this.#used + bytes > this.maxBytes) {
       throw new WeftError(
         "resource_exhausted",
-        `the server holds ${this.#used} bytes of incomplete requests; at most ${this.maxBytes} are allowed (maxBufferedBytes)`,
+        `the server holds ${this.#used} bytes of incomplete requests and unread messages; at most ${this.maxBytes} are allowed (maxBufferedBytes)`,
         { reason: "SERVER_BUFFERS_FULL", retryable: true },
       );
     }

@@ -61,6 +61,8 @@ export abstract class GrpcExchange extends Timer implements StreamSink {
   abstract onMessage(bytes: Uint8Array, start: number, end: number, compressed: boolean): void;
   /** The peer ended its side after the last message. May throw. */
   protected abstract onRequestEnd(): void;
+  /** The call is over, one way or the other: what is held for it can go. */
+  protected onFinished(): void {}
   /** The call is over for another reason than its own success. */
   protected abstract onClosed(reason: WeftError): void;
   /** `bytes` of the request arrived. By default they are credited at once. */
@@ -241,6 +243,7 @@ export abstract class GrpcExchange extends Timer implements StreamSink {
     this.#hold(0);
     const { wheel, inFlight } = this.plan.environment;
     wheel.cancel(this);
+    this.onFinished();
     if (!this.requestEnded) this.stream.reset(NO_ERROR);
     inFlight.end();
   }

@@ -18,7 +18,8 @@ export class GrpcStreamExchange extends GrpcExchange implements ResponseWriter {
     super(plan, stream, fields);
     const { kind } = plan.method;
     this.#streamsResponse = kind !== "client_streaming";
-    this.#requests = kind === "server_streaming" ? null : new RequestQueue((bytes) => stream.credit(bytes));
+    this.#requests =
+      kind === "server_streaming" ? null : new RequestQueue((bytes) => stream.credit(bytes), plan.environment.buffers);
   }
 
   /** Starts the handler when it does not wait for the request's message. Called once the exchange is the stream's sink. */
@@ -113,8 +114,14 @@ export class GrpcStreamExchange extends GrpcExchange implements ResponseWriter {
     resolve?.();
   }
 
+  protected override onFinished(): void {
+    // A handler that still reads hears the reason from onClosed, or the end.
+    if (this.call.cancelled === null) this.#requests?.discard();
+  }
+
   protected override onClosed(reason: WeftError): void {
     this.#requests?.end(reason);
+    this.#requests?.discard();
     this.onWritable();
     this.#stop?.();
   }

@@ -458,3 +458,25 @@ test("incomplete requests share a budget, and give back what they held", async (
   assert.equal(buffers.usedBytes, 0);
   assert.equal(inFlight.count, 0);
 });
+
+test("messages that a handler does not read are held on the budget until the call is over", async () => {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const { handler, buffers, inFlight } = counter({
+    async sum() {
+      await promise;
+      return { sum: 0n };
+    },
+  });
+  const stream = new RecordedStream();
+  handler.onRequest(stream, grpcHead(SUM), false);
+  const one = framed(codecOf(SumRequestSchema).encode({ count: 1n }));
+  for (let i = 0; i < 100; i++) stream.send(one, false);
+  assert.ok(buffers.usedBytes >= 100 * one.length);
+  stream.send(Buffer.alloc(0), true);
+  resolve();
+  await settle();
+  assert.equal(stream.grpcStatus, 0);
+  assert.equal(buffers.usedBytes, 0);
+  assert.equal(stream.credited, 100 * one.length);
+  assert.equal(inFlight.count, 0);
+});

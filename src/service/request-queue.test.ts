@@ -2,14 +2,16 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { WeftError } from "../core/errors.ts";
+import { BufferBudget } from "./buffer-budget.ts";
 import { RequestQueue } from "./request-queue.ts";
 
-function recording() {
+function recording(maxBytes = 1_000_000) {
   let credited = 0;
+  const budget = new BufferBudget(maxBytes);
   const queue = new RequestQueue<number>((bytes) => {
     credited += bytes;
-  });
-  return { queue, credited: () => credited };
+  }, budget);
+  return { queue, budget, credited: () => credited };
 }
 
 test("bytes are credited when the handler takes their message, not before", async () => {
@@ -60,6 +62,29 @@ test("after return() everything that comes is credited and dropped", async () =>
   assert.deepEqual(await queue.next(), { value: undefined, done: true });
 });
 
+test("messages that wait are held on the budget, and one too many is refused", async () => {
+  const { queue, budget, credited } = recording(300);
+  queue.received(10);
+  queue.push(1);
+  queue.received(10);
+  queue.push(2);
+  queue.received(10);
+  assert.throws(() => queue.push(3), { code: "resource_exhausted" });
+  assert.equal(credited(), 10);
+  await queue.next();
+  assert.ok(budget.usedBytes > 0);
+  queue.discard();
+  assert.equal(budget.usedBytes, 0);
+  assert.equal(credited(), 30);
+});
+
+test("a reader that waits when the call is over hears the end", async () => {
+  const { queue } = recording();
+  const next = queue.next();
+  queue.discard();
+  assert.deepEqual(await next, { value: undefined, done: true });
+});
+
 test("a message that fails to decompress fails the reader alone", async () => {
   const { queue } = recording();
   queue.push(Promise.reject(new WeftError("invalid_argument", "bad")));
@@ -76,7 +101,7 @@ test("in any order of reading and arriving, messages arrive in order and every b
   );
   await fc.assert(
     fc.asyncProperty(steps, async (plan) => {
-      const { queue, credited } = recording();
+      const { queue, budget, credited } = recording();
       let received = 0;
       let pushed = 0;
       const seen: number[] = [];
@@ -101,6 +126,7 @@ test("in any order of reading and arriving, messages arrive in order and every b
       );
       await queue.return();
       assert.equal(credited(), received);
+      assert.equal(budget.usedBytes, 0);
     }),
   );
 });

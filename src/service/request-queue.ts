@@ -1,4 +1,5 @@
 import type { WeftError } from "../core/errors.ts";
+import type { BufferBudget } from "./buffer-budget.ts";
 
 /**
  * The messages of a request stream on their way to the handler: an async iterable fed by a connection.
@@ -12,6 +13,7 @@ import type { WeftError } from "../core/errors.ts";
  */
 export class RequestQueue<T> implements AsyncIterableIterator<T> {
   readonly #credit: (bytes: number) => void;
+  readonly #budget: BufferBudget;
   #items: { value: T | Promise<T>; bytes: number }[] = [];
   #taken = 0;
   #waiter: { resolve: (result: IteratorResult<T>) => void; reject: (error: unknown) => void } | null = null;
@@ -20,8 +22,10 @@ export class RequestQueue<T> implements AsyncIterableIterator<T> {
   #ended = false;
   #error: WeftError | null = null;
 
-  constructor(credit: (bytes: number) => void) {
+  /** Waiting messages are held on `budget`. */
+  constructor(credit: (bytes: number) => void, budget: BufferBudget) {
     this.#credit = credit;
+    this.#budget = budget;
   }
 
   /** Bytes arrived that belong to a message not pushed yet. */
@@ -30,7 +34,10 @@ export class RequestQueue<T> implements AsyncIterableIterator<T> {
     else this.#loose += bytes;
   }
 
-  /** A message is complete; `value` may still be on its way (decompression). The bytes received so far are taken to be its own. */
+  /**
+   * A message is complete; `value` may still be on its way (decompression). The bytes received so far are taken to be its own. Throws
+   * `resource_exhausted` when the budget is spent.
+   */
   push(value: T | Promise<T>): void {
     // Whoever takes it hears of a failure; until then it must not count as unhandled.
     if (value instanceof Promise) value.catch(() => {});
@@ -42,6 +49,12 @@ export class RequestQueue<T> implements AsyncIterableIterator<T> {
     }
     const waiter = this.#waiter;
     if (waiter === null) {
+      try {
+        this.#budget.take(bytes + ITEM_BYTES);
+      } catch (thrown) {
+        if (bytes > 0) this.#credit(bytes);
+        throw thrown;
+      }
       this.#items.push({ value, bytes });
       return;
     }
@@ -70,6 +83,7 @@ export class RequestQueue<T> implements AsyncIterableIterator<T> {
         this.#items = [];
         this.#taken = 0;
       }
+      this.#budget.take(-(bytes + ITEM_BYTES));
       if (bytes > 0) this.#credit(bytes);
       return settle(value);
     }
@@ -91,9 +105,16 @@ export class RequestQueue<T> implements AsyncIterableIterator<T> {
 
   /** The handler wants no more: what comes is taken from the peer and dropped. */
   return(): Promise<IteratorResult<T>> {
+    this.discard();
+    return Promise.resolve({ value: undefined, done: true });
+  }
+
+  /** As return(), for the queue's owner when the call is over. */
+  discard(): void {
     this.#ended = true;
     this.#discard();
-    return Promise.resolve({ value: undefined, done: true });
+    this.#waiter?.resolve({ value: undefined, done: true });
+    this.#waiter = null;
   }
 
   [Symbol.asyncIterator](): this {
@@ -102,13 +123,19 @@ export class RequestQueue<T> implements AsyncIterableIterator<T> {
 
   #discard(): void {
     let bytes = this.#loose;
-    for (let i = this.#taken; i < this.#items.length; i++) bytes += this.#items[i].bytes;
+    for (let i = this.#taken; i < this.#items.length; i++) {
+      bytes += this.#items[i].bytes;
+      this.#budget.take(-(this.#items[i].bytes + ITEM_BYTES));
+    }
     this.#items = [];
     this.#taken = 0;
     this.#loose = 0;
     if (bytes > 0) this.#credit(bytes);
   }
 }
+
+/** What a waiting message takes besides its bytes, about: small ones weigh more decoded than on the wire. */
+const ITEM_BYTES = 128;
 
 function settle<T>(value: T | Promise<T>): Promise<IteratorResult<T>> {
   return value instanceof Promise

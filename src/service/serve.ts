@@ -37,7 +37,7 @@ export interface ServeOptions {
   tls?: TlsServerOptions;
   /** Limits on what a peer can make the server hold; see docs/limits.md. */
   limits?: Partial<ConnectionLimits>;
-  /** What incomplete requests may hold in memory together, bytes. Default 256 MiB. Over it: `resource_exhausted`. */
+  /** What incomplete requests and unread messages may hold in memory together, bytes. Default 256 MiB. Over it: `resource_exhausted`. */
   maxBufferedBytes?: number;
   /** How long calls in flight may take when the server stops, ms. Default: WEFT_DRAIN_MS; else 10,000. */
   drainMs?: number;
