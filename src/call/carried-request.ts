@@ -8,6 +8,7 @@ import type { CallTimer, TimerOwner } from "./call-timer.ts";
 import type { CarrierState } from "./carrier.ts";
 import { KeptBody } from "./kept-body.ts";
 import { Mirror } from "./mirror.ts";
+import { changedResponse } from "./response-changes.ts";
 import type { CallContext, CarriedCall, Downstream } from "./types.ts";
 import { upgradeRequest } from "./upgrade.ts";
 import { factsOf } from "./upstream-head.ts";
@@ -330,7 +331,7 @@ export class CarriedRequest implements CarriedCall, TimerOwner {
     const head = attempt.responseHead;
     const status = head.status;
     this.session = status === 101 || ((request.protocol !== "" || request.method === "CONNECT") && status < 300);
-    downstream.onHead(head, attempt.headFin);
+    downstream.onHead(changedResponse(head, this.call.addFields, this.call.removeFields), attempt.headFin);
     if (attempt.held !== null || attempt.heldFin || attempt.heldTrailers !== null) this.deliverHeld(attempt);
   }
 

@@ -3,6 +3,7 @@ import type { DescMethod } from "@bufbuild/protobuf";
 import { codecOf, scratch } from "../contract/codec.ts";
 import type { Codec } from "../contract/types.ts";
 import { type Clock, systemClock } from "../core/clock.ts";
+import { WeftError } from "../core/errors.ts";
 import type { CallContext } from "../policy/call.ts";
 import { frameMessage, PREFIX_BYTES, writeMessagePrefix } from "../wire/grpc/message-prefix.ts";
 import { type Head, requestHead } from "../wire/head.ts";
@@ -56,6 +57,11 @@ export class ClientEnvironment {
   /** The context of a call made now. */
   contextOf(options: CallOptions | undefined, ambient: AmbientCall | undefined): CallContext {
     const timeoutMs = options?.timeoutMs ?? this.timeoutMs;
+    if (!(timeoutMs >= 0)) {
+      throw new WeftError("invalid_argument", `timeoutMs is ${timeoutMs}; it must be 0 or more milliseconds`, {
+        reason: "BAD_TIMEOUT",
+      });
+    }
     const inherited = ambient === undefined ? Number.POSITIVE_INFINITY : ambient.deadline;
     const requestId = ambient?.requestId ?? "";
     if (timeoutMs === Number.POSITIVE_INFINITY && inherited === Number.POSITIVE_INFINITY) {
@@ -98,6 +104,7 @@ export class MethodCaller {
 
   /** Encodes a message behind its prefix into `scratch.bytes`; returns the end. Compressed ones come as bytes of their own, in `compressed`. */
   encode(message: object): number {
+    this.compressed = null;
     const end = this.input.encodeScratch(message as Record<string, unknown>, PREFIX_BYTES);
     const length = end - PREFIX_BYTES;
     if (this.env.gzip && length >= MIN_GZIP_BYTES) return this.#gzip(end);

@@ -473,3 +473,36 @@ test("a direct client neither retries nor breaks", async () => {
   for (let i = 0; i < 60; i++) await rejectsWith(direct.client.count({}), { code: "unavailable", message: /^no$/ });
   assert.equal(server.heads.length, 60);
 });
+
+test("a callback that throws fails its own call, and no other on the connection", async () => {
+  await using server = await startWireServer(counter);
+  await using direct = createDirectClient(Counter, server.address);
+  await direct.client.count({});
+  const others = Array.from({ length: 5 }, () => direct.client.count({ count: 1n }));
+  const broken = () => {
+    throw new Error("mine");
+  };
+  for (const options of [{ onHeader: broken }, { onTrailer: broken }, { onDecision: broken }]) {
+    await rejectsWith(direct.client.count({}, options), {
+      code: "internal",
+      reason: "CALLBACK_FAILED",
+      message: /mine/,
+    });
+    await assert.rejects(Array.fromAsync(direct.client.watch({}, options)), { reason: "CALLBACK_FAILED" });
+  }
+  assert.deepEqual(
+    (await Promise.all(others)).map(({ count }) => count),
+    [2n, 2n, 2n, 2n, 2n],
+  );
+});
+
+test("a timeout that is no number is refused", async () => {
+  await using server = await startWireServer(counter);
+  await using direct = createDirectClient(Counter, server.address);
+  await rejectsWith(direct.client.count({}, { timeoutMs: Number.NaN }), {
+    code: "invalid_argument",
+    reason: "BAD_TIMEOUT",
+  });
+  await rejectsWith(direct.client.watch({}, { timeoutMs: -1 }).next(), { code: "invalid_argument" });
+  await rejectsWith(direct.client.count({}, { timeoutMs: 0 }), { code: "deadline_exceeded" });
+});

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { request as httpRequest, type IncomingMessage } from "node:http";
+import { Agent, request as httpRequest, type IncomingMessage } from "node:http";
 import { connect } from "node:net";
 import { test } from "node:test";
 import { Counter, CountResponseSchema, WatchResponseSchema } from "../../examples/counter/gen/counter/v1/counter.ts";
@@ -161,6 +161,24 @@ test("no endpoint: problem+json to HTTP callers, a trailers-only status to gRPC 
   assert.deepEqual([head.status, head.body], [503, ""]);
   await using direct = createDirectClient(Counter, proxy.address);
   await assert.rejects(direct.client.count({}), { name: "WeftError", code: "unavailable" });
+});
+
+test("an answer of the proxy's own to a request with a body keeps the HTTP/1.1 connection", async () => {
+  await using proxy = await startProxy([], "h2c");
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  const ports = new Set<number | undefined>();
+  for (let i = 0; i < 3; i++) {
+    const request = httpRequest({ port: proxy.port, host: "127.0.0.1", method: "POST", path: "/", agent });
+    request.write("a body");
+    const [response] = (await once(request, "response")) as [IncomingMessage];
+    assert.equal(response.statusCode, 503);
+    request.end(" that ends later");
+    ports.add(request.socket?.localPort);
+    response.resume();
+    await once(response, "end");
+  }
+  agent.destroy();
+  assert.equal(ports.size, 1);
 });
 
 test("an upstream that dies before it answers is retried on another, with the body", async () => {

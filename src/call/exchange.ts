@@ -50,6 +50,7 @@ export class Exchange implements Downstream {
   #owedRequest = 0;
   #requestBlocked = false;
   #owedResponse = 0;
+  #dropped = 0;
   #responseBlocked = false;
 
   constructor(stream: HttpStream, request: Head, context: CallContext, fin: boolean, hooks: ExchangeHooks | null) {
@@ -72,7 +73,10 @@ export class Exchange implements Downstream {
     this.requestBytes += bytes;
     if (fin) this.#requestEnded = true;
     const call = this.#call;
-    if (call === null) return;
+    if (call === null) {
+      this.#unread(bytes);
+      return;
+    }
     if (call.data(chunk, start, end, fin)) {
       if (bytes > 0 && !fin) this.stream.credit(bytes);
     } else {
@@ -153,9 +157,21 @@ export class Exchange implements Downstream {
   onEnd(decision: Decision): void {
     this.#ended = true;
     this.#call = null;
-    // A response that is complete while the request is not: the caller is told to stop sending.
-    if (!this.#requestEnded && !this.stream.closed) this.stream.reset(NO_ERROR);
+    // A response that is complete while the request is not: the caller is told to stop sending. Over HTTP/1.1 that would cost the connection,
+    // so a little is read and dropped first.
+    if (!this.#requestEnded && !this.stream.closed) {
+      if (this.stream.connection.version === "2" || this.status === 0) this.stream.reset(NO_ERROR);
+      else this.#unread(this.#owedRequest);
+    }
     this.#hooks?.onEnd?.(this, decision);
+  }
+
+  /** Request bytes that nobody wants any more. */
+  #unread(bytes: number): void {
+    if (!this.#ended || this.#requestEnded || this.stream.closed) return;
+    this.#dropped += bytes;
+    if (this.#dropped > MAX_DROPPED_BYTES) this.stream.reset(NO_ERROR);
+    else if (bytes > 0) this.stream.credit(bytes);
   }
 
   #responseFields(): readonly string[] | null {
@@ -191,3 +207,4 @@ class RequestSide implements StreamSink {
 }
 
 const NO_ERROR = 0;
+const MAX_DROPPED_BYTES = 65_536;

@@ -7,6 +7,7 @@ import type { CallOptions, Messages } from "./client-types.ts";
 import { Metadata } from "./metadata.ts";
 import { abortError, checkResponseHead, decompress, messageOfFallback, statusOf } from "./response-status.ts";
 import type { CarriedCall, Downstream } from "./types.ts";
+import { callUser } from "./user-callback.ts";
 
 /** Starts a server-streaming call; the returned iterator is its response. */
 export function callServerStreaming(
@@ -207,7 +208,8 @@ export class StreamingCall implements Downstream, MessageSink, AsyncIterableIter
     this.#head = head;
     this.#error ??= checkResponseHead(head, this.#caller.path);
     if (fin) this.#status(head);
-    else this.#options?.onHeader?.(new Metadata(head.fields));
+    else if (this.#options?.onHeader !== undefined)
+      this.#error ??= callUser(this.#options.onHeader, new Metadata(head.fields));
   }
 
   onData(chunk: Uint8Array, start: number, end: number, fin: boolean): void {
@@ -256,8 +258,7 @@ export class StreamingCall implements Downstream, MessageSink, AsyncIterableIter
   }
 
   onEnd(decision: Decision): void {
-    this.#caller.env.onDecision?.(decision);
-    this.#options?.onDecision?.(decision);
+    this.#error ??= callUser(this.#caller.env.onDecision, decision) ?? callUser(this.#options?.onDecision, decision);
     this.#finish();
   }
 
@@ -294,7 +295,8 @@ export class StreamingCall implements Downstream, MessageSink, AsyncIterableIter
         reason: "TRUNCATED",
       });
     }
-    this.#options?.onTrailer?.(new Metadata(head.fields));
+    if (this.#options?.onTrailer !== undefined)
+      this.#error ??= callUser(this.#options.onTrailer, new Metadata(head.fields));
   }
 
   #finish(): void {

@@ -7,6 +7,7 @@ import type { CallOptions } from "./client-types.ts";
 import { Metadata } from "./metadata.ts";
 import { abortError, checkResponseHead, decompress, messageOfFallback, statusOf } from "./response-status.ts";
 import type { CarriedCall, Downstream } from "./types.ts";
+import { callUser } from "./user-callback.ts";
 
 /**
  * The straight way for unary calls: one object and one promise a call, no streams. The request goes out behind its prefix from the
@@ -98,7 +99,8 @@ class UnaryCall implements Downstream, MessageSink {
       else head.derived = CHECKED;
     }
     if (fin) this.#status(head);
-    else if (this.#options !== undefined) this.#options.onHeader?.(new Metadata(head.fields));
+    else if (this.#options?.onHeader !== undefined)
+      this.#error ??= callUser(this.#options.onHeader, new Metadata(head.fields));
   }
 
   onData(chunk: Uint8Array, start: number, end: number, fin: boolean): void {
@@ -154,8 +156,8 @@ class UnaryCall implements Downstream, MessageSink {
     if (this.#signal !== undefined) this.#signal.removeEventListener("abort", this.#onAbortSignal);
     if (this.#ambientSignal !== undefined) this.#ambientSignal.removeEventListener("abort", this.#onAbortSignal);
     const { onDecision } = this.#caller.env;
-    if (onDecision !== undefined) onDecision(decision);
-    if (this.#options !== undefined) this.#options.onDecision?.(decision);
+    if (onDecision !== undefined) this.#error ??= callUser(onDecision, decision);
+    if (this.#options?.onDecision !== undefined) this.#error ??= callUser(this.#options.onDecision, decision);
     this.#settle();
   }
 
@@ -199,7 +201,7 @@ class UnaryCall implements Downstream, MessageSink {
     const error = statusOf(head);
     if (error !== null) this.#error = error;
     const options = this.#options;
-    if (options !== undefined && options.onTrailer !== undefined) options.onTrailer(new Metadata(head.fields));
+    if (options?.onTrailer !== undefined) this.#error ??= callUser(options.onTrailer, new Metadata(head.fields));
   }
 
   /** The response cannot be read on: the call is given up. */
