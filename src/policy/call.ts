@@ -55,14 +55,14 @@ export interface Call {
   readonly endpoint: Endpoint | null;
   /** forward: ms this try may take, Infinity when unlimited. Enforced by the machine's own timer; told so that it can travel (grpc-timeout). */
   readonly timeoutMs: number;
-  /** forward: header changes of route and policy, flat; names to take out, null when there are none. */
+  /** forward, mirror: changes of the request's header by route and policy; deliver: of the response's. Flat; names to take out; null when there are none. */
   readonly addFields: readonly string[] | null;
   readonly removeFields: readonly string[] | null;
   /** forward: the path to send, when a route rewrites it; otherwise "". */
   readonly rewritePath: string;
   /** forward: the authority to send, when a route rewrites it; otherwise "". */
   readonly rewriteAuthority: string;
-  /** startTimer, cancelTimer. A started timer fires once: call timer(id). Starting a running one restarts it. */
+  /** startTimer, cancelTimer: a small integer, below 32. A started timer fires once: call timer(id). Starting a running one restarts it. */
   readonly timerId: number;
   readonly timerMs: number;
   /** query */
