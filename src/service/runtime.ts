@@ -11,7 +11,7 @@ import { TimerWheel } from "../core/timer-wheel.ts";
 import { createLink } from "../link/link.ts";
 import type { Link } from "../link/types.ts";
 import { createUpstreamPool } from "../net/pool.ts";
-import type { UpstreamPool } from "../net/types.ts";
+import type { UpstreamPool, UpstreamPoolOptions } from "../net/types.ts";
 import { createPolicyRuntime } from "../policy/create-runtime.ts";
 import type { PolicyRuntime } from "../policy/runtime.ts";
 import { CallScope } from "./call-scope.ts";
@@ -43,11 +43,15 @@ export interface RuntimeOptions extends Partial<ProcessSettings> {
   /** Where the settings that are not given come from. Default: process.env. */
   env?: Readonly<Record<string, string | undefined>>;
   clock?: Clock;
+  /** For endpoints that speak TLS: whom to trust (default: the system's authorities) and the client's own certificate. */
+  tls?: UpstreamPoolOptions["tls"];
 }
 
 export interface ConnectOptions {
   /** Calls this address, "host:port", instead of asking the control plane. */
   address?: string;
+  /** The address speaks TLS: whom to trust and the client's own certificate; `{}` for the runtime's, or the system's, authorities. */
+  tls?: UpstreamPoolOptions["tls"];
   /** Default: the runtime of the process. */
   runtime?: Runtime;
   /** Who serves it, as the registry names it. Default: whoever serves the contract. */
@@ -62,8 +66,8 @@ export interface ConnectOptions {
 
 /** Makes a runtime of its own, for tests and for two systems in one process. Opens nothing until it is used. */
 export function createRuntime(options: RuntimeOptions = {}): Runtime {
-  const { env = process.env, clock = systemClock, ...settings } = options;
-  return new RuntimeState({ ...readProcessSettings(env), ...settings }, clock);
+  const { env = process.env, clock = systemClock, tls, ...settings } = options;
+  return new RuntimeState({ ...readProcessSettings(env), ...settings }, clock, tls);
 }
 
 let ofProcess: Runtime | null = null;
@@ -95,9 +99,13 @@ class RuntimeState implements Runtime {
   #link: Link | null = null;
   readonly #subscriptions = new Map<string, Subscription>();
   readonly #direct = new Map<string, DirectCarrier>();
+  /** Not shared: each may have a certificate of its own. */
+  readonly #secure: DirectCarrier[] = [];
+  readonly #tls: UpstreamPoolOptions["tls"];
   #closed = false;
 
-  constructor(settings: ProcessSettings, clock: Clock) {
+  constructor(settings: ProcessSettings, clock: Clock, tls: UpstreamPoolOptions["tls"]) {
+    this.#tls = tls;
     this.settings = settings;
     this.clock = clock;
     this.wheel = new TimerWheel(clock);
@@ -126,7 +134,7 @@ class RuntimeState implements Runtime {
     const shared = { timeoutMs, interceptors, compression, maxMessageBytes, clock: this.clock };
     const ambient = () => ambientCall(this.scope);
     if (address !== undefined) {
-      const { carrier, authority, service: name } = this.#directTo(address);
+      const { carrier, authority, service: name } = this.#directTo(address, options.tls);
       return createClient(desc, { ...shared, carrier, authority, service: name, ambient });
     }
     const name = service ?? desc.typeName;
@@ -142,7 +150,7 @@ class RuntimeState implements Runtime {
     this.#closed = true;
     await Promise.all([
       this.#pool?.close(drainMs),
-      ...[...this.#direct.values()].map((direct) => direct.close(drainMs)),
+      ...[...this.#direct.values(), ...this.#secure].map((direct) => direct.close(drainMs)),
     ]);
     await this.#link?.close();
   }
@@ -153,14 +161,20 @@ class RuntimeState implements Runtime {
 
   #policyCarrier(): Carrier {
     if (this.#carrier === null) {
-      const pool = createUpstreamPool({ clock: this.clock });
+      const pool = createUpstreamPool({ clock: this.clock, ...(this.#tls && { tls: this.#tls }) });
       this.#pool = pool;
       this.#carrier = createCarrier({ policy: this.policy, pool, clock: this.clock, timers: this.wheel });
     }
     return this.#carrier;
   }
 
-  #directTo(address: string): DirectCarrier {
+  #directTo(address: string, tls: UpstreamPoolOptions["tls"]): DirectCarrier {
+    if (tls !== undefined) {
+      const pool = { tls: { ...this.#tls, ...tls } };
+      const secure = createDirectCarrier(address, { clock: this.clock, protocol: "h2", pool });
+      this.#secure.push(secure);
+      return secure;
+    }
     let direct = this.#direct.get(address);
     if (direct === undefined) {
       direct = createDirectCarrier(address, { clock: this.clock });

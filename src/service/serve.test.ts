@@ -10,6 +10,7 @@ import { Health, HealthCheckResponse_ServingStatus as Status } from "../contract
 import type { Health as EndpointHealth } from "../core/endpoint.ts";
 import { WeftError } from "../core/errors.ts";
 import type { Link, Registration } from "../link/types.ts";
+import { CA_CERT, SERVER_CERT, SERVER_KEY, SPIFFE_CERT, SPIFFE_KEY } from "../net/certificates.case.ts";
 import { service } from "./definition.ts";
 import type { Implementation } from "./implementation.ts";
 import { createRuntime, type Runtime } from "./runtime.ts";
@@ -248,6 +249,29 @@ test("malformed bytes at the port are answered or cut, and the server goes on", 
   assert.equal((await it.client.count({ count: 1n })).count, 2n);
   assert.deepEqual(it.errors, []);
   assert.equal(it.server.inFlight, 0);
+});
+
+test("over TLS the caller's certificate is its identity, and strangers are refused", async () => {
+  const tls = { cert: SERVER_CERT, key: SERVER_KEY, ca: CA_CERT, requireClientCertificate: true };
+  const seen: string[] = [];
+  await using it = await started(
+    {
+      count({ count }, call) {
+        seen.push(call.peer.identity);
+        return { count };
+      },
+    },
+    { tls },
+  );
+  const { address } = it.server;
+  const known = it.runtime.connect(Counter, { address, tls: { ca: CA_CERT, cert: SPIFFE_CERT, key: SPIFFE_KEY } });
+  assert.equal((await known.count({ count: 5n })).count, 5n);
+  assert.match(seen[0], /^spiffe:\/\//);
+  const stranger = it.runtime.connect(Counter, { address, tls: { ca: CA_CERT } });
+  await assert.rejects(stranger.count({}, { timeoutMs: 2_000 }), WeftError);
+  const plain = it.runtime.connect(Counter, { address });
+  await assert.rejects(plain.count({}, { timeoutMs: 2_000 }), WeftError);
+  assert.equal(seen.length, 1);
 });
 
 test("a port in use is refused by its number", async () => {
