@@ -42,6 +42,8 @@ export abstract class Http2Connection extends ConnectionCore implements FrameSin
   readonly #connectionWindow: number;
   #receiveWindow: number;
   #unreported = 0;
+  /** Something was received since the last tick. */
+  #active = false;
 
   protected constructor(options: MachineOptions) {
     super(options);
@@ -70,6 +72,7 @@ export abstract class Http2Connection extends ConnectionCore implements FrameSin
   receive(chunk: Uint8Array, start: number, end: number): void {
     if (this.closing || this.gone) return;
     const buffer = Buffer.isBuffer(chunk) ? chunk : Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+    this.#active = true;
     this.#reader.read(buffer, start, end);
     this.wakeIfPending();
   }
@@ -94,10 +97,11 @@ export abstract class Http2Connection extends ConnectionCore implements FrameSin
       this.abuse.tick(now);
       if (this.idle.over(now, this.limits.idleTimeoutHttp2Ms)) this.drain();
       this.onTick(now);
-      if (this.streams.size === 0) {
+      if (!this.#active && this.streams.size === 0) {
         this.streams.shrink();
         this.#blocks.release();
       }
+      this.#active = false;
       this.writer.output.shrink();
     }
     this.wakeIfPending();

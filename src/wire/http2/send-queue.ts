@@ -5,18 +5,18 @@ export class SendQueue {
   #first = 0;
 
   push(bytes: Uint8Array, start: number, end: number): void {
-    const length = end - start;
-    if (length === 0) return;
-    const last = this.#segments[this.#segments.length - 1];
-    if (last !== undefined && this.#first < this.#segments.length && last.buffer.length - last.end >= length) {
-      last.buffer.set(bytes.subarray(start, end), last.end);
-      last.end += length;
-    } else {
-      const buffer = Buffer.allocUnsafeSlow(Math.max(length, MIN_SEGMENT_BYTES));
-      buffer.set(bytes.subarray(start, end), 0);
-      this.#segments.push({ buffer, start: 0, end: length });
+    this.bytes += end - start;
+    while (start < end) {
+      let last = this.#segments[this.#segments.length - 1];
+      if (last === undefined || this.#first === this.#segments.length || last.end === last.buffer.length) {
+        last = { buffer: allocate(end - start), start: 0, end: 0 };
+        this.#segments.push(last);
+      }
+      const part = Math.min(end - start, last.buffer.length - last.end);
+      last.buffer.set(bytes.subarray(start, start + part), last.end);
+      last.end += part;
+      start += part;
     }
-    this.bytes += length;
   }
 
   /** Moves the first `count` bytes (no more than there are) to `out` at `at`. */
@@ -29,7 +29,11 @@ export class SendQueue {
       segment.start += part;
       at += part;
       count -= part;
-      if (segment.start === segment.end) this.#first++;
+      // The last one may have room for more, but then it would never go back to be used again.
+      if (segment.start === segment.end) {
+        release(segment.buffer);
+        this.#first++;
+      }
     }
     if (this.#first === this.#segments.length) {
       this.#segments.length = 0;
@@ -49,3 +53,17 @@ interface Segment {
 
 /** Small writes share a segment. */
 const MIN_SEGMENT_BYTES = 2_048;
+/** Larger ones are cut into segments of one size, which are used again: buffers for each write would pile up until the collector
+ * minds memory outside of its heap, and that is tens of megabytes late. */
+const SEGMENT_BYTES = 16_384;
+const MAX_FREE = 128;
+const free: Buffer[] = [];
+
+function allocate(length: number): Buffer {
+  if (length <= MIN_SEGMENT_BYTES) return Buffer.allocUnsafeSlow(MIN_SEGMENT_BYTES);
+  return free.pop() ?? Buffer.allocUnsafeSlow(SEGMENT_BYTES);
+}
+
+function release(buffer: Buffer): void {
+  if (buffer.length === SEGMENT_BYTES && free.length < MAX_FREE) free.push(buffer);
+}
