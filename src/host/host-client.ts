@@ -1,7 +1,7 @@
 import { type Code, WeftError } from "../core/errors.ts";
 import type { InstanceView } from "./host.ts";
 import type { RunFile } from "./run-file.ts";
-import type { SupervisorPhase } from "./supervisor-machine.ts";
+import type { SupervisorPhase } from "./supervisor-types.ts";
 
 export interface HostStatus {
   readonly phase: SupervisorPhase;

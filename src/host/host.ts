@@ -1,23 +1,20 @@
 import { mkdirSync } from "node:fs";
-import { join, relative } from "node:path";
+import { join } from "node:path";
 import type { Cancel, Clock } from "../core/clock.ts";
 import type { Endpoint, Health } from "../core/endpoint.ts";
 import { WeftError } from "../core/errors.ts";
 import type { Random } from "../core/random.ts";
 import { didYouMean } from "../core/suggest.ts";
 import { Guard } from "./guard.ts";
+import { lastWords } from "./last-words.ts";
 import { addressOf, CONTROL_UNIT, GATEWAY_UNIT, type Launcher, LOAD_UNIT, launchOf } from "./launch.ts";
-import { LogFile } from "./log-file.ts";
 import { freePort, probePort } from "./probe.ts";
 import { type HostProcess, startProcess } from "./process.ts";
 import type { System, SystemUnit } from "./resolve-system.ts";
-import {
-  type InstancePhase,
-  type NoticeType,
-  SupervisorMachine,
-  type SupervisorPhase,
-  type UnitSpec,
-} from "./supervisor-machine.ts";
+import { ServiceLogs } from "./service-logs.ts";
+import { SupervisorMachine } from "./supervisor-machine.ts";
+import type { InstancePhase, NoticeType, SupervisorPhase } from "./supervisor-types.ts";
+import { unitSpecs } from "./unit-specs.ts";
 
 /** A running system on this machine: its control plane, its gateway and its services, each in processes of their own. */
 export interface Host {
@@ -125,7 +122,7 @@ class SystemHost implements Host {
   readonly #units = new Map<string, SystemUnit>();
   readonly #running = new Map<string, Running>();
   readonly #endpoints = new Map<string, Endpoint>();
-  readonly #logs = new Map<string, LogFile>();
+  readonly #logs: ServiceLogs;
   readonly #replacing = new Map<string, PromiseWithResolvers<void>>();
   readonly #finished = Promise.withResolvers<{ failure: string | null }>();
   #guard: Guard | null = null;
@@ -136,6 +133,9 @@ class SystemHost implements Host {
   constructor(options: HostOptions) {
     this.#options = options;
     this.done = this.#finished.promise;
+    this.#logs = new ServiceLogs(join(options.stateDir, "logs"), options.clock, (service, message) =>
+      options.onEvent({ type: "log", id: service, unit: service, stream: "err", line: `log lost: ${message}` }),
+    );
     for (const unit of options.system.units) this.#units.set(unit.name, unit);
     this.#machine = new SupervisorMachine(unitSpecs(options.system, options.load > 0), options.random);
   }
@@ -201,7 +201,7 @@ class SystemHost implements Host {
 
   logFile(name: string): string {
     const [unit] = this.#unitsNamed(name);
-    return this.#logPath(this.#serviceOf(unit));
+    return this.#logs.path(this.#serviceOf(unit));
   }
 
   // --- the machine's shell --------------------------------------------------------------------------------------
@@ -335,7 +335,7 @@ class SystemHost implements Host {
     if (running.process !== null) this.#guard?.forget(running.process.pid);
     void running.registered?.release().catch(() => {});
     const last =
-      running.cancelled || reason === "exit status 0" ? "" : lastError(running.lastErrors, this.#options.system.dir);
+      running.cancelled || reason === "exit status 0" ? "" : lastWords(running.lastErrors, this.#options.system.dir);
     this.#apply((now) => this.#machine.exited(running.id, last === "" ? reason : `${reason}: ${last}`, now));
   }
 
@@ -387,25 +387,7 @@ class SystemHost implements Host {
   // --- logs and the end -----------------------------------------------------------------------------------------
 
   #log(unitName: string, line: string): void {
-    const service = this.#serviceOf(unitName);
-    let log = this.#logs.get(service);
-    if (log === undefined) {
-      const onError = (message: string): void =>
-        this.#options.onEvent({
-          type: "log",
-          id: service,
-          unit: unitName,
-          stream: "err",
-          line: `log lost: ${message}`,
-        });
-      log = new LogFile(this.#logPath(service), { onError });
-      this.#logs.set(service, log);
-    }
-    log.write(`${new Date(this.#options.clock.wallMs()).toISOString()} ${line}`);
-  }
-
-  #logPath(service: string): string {
-    return join(this.#options.stateDir, "logs", `${service}.log`);
+    this.#logs.write(this.#serviceOf(unitName), line);
   }
 
   #serviceOf(unitName: string): string {
@@ -439,7 +421,7 @@ class SystemHost implements Host {
     this.#replacing.clear();
     await this.#line?.close().catch(() => {});
     this.#guard?.close();
-    for (const log of this.#logs.values()) log.close();
+    this.#logs.close();
     const { failure } = this.#machine;
     this.#options.onEvent({ type: "stopped", failure });
     this.#finished.resolve({ failure });
@@ -464,35 +446,6 @@ interface Running {
 const KEPT_ERRORS = 30;
 const PROBE_EVERY_MS = 100;
 
-/** The control plane first, then services by their needs, the gateway, the load driver; stopping goes the other way. */
-function unitSpecs(system: System, load: boolean): UnitSpec[] {
-  const own = { replicas: 1, readyTimeoutMs: 20_000, drainMs: 10_000, restart: "always", replace: "recreate" } as const;
-  const services = system.units.map((unit): UnitSpec => {
-    return { ...unit, needs: [CONTROL_UNIT, ...unit.needs], replace: "rolling" };
-  });
-  const specs: UnitSpec[] = [{ ...own, name: CONTROL_UNIT, prefix: CONTROL_UNIT, needs: [] }, ...services];
-  const needs = [CONTROL_UNIT, ...system.units.map((unit) => unit.name)];
-  if (system.gateway !== null) specs.push({ ...own, name: GATEWAY_UNIT, prefix: GATEWAY_UNIT, needs });
-  if (load && system.load !== null) specs.push({ ...own, name: LOAD_UNIT, prefix: LOAD_UNIT, needs: [GATEWAY_UNIT] });
-  return specs;
-}
-
 function isListening(message: unknown): message is ListeningMessage {
   return typeof message === "object" && message !== null && (message as { type?: unknown }).type === "weft:listening";
-}
-
-/**
- * What a crashed process's last words come down to: the message of an uncaught error with its place ("orders/main.ts:7: TypeError: no database"), or
- * the last line that is no stack frame.
- */
-function lastError(lines: readonly string[], dir: string): string {
-  const spoken = lines.filter(
-    (line) => line.trim() !== "" && !/^\s+at |^Node\.js v|^\s*\^+\s*$|^[{}]$|^ {2}\w+: /.test(line),
-  );
-  const error = spoken.findLast((line) => /^(?:[\w.]*(?:Error|Exception)\b.*|panic: .*)/.test(line));
-  const place = lines
-    .map((line) => /^(?:file:\/\/)?(\/.+\.[cm]?[jt]s):(\d+)$/.exec(line))
-    .findLast((match) => match !== null);
-  const where = error === undefined || !place ? "" : `${relative(dir, place[1])}:${place[2]}: `;
-  return where + (error ?? spoken.at(-1) ?? "").trim().slice(0, 300);
 }

@@ -2,12 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { type Random, seededRandom } from "../core/random.ts";
-import {
-  type SupervisorEffect,
-  SupervisorMachine,
-  type SupervisorOptions,
-  type UnitSpec,
-} from "./supervisor-machine.ts";
+import { SupervisorMachine } from "./supervisor-machine.ts";
+import type { SupervisorEffect, SupervisorOptions, UnitSpec } from "./supervisor-types.ts";
 
 function unit(name: string, more: Partial<UnitSpec> = {}): UnitSpec {
   return {

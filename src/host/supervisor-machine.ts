@@ -1,4 +1,14 @@
 import type { Random } from "../core/random.ts";
+import { formatMs } from "./format-ms.ts";
+import type {
+  Instance,
+  InstancePhase,
+  NoticeType,
+  SupervisorEffect,
+  SupervisorOptions,
+  SupervisorPhase,
+  UnitSpec,
+} from "./supervisor-types.ts";
 
 /**
  * Decides when each process of a system is started, replaced, restarted and stopped. A pure machine: events are methods that take
@@ -381,85 +391,6 @@ export class SupervisorMachine {
   *#of(unit: Unit): Iterable<MutableInstance> {
     for (const instance of this.#instances.values()) if (instance.unit === unit) yield instance;
   }
-}
-
-/** What a unit is: one service in one version, the gateway, or the control plane. */
-export interface UnitSpec {
-  /** "products@v1". Unique. */
-  readonly name: string;
-  /** Instance ids are `<prefix>-<number>`. Unique. */
-  readonly prefix: string;
-  readonly replicas: number;
-  /** Names of units that must be ready first and that stop after it. No cycles. */
-  readonly needs: readonly string[];
-  readonly readyTimeoutMs: number;
-  readonly drainMs: number;
-  readonly restart: "always" | "never";
-  /** "recreate" for what cannot run twice: the old instance ends first, the new one takes its id. */
-  readonly replace: "rolling" | "recreate";
-}
-
-export interface SupervisorOptions {
-  /** Default 250. */
-  backoffMinMs?: number;
-  /** Default 30,000. */
-  backoffMaxMs?: number;
-  /** An instance that was ready for so long starts its back-off anew. Default 10,000. */
-  stableMs?: number;
-  /** Exits without ever having been ready that end the start of the system. Default 3. */
-  startAttempts?: number;
-}
-
-export type SupervisorPhase = "idle" | "starting" | "ready" | "stopping" | "stopped";
-export type InstancePhase = "waiting" | "starting" | "ready" | "backoff" | "draining" | "killing" | "exited";
-
-export interface Instance {
-  readonly id: string;
-  readonly unitName: string;
-  readonly state: InstancePhase;
-  /** When the present process was started, or the present state began. */
-  readonly since: number;
-  readonly restarts: number;
-  /** Why it ended last; "" when it never did. */
-  readonly lastReason: string;
-}
-
-export type NoticeType =
-  | "starting"
-  | "ready"
-  | "exited"
-  | "crashed"
-  | "restarting"
-  | "draining"
-  | "killing"
-  | "replacing"
-  | "replaced"
-  | "replace-failed";
-
-export type SupervisorEffect =
-  | { readonly kind: "spawn"; readonly id: string; readonly unit: string }
-  /** Ask it to drain and end (SIGTERM). */
-  | { readonly kind: "terminate"; readonly id: string }
-  | { readonly kind: "kill"; readonly id: string }
-  /** Every instance is ready for the first time. */
-  | { readonly kind: "ready" }
-  | { readonly kind: "stopped"; readonly forced: boolean }
-  /** For people and logs; `id` is "" when it is about the unit. */
-  | {
-      readonly kind: "notice";
-      readonly type: NoticeType;
-      readonly unit: string;
-      readonly id: string;
-      readonly text: string;
-      readonly delayMs: number;
-    };
-
-/** "850 ms", "2.4 s", "42 s", "3 min", "5 h". */
-export function formatMs(ms: number): string {
-  if (ms < 1_000) return `${Math.round(ms)} ms`;
-  if (ms < 120_000)
-    return ms < 10_000 && ms % 1_000 !== 0 ? `${(ms / 1_000).toFixed(1)} s` : `${Math.round(ms / 1_000)} s`;
-  return ms < 7_200_000 ? `${Math.round(ms / 60_000)} min` : `${Math.round(ms / 3_600_000)} h`;
 }
 
 /** A process drains by itself within its drain time; what has not ended so much later is killed. */

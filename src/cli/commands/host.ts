@@ -1,9 +1,9 @@
 import { dirname, join, resolve } from "node:path";
 import { WeftError } from "../../core/errors.ts";
+import { formatMs } from "../../host/format-ms.ts";
 import { createHostClient, type HostClient } from "../../host/host-client.ts";
 import { findDescription, shownPath } from "../../host/load-system.ts";
 import { type RunFile, readRunFile } from "../../host/run-file.ts";
-import { formatMs } from "../../host/supervisor-machine.ts";
 import { formatColumns } from "../columns.ts";
 import { sanitize, type Terminal } from "../terminal.ts";
 

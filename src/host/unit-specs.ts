@@ -1,0 +1,16 @@
+import { CONTROL_UNIT, GATEWAY_UNIT, LOAD_UNIT } from "./launch.ts";
+import type { System } from "./resolve-system.ts";
+import type { UnitSpec } from "./supervisor-types.ts";
+
+/** The control plane first, then services by their needs, the gateway, the load driver; stopping goes the other way. */
+export function unitSpecs(system: System, load: boolean): UnitSpec[] {
+  const own = { replicas: 1, readyTimeoutMs: 20_000, drainMs: 10_000, restart: "always", replace: "recreate" } as const;
+  const services = system.units.map((unit): UnitSpec => {
+    return { ...unit, needs: [CONTROL_UNIT, ...unit.needs], replace: "rolling" };
+  });
+  const specs: UnitSpec[] = [{ ...own, name: CONTROL_UNIT, prefix: CONTROL_UNIT, needs: [] }, ...services];
+  const needs = [CONTROL_UNIT, ...system.units.map((unit) => unit.name)];
+  if (system.gateway !== null) specs.push({ ...own, name: GATEWAY_UNIT, prefix: GATEWAY_UNIT, needs });
+  if (load && system.load !== null) specs.push({ ...own, name: LOAD_UNIT, prefix: LOAD_UNIT, needs: [GATEWAY_UNIT] });
+  return specs;
+}
