@@ -3,8 +3,8 @@ import { endpointToMessage } from "../contract/endpoint-message.ts";
 import type { AttachRequestSchema } from "../contract/gen/weft/control/v1/control.ts";
 import type { MessageInitShape } from "../contract/runtime.ts";
 import type { Health } from "../core/endpoint.ts";
-import type { WeftError } from "../core/errors.ts";
 import type { Registration } from "./types.ts";
+import { Waiters } from "./waiters.ts";
 
 /** One registration of this process, which outlives every stream: it is made again on each until it is released. */
 export class HeldRegistration {
@@ -14,9 +14,8 @@ export class HeldRegistration {
   health: Health = "healthy";
   /** Whether the descriptors have been sent to some control plane; then the digest may do. */
   sent = false;
-  /** Whether the present stream's registration has been acknowledged. */
-  acknowledged = false;
-  #waiting: { resolve: () => void; reject: (error: WeftError) => void }[] = [];
+  /** Those who wait for the next acknowledged registration. */
+  readonly waiters = new Waiters();
 
   constructor(registration: Registration) {
     this.registration = registration;
@@ -40,16 +39,5 @@ export class HeldRegistration {
         },
       },
     };
-  }
-
-  /** Resolves with the next acknowledged registration. */
-  whenAcknowledged(): Promise<void> {
-    return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }));
-  }
-
-  settle(error: WeftError | null): void {
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    for (const { resolve, reject } of waiting) error === null ? resolve() : reject(error);
   }
 }

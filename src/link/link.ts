@@ -18,6 +18,7 @@ import { PolicyFeed } from "./policy-feed.ts";
 import { StateSaver } from "./state-file.ts";
 import { type Answered, Stream, type UpMessage } from "./stream.ts";
 import type { Link, Registered, Registration, ServiceContract } from "./types.ts";
+import { Waiters } from "./waiters.ts";
 
 export interface LinkOptions {
   /** The control plane, "host:port". */
@@ -102,12 +103,12 @@ class ControlLink implements Link {
     if (service !== "*" && !CONTRACT_NAME.test(service)) assertServiceName(service);
     let wish = this.#wanted.get(service);
     if (wish === undefined) {
-      wish = { name: service, ready: false, waiting: [] };
+      wish = { name: service, ready: false, waiters: new Waiters() };
       this.#wanted.set(service, wish);
       if (this.#stream?.welcomed) this.#sendSubscribe(this.#stream, [wish]);
     }
     if (wish.ready || (this.#lastError !== null && this.#mirror.has(service))) return;
-    await this.#within(wish.waiting, timeoutMs);
+    await wish.waiters.wait(this.#clock, timeoutMs, () => this.#unreachable(timeoutMs));
   }
 
   async register(registration: Registration): Promise<Registered> {
@@ -118,18 +119,15 @@ class ControlLink implements Link {
       });
     }
     this.#registrations.set(held.id, held);
-    const acknowledged = held.whenAcknowledged();
-    if (this.#stream?.welcomed) this.#sendRegister(this.#stream, held);
-    const cancel = this.#clock.after(REGISTER_TIMEOUT_MS, () =>
-      held.settle(unreachable(this.#options.address, REGISTER_TIMEOUT_MS, this.#lastError)),
+    const acknowledged = held.waiters.wait(this.#clock, REGISTER_TIMEOUT_MS, () =>
+      this.#unreachable(REGISTER_TIMEOUT_MS),
     );
+    if (this.#stream?.welcomed) this.#sendRegister(this.#stream, held);
     try {
       await acknowledged;
     } catch (thrown) {
-      this.#registrations.delete(held.id);
+      if (this.#registrations.get(held.id) === held) this.#registrations.delete(held.id);
       throw thrown;
-    } finally {
-      cancel();
     }
     return {
       setHealth: (health, reason) => this.#setHealth(held, health, reason),
@@ -155,8 +153,8 @@ class ControlLink implements Link {
     this.#wakeRetry();
     await this.#running;
     const closed = new WeftError("cancelled", "the line to the control plane was closed", { reason: "LINK_CLOSED" });
-    for (const wish of this.#wanted.values()) settle(wish.waiting, closed);
-    for (const held of this.#registrations.values()) held.settle(closed);
+    for (const wish of this.#wanted.values()) wish.waiters.settle(closed);
+    for (const held of this.#registrations.values()) held.waiters.settle(closed);
     await this.#saver?.close();
     await this.#direct.close();
   }
@@ -176,7 +174,6 @@ class ControlLink implements Link {
       }
       stream.stop();
       this.#stream = null;
-      for (const held of this.#registrations.values()) held.acknowledged = false;
       if (this.#closed) return;
       await this.#lost(failure, stream.welcomed);
       await new Promise<void>((resolve) => {
@@ -260,7 +257,7 @@ class ControlLink implements Link {
       const contracts = this.#mirror.contracts.size > 0;
       this.#supply({ resources: true, contracts, changed: this.#mirror.endpoints(), removed: [], touched: [] });
     }
-    for (const wish of this.#wanted.values()) if (this.#mirror.has(wish.name)) settle(wish.waiting, null);
+    for (const wish of this.#wanted.values()) if (this.#mirror.has(wish.name)) wish.waiters.settle(null);
   }
 
   /** `periodMs` is the control plane's wish; shorter leases need more. */
@@ -313,7 +310,7 @@ class ControlLink implements Link {
       for (const wish of wishes) {
         if (error === null) wish.ready = true;
         else if (!wish.ready) this.#wanted.delete(wish.name);
-        settle(wish.waiting, error);
+        wish.waiters.settle(error);
       }
     });
     stream.outbox.push({ message: { case: "subscribe", value: { requestId, services, contracts } } });
@@ -330,11 +327,14 @@ class ControlLink implements Link {
       if (ack === null) return; // the next stream says it again
       if (ack.reason === "DESCRIPTORS_NEEDED" && !withDescriptors) return this.#sendRegister(stream, held, true);
       const error = errorOf(ack);
-      if (this.#registrations.get(held.id) !== held) return; // released meanwhile
+      if (this.#registrations.get(held.id) !== held) {
+        // Released or given up meanwhile: nobody would renew it knowingly.
+        if (error === null && !this.#registrations.has(held.id)) void this.#sendRelease(stream, held.id).catch(ignore);
+        return;
+      }
       if (error === null) {
         held.sent = true;
-        held.acknowledged = true;
-        held.settle(null);
+        held.waiters.settle(null);
       } else if (error.code === "unavailable" || error.code === "internal") {
         // The registry behind the control plane is in trouble: that passes.
         this.#report(error);
@@ -343,7 +343,7 @@ class ControlLink implements Link {
       } else {
         this.#registrations.delete(held.id);
         this.#report(error);
-        held.settle(error);
+        held.waiters.settle(error);
       }
     });
     stream.outbox.push(held.message(requestId, withDescriptors));
@@ -352,9 +352,11 @@ class ControlLink implements Link {
   async #setHealth(held: HeldRegistration, health: Health, reason: string): Promise<void> {
     held.health = health;
     const stream = this.#stream;
-    // Without a line the next registration says it.
-    if (stream === null || !held.acknowledged)
-      return this.#registrations.has(held.id) ? held.whenAcknowledged() : undefined;
+    if (this.#registrations.get(held.id) !== held) return;
+    // Without a line the next registration says it; with one, this follows the registration even if that is on its way.
+    if (stream === null || !stream.welcomed) {
+      return held.waiters.wait(this.#clock, REGISTER_TIMEOUT_MS, () => this.#unreachable(REGISTER_TIMEOUT_MS));
+    }
     await this.#ask(stream, (requestId) => ({
       message: { case: "setHealth", value: { requestId, id: held.id, health: healthToMessage(health), reason } },
     }));
@@ -363,10 +365,14 @@ class ControlLink implements Link {
   async #release(held: HeldRegistration): Promise<void> {
     if (this.#registrations.get(held.id) !== held) return;
     this.#registrations.delete(held.id);
-    held.settle(new WeftError("cancelled", `"${held.id}" was released`, { reason: "RELEASED" }));
+    held.waiters.settle(new WeftError("cancelled", `"${held.id}" was released`, { reason: "RELEASED" }));
     const stream = this.#stream;
     if (stream === null || !stream.welcomed) return; // its lease ends by itself
-    await this.#ask(stream, (requestId) => ({ message: { case: "release", value: { requestId, id: held.id } } }));
+    await this.#sendRelease(stream, held.id);
+  }
+
+  #sendRelease(stream: Stream, id: string): Promise<void> {
+    return this.#ask(stream, (requestId) => ({ message: { case: "release", value: { requestId, id } } }));
   }
 
   /** Resolves with the acknowledgement; rejects with its error, or when the line breaks. */
@@ -383,7 +389,6 @@ class ControlLink implements Link {
   #leaseLost(stream: Stream, id: string, reason: string): void {
     const held = this.#registrations.get(id);
     if (held === undefined) return;
-    held.acknowledged = false;
     if (reason !== "LEASE_REPLACED") return this.#sendRegister(stream, held);
     // Taking it back would begin a tug-of-war between two processes with one id.
     this.#registrations.delete(id);
@@ -396,18 +401,8 @@ class ControlLink implements Link {
 
   // --- the rest -------------------------------------------------------------------------------------------------
 
-  #within(waiting: Waiting[], timeoutMs: number): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const entry: Waiting = (error) => {
-        cancel();
-        error === null ? resolve() : reject(error);
-      };
-      const cancel = this.#clock.after(timeoutMs, () => {
-        waiting.splice(waiting.indexOf(entry), 1);
-        reject(unreachable(this.#options.address, timeoutMs, this.#lastError));
-      });
-      waiting.push(entry);
-    });
+  #unreachable(timeoutMs: number): WeftError {
+    return unreachable(this.#options.address, timeoutMs, this.#lastError);
   }
 
   #report(error: WeftError): void {
@@ -418,13 +413,7 @@ class ControlLink implements Link {
 interface Wish {
   readonly name: string;
   ready: boolean;
-  readonly waiting: Waiting[];
-}
-
-type Waiting = (error: WeftError | null) => void;
-
-function settle(waiting: Waiting[], error: WeftError | null): void {
-  for (const done of waiting.splice(0)) done(error);
+  readonly waiters: Waiters;
 }
 
 function ignore(): void {}

@@ -42,6 +42,23 @@ test("what one process registers, others learn: by service, by contract and by e
     await eventually(() => byName.ids("alpha").length === 0, "the release");
   }));
 
+test("what is said of an endpoint while its registration is on its way counts", () =>
+  within(async (world) => {
+    const { port } = await world.start();
+    const [server, client] = [world.link(), world.link()];
+    await client.link.subscribe("alpha");
+    const registered = await server.link.register(registrationOf("alpha"));
+    await world.plane?.stop();
+    await eventually(() => !server.link.connected, "the loss");
+    const drained = registered.setHealth("draining", "stopping");
+    await world.start({ port });
+    await drained;
+    await eventually(() => client.endpoints("alpha")[0]?.health === "draining", "draining");
+    await registered.release();
+    await registered.setHealth("healthy", "too late");
+    await eventually(() => client.ids("alpha").length === 0, "the release");
+  }));
+
 test("contracts reach those who watch them, at once and when they come", () =>
   within(async (world) => {
     await world.startInMemory();
