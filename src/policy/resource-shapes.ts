@@ -33,21 +33,30 @@ const conditions = list(condition, 0, 64);
 const metadata = object(
   {
     name: NAME,
-    namespace: unsupported("a system has one namespace; leave it out"),
+    namespace: text(),
     labels: anything,
     annotations: anything,
+    // What a cluster's API server adds to an object's own fields.
+    uid: anything,
+    resourceVersion: anything,
+    generation: anything,
+    creationTimestamp: anything,
+    managedFields: anything,
+    ownerReferences: anything,
+    finalizers: anything,
   },
   ["name"],
 );
 
+/** Fields without effect here are told as warnings (validate.ts). */
 const parentRef = object(
   {
     group: text(),
     kind: oneOf(["Gateway", "Service"]),
     name: NAME,
-    namespace: unsupported("a system has one namespace; leave it out"),
-    sectionName: unsupported("the gateway has one listener; leave it out"),
-    port: unsupported("the gateway has one listener; leave it out"),
+    namespace: text(),
+    sectionName: text(),
+    port: number(1, 65_535, true),
   },
   ["name"],
 );

@@ -12,6 +12,8 @@ export const WEFT_API = "weftmesh.dev/v1";
 export interface Metadata {
   /** Unique among resources of its kind. */
   readonly name: string;
+  /** Accepted, without effect: a system has one namespace. */
+  readonly namespace?: string;
   readonly labels?: Readonly<Record<string, string>>;
   readonly annotations?: Readonly<Record<string, string>>;
 }
@@ -41,6 +43,10 @@ export interface ParentRef {
   /** Default "Gateway". */
   readonly kind?: "Gateway" | "Service";
   readonly name: string;
+  /** Accepted with a warning: a system has one namespace, and its gateway one listener. */
+  readonly namespace?: string;
+  readonly sectionName?: string;
+  readonly port?: number;
 }
 
 export interface HTTPRouteRule {

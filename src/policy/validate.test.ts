@@ -55,9 +55,9 @@ test("a syntax error in YAML has its place", () => {
 test("a cluster's own HTTPRoute is accepted", () => {
   const text = `apiVersion: gateway.networking.k8s.io/v1
 kind: HTTPRoute
-metadata: { name: shop }
+metadata: { name: shop, namespace: default, uid: abc }
 spec:
-  parentRefs: [{ name: gw }]
+  parentRefs: [{ name: gw, sectionName: web }]
   hostnames: ["shop.example"]
   rules:
     - matches: [{ path: { type: PathPrefix, value: /v1 }, headers: [{ name: x-lane, value: blue }] }]
@@ -71,6 +71,7 @@ spec:
   assert.deepEqual(
     warnings.map(({ message, place }) => `${place.line} ${message}`),
     [
+      "5 has no effect: a system has one namespace and its gateway one listener",
       '10 no service products is declared; did you mean "product"?',
       "10 has no effect: endpoints come from the registry with their ports",
     ],

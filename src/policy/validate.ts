@@ -102,6 +102,14 @@ function checkReferences(
     if (!services.includes(bare)) warn(path, `no service ${bare} is declared${didYouMean(bare, services)}`);
   };
   if (resource.kind === "HTTPRoute" || resource.kind === "GRPCRoute") {
+    resource.spec.parentRefs?.forEach((parent, i) => {
+      for (const field of ["namespace", "sectionName", "port"] as const) {
+        const path = ["spec", "parentRefs", i, field];
+        if (parent[field] !== undefined)
+          warn(path, "has no effect: a system has one namespace and its gateway one listener");
+      }
+      if (parent.kind === "Service") service(parent.name, ["spec", "parentRefs", i, "name"]);
+    });
     resource.spec.rules.forEach((rule, i) => {
       rule.backendRefs?.forEach((ref, j) => {
         const path = ["spec", "rules", i, "backendRefs", j];
