@@ -6,8 +6,8 @@ import type { ServerCallState } from "./server-call.ts";
  * Which call is being served, for the calls that its handler makes: they inherit its deadline, cancellation, trace, request id and
  * lane. One for each runtime.
  *
- * AsyncLocalStorage costs about 0.2 us a call, so nothing is tracked until somebody needs it: `connect` and interceptors of the
- * runtime call `track()`. Calls that began before that are not seen.
+ * AsyncLocalStorage costs about 0.2 us a call, so nothing is tracked until somebody needs it: the runtime's `connect` calls
+ * `track()`. Calls that began before that are not seen.
  */
 export class CallScope {
   #storage: AsyncLocalStorage<ServerCallState> | null = null;

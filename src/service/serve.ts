@@ -140,8 +140,6 @@ class ServerProcess implements Server {
     } = this.#options;
     const { clock, scope, settings, wheel } = this.#runtime;
     const services = this.#services();
-    if (interceptors.length > 0 || this.#definitions.some((definition) => definition.options.interceptors.length > 0))
-      scope.track();
     const names = services.map(({ typeName }) => typeName);
     const health = createHealthService(this.#status, names);
     const handler = createDispatcher({
@@ -261,7 +259,9 @@ class ServerProcess implements Server {
   /** Tells whoever started the process: a supervisor by its channel, a person by a line. */
   #announce(names: readonly string[]): void {
     if (this.#options.runtime !== undefined) return;
-    process.send?.({ type: "weft.ready", host: this.host, port: this.port });
+    // A supervisor that has just gone is none of the server's business here; `disconnect` tells.
+    if (process.connected)
+      process.send?.({ type: "weft.ready", host: this.host, port: this.port }, undefined, {}, () => {});
     if (this.#options.quiet === true || this.#runtime.settings.control !== "") return;
     const scheme = this.#options.tls === undefined ? "http" : "https";
     console.log(`${names.join(", ")} on ${scheme}://${this.address} (gRPC and REST)`);
