@@ -14,7 +14,7 @@ export default defineSystem({
     orders: { run: "orders/main.ts", replicas: 2, needs: ["users", "products", "inventory", "payments"] },
     counter: { run: "../counter/server.ts" },
   },
-  routes: [route("/v1/products").to({ "products@v1": 90, "products@v2": 10 })],
+  routes: [route("/v1/products").or("/shop.products.v1.Products").to({ "products@v1": 90, "products@v2": 10 })],
   policies: [
     traffic("products").timeout("2s").retry(2),
     traffic("payments").timeout("3s").retry(2).breaker(),

@@ -49,7 +49,10 @@ export class TableView implements UpView {
   event(event: HostEvent): void {
     const line = this.#lines.format(event);
     if (line !== null) this.#push(line);
-    if (event.type === "stopping") this.#state = this.#terminal.color.yellow("stopping (Ctrl-C again kills)");
+    if (event.type === "stopping") {
+      const { red, yellow } = this.#terminal.color;
+      this.#state = event.reason === null ? yellow("stopping (Ctrl-C again kills)") : red(`stopping: ${event.reason}`);
+    }
     this.#changed();
   }
 
