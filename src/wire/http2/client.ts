@@ -80,6 +80,14 @@ class Http2ClientConnection extends Http2Connection implements Http2Client {
         retryable: true,
       });
     }
+    // Before SETTINGS it is tried: to wait would cost each new connection a round trip, and who does not know it resets the stream.
+    if (head.protocol !== "" && this.peerSettingsSeen && !this.extendedConnect) {
+      throw new WeftError(
+        "failed_precondition",
+        `${this.peer.address} does not take extended CONNECT (RFC 8441), which "${head.protocol}" over HTTP/2 needs; reach it over HTTP/1.1`,
+        { reason: "EXTENDED_CONNECT_UNSUPPORTED" },
+      );
+    }
     const id = this.#nextId;
     const block = encodeHead(head);
     this.writer.headers(id, block, extra, fin);

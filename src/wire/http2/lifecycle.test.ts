@@ -174,6 +174,32 @@ test("core invariant 1: every owner hears of the connection's end once, and noth
   );
 });
 
+test("an upgrade is not sent to a server that has said it takes none", () => {
+  const c = client();
+  const chat = requestHead("GET", "http", "a", "/chat", [], "websocket");
+  c.request(chat, null, false, new Recorder());
+  feed(c, frame(FrameType.settings, 0, 0));
+  const isUnsupported = (thrown: unknown) =>
+    thrown instanceof WeftError && thrown.reason === "EXTENDED_CONNECT_UNSUPPORTED";
+  assert.throws(() => c.request(chat, null, false, new Recorder()), isUnsupported);
+  assert.equal(c.openStreams, 1);
+});
+
+test("a field that must not be sent leaves the connection as it was", () => {
+  const requests = keeper();
+  const s = server(requests);
+  const c = client();
+  assert.throws(() => c.request(GET, ["x", "a\nb"], true, new Recorder()), WeftError);
+  assert.equal(c.openStreams, 0);
+  const sink = new Recorder();
+  c.request(GET, null, true, sink);
+  settle(c, s);
+  assert.throws(() => requests.streams[0].sendHead(responseHead(200, ["x", "a\0"]), null, true), WeftError);
+  requests.streams[0].sendHead(OK, null, true);
+  settle(c, s);
+  assert.deepEqual(sink.events, ["head 200", "end"]);
+});
+
 test("a request without a sink is not left open", () => {
   const s = server({ onRequest() {} });
   const c = client();
