@@ -62,6 +62,8 @@ export class MessageReader {
     this.#partial = NOTHING;
     this.#have = 0;
     sink.onMessage(whole, PREFIX_BYTES, total, whole[0] === 1);
+    // The next message is likely to be cut off too; a buffer for each piles up until the collector minds memory outside of its heap.
+    if (this.#partial === NOTHING && whole.length <= MAX_KEPT_BYTES) this.#partial = whole;
     return at;
   }
 
@@ -94,3 +96,5 @@ export class MessageReader {
 }
 
 const NOTHING = new Uint8Array(0);
+/** Larger buffers are not kept for the next message. */
+const MAX_KEPT_BYTES = 262_144;
