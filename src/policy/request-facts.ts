@@ -1,4 +1,5 @@
 import type { CallContext, CallRequest } from "./call.ts";
+import { normalPath } from "./normal-path.ts";
 import { isGrpcRequest } from "./route-table.ts";
 import type { RouteMatch, Snapshot } from "./snapshot.ts";
 
@@ -64,7 +65,7 @@ function rewritten(path: string, { plan, prefix }: RouteMatch): string {
   const modifier = plan.rule.redirect?.path ?? plan.rule.rewritePath;
   if (!modifier) return "";
   const mark = path.indexOf("?");
-  const bare = mark < 0 ? path : path.slice(0, mark);
+  const bare = normalPath(mark < 0 ? path : path.slice(0, mark));
   const query = mark < 0 ? "" : path.slice(mark);
   if (modifier.type === "ReplaceFullPath") return (modifier.replaceFullPath || "/") + query;
   const rest = bare.slice(prefix.length);

@@ -26,6 +26,7 @@ test("exact paths come before prefixes, longer prefixes before shorter, whole se
   assert.equal(found("/v1/products"), "products");
   assert.equal(found("/v1/productsx"), "v1");
   assert.equal(found("/v10"), "root");
+  assert.equal(found("/x/%2e./v1/products/1"), "one");
 });
 
 test("hosts: exact before the longest wildcard before any; one without a matching path falls through", () => {

@@ -1,4 +1,5 @@
 import type { CallRequest } from "./call.ts";
+import { normalPath } from "./normal-path.ts";
 
 /** Conditions of one match of one rule. `target` is what the table finds. */
 export interface RouteEntry<T> {
@@ -48,7 +49,7 @@ export class RouteTable<T> {
   find(request: CallRequest): RouteEntry<T> | null {
     const { path } = request;
     const mark = path.indexOf("?");
-    const bare = mark < 0 ? path : path.slice(0, mark);
+    const bare = normalPath(mark < 0 ? path : path.slice(0, mark));
     if (this.#hosts.size > 0 || this.#wildcards.size > 0) {
       const host = hostOf(request.authority);
       const exact = this.#hosts.get(host)?.find(request, bare);
