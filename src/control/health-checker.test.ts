@@ -161,3 +161,21 @@ test("an endpoint that is gone is probed no more", async () => {
   assert.equal(probes.filter((id) => id === "a-1").length, before);
   assert.equal(checker.describe("a-1").check, "");
 });
+
+test("when most endpoints do not answer, those that are left are not taken out; who is refused is", async () => {
+  const { register, answers, pass, health } = world();
+  for (let i = 0; i < 40; i++) register(endpointOf("a", i, { host: "10.0.0.1" }));
+  await pass(1_500);
+  for (let i = 0; i < 40; i++) answers.set(`a-${i}`, "failed");
+  await pass(6_000);
+  const healthy = () => Array.from({ length: 40 }, (_, i) => health(`a-${i}`)).filter((it) => it === "healthy").length;
+  assert.equal(healthy(), 20);
+  answers.set("a-0", "refused");
+  answers.set("a-39", "refused");
+  await pass(1_500);
+  assert.equal(health("a-39"), "unhealthy");
+  assert.equal(health("a-0"), "unhealthy");
+  for (let i = 0; i < 40; i++) answers.set(`a-${i}`, "passed");
+  await pass(4_000);
+  assert.equal(healthy(), 40);
+});

@@ -14,11 +14,17 @@ export interface HealthCheckerOptions extends HealthCheckOptions {
   createProber?: (endpoint: Endpoint, check: HealthCheck) => Prober;
   /** Probes on their way at once; more wait their turn. Default 256. */
   maxProbes?: number;
+  /** Part of all endpoints (0..1) that may fail at once without being refused, and how many may in any case. Default 0.5 and 10. */
+  protectionRatio?: number;
+  protectionMinimum?: number;
 }
 
 /**
  * Checks every endpoint of a registry and records what it finds there (by "check"). New registrations are probed at once, then every interval with
  * a tenth of jitter, so that the probes of many endpoints spread. Endpoints that drain are left alone: their owner is taking them out.
+ *
+ * Protection: when more than half of all endpoints do not answer, the fault is more likely here (a cut network), so nobody else is taken out for
+ * not answering until fewer do. A refused connection is an answer, and always counts.
  */
 export class HealthChecker {
   readonly #options: HealthCheckerOptions;
@@ -28,6 +34,8 @@ export class HealthChecker {
   readonly #checked = new Map<string, Checked>();
   readonly #queue: Checked[] = [];
   #probes = 0;
+  /** Endpoints whose verdict is unhealthy for want of an answer. */
+  #silent = 0;
   #watch: Watch | null = null;
 
   constructor(options: HealthCheckerOptions) {
@@ -70,15 +78,29 @@ export class HealthChecker {
   }
 
   #remove(id: string): void {
-    this.#checked.get(id)?.stop();
+    const checked = this.#checked.get(id);
+    if (checked === undefined) return;
+    this.#countSilent(checked, false);
+    checked.stop();
     this.#checked.delete(id);
+  }
+
+  #countSilent(checked: Checked, silent: boolean): void {
+    if (checked.silent === silent) return;
+    checked.silent = silent;
+    this.#silent += silent ? 1 : -1;
+  }
+
+  #tooManySilent(): boolean {
+    const { protectionRatio = 0.5, protectionMinimum = 10 } = this.#options;
+    return this.#silent > Math.max(protectionMinimum, protectionRatio * this.#checked.size);
   }
 
   #changed(endpoint: Endpoint): void {
     let checked = this.#checked.get(endpoint.id);
     const check = resolveHealthCheck(endpoint, this.#options);
     if (checked === undefined || !sameTarget(checked.endpoint, endpoint) || !sameCheck(checked.check, check)) {
-      checked?.stop();
+      if (checked !== undefined) this.#remove(endpoint.id);
       checked = new Checked(endpoint, check, (this.#options.createProber ?? createProber)(endpoint, check));
       // What an earlier run of this control plane found stays true until a probe says otherwise.
       if (endpoint.health === "unhealthy") checked.machine.verdict = "unhealthy";
@@ -132,6 +154,8 @@ export class HealthChecker {
     checked.message = message;
     const { machine, endpoint, check } = checked;
     machine.probed(outcome, check);
+    this.#countSilent(checked, machine.verdict === "unhealthy" && outcome === "failed");
+    if (checked.silent && endpoint.health === "healthy" && this.#tooManySilent()) return;
     // Said again while the registry shows another health, which costs nothing where it is known: a registration may have crossed the verdict.
     if (machine.verdict === endpoint.health || endpoint.health === "draining") return;
     const reason = machine.verdict === "healthy" ? "health check passes" : `health check: ${message}`;
@@ -146,6 +170,7 @@ class Checked {
   readonly prober: Prober;
   readonly machine = new HealthMachine();
   message = "";
+  silent = false;
   probing = false;
   again = false;
   stopped = false;

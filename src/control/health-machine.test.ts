@@ -6,15 +6,8 @@ import { HealthMachine, type ProbeOutcome } from "./health-machine.ts";
 
 const CHECK = resolveHealthCheck(endpointOf("a", 1), {});
 
-function verdicts(outcomes: ProbeOutcome[], machine = proven()): string {
+function verdicts(outcomes: ProbeOutcome[], machine = new HealthMachine()): string {
   return outcomes.map((outcome) => machine.probed(outcome, CHECK)?.[0] ?? "-").join("");
-}
-
-/** Past its first probe. */
-function proven(): HealthMachine {
-  const machine = new HealthMachine();
-  machine.probed("passed", CHECK);
-  return machine;
 }
 
 test("failures in a row take an endpoint out, successes in a row bring it back", () => {
@@ -26,9 +19,12 @@ test("a refused connection takes it out at once", () => {
   assert.equal(verdicts(["refused", "refused"]), "u-");
 });
 
-test("a new registration is believed until its first probe, which suffices to refute it", () => {
-  assert.equal(verdicts(["failed"], new HealthMachine()), "u");
-  const machine = proven();
+test("a probe that could not be made says nothing", () => {
+  assert.equal(verdicts(["failed", "failed", "unknown", "unknown", "failed"]), "----u");
+});
+
+test("registered again, it is believed until the next probe, which suffices to refute it", () => {
+  const machine = new HealthMachine();
   assert.equal(verdicts(["refused"], machine), "u");
   machine.registered();
   assert.equal(machine.verdict, "healthy");

@@ -1,7 +1,10 @@
 import type { HealthCheck } from "./health-check.ts";
 
-/** What one probe found. "refused": nobody listens there, which needs no second opinion. */
-export type ProbeOutcome = "passed" | "failed" | "refused";
+/**
+ * What one probe found. "refused": nobody listens there, which needs no second opinion. "unknown": the probe could not be made for want of
+ * something on this side (descriptors, ports), which says nothing about the endpoint.
+ */
+export type ProbeOutcome = "passed" | "failed" | "refused" | "unknown";
 
 /**
  * One endpoint's health by its probes, as a machine: outcomes in, changes of verdict out.
@@ -9,14 +12,14 @@ export type ProbeOutcome = "passed" | "failed" | "refused";
  *              healthyThreshold passes
  *     unhealthy ---------------------> healthy
  *         ^ ^--- unhealthyThreshold failures, or 1 refused ---'
- *         '----- first probe of a new registration failed (`onProbation`)
+ *         '----- first probe failed after it was registered again while unhealthy
  */
 export class HealthMachine {
   verdict: "healthy" | "unhealthy" = "healthy";
   #run = 0;
-  #probation = true;
+  #probation = false;
 
-  /** A new registration: its owner says that it is there, so it is believed until its first probe. */
+  /** Registered again while it was unhealthy: its owner says that it is there, so it is believed until the next probe. */
   registered(): void {
     this.verdict = "healthy";
     this.#run = 0;
@@ -25,6 +28,7 @@ export class HealthMachine {
 
   /** The new verdict, null when it stays. */
   probed(outcome: ProbeOutcome, check: HealthCheck): "healthy" | "unhealthy" | null {
+    if (outcome === "unknown") return null;
     const passed = outcome === "passed";
     const probation = this.#probation;
     this.#probation = false;

@@ -109,6 +109,9 @@ const STATUS_NAMES: Record<number, string> = Object.fromEntries(
   Object.entries(ServingStatus).map(([name, number]) => [number, name]),
 );
 
+/** Errors of this side: out of file descriptors, ports or memory. */
+const OURS = new Set(["EMFILE", "ENFILE", "EADDRNOTAVAIL", "ENOBUFS", "ENOMEM"]);
+
 function timedOut(timeoutMs: number): ProbeResult {
   return { outcome: "failed", message: `no answer within ${timeoutMs} ms` };
 }
@@ -116,5 +119,7 @@ function timedOut(timeoutMs: number): ProbeResult {
 function connectionFailed(error: Error): ProbeResult {
   const { code } = error as NodeJS.ErrnoException;
   if (code === "ECONNREFUSED") return { outcome: "refused", message: "connection refused" };
+  if (code !== undefined && OURS.has(code))
+    return { outcome: "unknown", message: `no probe could be made: ${error.message}` };
   return { outcome: "failed", message: error.message };
 }
