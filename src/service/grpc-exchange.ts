@@ -57,7 +57,7 @@ export abstract class GrpcExchange extends Timer implements StreamSink {
 
   // --- what the subclass does -------------------------------------------------------------------------------------
 
-  /** A whole message: bytes [start, end) of `bytes`, valid during the call only; `frameBytes` is what it took on the wire. May throw. */
+  /** A whole message: bytes [start, end) of `bytes`, valid during the call only. May throw. */
   abstract onMessage(bytes: Uint8Array, start: number, end: number, compressed: boolean): void;
   /** The peer ended its side after the last message. May throw. */
   protected abstract onRequestEnd(): void;
@@ -247,53 +247,6 @@ export abstract class GrpcExchange extends Timer implements StreamSink {
     if (!this.requestEnded) this.stream.reset(NO_ERROR);
     inFlight.end();
   }
-}
-
-/** A call of a unary method: one message, one answer. */
-export class GrpcUnaryExchange extends GrpcExchange {
-  #request: unknown = undefined;
-  #count = 0;
-
-  override onMessage(bytes: Uint8Array, start: number, end: number, compressed: boolean): void {
-    this.#count++;
-    if (this.#count === 1) this.#request = this.decode(bytes, start, end, compressed);
-  }
-
-  protected override onRequestEnd(): void {
-    assertOneMessage(this.plan.method.path, this.#count);
-    const request = this.#request;
-    this.#request = undefined;
-    if (request instanceof Promise) request.then((message) => this.#run(message)).catch((thrown) => this.fail(thrown));
-    else this.#run(request);
-  }
-
-  #run(request: unknown): void {
-    if (this.done) return;
-    const answer = this.invoke(request);
-    if (isThenable(answer))
-      answer.then(
-        (message) => this.#answer(message),
-        (thrown) => this.fail(thrown),
-      );
-    else {
-      this.sendMessage(answer);
-      this.succeed();
-    }
-  }
-
-  #answer(message: unknown): void {
-    if (this.done) return;
-    try {
-      this.sendMessage(message);
-      this.succeed();
-    } catch (thrown) {
-      this.fail(thrown);
-    }
-  }
-
-  protected override onClosed(): void {}
-
-  override onWritable(): void {}
 }
 
 /** A handler's answer that its contract cannot carry: a fault of the service, whatever the codec calls it. */

@@ -6,11 +6,12 @@ import { problemResponse } from "../contract/problem.ts";
 import { messageToResponse, requestToMessage } from "../contract/transcode.ts";
 import type { StreamEncoder } from "../contract/transcode-stream.ts";
 import { toWeftError, WeftError } from "../core/errors.ts";
-import { Timer, type TimerWheel } from "../core/timer-wheel.ts";
+import { Timer } from "../core/timer-wheel.ts";
 import { fieldOf, responseHead } from "../wire/head.ts";
 import type { HttpStream, StreamFailure, StreamSink } from "../wire/stream.ts";
 import type { ServerEnvironment } from "./environment.ts";
 import { badResponse, isThenable } from "./grpc-exchange.ts";
+import { KeepAlive } from "./keep-alive.ts";
 import type { BoundMethod } from "./method.ts";
 import { pump, type ResponseWriter } from "./response-pump.ts";
 import { ServerCallState } from "./server-call.ts";
@@ -320,31 +321,6 @@ export class RestExchange extends Timer implements StreamSink, ResponseWriter {
   }
 }
 
-/** Sends something harmless on a stream now and then, so that nobody on the way takes it for dead. */
-class KeepAlive extends Timer {
-  readonly #stream: HttpStream;
-  readonly #bytes: Uint8Array;
-  readonly #wheel: TimerWheel;
-
-  constructor(stream: HttpStream, bytes: Uint8Array, wheel: TimerWheel) {
-    super();
-    this.#stream = stream;
-    this.#bytes = bytes;
-    this.#wheel = wheel;
-    wheel.schedule(this, KEEP_ALIVE_MS);
-  }
-
-  override fire(): void {
-    // What waits already keeps it alive.
-    if (this.#stream.bufferedBytes === 0) this.#stream.sendData(this.#bytes, 0, this.#bytes.length, false);
-    this.#wheel.schedule(this, KEEP_ALIVE_MS);
-  }
-
-  stop(): void {
-    this.#wheel.cancel(this);
-  }
-}
-
 /** Whether an Accept-Encoding field takes gzip. */
 export function acceptsGzip(acceptEncoding: string): boolean {
   return acceptEncoding
@@ -380,8 +356,6 @@ function isText(contentType: string): boolean {
 }
 
 const NOTHING = new Uint8Array(0);
-/** Proxies give silent responses up after 30 s and more. */
-const KEEP_ALIVE_MS = 15_000;
 /** Below this a compressed body saves no packet. */
 const GZIP_FROM_BYTES = 1400;
 const GZIP_AT_ONCE_BYTES = 32 * 1024;
