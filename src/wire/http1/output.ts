@@ -1,6 +1,6 @@
 /**
  * A connection's output, gathered in one buffer until the shell takes it. While what was taken is being written, new output goes to
- * another buffer. Buffers come from free lists of two sizes, so that an idle connection holds none.
+ * another buffer. Buffers come from free lists of three sizes, so that an idle connection holds none.
  *
  *     append ... append  -> take() -> [shell writes] -> written() -> buffer back on its free list
  */
@@ -85,20 +85,39 @@ export class Output {
 }
 
 const NOTHING = new Uint8Array(0);
-const SMALL = 16_384;
-const LARGE = 147_456; // a read chunk on top of half the high-water mark
-const small: Buffer[] = [];
-const large: Buffer[] = [];
-const KEEP_SMALL = 256;
-const KEEP_LARGE = 16;
+
+/** Buffers of one size that are used again; without them dead ones pile up until the collector minds memory outside of its heap. */
+class SizeClass {
+  readonly size: number;
+  readonly #keep: number;
+  readonly #free: Buffer[] = [];
+
+  constructor(size: number, keep: number) {
+    this.size = size;
+    this.#keep = keep;
+  }
+
+  allocate(): Buffer {
+    return this.#free.pop() ?? Buffer.allocUnsafeSlow(this.size);
+  }
+
+  release(buffer: Buffer): void {
+    if (this.#free.length < this.#keep) this.#free.push(buffer);
+  }
+}
+
+/** Heads and short messages; a read chunk with what was there before; the default high-water mark and a read chunk. */
+const CLASSES: readonly SizeClass[] = [
+  new SizeClass(16_384, 256),
+  new SizeClass(131_072, 16),
+  new SizeClass(524_288, 8),
+];
 
 function allocate(size: number): Buffer {
-  if (size <= SMALL) return small.pop() ?? Buffer.allocUnsafeSlow(SMALL);
-  if (size <= LARGE) return large.pop() ?? Buffer.allocUnsafeSlow(LARGE);
-  return Buffer.allocUnsafeSlow(size * 2);
+  for (const each of CLASSES) if (size <= each.size) return each.allocate();
+  return Buffer.allocUnsafeSlow(Math.ceil(size * 1.5));
 }
 
 function release(buffer: Buffer): void {
-  if (buffer.length === SMALL && small.length < KEEP_SMALL) small.push(buffer);
-  else if (buffer.length === LARGE && large.length < KEEP_LARGE) large.push(buffer);
+  for (const each of CLASSES) if (buffer.length === each.size) each.release(buffer);
 }
