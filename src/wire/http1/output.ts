@@ -106,11 +106,11 @@ class SizeClass {
   }
 }
 
-/** Heads and short messages; a read chunk with what was there before; the default high-water mark and a read chunk. */
+/** Heads and short messages; a read chunk with what was there before; the default high-water mark with what a paused sender may still send (its window and a read chunk). */
 const CLASSES: readonly SizeClass[] = [
   new SizeClass(16_384, 256),
   new SizeClass(131_072, 16),
-  new SizeClass(524_288, 8),
+  new SizeClass(655_360, 8),
 ];
 
 function allocate(size: number): Buffer {
