@@ -170,7 +170,7 @@ function readService(reader: Reader, service: string, value: unknown): SystemUni
     );
   }
   const common = {
-    readyTimeoutMs: reader.number(fields.readyTimeoutMs, [...path, "readyTimeoutMs"], 100, 3_600_000) ?? 30_000,
+    readyTimeoutMs: reader.number(fields.readyTimeoutMs, [...path, "readyTimeoutMs"], 100, 3_600_000) ?? 60_000,
     drainMs: reader.number(fields.drainMs, [...path, "drainMs"], 0, 3_600_000) ?? 10_000,
     restart: reader.oneOf(fields.restart, [...path, "restart"], ["always", "never"] as const) ?? "always",
   };

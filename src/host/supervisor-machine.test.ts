@@ -254,7 +254,9 @@ test("S6: stopping goes in reverse order of needs and ends what overstays", () =
   assert.deepEqual(world.take(), ["terminate gateway-1"]);
   world.exit("gateway-1", "exit status 0");
   assert.deepEqual(world.take(), ["terminate orders-1"]);
-  world.advance(3_000);
+  world.advance(6_999);
+  assert.deepEqual(world.take(), []);
+  world.advance(1);
   assert.deepEqual(world.take(), ["kill orders-1"]);
   world.exit("orders-1", "killed by SIGKILL");
   world.exit("stock-1", "exit status 0");

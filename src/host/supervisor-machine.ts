@@ -18,7 +18,7 @@ import type {
  *
  *                needs are ready            ready
  *     waiting ------------------> starting -------> ready --(stop, replaced)--> draining --exited--> gone
- *                                  ^    |             |                            | drainMs and 1 s passed
+ *                                  ^    |             |                            | drainMs and 5 s passed
  *                   delay is over  |    | exited, or never ready in time           v
  *                                  |    v             | exited                  killing --exited--> gone
  *                                  +- backoff <-------+
@@ -394,7 +394,7 @@ export class SupervisorMachine {
 }
 
 /** A process drains by itself within its drain time; what has not ended so much later is killed. */
-const KILL_GRACE_MS = 1_000;
+const KILL_GRACE_MS = 5_000;
 
 interface Unit {
   readonly spec: UnitSpec;

@@ -41,7 +41,7 @@ export interface ServiceDescription extends RunDescription {
   register?: "self" | "host";
   /** Calls go through a proxy beside each instance. */
   sidecar?: boolean;
-  /** Time from a process's start until it is healthy. Default 30,000. */
+  /** Time from a process's start until it is healthy. Default 60,000. */
   readyTimeoutMs?: number;
   /** Time for calls in flight when an instance stops. Default 10,000. */
   drainMs?: number;

@@ -4,7 +4,7 @@ import type { UnitSpec } from "./supervisor-types.ts";
 
 /** The control plane first, then services by their needs, the gateway, the load driver; stopping goes the other way. */
 export function unitSpecs(system: System, load: boolean): UnitSpec[] {
-  const own = { replicas: 1, readyTimeoutMs: 20_000, drainMs: 10_000, restart: "always", replace: "recreate" } as const;
+  const own = { replicas: 1, readyTimeoutMs: 60_000, drainMs: 10_000, restart: "always", replace: "recreate" } as const;
   const services = system.units.map((unit): UnitSpec => {
     return { ...unit, needs: [CONTROL_UNIT, ...unit.needs], replace: "rolling" };
   });
