@@ -17,6 +17,7 @@ export interface RunningSystem {
 }
 
 export interface PsReport {
+  readonly control: string;
   readonly gatewayAdmin: string;
   readonly instances: readonly {
     readonly id: string;
