@@ -4,11 +4,11 @@ import { formatGrpcTimeout } from "../wire/grpc/timeout.ts";
 import type { Head } from "../wire/head.ts";
 import type { ClientConnection } from "../wire/stream.ts";
 import { Attempt } from "./attempt.ts";
-import type { CallTimer, TimerOwner } from "./call-timer.ts";
 import type { CarrierState } from "./carrier.ts";
 import { KeptBody } from "./kept-body.ts";
 import { Mirror } from "./mirror.ts";
 import { changedResponse } from "./response-changes.ts";
+import { TimedCall } from "./timed-call.ts";
 import type { CallContext, CarriedCall, Downstream } from "./types.ts";
 import { upgradeRequest } from "./upgrade.ts";
 import { factsOf } from "./upstream-head.ts";
@@ -28,15 +28,13 @@ import { factsOf } from "./upstream-head.ts";
  * R3. Response bytes go downstream only from the attempt that policy delivers; those of others are held within their window, or dropped.
  * R4. After `end` nothing is sent either way, nothing waits in the pool, no timer runs, and the machine has been given back.
  */
-export class CarriedRequest implements CarriedCall, TimerOwner {
-  readonly carrier: CarrierState;
+export class CarriedRequest extends TimedCall implements CarriedCall {
   private readonly request: Head;
   private readonly extra: readonly string[] | null;
   private readonly context: CallContext;
   private readonly downstream: Downstream;
   private readonly call: Call;
   private draining = false;
-  private ended = false;
   // request
   /** The request's end has been sent on every stream there is. */
   requestEnded: boolean;
@@ -60,7 +58,6 @@ export class CarriedRequest implements CarriedCall, TimerOwner {
   private carriedDown = 0;
   private upEnded = false;
   private downEnded = false;
-  private timers: CallTimer | null = null;
 
   constructor(
     carrier: CarrierState,
@@ -70,7 +67,7 @@ export class CarriedRequest implements CarriedCall, TimerOwner {
     downstream: Downstream,
     fin: boolean,
   ) {
-    this.carrier = carrier;
+    super(carrier);
     this.request = request;
     this.extra = extra;
     this.context = context;
@@ -200,7 +197,7 @@ export class CarriedRequest implements CarriedCall, TimerOwner {
     this.afterResponse(attempt);
   }
 
-  onTimer(id: number, now: number): void {
+  override onTimer(id: number, now: number): void {
     if (this.ended) return;
     this.call.timer(id, now);
     this.drain(now);
@@ -358,46 +355,12 @@ export class CarriedRequest implements CarriedCall, TimerOwner {
     this.ended = true;
     const carrier = this.carrier;
     for (let attempt = this.attempts; attempt !== null; attempt = attempt.next) attempt.abandon();
-    for (let timer = this.timers; timer !== null; ) {
-      const next = timer.nextOfCall;
-      carrier.freeTimer(timer);
-      timer = next;
-    }
-    this.attempts = this.delivering = this.kept = this.timers = null;
+    this.freeTimers();
+    this.attempts = this.delivering = this.kept = null;
     if (this.mirrors !== null && !this.requestEnded) for (const mirror of this.mirrors) mirror.stop();
     carrier.inFlight--;
     this.downstream.onEnd(this.call.decision);
     carrier.policy.release(this.call);
-  }
-
-  private startTimer(id: number, ms: number, now: number): void {
-    let timer = this.timers;
-    while (timer !== null && timer.id !== id) timer = timer.nextOfCall;
-    if (timer === null) {
-      timer = this.carrier.takeTimer(this, id);
-      timer.nextOfCall = this.timers;
-      this.timers = timer;
-    }
-    timer.dueAt = now + ms;
-    this.carrier.timers.schedule(timer, ms, now);
-  }
-
-  private fireOverdue(now: number): void {
-    let timer = this.timers;
-    while (timer !== null && !this.ended) {
-      const next = timer.nextOfCall;
-      if (timer.slot >= 0 && timer.dueAt <= now) {
-        this.carrier.timers.cancel(timer);
-        this.onTimer(timer.id, now);
-      }
-      timer = next;
-    }
-  }
-
-  private cancelTimer(id: number): void {
-    for (let timer = this.timers; timer !== null; timer = timer.nextOfCall) {
-      if (timer.id === id) this.carrier.timers.cancel(timer);
-    }
   }
 
   private query(id: number, kind: string, key: string): void {

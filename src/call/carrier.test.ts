@@ -112,6 +112,15 @@ test("a response that is complete before the request is resets what is left of i
   world.check();
 });
 
+test("a timer that is due comes before a failure that is heard later, though the wheel has not turned yet", () => {
+  const world = new World({ sync: true, hedge: true, ...plain, replayBytes: 65_536 });
+  world.clock.advance(21); // due at 20 ms, the wheel's tick is at 24
+  world.apply({ kind: "reset", attempt: 0 });
+  assert.equal(world.streams.length, 2, "the hedge was sent, and so the reset needed no retry");
+  world.clock.advance(10);
+  assert.equal(world.streams.length, 2, "the timer fired once");
+});
+
 interface Setup {
   /** The pool has a connection at once. */
   sync: boolean;

@@ -3,7 +3,7 @@ import { TimerWheel } from "../core/timer-wheel.ts";
 import type { UpstreamPool } from "../net/types.ts";
 import type { PolicyRuntime } from "../policy/runtime.ts";
 import type { Head } from "../wire/head.ts";
-import { CallTimer } from "./call-timer.ts";
+import { CallTimer, type TimerOwner } from "./call-timer.ts";
 import { CarriedRequest } from "./carried-request.ts";
 import { Slab } from "./kept-body.ts";
 import type { CallContext, CarriedCall, Carrier, Downstream } from "./types.ts";
@@ -63,7 +63,7 @@ export class CarrierState implements Carrier {
   }
 
   /** A timer that is not scheduled. Timers go back with freeTimer, since nothing refers to a cancelled one. */
-  takeTimer(owner: CarriedRequest, id: number): CallTimer {
+  takeTimer(owner: TimerOwner, id: number): CallTimer {
     const timer = this.#freeTimers.pop() ?? new CallTimer();
     timer.owner = owner;
     timer.id = id;
