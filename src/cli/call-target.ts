@@ -43,7 +43,13 @@ export function parseMethodName(text: string): { service: string; method: string
 export async function targetByControl(address: string, name: string): Promise<CallTarget> {
   const wanted = parseMethodName(name);
   const admin = createDirectClient(Admin, address);
-  const { contracts } = await admin.client.listContracts({}).finally(() => admin.close());
+  const { contracts } = await admin.client
+    .listContracts({})
+    .catch((cause: WeftError) => {
+      const text = `the control plane at ${address} cannot be asked: ${cause.message}`;
+      throw new WeftError(cause.code, text, { reason: "NO_CONTROL_PLANE", cause });
+    })
+    .finally(() => admin.close());
   const serving = contracts.find((contract) => contract.contracts.includes(wanted.service));
   if (serving === undefined)
     throw noService(

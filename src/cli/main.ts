@@ -16,7 +16,10 @@ if (major < NEEDED) {
 } else {
   // Loaded only now: older versions of Node could not even read it.
   const [{ runWeft }, { processTerminal }] = await Promise.all([import("./program.ts"), import("./terminal.ts")]);
+  // Timers of the platform keep no process alive; a command runs until it has ended.
+  const alive = setInterval(() => {}, 0x7fff_ffff);
   process.exitCode = await runWeft(process.argv.slice(2), processTerminal());
+  clearInterval(alive);
 }
 
 export {};
