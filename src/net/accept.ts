@@ -12,7 +12,7 @@ export type ReadCallback = (chunk: Uint8Array, start: number, end: number) => bo
  *
  * Node offers that (`onread`) for outgoing sockets only. For accepted ones the listening handle's `onconnection` has to build the
  * socket; that is internal, so it is probed: where the handle does not look as expected, or with `sharedRead: false`, ordinary
- * 'connection' and 'data' events are used. Both ways hand over the same bytes (accept.test.ts). Worth 3 to 4 us CPU a proxied request.
+ * 'connection' and 'data' events are used. Both ways hand over the same bytes (listener.test.ts). Worth about 4 us CPU a request.
  */
 export function createPlainServer(onAccept: OnAccept, sharedRead = true): Server {
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {

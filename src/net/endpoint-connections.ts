@@ -127,8 +127,10 @@ export class EndpointConnections implements SocketConnectionOwner {
       },
       onFailed: (message) => {
         this.#dials.delete(giveUp);
-        // While other connections are open they may still serve those who wait; when the last is gone, onClosed dials again.
-        if (this.#open.size === 0) this.#failWaiting({ kind: "connect", code: 0, unprocessed: true, message });
+        const failure: StreamFailure = { kind: "connect", code: 0, unprocessed: true, message };
+        // While other connections are open they may still serve those who wait, except the one that this was dialled for.
+        if (this.#open.size === 0) this.#failWaiting(failure);
+        else if (this.#waiting.length > this.#dials.size) this.#waiting.shift()?.onConnectFailed(failure);
       },
     };
     giveUp = dial(this.#endpoint, this.#shared.options, this.#shared.connectTimeoutMs, target);
@@ -155,12 +157,15 @@ export class EndpointConnections implements SocketConnectionOwner {
   #serve(): void {
     if (this.#serving) return; // a waiter's request ended at once and came back here: the loop below sees it
     this.#serving = true;
-    while (this.#waiting.length > 0) {
-      const machine = this.#takeReady();
-      if (machine === null) break;
-      (this.#waiting.shift() as ConnectionWaiter).onConnection(machine);
+    try {
+      while (this.#waiting.length > 0) {
+        const machine = this.#takeReady();
+        if (machine === null) break;
+        (this.#waiting.shift() as ConnectionWaiter).onConnection(machine);
+      }
+    } finally {
+      this.#serving = false;
     }
-    this.#serving = false;
     if (this.#waiting.length > 0) this.#dialMore();
   }
 
