@@ -1,4 +1,4 @@
-import { mkdirSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Cancel, Clock } from "../core/clock.ts";
 import type { Endpoint, Health } from "../core/endpoint.ts";
@@ -146,6 +146,7 @@ class SystemHost implements Host {
 
   start(): void {
     mkdirSync(join(this.#options.stateDir, "data"), { recursive: true });
+    writeFileSync(join(this.#options.stateDir, ".gitignore"), "*\n");
     this.#guard = new Guard();
     this.#apply((now) => this.#machine.start(now));
   }

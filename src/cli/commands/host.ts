@@ -40,7 +40,7 @@ export async function ps(flags: DirFlags & { json: boolean }, terminal: Terminal
   }
   const { green, yellow, red, dim, bold } = terminal.color;
   const rows = status.instances.map((instance) => {
-    const health = instance.state === "ready" ? (instance.health ?? "healthy") : instance.state;
+    const health = instance.state === "ready" ? (instance.health ?? "unregistered") : instance.state;
     const style = health === "healthy" ? green : instance.state === "backoff" ? red : yellow;
     return [
       { text: instance.id, style: bold },

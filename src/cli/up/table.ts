@@ -25,7 +25,7 @@ export function renderTable(
         : name === GATEWAY_UNIT
           ? stats.total()
           : null;
-    const ready = own.filter((instance) => instance.state === "ready" && instance.health !== "unhealthy").length;
+    const ready = own.filter((instance) => instance.state === "ready" && instance.health === "healthy").length;
     const wanted = unit?.replicas ?? 1;
     const restarts = own.reduce((total, instance) => total + instance.restarts, 0);
     return [
@@ -60,6 +60,9 @@ function health(instances: readonly InstanceView[], needs: readonly string[], st
   if (crashed !== undefined) return { text: `crashed: ${clip(crashed.lastReason, 32)}`, style: style.red };
   if (instances.some((instance) => instance.state === "ready" && instance.health === "unhealthy"))
     return { text: "unhealthy", style: style.red };
+  if (instances.some((instance) => instance.state === "ready" && instance.health === null)) {
+    return { text: "unregistered", style: style.yellow };
+  }
   if (instances.some((instance) => instance.state === "exited")) return { text: "ended", style: style.yellow };
   if (instances.some((instance) => instance.state === "waiting")) {
     return { text: needs.length === 0 ? "waiting" : clip(`waits for ${needs.join(", ")}`, 40), style: style.dim };
