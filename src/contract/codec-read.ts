@@ -1,3 +1,4 @@
+import { countBytesMade } from "../core/bytes-made.ts";
 import { doubles, floats, internals, MAX_DEPTH, signed, unsigned, words } from "./codec-cell.ts";
 import type { UnknownField } from "./runtime.ts";
 
@@ -154,6 +155,7 @@ function readLongString(b: Buffer, p: number, q: number, strict: boolean): strin
 export function readBytes(b: Uint8Array, p: number, q: number): Uint8Array {
   const bytes = new Uint8Array(q - p);
   bytes.set(b.subarray(p, q));
+  countBytesMade(q - p);
   return bytes;
 }
 

@@ -1,3 +1,4 @@
+import { giveBack, takeBlock } from "../../core/block-pool.ts";
 import { WeftError } from "../../core/errors.ts";
 import { PREFIX_BYTES } from "./message-prefix.ts";
 
@@ -9,7 +10,7 @@ export interface MessageSink {
 
 /**
  * Takes a gRPC body apart into its length-prefixed messages. What lies whole in a chunk is handed on in place; what does not is
- * gathered, in a buffer that grows with what has come, never with what the prefix claims.
+ * gathered, in a block that grows with what has come, never with what the prefix claims.
  *
  *     | flag: 1 | length: 4, big endian | payload ... |      source: gRPC over HTTP/2, "Length-Prefixed-Message"
  *
@@ -20,7 +21,7 @@ export interface MessageSink {
  */
 export class MessageReader {
   readonly #maxBytes: number;
-  #partial: Uint8Array = NOTHING;
+  #partial: Buffer = NOTHING;
   /** Bytes of `#partial` in use; prefix included. */
   #have = 0;
 
@@ -62,16 +63,18 @@ export class MessageReader {
     this.#partial = NOTHING;
     this.#have = 0;
     sink.onMessage(whole, PREFIX_BYTES, total, whole[0] === 1);
-    // The next message is likely to be cut off too; a buffer for each piles up until the collector minds memory outside of its heap.
-    if (this.#partial === NOTHING && whole.length <= MAX_KEPT_BYTES) this.#partial = whole;
+    giveBack(whole);
     return at;
   }
 
   #take(chunk: Uint8Array, start: number, end: number): number {
     const need = this.#have + end - start;
     if (need > this.#partial.length) {
-      const grown = new Uint8Array(Math.max(need, this.#partial.length * 2, 256));
-      grown.set(this.#partial.subarray(0, this.#have));
+      const grown = takeBlock(need);
+      if (this.#partial !== NOTHING) {
+        this.#partial.copy(grown, 0, 0, this.#have);
+        giveBack(this.#partial);
+      }
       this.#partial = grown;
     }
     this.#partial.set(chunk.subarray(start, end), this.#have);
@@ -95,6 +98,4 @@ export class MessageReader {
   }
 }
 
-const NOTHING = new Uint8Array(0);
-/** Larger buffers are not kept for the next message. */
-const MAX_KEPT_BYTES = 262_144;
+const NOTHING = Buffer.alloc(0);

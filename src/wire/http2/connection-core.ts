@@ -126,6 +126,7 @@ export abstract class ConnectionCore implements ConnectionMachine {
       0,
       `connection to ${this.peer.address} lost${message === "" ? "" : `: ${message}`}`,
     );
+    this.writer.output.clear();
   }
 
   close(): void {
@@ -204,6 +205,7 @@ export abstract class ConnectionCore implements ConnectionMachine {
     if (stream.closed) return;
     stream.closed = true;
     this.scheduler.remove(stream);
+    stream.queue?.clear();
     stream.queue = null;
     stream.trailers = null;
     this.streams.delete(stream);

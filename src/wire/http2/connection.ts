@@ -102,7 +102,6 @@ export abstract class Http2Connection extends ConnectionCore implements FrameSin
         this.#blocks.release();
       }
       this.#active = false;
-      this.writer.output.shrink();
     }
     this.wakeIfPending();
   }

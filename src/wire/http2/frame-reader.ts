@@ -1,3 +1,4 @@
+import { giveBack, takeBlock } from "../../core/block-pool.ts";
 import { ErrorCode } from "./errors.ts";
 import { FRAME_HEADER_BYTES } from "./frame.ts";
 
@@ -12,7 +13,7 @@ export interface FrameSink {
 
 /**
  * Cuts the byte stream into frames. A frame that lies whole in what was read is parsed in place; only the one that is cut off at a
- * chunk's end is copied, into a carry-over buffer of its size, which is let go of when the frame is complete.
+ * chunk's end is copied, into a carry-over buffer, which is given back when the frame is complete.
  */
 export class FrameReader {
   readonly #sink: FrameSink;
@@ -55,7 +56,7 @@ export class FrameReader {
       this.#tooLong(length);
       return end;
     }
-    const carry = (this.#carry ??= allocate(length));
+    const carry = (this.#carry ??= takeBlock(length));
     const had = this.#have - FRAME_HEADER_BYTES;
     const part = Math.min(end - at, length - had);
     chunk.copy(carry, had, at, at + part);
@@ -66,7 +67,7 @@ export class FrameReader {
     this.#have = 0;
     const id = ((header[5] & 0x7f) << 24) | (header[6] << 16) | (header[7] << 8) | header[8];
     this.#sink.onFrame(header[3], header[4], id, carry, 0, length);
-    release(carry);
+    giveBack(carry);
     return at;
   }
 
@@ -74,18 +75,4 @@ export class FrameReader {
     const text = `a frame of ${length} bytes is longer than the ${this.#maxFrameBytes} that are allowed`;
     this.#sink.onFrameError(ErrorCode.frameSizeError, text);
   }
-}
-
-/** Nearly every chunk read from a busy connection ends within a frame: its buffers are used again, whoever's they were. */
-const CARRY_BYTES = 16_384;
-const MAX_FREE = 32;
-const free: Buffer[] = [];
-
-function allocate(length: number): Buffer {
-  if (length <= 512 || length > CARRY_BYTES) return Buffer.allocUnsafeSlow(length);
-  return free.pop() ?? Buffer.allocUnsafeSlow(CARRY_BYTES);
-}
-
-function release(buffer: Buffer): void {
-  if (buffer.length === CARRY_BYTES && free.length < MAX_FREE) free.push(buffer);
 }

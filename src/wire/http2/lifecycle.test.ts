@@ -318,15 +318,12 @@ test("a peer that makes its HPACK table smaller is told so before the next block
   );
 });
 
-test("output invariant 2: an idle connection holds no buffers for long", () => {
+test("output invariant 2: a connection with nothing to write holds no block", () => {
   const s = server({ onRequest: (stream) => stream.sendHead(OK, null, true) });
   const c = client();
   for (let i = 0; i < 100; i++) c.request(GET, null, true, new Recorder());
   settle(c, s);
   for (const machine of [c, s]) {
-    machine.tick(1);
-    machine.tick(1_001);
-    machine.tick(2_001);
     const output = (machine as unknown as { writer: { output: { bytes: Buffer } } }).writer.output;
     assert.equal(output.bytes.length, 0);
   }

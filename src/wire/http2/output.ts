@@ -1,10 +1,12 @@
+import { giveBack, takeBlock } from "../../core/block-pool.ts";
+
 /**
- * Where a connection gathers what it will write. One buffer is filled while the other is on its way to the kernel:
+ * Where a connection gathers what it will write, in a block of the process's pool. While one is on its way to the kernel, another is filled.
  *
- *     reserve, fill ... -> take() -> (shell writes) -> written() -> the buffer is the spare one, to be filled next
+ *     reserve, fill ... -> take() -> (shell writes) -> written() -> the block goes back
  *
  * 1. Bytes that were taken are not touched before written().
- * 2. An idle connection holds no buffer: shrink() lets go of what recent use does not explain.
+ * 2. A connection that has nothing to write holds no block.
  */
 export class Output {
   /** Valid up to `length`; may be replaced by reserve(). */
@@ -15,8 +17,8 @@ export class Output {
   /** Bytes ever taken. */
   taken = 0;
   #flying: Buffer | null = null;
-  #spare: Buffer | null = null;
-  #peak = 0;
+  /** What the last turn wrote: the next is likely to write as much, and need not grow to it. */
+  #usual = 0;
 
   /** Makes room for `count` more bytes and returns where they begin. The caller fills them and moves `length` on. */
   reserve(count: number): number {
@@ -26,48 +28,38 @@ export class Output {
   }
 
   take(): Buffer {
-    if (this.length === 0) return NOTHING;
-    const bytes = this.bytes.subarray(0, this.length);
-    if (this.length > this.#peak) this.#peak = this.length;
-    this.taken += this.length;
-    this.inFlight += this.length;
+    const { bytes, length } = this;
+    if (length === 0) return NOTHING;
+    this.#usual = length;
+    this.taken += length;
+    this.inFlight += length;
+    this.bytes = NOTHING;
     this.length = 0;
-    if (this.#flying === null) {
-      this.#flying = this.bytes;
-      this.bytes = this.#spare ?? NOTHING;
-      this.#spare = null;
-    } else {
-      // Taken twice before written(): this one is not used again.
-      this.bytes = NOTHING;
-    }
-    return bytes;
+    // Taken twice before written(): the second block is left to the collector.
+    this.#flying ??= bytes;
+    return bytes.subarray(0, length);
   }
 
   written(): void {
     this.inFlight = 0;
-    if (this.bytes === NOTHING && this.#flying !== null) this.bytes = this.#flying;
-    else this.#spare ??= this.#flying;
+    if (this.#flying !== null) giveBack(this.#flying);
     this.#flying = null;
   }
 
-  /** To be called now and then: frees buffers that are much larger than what was lately needed; all of them when nothing was. */
-  shrink(): void {
-    const enough = this.#peak * 4;
-    if (this.length === 0 && this.bytes.length > enough) this.bytes = NOTHING;
-    if (this.#spare !== null && this.#spare.length > enough) this.#spare = null;
-    this.#peak = 0;
+  /** Drops what was not taken; what was stays with the shell, which may still be writing it. */
+  clear(): void {
+    if (this.bytes !== NOTHING) giveBack(this.bytes);
+    this.bytes = NOTHING;
+    this.length = 0;
+    this.#flying = null;
   }
 
   #grow(need: number): void {
-    if (this.length === 0 && this.#spare !== null && this.#spare.length >= need) {
-      this.bytes = this.#spare;
-      this.#spare = null;
-      return;
+    const grown = takeBlock(Math.max(need, this.#usual));
+    if (this.bytes !== NOTHING) {
+      this.bytes.copy(grown, 0, 0, this.length);
+      giveBack(this.bytes);
     }
-    let size = Math.max(1_024, this.bytes.length * 2);
-    while (size < need) size *= 2;
-    const grown = Buffer.allocUnsafeSlow(size);
-    if (this.length > 0) this.bytes.copy(grown, 0, 0, this.length);
     this.bytes = grown;
   }
 }

@@ -1,3 +1,5 @@
+import { giveBack, takeBlock } from "../../core/block-pool.ts";
+
 /** Body bytes of one stream that wait for window or for room in the output: copied in, and handed out in pieces of any size. */
 export class SendQueue {
   bytes = 0;
@@ -9,7 +11,7 @@ export class SendQueue {
     while (start < end) {
       let last = this.#segments[this.#segments.length - 1];
       if (last === undefined || this.#first === this.#segments.length || last.end === last.buffer.length) {
-        last = { buffer: allocate(end - start), start: 0, end: 0 };
+        last = { buffer: takeBlock(Math.min(end - start, SEGMENT_BYTES)), start: 0, end: 0 };
         this.#segments.push(last);
       }
       const part = Math.min(end - start, last.buffer.length - last.end);
@@ -17,6 +19,14 @@ export class SendQueue {
       last.end += part;
       start += part;
     }
+  }
+
+  /** Drops everything. */
+  clear(): void {
+    for (let i = this.#first; i < this.#segments.length; i++) giveBack(this.#segments[i].buffer);
+    this.#segments.length = 0;
+    this.#first = 0;
+    this.bytes = 0;
   }
 
   /** Moves the first `count` bytes (no more than there are) to `out` at `at`. */
@@ -31,7 +41,7 @@ export class SendQueue {
       count -= part;
       // The last one may have room for more, but then it would never go back to be used again.
       if (segment.start === segment.end) {
-        release(segment.buffer);
+        giveBack(segment.buffer);
         this.#first++;
       }
     }
@@ -51,19 +61,5 @@ interface Segment {
   end: number;
 }
 
-/** Small writes share a segment. */
-const MIN_SEGMENT_BYTES = 2_048;
-/** Larger ones are cut into segments of one size, which are used again: buffers for each write would pile up until the collector
- * minds memory outside of its heap, and that is tens of megabytes late. */
+/** Large writes are cut into segments of this size. */
 const SEGMENT_BYTES = 16_384;
-const MAX_FREE = 128;
-const free: Buffer[] = [];
-
-function allocate(length: number): Buffer {
-  if (length <= MIN_SEGMENT_BYTES) return Buffer.allocUnsafeSlow(MIN_SEGMENT_BYTES);
-  return free.pop() ?? Buffer.allocUnsafeSlow(SEGMENT_BYTES);
-}
-
-function release(buffer: Buffer): void {
-  if (buffer.length === SEGMENT_BYTES && free.length < MAX_FREE) free.push(buffer);
-}
