@@ -10,9 +10,6 @@ import type { InstanceView } from "../src/host/host.ts";
 import { createHostClient, type HostClient } from "../src/host/host-client.ts";
 import { readRunFile } from "../src/host/run-file.ts";
 
-/** Node compiles weft once for all the processes of all the tests. */
-process.env.NODE_COMPILE_CACHE ??= join(tmpdir(), `weft-test-cache-${process.getuid?.() ?? 0}`);
-
 const MAIN = join(import.meta.dirname, "..", "src", "cli", "main.ts");
 
 /** One JSON event of `weft up --json`. */

@@ -98,8 +98,6 @@ function environmentOf(launch: Launch, { system, stateDir }: Launcher): Record<s
     if (value !== undefined && !name.startsWith("WEFT_")) env[name] = value;
   }
   Object.assign(env, { WEFT_SYSTEM: system.name, WEFT_INSTANCE: launch.id });
-  // Replicas run the same code: Node compiles it once for all of them, and not again at the next start.
-  env.NODE_COMPILE_CACHE ??= join(stateDir, "cache");
   const { unit } = launch;
   if (unit === undefined) return env;
   const data = join(stateDir, "data", unit.service);
