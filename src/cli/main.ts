@@ -15,6 +15,8 @@ if (major < NEEDED) {
   process.exitCode = 1;
 } else {
   // Loaded only now: older versions of Node could not even read it.
+  const { enterSmallHeap } = await import("./heap.ts");
+  enterSmallHeap(process.argv[2]);
   const [{ runWeft }, { processTerminal }] = await Promise.all([import("./program.ts"), import("./terminal.ts")]);
   // Timers of the platform keep no process alive; a command runs until it has ended.
   const alive = setInterval(() => {}, 0x7fff_ffff);

@@ -27,6 +27,8 @@ export async function gateway(flags: GatewayFlags, terminal: Terminal): Promise<
     onError,
   });
   try {
+    // Asked for together with the endpoints, so that contracts are known before the first request is taken.
+    link.watchContracts(() => {});
     await link.subscribe("*", 15_000);
     const running = await startGateway({
       listen: flags.listen,

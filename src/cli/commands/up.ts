@@ -14,6 +14,7 @@ import type { System } from "../../host/resolve-system.ts";
 import { readRunFile, removeRunFile, writeRunFile } from "../../host/run-file.ts";
 import { openControlLine } from "../control-line.ts";
 import { generate } from "../gen/generate.ts";
+import { HEAP_ARGUMENTS } from "../heap.ts";
 import { errorObject, printError } from "../print-error.ts";
 import { EXIT } from "../program.ts";
 import { resourcesAsYaml, systemResources } from "../resources.ts";
@@ -57,7 +58,7 @@ export async function up(dir: string, flags: UpFlags, terminal: Terminal): Promi
   const host: Host = createHost({
     system,
     stateDir,
-    weft: [process.execPath, ...nodeArguments, main],
+    weft: [process.execPath, ...HEAP_ARGUMENTS, ...nodeArguments, main],
     nodeArguments,
     load: flags.load ?? 0,
     openControl: (url, onEndpoints) => openControlLine(url, onEndpoints, warn),
