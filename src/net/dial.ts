@@ -1,9 +1,10 @@
 import { connect as connectTcp, isIP, type Socket } from "node:net";
-import { connect as connectTls, type TLSSocket } from "node:tls";
+import type { TLSSocket } from "node:tls";
 import type { Endpoint } from "../core/endpoint.ts";
 import { type ReadCallback, readByEvents } from "./accept.ts";
 import { readBuffer } from "./loop.ts";
 import { formatAddress } from "./peer.ts";
+import { tlsModule } from "./tls-module.ts";
 import type { UpstreamPoolOptions } from "./types.ts";
 
 /**
@@ -21,7 +22,7 @@ export function dial(
   let read: ReadCallback | null = null;
   const host = endpoint.host.replace(/^\[(.*)\]$/, "$1");
   const socket: Socket = secure
-    ? connectTls({
+    ? tlsModule().connect({
         host,
         port: endpoint.port,
         ALPNProtocols: ["h2", "http/1.1"],

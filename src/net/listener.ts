@@ -1,5 +1,5 @@
 import type { Server, Socket } from "node:net";
-import { createServer as createTlsServer, type TLSSocket } from "node:tls";
+import type { TLSSocket } from "node:tls";
 import { systemClock } from "../core/clock.ts";
 import { WeftError } from "../core/errors.ts";
 import type { ServerMachineOptions } from "../wire/connection.ts";
@@ -15,6 +15,7 @@ import { type Loop, loopOf } from "./loop.ts";
 import { formatAddress, peerOf } from "./peer.ts";
 import { PREFACE, PrefaceMatcher } from "./preface.ts";
 import { SocketConnection, type SocketConnectionOwner } from "./socket-connection.ts";
+import { tlsModule } from "./tls-module.ts";
 import type { Listener, ListenOptions } from "./types.ts";
 
 /**
@@ -133,7 +134,7 @@ class HttpListener implements Listener, SocketConnectionOwner {
 
   #tlsServer(): Server {
     const { cert, key, ca, requireClientCertificate = false } = this.#options.tls ?? { cert: "", key: "" };
-    const server = createTlsServer({
+    const server = tlsModule().createServer({
       cert: asPem(cert),
       key: asPem(key),
       ca: ca === undefined ? undefined : asPem(ca),

@@ -1,16 +1,20 @@
 import type { Socket } from "node:net";
-import { TLSSocket } from "node:tls";
+import type { TLSSocket } from "node:tls";
 import type { PeerInfo } from "../wire/stream.ts";
 
 /** Addresses and verified identity of the other end of a connected (for TLS: handshaken) socket. */
 export function peerOf(socket: Socket): PeerInfo {
-  const secure = socket instanceof TLSSocket;
+  const secure = isTls(socket);
   return {
     address: formatAddress(socket.remoteAddress, socket.remotePort),
     localAddress: formatAddress(socket.localAddress, socket.localPort),
     secure,
     identity: secure ? identityOf(socket) : "",
   };
+}
+
+function isTls(socket: Socket): socket is TLSSocket {
+  return (socket as Partial<TLSSocket>).encrypted === true;
 }
 
 /** "127.0.0.1:80", "[::1]:80"; an IPv4 address that arrived on an IPv6 socket is written as IPv4. */
