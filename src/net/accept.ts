@@ -1,4 +1,5 @@
 import { createServer, type Server, Socket, type SocketConstructorOpts } from "node:net";
+import { countBytesMade } from "../core/bytes-made.ts";
 import { readBuffer } from "./loop.ts";
 
 /** Told about each accepted socket before its first byte is read. Returns where its bytes go, or null to refuse it. */
@@ -24,9 +25,10 @@ export function createPlainServer(onAccept: OnAccept, sharedRead = true): Server
   return server;
 }
 
-/** Reads by 'data' events: the fallback, and the way of TLS sockets. */
+/** Reads by 'data' events, for each of which a buffer is made: the fallback, and the way of TLS sockets. */
 export function readByEvents(socket: Socket, read: ReadCallback): void {
   socket.on("data", (chunk: Buffer) => {
+    countBytesMade(chunk.length);
     if (!read(chunk, 0, chunk.length)) socket.pause();
   });
 }

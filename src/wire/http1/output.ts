@@ -1,14 +1,18 @@
+import { giveBack, takeBlock } from "../../core/block-pool.ts";
+
 /**
- * A connection's output, gathered in one buffer until the shell takes it. While what was taken is being written, new output goes to
- * another buffer. Buffers come from free lists of three sizes, so that an idle connection holds none.
+ * A connection's output, gathered in one block of the process's pool until the shell takes it. While what was taken is being written, new
+ * output goes to another block. An idle connection holds none.
  *
- *     append ... append  -> take() -> [shell writes] -> written() -> buffer back on its free list
+ *     append ... append  -> take() -> [shell writes] -> written() -> the block goes back
  */
 export class Output {
   #buffer: Buffer | null = null;
   #length = 0;
   #taken: Buffer | null = null;
   #takenLength = 0;
+  /** What the last turn wrote: the next is likely to write as much, and need not grow to it. */
+  #usual = 0;
 
   /** Bytes not yet taken. */
   get length(): number {
@@ -48,7 +52,7 @@ export class Output {
     const buffer = this.#buffer;
     if (buffer === null) return NOTHING;
     this.#taken = buffer;
-    this.#takenLength = this.#length;
+    this.#takenLength = this.#usual = this.#length;
     this.#buffer = null;
     this.#length = 0;
     return buffer.subarray(0, this.#takenLength);
@@ -56,14 +60,14 @@ export class Output {
 
   /** What was taken has been written: its buffer may be used again. */
   written(): void {
-    if (this.#taken !== null) release(this.#taken);
+    if (this.#taken !== null) giveBack(this.#taken);
     this.#taken = null;
     this.#takenLength = 0;
   }
 
   /** Drops everything; what was taken stays with the shell. */
   clear(): void {
-    if (this.#buffer !== null) release(this.#buffer);
+    if (this.#buffer !== null) giveBack(this.#buffer);
     this.#buffer = null;
     this.#length = 0;
     this.#taken = null;
@@ -74,10 +78,10 @@ export class Output {
     const buffer = this.#buffer;
     const needed = this.#length + size;
     if (buffer !== null && needed <= buffer.length) return buffer;
-    const larger = allocate(needed);
+    const larger = takeBlock(Math.max(needed, this.#usual));
     if (buffer !== null) {
       larger.set(buffer.subarray(0, this.#length));
-      release(buffer);
+      giveBack(buffer);
     }
     this.#buffer = larger;
     return larger;
@@ -85,39 +89,3 @@ export class Output {
 }
 
 const NOTHING = new Uint8Array(0);
-
-/** Buffers of one size that are used again; without them dead ones pile up until the collector minds memory outside of its heap. */
-class SizeClass {
-  readonly size: number;
-  readonly #keep: number;
-  readonly #free: Buffer[] = [];
-
-  constructor(size: number, keep: number) {
-    this.size = size;
-    this.#keep = keep;
-  }
-
-  allocate(): Buffer {
-    return this.#free.pop() ?? Buffer.allocUnsafeSlow(this.size);
-  }
-
-  release(buffer: Buffer): void {
-    if (this.#free.length < this.#keep) this.#free.push(buffer);
-  }
-}
-
-/** Heads and short messages; a read chunk with what was there before; the default high-water mark with what a paused sender may still send (its window and a read chunk). */
-const CLASSES: readonly SizeClass[] = [
-  new SizeClass(16_384, 256),
-  new SizeClass(131_072, 16),
-  new SizeClass(655_360, 8),
-];
-
-function allocate(size: number): Buffer {
-  for (const each of CLASSES) if (size <= each.size) return each.allocate();
-  return Buffer.allocUnsafeSlow(Math.ceil(size * 1.5));
-}
-
-function release(buffer: Buffer): void {
-  for (const each of CLASSES) if (buffer.length === each.size) each.release(buffer);
-}
