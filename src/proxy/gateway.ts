@@ -15,8 +15,6 @@ import { type AccessLogMode, createAccessLog } from "./access-log.ts";
 import { createAdminHandler } from "./admin.ts";
 import { createCallMetrics } from "./call-metrics.ts";
 import { createProxyHandler } from "./handler.ts";
-import { createLocalServices } from "./local-services.ts";
-import { createRest } from "./rest.ts";
 
 export interface GatewayOptions {
   listen: { host?: string; port?: number; tls?: TlsServerOptions };
@@ -67,9 +65,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const pool = createUpstreamPool({ clock, limits });
   const timers = new TimerWheel(clock);
   const carrier = createCarrier({ policy, pool, clock, timers });
-  const rest = options.link ? createRest(policy, onProblem) : null;
-  const local = rest === null ? null : createLocalServices(rest, clock, timers);
-  if (rest !== null) options.link?.watchContracts((contracts) => rest.setContracts(contracts));
+  const { rest, local } = options.link ? await described(options.link) : PASSED_THROUGH;
 
   const handler = createProxyHandler({
     carrier,
@@ -109,6 +105,17 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     },
   };
 
+  /** What the services' contracts describe. Loaded only where there are contracts: it brings much of service/ with it. */
+  async function described(link: Link) {
+    const [{ createRest }, { createLocalServices }] = await Promise.all([
+      import("./rest.ts"),
+      import("./local-services.ts"),
+    ]);
+    const rest = createRest(policy, onProblem);
+    link.watchContracts((contracts) => rest.setContracts(contracts));
+    return { rest, local: createLocalServices(rest, clock, timers) };
+  }
+
   async function startAdmin(): Promise<Listener | null> {
     if (options.admin === null) return null;
     const notReady = () =>
@@ -116,6 +123,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     return listen({ ...options.admin, clock, handler: createAdminHandler({ metrics, notReady }) });
   }
 }
+
+const PASSED_THROUGH = { rest: null, local: null };
 
 function gauges(metrics: Metrics, seen: { policy: PolicyRuntime; listener: Listener; inFlight: () => number }): void {
   const inFlight = metrics.gauge("weft_calls_in_flight", "Calls that have begun and not ended.").with();
