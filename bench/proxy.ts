@@ -2,6 +2,7 @@
 import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { tool } from "../conformance/tools.ts";
 import { compare, type Result } from "./lib/compare.ts";
 import { grpcLoad, httpLoad } from "./lib/load.ts";
 import { freePort, type Measured, residentMb, start, which } from "./lib/process.ts";
@@ -96,8 +97,7 @@ async function weft(backends: readonly number[], http2: boolean): Promise<Measur
 }
 
 async function envoy(backends: readonly number[], http2: boolean): Promise<Measured> {
-  const program = which("envoy");
-  if (program === null) throw new Error("envoy is not installed: see conformance/tools.ts");
+  const program = tool("envoy");
   const port = await freePort();
   const file = join(folder, `envoy-${port}.json`);
   writeFileSync(file, envoyConfig({ listen: port, admin: await freePort(), backends, http2 }));

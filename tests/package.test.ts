@@ -30,8 +30,19 @@ test("the packed package, installed into an empty project, generates, serves and
   const project = join(folder, "project");
   mkdirSync(project);
   const packed = npm(["pack", "--pack-destination", folder], root).trim().split("\n").at(-1) as string;
-  writeFileSync(join(project, "package.json"), JSON.stringify({ name: "first", private: true, type: "module" }));
-  npm(["install", join(folder, packed), "--prefer-offline"], project);
+  // Its dependencies are taken from here, so that the test needs no registry.
+  const { dependencies } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+  const local = Object.keys(dependencies).map((name) => [name, `file:${join(root, "node_modules", name)}`]);
+  writeFileSync(
+    join(project, "package.json"),
+    JSON.stringify({
+      name: "first",
+      private: true,
+      type: "module",
+      dependencies: { weftmesh: `file:${join(folder, packed)}`, ...Object.fromEntries(local) },
+    }),
+  );
+  npm(["install", "--offline", "--install-links"], project);
 
   // The generator's compiler is an optional peer; the project takes the one that is here.
   for (const name of ["buf", "protoc-gen-es", "protoplugin"])

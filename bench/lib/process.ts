@@ -23,6 +23,7 @@ export async function start(
   for (const stream of [child.stdout, child.stderr])
     stream.on("data", (chunk) => (output = (output + chunk).slice(-4_000)));
   const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()));
+  process.setMaxListeners(0); // one for each server, until the benches are done
   process.once("exit", () => child.kill("SIGKILL"));
   await waitForPort(port, child, () => `${name} did not listen on ${port}:\n${output}`);
   return {
@@ -75,11 +76,8 @@ export function residentMb(pid: number): number {
   return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]) / 1_024;
 }
 
-/** The path of a program, or null. Looks in the tools' folder too. */
+/** The path of an installed program, or null. */
 export function which(program: string): string | null {
-  const tools = process.env.WEFT_TOOLS ?? `${process.env.HOME}/.cache/weft-tools`;
-  const found = spawnSync("sh", ["-c", `PATH="${tools}/bin:$PATH:/usr/sbin" command -v ${program}`], {
-    encoding: "utf8",
-  });
+  const found = spawnSync("sh", ["-c", `PATH="$PATH:/usr/sbin" command -v ${program}`], { encoding: "utf8" });
   return found.status === 0 ? found.stdout.trim() : null;
 }
