@@ -62,6 +62,21 @@ export const resilience: Suite = {
         detail: load.report(),
       });
 
+      const before = await publish(system, "true");
+      for (let turn = 0; turn < 20; turn++) await publish(system, `turn-${turn}`);
+      const header = await waitFor(
+        async () =>
+          (await fetch(`http://${system.gateway.host}:${system.gateway.port}/trial/a`)).headers.get("x-turn") ===
+          "turn-19",
+        5_000,
+      );
+      cases.push({ name: "new routes are applied", ok: header, detail: `first as revision ${before}` });
+      cases.push({
+        name: "21 revisions of routes under load: no failed call",
+        ok: load.failures.length === 0,
+        detail: load.report(),
+      });
+
       const until = performance.now() + 10_000;
       let kills = 0;
       for (let pid = 0; performance.now() < until; await sleep(50)) {
@@ -92,6 +107,40 @@ export const resilience: Suite = {
       return cases;
     }),
 };
+
+/** Publishes a revision whose route puts `turn` into a header of every answer; gives its number. */
+async function publish(system: RunningSystem, turn: string): Promise<number> {
+  const { control } = await system.ps();
+  const route = {
+    apiVersion: "gateway.networking.k8s.io/v1",
+    kind: "HTTPRoute",
+    metadata: { name: "trial" },
+    spec: {
+      rules: [
+        {
+          matches: [{ path: { type: "PathPrefix", value: "/trial" } }],
+          filters: [
+            { type: "ResponseHeaderModifier", responseHeaderModifier: { set: [{ name: "x-turn", value: turn }] } },
+          ],
+          backendRefs: [{ name: "trial" }],
+        },
+      ],
+    },
+  };
+  const answer = await fetch(`${control.startsWith("http") ? "" : "http://"}${control}/v1/revisions`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({
+      resources: JSON.stringify(route),
+      source: "resilience",
+      author: "resilience",
+      reason: turn,
+    }),
+  });
+  const said = (await answer.json()) as { revision?: string; detail?: string };
+  if (!answer.ok) throw new Error(`publishing failed: ${said.detail}`);
+  return Number(said.revision);
+}
 
 async function replica(system: RunningSystem) {
   const found = (await system.ps()).instances.find((one) => one.service === "trial" && one.state === "ready");
