@@ -6,8 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { TestContext } from "node:test";
-import type { InstanceView } from "../src/host/host.ts";
-import { createHostClient, type HostClient } from "../src/host/host-client.ts";
+import { createHostClient, type HostClient, type HostStatus } from "../src/host/host-client.ts";
 import { readRunFile } from "../src/host/run-file.ts";
 
 const MAIN = join(import.meta.dirname, "..", "src", "cli", "main.ts");
@@ -97,7 +96,7 @@ export class RunningSystem {
     return createHostClient(run);
   }
 
-  async instances(): Promise<readonly InstanceView[]> {
+  async instances(): Promise<HostStatus["instances"]> {
     return (await this.host().status()).instances;
   }
 

@@ -94,6 +94,17 @@ test("the shop comes up, serves, survives crashes and restarts, and stops withou
     assert.equal((await rest("GET", `/v1/orders/${paid.json.id}`)).json.state, "STATE_PAID");
   });
 
+  await t.test("calls that pass no gateway are shown, too", async () => {
+    const order = { userId: "user-1", items: [{ productId: "yarn", quantity: 1 }], cardNumber: GOOD_CARD };
+    for (let i = 0; ; i++) {
+      assert.equal((await rest("POST", "/v1/orders", order)).status, 200);
+      const payments = (await system.instances()).find(({ service }) => service === "payments")?.calls;
+      if (payments && payments.perSecond > 0 && payments.p99Ms > 0) break;
+      assert.ok(i < 100, "payments are never shown to be called");
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  });
+
   await t.test("gRPC and its streams are served on the same port", async () => {
     assert.equal((await connect(Counter, { address }).count({ count: 41n })).count, 42n);
     assert.equal((await connect(Products, { address }).listProducts({})).products.length, 6);

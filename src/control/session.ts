@@ -313,7 +313,13 @@ export class Session {
   }
 
   #takeLoad({ endpoints }: LoadReport): void {
-    for (const load of endpoints) if (this.#leases.has(load.id)) this.#hub.loads.set(load.id, load);
+    for (const load of endpoints) {
+      if (!this.#leases.has(load.id)) continue;
+      // What is kept of each endpoint is bounded, whatever its process says.
+      const { buckets = [], counts = [] } = load.latency ?? {};
+      if (buckets.length > MAX_BUCKETS || counts.length > MAX_BUCKETS) load.latency = undefined;
+      this.#hub.loads.set(load.id, load);
+    }
   }
 
   #forget(id: string): void {
@@ -327,6 +333,9 @@ export class Session {
     this.#subscriber.acknowledge({ requestId, code: codeNumber(code), reason, message, field: place?.field ?? "" });
   }
 }
+
+/** More than a histogram has. */
+const MAX_BUCKETS = 128;
 
 function exhausted(reason: string, message: string): WeftError {
   return new WeftError("resource_exhausted", message, { reason });

@@ -1,5 +1,6 @@
 import { type Code, WeftError } from "../core/errors.ts";
 import type { InstanceView } from "./host.ts";
+import type { InstanceCalls } from "./host-server.ts";
 import type { RunFile } from "./run-file.ts";
 import type { SupervisorPhase } from "./supervisor-types.ts";
 
@@ -8,7 +9,7 @@ export interface HostStatus {
   readonly control: string | null;
   readonly gateway: string | null;
   readonly gatewayAdmin: string | null;
-  readonly instances: readonly InstanceView[];
+  readonly instances: readonly (InstanceView & { readonly calls: InstanceCalls | null })[];
 }
 
 /** Talks to a running host (host-server.ts). Throws the host's errors; `unavailable` (HOST_GONE) when it does not answer. */

@@ -24,7 +24,22 @@ export interface HostServer {
   close(): void;
 }
 
-export async function startHostServer(host: Host, token: string): Promise<HostServer> {
+/** What is known of an instance's calls within the last seconds. */
+export interface InstanceCalls {
+  readonly perSecond: number;
+  /** Milliseconds; NaN (null in JSON) without calls. */
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  /** Since it started. */
+  readonly errors: number;
+}
+
+/** `callsOf`: figures of an instance for `ps`, null while there are none. */
+export async function startHostServer(
+  host: Host,
+  token: string,
+  callsOf: (id: string) => InstanceCalls | null = () => null,
+): Promise<HostServer> {
   const followers = new Set<{ readonly service: string; readonly response: ServerResponse }>();
   const server: Server = createServer({ maxHeaderSize: 8_192, requestTimeout: 10_000 }, (request, response) => {
     request.resume(); // bodies mean nothing here
@@ -51,7 +66,12 @@ export async function startHostServer(host: Host, token: string): Promise<HostSe
     switch (`${request.method} ${url.pathname}`) {
       case "GET /v1/ps": {
         const { phase, control, gateway, gatewayAdmin } = host;
-        return answer(response, 200, { phase, control, gateway, gatewayAdmin, instances: host.instances() });
+        const instances = host.instances().map((instance) => {
+          const found = callsOf(instance.id);
+          const { perSecond, p50Ms, p99Ms, errors } = found ?? {};
+          return { ...instance, calls: found === null ? null : { perSecond, p50Ms, p99Ms, errors } };
+        });
+        return answer(response, 200, { phase, control, gateway, gatewayAdmin, instances });
       }
       case "GET /v1/logs": {
         const lines = Math.min(Math.max(0, Number(url.searchParams.get("lines") ?? 100) || 0), 100_000);

@@ -36,7 +36,7 @@ export interface LinkOptions {
   backOff?: BackOffOptions;
   /** The line does not keep the process alive: for clients, which end when their work does. Default false. */
   background?: boolean;
-  /** Load of the endpoints, asked at each heartbeat. Default: nothing is reported. */
+  /** Load of the endpoints, asked about once a second. Default: nothing is reported. */
   load?: () => readonly MessageInitShape<typeof EndpointLoadSchema>[];
   /** Told what goes wrong in the background: a line that broke, resources that cannot be used here, an id that was taken. Default: nobody. */
   onError?: (error: WeftError) => void;
@@ -219,6 +219,7 @@ class ControlLink implements Link {
       this.#backOff.reset();
       this.#backOff.limit(message.welcome.heartbeatMs || 5_000);
       this.#beat(stream, message.welcome.heartbeatMs || 5_000);
+      this.#reportLoad(stream);
       this.#sendSubscribe(stream, [...this.#wanted.values()]);
       for (const held of this.#registrations.values()) this.#sendRegister(stream, held);
     }
@@ -272,14 +273,23 @@ class ControlLink implements Link {
         );
         return;
       }
-      if (stream.outbox.size === 0) {
+      // One load report may wait before it; more than that means a line that takes nothing now.
+      if (stream.outbox.size < 2) {
         stream.outbox.push({ message: { case: "heartbeat", value: { requestId: this.#request(stream, ignore) } } });
-        const endpoints = this.#options.load?.() ?? [];
-        if (endpoints.length > 0)
-          stream.outbox.push({ message: { case: "load", value: { endpoints: [...endpoints] } } });
       }
       this.#beat(stream, periodMs);
     });
+  }
+
+  /** More often than heartbeats, for whoever looks on; a line that is behind is given less to do. */
+  #reportLoad(stream: Stream): void {
+    const { load } = this.#options;
+    if (load === undefined || this.#stream !== stream) return;
+    if (stream.outbox.size === 0) {
+      const endpoints = load();
+      if (endpoints.length > 0) stream.outbox.push({ message: { case: "load", value: { endpoints: [...endpoints] } } });
+    }
+    this.#clock.after(LOAD_EVERY_MS, () => this.#reportLoad(stream));
   }
 
   // --- requests -------------------------------------------------------------------------------------------------
@@ -423,3 +433,4 @@ const WELCOME_TIMEOUT_MS = 5_000;
 const REGISTER_TIMEOUT_MS = 15_000;
 const CLOSE_TIMEOUT_MS = 1_000;
 const SILENT_BEATS = 3;
+const LOAD_EVERY_MS = 1_000;

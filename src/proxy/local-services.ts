@@ -9,6 +9,7 @@ import { createDispatcher } from "../service/dispatch.ts";
 import { InFlight } from "../service/environment.ts";
 import { createHealthService } from "../service/health.ts";
 import { createReflectionServices } from "../service/reflection.ts";
+import { ServedCalls } from "../service/served-calls.ts";
 import { ServerStatus } from "../service/server-status.ts";
 import type { RequestHandler } from "../wire/stream.ts";
 import type { Rest } from "./rest.ts";
@@ -28,6 +29,7 @@ export function createLocalServices(rest: Rest, clock: Clock, wheel: TimerWheel)
     wheel,
     scope: new CallScope(),
     inFlight: new InFlight(),
+    served: new ServedCalls(clock),
     buffers: new BufferBudget(MAX_BUFFERED_BYTES),
     onError: () => {},
   };

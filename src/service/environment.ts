@@ -3,6 +3,7 @@ import type { WeftError } from "../core/errors.ts";
 import type { TimerWheel } from "../core/timer-wheel.ts";
 import type { BufferBudget } from "./buffer-budget.ts";
 import type { CallScope } from "./call-scope.ts";
+import type { ServedCalls } from "./served-calls.ts";
 import type { ServerCallState } from "./server-call.ts";
 
 /** What the exchanges of one server share. */
@@ -12,6 +13,7 @@ export interface ServerEnvironment {
   readonly wheel: TimerWheel;
   readonly scope: CallScope;
   readonly inFlight: InFlight;
+  readonly served: ServedCalls;
   /** Memory of requests that arrive in parts. */
   readonly buffers: BufferBudget;
   /** Told about errors that callers see only as `internal`: exceptions of handlers, with their cause. */
@@ -22,8 +24,6 @@ export interface ServerEnvironment {
 export class InFlight {
   #count = 0;
   #waiting: (() => void)[] = [];
-  /** Calls begun so far, for rates. */
-  begun = 0;
 
   get count(): number {
     return this.#count;
@@ -31,7 +31,6 @@ export class InFlight {
 
   begin(): void {
     this.#count++;
-    this.begun++;
   }
 
   end(): void {

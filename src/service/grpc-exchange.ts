@@ -9,6 +9,7 @@ import type { HttpStream, StreamFailure, StreamSink } from "../wire/stream.ts";
 import type { ServerEnvironment } from "./environment.ts";
 import { compressFrame, decompressMessage } from "./message-compression.ts";
 import type { BoundMethod } from "./method.ts";
+import { NOT_TIMED } from "./served-calls.ts";
 import { ServerCallState } from "./server-call.ts";
 
 /** What one request head asks for: the method and how its messages travel. Made once for each distinct head. */
@@ -39,6 +40,8 @@ export abstract class GrpcExchange extends Timer implements StreamSink {
   #reader: MessageReader | null = null;
   /** Bytes of a message that has not come whole, taken from the server's budget. */
   #held = 0;
+  /** Of the server's timed calls. */
+  #timed = NOT_TIMED;
 
   constructor(plan: GrpcPlan, stream: HttpStream, fields: readonly string[]) {
     super();
@@ -53,6 +56,7 @@ export abstract class GrpcExchange extends Timer implements StreamSink {
     }
     this.call = new ServerCallState(plan.method.desc, fields, stream.connection.peer, deadline, environment.clock);
     environment.inFlight.begin();
+    if (plan.method.counted) this.#timed = environment.served.begin(plan.method.kind === "unary");
   }
 
   // --- what the subclass does -------------------------------------------------------------------------------------
@@ -202,7 +206,7 @@ export abstract class GrpcExchange extends Timer implements StreamSink {
     if (this.done) return;
     if (!this.call.headSent) this.sendHead();
     this.stream.sendTrailers(OK_TRAILERS, this.call.trailers);
-    this.#finish();
+    this.#finish(null);
   }
 
   /** Answers with an error; the one place where errors become gRPC responses. */
@@ -234,17 +238,18 @@ export abstract class GrpcExchange extends Timer implements StreamSink {
   #close(reason: WeftError): void {
     if (this.done) return;
     this.call.cancel(reason);
-    this.#finish();
+    this.#finish(reason);
     this.onClosed(reason);
   }
 
-  #finish(): void {
+  #finish(failure: WeftError | null): void {
     this.done = true;
     this.#hold(0);
-    const { wheel, inFlight } = this.plan.environment;
+    const { wheel, inFlight, served } = this.plan.environment;
     wheel.cancel(this);
     this.onFinished();
     if (!this.requestEnded) this.stream.reset(NO_ERROR);
+    if (this.plan.method.counted) served.end(this.#timed, failure);
     inFlight.end();
   }
 }

@@ -18,6 +18,8 @@ export interface BoundMethod {
   readonly options: ResolvedServiceOptions;
   readonly input: Codec;
   readonly output: Codec;
+  /** Whether its calls are counted: those that keep the system itself running are not. */
+  readonly counted: boolean;
   /**
    * Runs the handler. `request` is a message, or an async iterable of them; the result a message (initialiser), an iterable of them, or a promise
    * of either. May throw.
@@ -36,9 +38,12 @@ export function bindMethods(definition: AnyServiceDefinition, outer: readonly Se
     options: definition.options,
     input: codecOf(method.input),
     output: codecOf(method.output),
+    counted: !OF_THE_PLATFORM.test(desc.typeName),
     invoke: compose(method, interceptors, handlerOf(definition, method.localName) ?? unimplemented(method)),
   }));
 }
+
+const OF_THE_PLATFORM = /^grpc\.(?:health|reflection)\./;
 
 export function isStreaming(kind: MethodKind): { request: boolean; response: boolean } {
   return {

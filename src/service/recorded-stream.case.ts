@@ -9,6 +9,7 @@ import type { AnyServiceDefinition } from "./definition.ts";
 import { createDispatcher } from "./dispatch.ts";
 import { InFlight } from "./environment.ts";
 import type { ServerInterceptor } from "./interceptor.ts";
+import { ServedCalls } from "./served-calls.ts";
 import { ServerStatus } from "./server-status.ts";
 
 /** A dispatcher under a clock that stands still, and a stream that records what it is told: for tests in which order and time matter. */
@@ -19,6 +20,7 @@ export function dispatcherUnderTest(
   const clock = new VirtualClock();
   const errors: WeftError[] = [];
   const inFlight = new InFlight();
+  const served = new ServedCalls(clock);
   const scope = new CallScope();
   const buffers = new BufferBudget(10_000_000);
   const status = new ServerStatus();
@@ -28,11 +30,12 @@ export function dispatcherUnderTest(
     wheel: new TimerWheel(clock),
     scope,
     inFlight,
+    served,
     buffers,
     onError: (error: WeftError) => void errors.push(toWeftError(error)),
   };
   const handler = createDispatcher({ definitions, environment, status, interceptors });
-  return { clock, errors, inFlight, buffers, scope, status, handler };
+  return { clock, errors, inFlight, served, buffers, scope, status, handler };
 }
 
 /** One exchange as the handler sees it. */

@@ -14,6 +14,7 @@ import { badResponse, isThenable } from "./grpc-exchange.ts";
 import { KeepAlive } from "./keep-alive.ts";
 import type { BoundMethod } from "./method.ts";
 import { pump, type ResponseWriter } from "./response-pump.ts";
+import { NOT_TIMED } from "./served-calls.ts";
 import { ServerCallState } from "./server-call.ts";
 
 /** What one REST request head asks for. Shared by all requests with that head. */
@@ -49,6 +50,8 @@ export class RestExchange extends Timer implements StreamSink, ResponseWriter {
   #bodyBytes = 0;
   #requestEnded = false;
   #done = false;
+  /** Of the server's timed calls. */
+  #timed = NOT_TIMED;
   #stop: (() => void) | null = null;
   #writable: (() => void) | null = null;
   #keepAlive: KeepAlive | null = null;
@@ -62,6 +65,7 @@ export class RestExchange extends Timer implements StreamSink, ResponseWriter {
     if (timeoutMs !== Number.POSITIVE_INFINITY) environment.wheel.schedule(this, timeoutMs, now);
     this.#call = new ServerCallState(method.desc, fields, stream.connection.peer, now + timeoutMs, environment.clock);
     environment.inFlight.begin();
+    if (method.counted) this.#timed = environment.served.begin(request.stream === null);
   }
 
   // --- from the connection ----------------------------------------------------------------------------------------
@@ -225,7 +229,7 @@ export class RestExchange extends Timer implements StreamSink, ResponseWriter {
     const send = body.length > 0 && !withoutBody;
     this.#stream.sendHead(responseHead(status, fields), null, !send);
     if (send) this.#stream.sendData(body, 0, body.length, true);
-    this.#finish();
+    this.#finish(null);
   }
 
   /** Headers that the handler set, and its trailers as headers. */
@@ -267,7 +271,7 @@ export class RestExchange extends Timer implements StreamSink, ResponseWriter {
     if (this.#done) return;
     if (!this.#call.headSent) this.#startStream(null);
     if (!this.#request.withoutBody) this.#stream.sendData(NOTHING, 0, 0, true);
-    this.#finish();
+    this.#finish(null);
   }
 
   /** Answers with an error; the one place where errors become REST responses. */
@@ -303,20 +307,22 @@ export class RestExchange extends Timer implements StreamSink, ResponseWriter {
   #close(reason: WeftError): void {
     if (this.#done) return;
     this.#call.cancel(reason);
-    this.#finish();
+    this.#finish(reason);
     this.onWritable();
     this.#stop?.();
   }
 
-  #finish(): void {
+  #finish(failure: WeftError | null): void {
     this.#done = true;
     this.#parts = [];
-    const { buffers, inFlight, wheel } = this.#request.environment;
+    const { environment, method } = this.#request;
+    const { buffers, inFlight, served, wheel } = environment;
     buffers.take(-this.#bodyBytes);
     this.#bodyBytes = 0;
     wheel.cancel(this);
     this.#keepAlive?.stop();
     if (!this.#requestEnded) this.#stream.reset(0);
+    if (method.counted) served.end(this.#timed, failure);
     inFlight.end();
   }
 }

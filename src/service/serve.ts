@@ -13,6 +13,7 @@ import type { ServerInterceptor } from "./interceptor.ts";
 import { LoadMeter } from "./load-meter.ts";
 import { createReflectionServices } from "./reflection.ts";
 import { processRuntime, type Runtime } from "./runtime.ts";
+import { ServedCalls } from "./served-calls.ts";
 import type { ServerCallState } from "./server-call.ts";
 import { type ServerState, ServerStatus } from "./server-status.ts";
 import { stopOnSignals } from "./signals.ts";
@@ -98,6 +99,7 @@ class ServerProcess implements Server {
   readonly #runtime: Runtime;
   readonly #status = new ServerStatus();
   readonly #inFlight = new InFlight();
+  readonly #served: ServedCalls;
   #listener: Listener | null = null;
   #registered: Registered | null = null;
   #meter: LoadMeter | null = null;
@@ -107,6 +109,7 @@ class ServerProcess implements Server {
     this.#definitions = definitions;
     this.#options = options;
     this.#runtime = runtime;
+    this.#served = new ServedCalls(runtime.clock);
   }
 
   get host(): string {
@@ -153,6 +156,7 @@ class ServerProcess implements Server {
         wheel,
         scope,
         inFlight: this.#inFlight,
+        served: this.#served,
         buffers: new BufferBudget(maxBufferedBytes),
         onError,
       },
@@ -222,7 +226,7 @@ class ServerProcess implements Server {
     const host = settings.advertise || (ANY_ADDRESS.has(this.host) ? "127.0.0.1" : this.host);
     const own = this.#runtime.meters.size === 0 ? settings.instance : "";
     const id = own || `${service}@${host}:${this.port}`;
-    this.#meter = new LoadMeter(id, this.#inFlight, this.#runtime.clock);
+    this.#meter = new LoadMeter(id, this.#inFlight, this.#served, this.#runtime.clock);
     this.#runtime.meters.add(this.#meter);
     await this.#registerUntilAcknowledged(link, {
       endpoint: {

@@ -113,11 +113,12 @@ export class Histogram {
   count = 0;
   sumMs = 0;
 
-  record(ms: number): void {
-    this.count++;
-    this.sumMs += ms;
+  /** `times`: how many it stands for, when not each one is measured. */
+  record(ms: number, times = 1): void {
+    this.count += times;
+    this.sumMs += ms * times;
     const at = ms <= FIRST_MS ? 0 : Math.ceil(Math.log2(ms / FIRST_MS) * 4 - 1e-9);
-    this.buckets[Math.min(at, BUCKETS)]++;
+    this.buckets[Math.min(at, BUCKETS)] += times;
   }
 
   /** The q-quantile (q in 0..1) in ms, 0 when nothing was recorded. `since`: only what was recorded after that copy of `buckets`. */

@@ -7,7 +7,7 @@ import { formatPlace, WeftError } from "../../core/errors.ts";
 import { systemRandom } from "../../core/random.ts";
 import { createHost, type Host, type HostEvent } from "../../host/host.ts";
 import { startHostServer } from "../../host/host-server.ts";
-import { hostPort } from "../../host/launch.ts";
+import { addressOf, hostPort } from "../../host/launch.ts";
 import { loadSystem, shownPath } from "../../host/load-system.ts";
 import { listenProblem } from "../../host/probe.ts";
 import type { System } from "../../host/resolve-system.ts";
@@ -19,7 +19,10 @@ import { errorObject, printError } from "../print-error.ts";
 import { EXIT } from "../program.ts";
 import { resourcesAsYaml, systemResources } from "../resources.ts";
 import type { Terminal } from "../terminal.ts";
+import { joinFigures } from "../up/call-stats.ts";
 import { GatewayStats } from "../up/gateway-stats.ts";
+import { createLoadReader } from "../up/load-reader.ts";
+import { ServiceStats } from "../up/service-stats.ts";
 import { curlLines } from "../up/try-lines.ts";
 import { createView } from "../up/views.ts";
 import { REGISTRY_FILE } from "./control.ts";
@@ -52,7 +55,8 @@ export async function up(dir: string, flags: UpFlags, terminal: Terminal): Promi
 
   const main = fileURLToPath(new URL(import.meta.url.endsWith(".ts") ? "../main.ts" : "../main.js", import.meta.url));
   const nodeArguments = import.meta.url.endsWith(".ts") ? ["-C", "weft-source"] : [];
-  const stats = new GatewayStats();
+  const stats = { gateway: new GatewayStats(), services: new ServiceStats() };
+  const figures = joinFigures(stats.services, stats.gateway);
   const warn = (error: Error): void =>
     onEvent({ type: "log", id: "weft", unit: "weft", stream: "err", line: error.message });
   const host: Host = createHost({
@@ -67,8 +71,8 @@ export async function up(dir: string, flags: UpFlags, terminal: Terminal): Promi
     onEvent: (event) => onEvent(event),
   });
   const token = randomBytes(24).toString("base64url");
-  const server = await startHostServer(host, token);
-  const view = createView(system, () => host, stats, terminal, flags);
+  const server = await startHostServer(host, token, (id) => figures.endpoints([id]));
+  const view = createView(system, () => host, figures, terminal, flags);
   const startedAt = new Date().toISOString();
 
   function onEvent(event: HostEvent): void {
@@ -100,7 +104,11 @@ export async function up(dir: string, flags: UpFlags, terminal: Terminal): Promi
     host.stop();
   };
   for (const signal of SIGNALS) process.on(signal, onSignal);
-  const scraper = setInterval(() => void scrape(host, stats), SCRAPE_EVERY_MS);
+  const loads = createLoadReader(() => addressOf(host.control));
+  const scraper = setInterval(() => {
+    void loads.read().then((reports) => stats.services.add(reports, performance.now()));
+    void scrape(host, stats.gateway);
+  }, SCRAPE_EVERY_MS);
   try {
     host.start();
     const { failure } = await host.done;
@@ -112,6 +120,7 @@ export async function up(dir: string, flags: UpFlags, terminal: Terminal): Promi
     return EXIT.failed;
   } finally {
     clearInterval(scraper);
+    await loads.close();
     for (const signal of SIGNALS) process.off(signal, onSignal);
     server.close();
     removeRunFile(stateDir);

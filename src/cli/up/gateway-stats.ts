@@ -1,14 +1,4 @@
-/** What the gateway measured of some endpoints (or of all calls) within the last seconds. */
-export interface CallStats {
-  readonly perSecond: number;
-  /** Milliseconds; NaN without calls. */
-  readonly p50Ms: number;
-  readonly p99Ms: number;
-  /** Since the gateway started. */
-  readonly errors: number;
-  /** Whether there were errors within the last seconds. */
-  readonly failing: boolean;
-}
+import type { CallStats } from "./call-stats.ts";
 
 /**
  * Figures of the last five seconds from a gateway's Prometheus text: `add` gets a scrape about once a second, `endpoints` and `total` ask. A

@@ -2,7 +2,7 @@ import { formatMs } from "../../host/format-ms.ts";
 import type { Host, HostEvent } from "../../host/host.ts";
 import type { System } from "../../host/resolve-system.ts";
 import { fit, type Terminal } from "../terminal.ts";
-import type { GatewayStats } from "./gateway-stats.ts";
+import type { CallFigures } from "./call-stats.ts";
 import { LogLines } from "./log-line.ts";
 import { renderTable } from "./table.ts";
 import type { UpView } from "./views.ts";
@@ -21,7 +21,7 @@ import type { UpView } from "./views.ts";
 export class TableView implements UpView {
   readonly #system: System;
   readonly #host: () => Host;
-  readonly #stats: GatewayStats;
+  readonly #stats: CallFigures;
   readonly #terminal: Terminal;
   readonly #lines: LogLines;
   readonly #log: string[] = [];
@@ -33,7 +33,7 @@ export class TableView implements UpView {
   readonly #restore = (): void => this.#terminal.out(LEAVE);
   #readyLines: readonly string[] = [];
 
-  constructor(system: System, host: () => Host, stats: GatewayStats, terminal: Terminal) {
+  constructor(system: System, host: () => Host, stats: CallFigures, terminal: Terminal) {
     this.#system = system;
     this.#host = host;
     this.#stats = stats;

@@ -66,6 +66,14 @@ test("a row tells the worst of a unit's instances first", () => {
   );
 });
 
+test("an idle service shows that nothing calls it, one without figures shows none", () => {
+  const idle = { perSecond: 0, p50Ms: Number.NaN, p99Ms: Number.NaN, errors: 0, failing: false };
+  const figures = { endpoints: ([id]: readonly string[]) => (id === "users-1" ? idle : null), total: () => null };
+  const rows = renderTable(system, [instance("users", 1), instance("orders", 1)], figures, PLAIN);
+  assert.match(rows[1], /127\.0\.0\.1:9001 +0 +0$/);
+  assert.match(rows[4], /127\.0\.0\.1:9001$/);
+});
+
 test("several addresses are counted, and calls are shown in the row of who served them", () => {
   const stats = new GatewayStats();
   const scrape = (count: number) =>

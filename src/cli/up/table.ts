@@ -4,13 +4,13 @@ import { CONTROL_UNIT, GATEWAY_UNIT, LOAD_UNIT } from "../../host/launch.ts";
 import type { System } from "../../host/resolve-system.ts";
 import { type Cell, formatColumns } from "../columns.ts";
 import type { Style } from "../terminal.ts";
-import type { CallStats, GatewayStats } from "./gateway-stats.ts";
+import type { CallFigures, CallStats } from "./call-stats.ts";
 
 /** The live table: one row for each unit, services in the order they were described, weft's own processes last. */
 export function renderTable(
   system: System,
   instances: readonly InstanceView[],
-  stats: GatewayStats,
+  stats: CallFigures,
   style: Style,
 ): string[] {
   const byUnit = Map.groupBy(instances, (instance) => instance.unit);
@@ -79,8 +79,7 @@ function addresses(instances: readonly InstanceView[]): string {
 }
 
 function figureCells(figures: CallStats | null, style: Style): Cell[] {
-  if (figures === null || (figures.perSecond === 0 && figures.errors === 0))
-    return [{ text: "" }, { text: "" }, { text: "" }, { text: "" }];
+  if (figures === null) return [{ text: "" }, { text: "" }, { text: "" }, { text: "" }];
   const { perSecond, p50Ms, p99Ms, errors, failing } = figures;
   return [
     { text: perSecond >= 10 || perSecond === 0 ? perSecond.toFixed(0) : perSecond.toFixed(1) },

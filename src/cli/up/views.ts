@@ -1,7 +1,7 @@
 import type { Host, HostEvent } from "../../host/host.ts";
 import type { System } from "../../host/resolve-system.ts";
 import type { Terminal } from "../terminal.ts";
-import type { GatewayStats } from "./gateway-stats.ts";
+import type { CallFigures } from "./call-stats.ts";
 import { LogLines } from "./log-line.ts";
 import { TableView } from "./table-view.ts";
 
@@ -18,7 +18,7 @@ export interface UpView {
 export function createView(
   system: System,
   host: () => Host,
-  stats: GatewayStats,
+  stats: CallFigures,
   terminal: Terminal,
   flags: { json: boolean; plain: boolean },
 ): UpView {

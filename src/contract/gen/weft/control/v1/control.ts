@@ -13,7 +13,7 @@ import type { Message, UnknownEnum } from "../../../../runtime.ts";
  * Describes the file weft/control/v1/control.proto.
  */
 export const file_weft_control_v1_control: GenFile = /*@__PURE__*/
-  fileDesc("Ch13ZWZ0L2NvbnRyb2wvdjEvY29udHJvbC5wcm90bxIPd2VmdC5jb250cm9sLnYxIuACCg1BdHRhY2hSZXF1ZXN0EicKBWhlbGxvGAEgASgLMhYud2VmdC5jb250cm9sLnYxLkhlbGxvSAASLwoJc3Vic2NyaWJlGAIgASgLMhoud2VmdC5jb250cm9sLnYxLlN1YnNjcmliZUgAEi0KCHJlZ2lzdGVyGAMgASgLMhkud2VmdC5jb250cm9sLnYxLlJlZ2lzdGVySAASKwoHcmVsZWFzZRgEIAEoCzIYLndlZnQuY29udHJvbC52MS5SZWxlYXNlSAASMAoKc2V0X2hlYWx0aBgFIAEoCzIaLndlZnQuY29udHJvbC52MS5TZXRIZWFsdGhIABIvCgloZWFydGJlYXQYBiABKAsyGi53ZWZ0LmNvbnRyb2wudjEuSGVhcnRiZWF0SAASKwoEbG9hZBgHIAEoCzIbLndlZnQuY29udHJvbC52MS5Mb2FkUmVwb3J0SABCCQoHbWVzc2FnZSJeCgVIZWxsbxIPCgdwcm9jZXNzGAEgASgJEgwKBG5vZGUYAiABKAkSDwoHdmVyc2lvbhgDIAEoCRINCgVlcG9jaBgEIAEoCRIWCg5rbm93bl9yZXZpc2lvbhgFIAEoBCJjCglTdWJzY3JpYmUSEgoKcmVxdWVzdF9pZBgBIAEoBBIvCghzZXJ2aWNlcxgCIAMoCzIdLndlZnQuY29udHJvbC52MS5TdWJzY3JpcHRpb24SEQoJY29udHJhY3RzGAMgASgIIjMKDFN1YnNjcmlwdGlvbhIMCgRuYW1lGAEgASgJEhUKDWtub3duX3ZlcnNpb24YAiABKAQinwEKCFJlZ2lzdGVyEhIKCnJlcXVlc3RfaWQYASABKAQSKwoIZW5kcG9pbnQYAiABKAsyGS53ZWZ0LmNvbnRyb2wudjEuRW5kcG9pbnQSDgoGdHRsX21zGAMgASgNEhEKCWNvbnRyYWN0cxgEIAMoCRITCgtkZXNjcmlwdG9ycxgFIAEoDBIaChJkZXNjcmlwdG9yc19kaWdlc3QYBiABKAkiKQoHUmVsZWFzZRISCgpyZXF1ZXN0X2lkGAEgASgEEgoKAmlkGAIgASgJImQKCVNldEhlYWx0aBISCgpyZXF1ZXN0X2lkGAEgASgEEgoKAmlkGAIgASgJEicKBmhlYWx0aBgDIAEoDjIXLndlZnQuY29udHJvbC52MS5IZWFsdGgSDgoGcmVhc29uGAQgASgJIh8KCUhlYXJ0YmVhdBISCgpyZXF1ZXN0X2lkGAEgASgEIj4KCkxvYWRSZXBvcnQSMAoJZW5kcG9pbnRzGAEgAygLMh0ud2VmdC5jb250cm9sLnYxLkVuZHBvaW50TG9hZCKAAQoMRW5kcG9pbnRMb2FkEgoKAmlkGAEgASgJEhEKCWluX2ZsaWdodBgCIAEoDRIYChBjYWxsc19wZXJfc2Vjb25kGAMgASgBEhIKCmV2ZW50X2xvb3AYBCABKAESCwoDY3B1GAUgASgBEhYKDnJlc2lkZW50X2J5dGVzGAYgASgEIsEBCg5BdHRhY2hSZXNwb25zZRIpCgd3ZWxjb21lGAEgASgLMhgud2VmdC5jb250cm9sLnYxLldlbGNvbWUSIgoEYWNrcxgCIAMoCzIULndlZnQuY29udHJvbC52MS5BY2sSEQoJcmVzb3VyY2VzGAMgASgMEhAKCHNlcnZpY2VzGAQgAygMEhEKCWNvbnRyYWN0cxgFIAMoDBIoCgRsb3N0GAYgAygLMhoud2VmdC5jb250cm9sLnYxLkxvc3RMZWFzZSJGCgdXZWxjb21lEg0KBWVwb2NoGAEgASgJEhQKDGhlYXJ0YmVhdF9tcxgCIAEoDRIWCg5kZWZhdWx0X3R0bF9tcxgDIAEoDSJXCgNBY2sSEgoKcmVxdWVzdF9pZBgBIAEoBBIMCgRjb2RlGAIgASgNEg4KBnJlYXNvbhgDIAEoCRIPCgdtZXNzYWdlGAQgASgJEg0KBWZpZWxkGAUgASgJIicKCUxvc3RMZWFzZRIKCgJpZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiLQoLUmVzb3VyY2VTZXQSEAoIcmV2aXNpb24YASABKAQSDAoEanNvbhgCIAEoCSLSAQoNU2VydmljZVVwZGF0ZRIPCgdzZXJ2aWNlGAEgASgJEhgKEGVuZHBvaW50X3ZlcnNpb24YAiABKAQSDAoEZnVsbBgDIAEoCBIqCgdjaGFuZ2VkGAQgAygLMhkud2VmdC5jb250cm9sLnYxLkVuZHBvaW50EjEKB3JlbW92ZWQYBSADKAsyIC53ZWZ0LmNvbnRyb2wudjEuUmVtb3ZlZEVuZHBvaW50EikKB21ldGhvZHMYBiABKAsyGC53ZWZ0LmNvbnRyb2wudjEuTWV0aG9kcyJGCgdNZXRob2RzEhEKCWNvbnRyYWN0cxgBIAMoCRIoCgdtZXRob2RzGAIgAygLMhcud2VmdC5jb250cm9sLnYxLk1ldGhvZCJeCgZNZXRob2QSDAoEcGF0aBgBIAEoCRISCgppZGVtcG90ZW50GAIgASgIEhgKEGNsaWVudF9zdHJlYW1pbmcYAyABKAgSGAoQc2VydmVyX3N0cmVhbWluZxgEIAEoCCItCg9SZW1vdmVkRW5kcG9pbnQSCgoCaWQYASABKAkSDgoGcmVhc29uGAIgASgJIloKD1NlcnZpY2VDb250cmFjdBIPCgdzZXJ2aWNlGAEgASgJEhEKCWNvbnRyYWN0cxgCIAMoCRIOCgZkaWdlc3QYAyABKAkSEwoLZGVzY3JpcHRvcnMYBCABKAwitAIKCEVuZHBvaW50EgoKAmlkGAEgASgJEg8KB3NlcnZpY2UYAiABKAkSDAoEaG9zdBgDIAEoCRIMCgRwb3J0GAQgASgNEg8KB3ZlcnNpb24YBSABKAkSDAoEem9uZRgGIAEoCRIOCgZ3ZWlnaHQYByABKAESKwoIcHJvdG9jb2wYCCABKA4yGS53ZWZ0LmNvbnRyb2wudjEuUHJvdG9jb2wSJwoGaGVhbHRoGAkgASgOMhcud2VmdC5jb250cm9sLnYxLkhlYWx0aBI5CghtZXRhZGF0YRgKIAMoCzInLndlZnQuY29udHJvbC52MS5FbmRwb2ludC5NZXRhZGF0YUVudHJ5Gi8KDU1ldGFkYXRhRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASISChBHZXRTdGF0dXNSZXF1ZXN0Ip8BCgZTdGF0dXMSDQoFZXBvY2gYASABKAkSDwoHdmVyc2lvbhgCIAEoCRIYChBlbmRwb2ludF92ZXJzaW9uGAMgASgEEhAKCHJldmlzaW9uGAQgASgEEhAKCHNlcnZpY2VzGAUgASgNEhEKCWVuZHBvaW50cxgGIAEoDRIRCglwcm9jZXNzZXMYByABKA0SEQoJdXB0aW1lX21zGAggASgEIicKE0xpc3RTZXJ2aWNlc1JlcXVlc3QSEAoIc2VydmljZXMYASADKAkiYAoUTGlzdFNlcnZpY2VzUmVzcG9uc2USGAoQZW5kcG9pbnRfdmVyc2lvbhgBIAEoBBIuCghzZXJ2aWNlcxgCIAMoCzIcLndlZnQuY29udHJvbC52MS5TZXJ2aWNlVmlldyJjCgtTZXJ2aWNlVmlldxIPCgdzZXJ2aWNlGAEgASgJEhEKCWNvbnRyYWN0cxgCIAMoCRIwCgllbmRwb2ludHMYAyADKAsyHS53ZWZ0LmNvbnRyb2wudjEuRW5kcG9pbnRWaWV3Ip8BCgxFbmRwb2ludFZpZXcSKwoIZW5kcG9pbnQYASABKAsyGS53ZWZ0LmNvbnRyb2wudjEuRW5kcG9pbnQSDQoFY2hlY2sYAiABKAkSFQoNY2hlY2tfbWVzc2FnZRgDIAEoCRIPCgdwcm9jZXNzGAQgASgJEisKBGxvYWQYBSABKAsyHS53ZWZ0LmNvbnRyb2wudjEuRW5kcG9pbnRMb2FkIhYKFExpc3RQcm9jZXNzZXNSZXF1ZXN0IkgKFUxpc3RQcm9jZXNzZXNSZXNwb25zZRIvCglwcm9jZXNzZXMYASADKAsyHC53ZWZ0LmNvbnRyb2wudjEuUHJvY2Vzc1ZpZXcinwEKC1Byb2Nlc3NWaWV3Eg8KB3Byb2Nlc3MYASABKAkSDAoEbm9kZRgCIAEoCRIPCgd2ZXJzaW9uGAMgASgJEg8KB2FkZHJlc3MYBCABKAkSEwoLYXR0YWNoZWRfbXMYBSABKAQSEQoJZW5kcG9pbnRzGAYgAygJEhUKDXN1YnNjcmlwdGlvbnMYByADKAkSEAoIcmV2aXNpb24YCCABKAQiKAoUTGlzdENvbnRyYWN0c1JlcXVlc3QSEAoIc2VydmljZXMYASADKAkiTAoVTGlzdENvbnRyYWN0c1Jlc3BvbnNlEjMKCWNvbnRyYWN0cxgBIAMoCzIgLndlZnQuY29udHJvbC52MS5TZXJ2aWNlQ29udHJhY3QiqAEKFlB1Ymxpc2hSZXZpc2lvblJlcXVlc3QSEQoJcmVzb3VyY2VzGAEgASgJEg4KBnNvdXJjZRgCIAEoCRIOCgZhdXRob3IYAyABKAkSDgoGcmVhc29uGAQgASgJEh4KEWV4cGVjdGVkX3JldmlzaW9uGAUgASgESACIAQESFQoNdmFsaWRhdGVfb25seRgGIAEoCEIUChJfZXhwZWN0ZWRfcmV2aXNpb24iSwoXUm9sbGJhY2tSZXZpc2lvblJlcXVlc3QSEAoIcmV2aXNpb24YASABKAQSDgoGYXV0aG9yGAIgASgJEg4KBnJlYXNvbhgDIAEoCSImChJHZXRSZXZpc2lvblJlcXVlc3QSEAoIcmV2aXNpb24YASABKAQidQoIUmV2aXNpb24SEAoIcmV2aXNpb24YASABKAQSDgoGYXV0aG9yGAIgASgJEg4KBnJlYXNvbhgDIAEoCRIUCgxwdWJsaXNoZWRfbXMYBCABKAQSDgoGZGlnZXN0GAUgASgJEhEKCXJlc291cmNlcxgGIAEoCSI1ChRMaXN0UmV2aXNpb25zUmVxdWVzdBINCgVsaW1pdBgBIAEoDRIOCgZiZWZvcmUYAiABKAQiRQoVTGlzdFJldmlzaW9uc1Jlc3BvbnNlEiwKCXJldmlzaW9ucxgBIAMoCzIZLndlZnQuY29udHJvbC52MS5SZXZpc2lvbipbCghQcm90b2NvbBIYChRQUk9UT0NPTF9VTlNQRUNJRklFRBAAEhAKDFBST1RPQ09MX0gyQxABEg8KC1BST1RPQ09MX0gyEAISEgoOUFJPVE9DT0xfSFRUUDEQAypfCgZIZWFsdGgSFgoSSEVBTFRIX1VOU1BFQ0lGSUVEEAASEgoOSEVBTFRIX0hFQUxUSFkQARIUChBIRUFMVEhfVU5IRUFMVEhZEAISEwoPSEVBTFRIX0RSQUlOSU5HEAMyWAoHQ29udHJvbBJNCgZBdHRhY2gSHi53ZWZ0LmNvbnRyb2wudjEuQXR0YWNoUmVxdWVzdBofLndlZnQuY29udHJvbC52MS5BdHRhY2hSZXNwb25zZSgBMAEyuAcKBUFkbWluEl4KCUdldFN0YXR1cxIhLndlZnQuY29udHJvbC52MS5HZXRTdGF0dXNSZXF1ZXN0Ghcud2VmdC5jb250cm9sLnYxLlN0YXR1cyIVkAIBgtPkkwIMEgovdjEvc3RhdHVzEnQKDExpc3RTZXJ2aWNlcxIkLndlZnQuY29udHJvbC52MS5MaXN0U2VydmljZXNSZXF1ZXN0GiUud2VmdC5jb250cm9sLnYxLkxpc3RTZXJ2aWNlc1Jlc3BvbnNlIheQAgGC0+STAg4SDC92MS9zZXJ2aWNlcxJ4Cg1MaXN0UHJvY2Vzc2VzEiUud2VmdC5jb250cm9sLnYxLkxpc3RQcm9jZXNzZXNSZXF1ZXN0GiYud2VmdC5jb250cm9sLnYxLkxpc3RQcm9jZXNzZXNSZXNwb25zZSIYkAIBgtPkkwIPEg0vdjEvcHJvY2Vzc2VzEngKDUxpc3RDb250cmFjdHMSJS53ZWZ0LmNvbnRyb2wudjEuTGlzdENvbnRyYWN0c1JlcXVlc3QaJi53ZWZ0LmNvbnRyb2wudjEuTGlzdENvbnRyYWN0c1Jlc3BvbnNlIhiQAgGC0+STAg8SDS92MS9jb250cmFjdHMSbwoPUHVibGlzaFJldmlzaW9uEicud2VmdC5jb250cm9sLnYxLlB1Ymxpc2hSZXZpc2lvblJlcXVlc3QaGS53ZWZ0LmNvbnRyb2wudjEuUmV2aXNpb24iGILT5JMCEjoBKiINL3YxL3JldmlzaW9ucxKFAQoQUm9sbGJhY2tSZXZpc2lvbhIoLndlZnQuY29udHJvbC52MS5Sb2xsYmFja1JldmlzaW9uUmVxdWVzdBoZLndlZnQuY29udHJvbC52MS5SZXZpc2lvbiIsgtPkkwImOgEqIiEvdjEvcmV2aXNpb25zL3tyZXZpc2lvbn06cm9sbGJhY2sScgoLR2V0UmV2aXNpb24SIy53ZWZ0LmNvbnRyb2wudjEuR2V0UmV2aXNpb25SZXF1ZXN0Ghkud2VmdC5jb250cm9sLnYxLlJldmlzaW9uIiOQAgGC0+STAhoSGC92MS9yZXZpc2lvbnMve3JldmlzaW9ufRJ4Cg1MaXN0UmV2aXNpb25zEiUud2VmdC5jb250cm9sLnYxLkxpc3RSZXZpc2lvbnNSZXF1ZXN0GiYud2VmdC5jb250cm9sLnYxLkxpc3RSZXZpc2lvbnNSZXNwb25zZSIYkAIBgtPkkwIPEg0vdjEvcmV2aXNpb25zYgZwcm90bzM", [file_google_api_annotations]);
+  fileDesc("Ch13ZWZ0L2NvbnRyb2wvdjEvY29udHJvbC5wcm90bxIPd2VmdC5jb250cm9sLnYxIuACCg1BdHRhY2hSZXF1ZXN0EicKBWhlbGxvGAEgASgLMhYud2VmdC5jb250cm9sLnYxLkhlbGxvSAASLwoJc3Vic2NyaWJlGAIgASgLMhoud2VmdC5jb250cm9sLnYxLlN1YnNjcmliZUgAEi0KCHJlZ2lzdGVyGAMgASgLMhkud2VmdC5jb250cm9sLnYxLlJlZ2lzdGVySAASKwoHcmVsZWFzZRgEIAEoCzIYLndlZnQuY29udHJvbC52MS5SZWxlYXNlSAASMAoKc2V0X2hlYWx0aBgFIAEoCzIaLndlZnQuY29udHJvbC52MS5TZXRIZWFsdGhIABIvCgloZWFydGJlYXQYBiABKAsyGi53ZWZ0LmNvbnRyb2wudjEuSGVhcnRiZWF0SAASKwoEbG9hZBgHIAEoCzIbLndlZnQuY29udHJvbC52MS5Mb2FkUmVwb3J0SABCCQoHbWVzc2FnZSJeCgVIZWxsbxIPCgdwcm9jZXNzGAEgASgJEgwKBG5vZGUYAiABKAkSDwoHdmVyc2lvbhgDIAEoCRINCgVlcG9jaBgEIAEoCRIWCg5rbm93bl9yZXZpc2lvbhgFIAEoBCJjCglTdWJzY3JpYmUSEgoKcmVxdWVzdF9pZBgBIAEoBBIvCghzZXJ2aWNlcxgCIAMoCzIdLndlZnQuY29udHJvbC52MS5TdWJzY3JpcHRpb24SEQoJY29udHJhY3RzGAMgASgIIjMKDFN1YnNjcmlwdGlvbhIMCgRuYW1lGAEgASgJEhUKDWtub3duX3ZlcnNpb24YAiABKAQinwEKCFJlZ2lzdGVyEhIKCnJlcXVlc3RfaWQYASABKAQSKwoIZW5kcG9pbnQYAiABKAsyGS53ZWZ0LmNvbnRyb2wudjEuRW5kcG9pbnQSDgoGdHRsX21zGAMgASgNEhEKCWNvbnRyYWN0cxgEIAMoCRITCgtkZXNjcmlwdG9ycxgFIAEoDBIaChJkZXNjcmlwdG9yc19kaWdlc3QYBiABKAkiKQoHUmVsZWFzZRISCgpyZXF1ZXN0X2lkGAEgASgEEgoKAmlkGAIgASgJImQKCVNldEhlYWx0aBISCgpyZXF1ZXN0X2lkGAEgASgEEgoKAmlkGAIgASgJEicKBmhlYWx0aBgDIAEoDjIXLndlZnQuY29udHJvbC52MS5IZWFsdGgSDgoGcmVhc29uGAQgASgJIh8KCUhlYXJ0YmVhdBISCgpyZXF1ZXN0X2lkGAEgASgEIj4KCkxvYWRSZXBvcnQSMAoJZW5kcG9pbnRzGAEgAygLMh0ud2VmdC5jb250cm9sLnYxLkVuZHBvaW50TG9hZCLoAQoMRW5kcG9pbnRMb2FkEgoKAmlkGAEgASgJEhEKCWluX2ZsaWdodBgCIAEoDRIYChBjYWxsc19wZXJfc2Vjb25kGAMgASgBEhIKCmV2ZW50X2xvb3AYBCABKAESCwoDY3B1GAUgASgBEhYKDnJlc2lkZW50X2J5dGVzGAYgASgEEg0KBWNhbGxzGAcgASgEEg4KBmVycm9ycxgIIAEoBBITCgttZWFzdXJlZF9tcxgJIAEoARIyCgdsYXRlbmN5GAogASgLMiEud2VmdC5jb250cm9sLnYxLkxhdGVuY3lIaXN0b2dyYW0iMwoQTGF0ZW5jeUhpc3RvZ3JhbRIPCgdidWNrZXRzGAEgAygNEg4KBmNvdW50cxgCIAMoBCLBAQoOQXR0YWNoUmVzcG9uc2USKQoHd2VsY29tZRgBIAEoCzIYLndlZnQuY29udHJvbC52MS5XZWxjb21lEiIKBGFja3MYAiADKAsyFC53ZWZ0LmNvbnRyb2wudjEuQWNrEhEKCXJlc291cmNlcxgDIAEoDBIQCghzZXJ2aWNlcxgEIAMoDBIRCgljb250cmFjdHMYBSADKAwSKAoEbG9zdBgGIAMoCzIaLndlZnQuY29udHJvbC52MS5Mb3N0TGVhc2UiRgoHV2VsY29tZRINCgVlcG9jaBgBIAEoCRIUCgxoZWFydGJlYXRfbXMYAiABKA0SFgoOZGVmYXVsdF90dGxfbXMYAyABKA0iVwoDQWNrEhIKCnJlcXVlc3RfaWQYASABKAQSDAoEY29kZRgCIAEoDRIOCgZyZWFzb24YAyABKAkSDwoHbWVzc2FnZRgEIAEoCRINCgVmaWVsZBgFIAEoCSInCglMb3N0TGVhc2USCgoCaWQYASABKAkSDgoGcmVhc29uGAIgASgJIi0KC1Jlc291cmNlU2V0EhAKCHJldmlzaW9uGAEgASgEEgwKBGpzb24YAiABKAki0gEKDVNlcnZpY2VVcGRhdGUSDwoHc2VydmljZRgBIAEoCRIYChBlbmRwb2ludF92ZXJzaW9uGAIgASgEEgwKBGZ1bGwYAyABKAgSKgoHY2hhbmdlZBgEIAMoCzIZLndlZnQuY29udHJvbC52MS5FbmRwb2ludBIxCgdyZW1vdmVkGAUgAygLMiAud2VmdC5jb250cm9sLnYxLlJlbW92ZWRFbmRwb2ludBIpCgdtZXRob2RzGAYgASgLMhgud2VmdC5jb250cm9sLnYxLk1ldGhvZHMiRgoHTWV0aG9kcxIRCgljb250cmFjdHMYASADKAkSKAoHbWV0aG9kcxgCIAMoCzIXLndlZnQuY29udHJvbC52MS5NZXRob2QiXgoGTWV0aG9kEgwKBHBhdGgYASABKAkSEgoKaWRlbXBvdGVudBgCIAEoCBIYChBjbGllbnRfc3RyZWFtaW5nGAMgASgIEhgKEHNlcnZlcl9zdHJlYW1pbmcYBCABKAgiLQoPUmVtb3ZlZEVuZHBvaW50EgoKAmlkGAEgASgJEg4KBnJlYXNvbhgCIAEoCSJaCg9TZXJ2aWNlQ29udHJhY3QSDwoHc2VydmljZRgBIAEoCRIRCgljb250cmFjdHMYAiADKAkSDgoGZGlnZXN0GAMgASgJEhMKC2Rlc2NyaXB0b3JzGAQgASgMIrQCCghFbmRwb2ludBIKCgJpZBgBIAEoCRIPCgdzZXJ2aWNlGAIgASgJEgwKBGhvc3QYAyABKAkSDAoEcG9ydBgEIAEoDRIPCgd2ZXJzaW9uGAUgASgJEgwKBHpvbmUYBiABKAkSDgoGd2VpZ2h0GAcgASgBEisKCHByb3RvY29sGAggASgOMhkud2VmdC5jb250cm9sLnYxLlByb3RvY29sEicKBmhlYWx0aBgJIAEoDjIXLndlZnQuY29udHJvbC52MS5IZWFsdGgSOQoIbWV0YWRhdGEYCiADKAsyJy53ZWZ0LmNvbnRyb2wudjEuRW5kcG9pbnQuTWV0YWRhdGFFbnRyeRovCg1NZXRhZGF0YUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiEgoQR2V0U3RhdHVzUmVxdWVzdCKfAQoGU3RhdHVzEg0KBWVwb2NoGAEgASgJEg8KB3ZlcnNpb24YAiABKAkSGAoQZW5kcG9pbnRfdmVyc2lvbhgDIAEoBBIQCghyZXZpc2lvbhgEIAEoBBIQCghzZXJ2aWNlcxgFIAEoDRIRCgllbmRwb2ludHMYBiABKA0SEQoJcHJvY2Vzc2VzGAcgASgNEhEKCXVwdGltZV9tcxgIIAEoBCInChNMaXN0U2VydmljZXNSZXF1ZXN0EhAKCHNlcnZpY2VzGAEgAygJImAKFExpc3RTZXJ2aWNlc1Jlc3BvbnNlEhgKEGVuZHBvaW50X3ZlcnNpb24YASABKAQSLgoIc2VydmljZXMYAiADKAsyHC53ZWZ0LmNvbnRyb2wudjEuU2VydmljZVZpZXciYwoLU2VydmljZVZpZXcSDwoHc2VydmljZRgBIAEoCRIRCgljb250cmFjdHMYAiADKAkSMAoJZW5kcG9pbnRzGAMgAygLMh0ud2VmdC5jb250cm9sLnYxLkVuZHBvaW50VmlldyKfAQoMRW5kcG9pbnRWaWV3EisKCGVuZHBvaW50GAEgASgLMhkud2VmdC5jb250cm9sLnYxLkVuZHBvaW50Eg0KBWNoZWNrGAIgASgJEhUKDWNoZWNrX21lc3NhZ2UYAyABKAkSDwoHcHJvY2VzcxgEIAEoCRIrCgRsb2FkGAUgASgLMh0ud2VmdC5jb250cm9sLnYxLkVuZHBvaW50TG9hZCIWChRMaXN0UHJvY2Vzc2VzUmVxdWVzdCJIChVMaXN0UHJvY2Vzc2VzUmVzcG9uc2USLwoJcHJvY2Vzc2VzGAEgAygLMhwud2VmdC5jb250cm9sLnYxLlByb2Nlc3NWaWV3Ip8BCgtQcm9jZXNzVmlldxIPCgdwcm9jZXNzGAEgASgJEgwKBG5vZGUYAiABKAkSDwoHdmVyc2lvbhgDIAEoCRIPCgdhZGRyZXNzGAQgASgJEhMKC2F0dGFjaGVkX21zGAUgASgEEhEKCWVuZHBvaW50cxgGIAMoCRIVCg1zdWJzY3JpcHRpb25zGAcgAygJEhAKCHJldmlzaW9uGAggASgEIigKFExpc3RDb250cmFjdHNSZXF1ZXN0EhAKCHNlcnZpY2VzGAEgAygJIkwKFUxpc3RDb250cmFjdHNSZXNwb25zZRIzCgljb250cmFjdHMYASADKAsyIC53ZWZ0LmNvbnRyb2wudjEuU2VydmljZUNvbnRyYWN0IqgBChZQdWJsaXNoUmV2aXNpb25SZXF1ZXN0EhEKCXJlc291cmNlcxgBIAEoCRIOCgZzb3VyY2UYAiABKAkSDgoGYXV0aG9yGAMgASgJEg4KBnJlYXNvbhgEIAEoCRIeChFleHBlY3RlZF9yZXZpc2lvbhgFIAEoBEgAiAEBEhUKDXZhbGlkYXRlX29ubHkYBiABKAhCFAoSX2V4cGVjdGVkX3JldmlzaW9uIksKF1JvbGxiYWNrUmV2aXNpb25SZXF1ZXN0EhAKCHJldmlzaW9uGAEgASgEEg4KBmF1dGhvchgCIAEoCRIOCgZyZWFzb24YAyABKAkiJgoSR2V0UmV2aXNpb25SZXF1ZXN0EhAKCHJldmlzaW9uGAEgASgEInUKCFJldmlzaW9uEhAKCHJldmlzaW9uGAEgASgEEg4KBmF1dGhvchgCIAEoCRIOCgZyZWFzb24YAyABKAkSFAoMcHVibGlzaGVkX21zGAQgASgEEg4KBmRpZ2VzdBgFIAEoCRIRCglyZXNvdXJjZXMYBiABKAkiNQoUTGlzdFJldmlzaW9uc1JlcXVlc3QSDQoFbGltaXQYASABKA0SDgoGYmVmb3JlGAIgASgEIkUKFUxpc3RSZXZpc2lvbnNSZXNwb25zZRIsCglyZXZpc2lvbnMYASADKAsyGS53ZWZ0LmNvbnRyb2wudjEuUmV2aXNpb24qWwoIUHJvdG9jb2wSGAoUUFJPVE9DT0xfVU5TUEVDSUZJRUQQABIQCgxQUk9UT0NPTF9IMkMQARIPCgtQUk9UT0NPTF9IMhACEhIKDlBST1RPQ09MX0hUVFAxEAMqXwoGSGVhbHRoEhYKEkhFQUxUSF9VTlNQRUNJRklFRBAAEhIKDkhFQUxUSF9IRUFMVEhZEAESFAoQSEVBTFRIX1VOSEVBTFRIWRACEhMKD0hFQUxUSF9EUkFJTklORxADMlgKB0NvbnRyb2wSTQoGQXR0YWNoEh4ud2VmdC5jb250cm9sLnYxLkF0dGFjaFJlcXVlc3QaHy53ZWZ0LmNvbnRyb2wudjEuQXR0YWNoUmVzcG9uc2UoATABMrgHCgVBZG1pbhJeCglHZXRTdGF0dXMSIS53ZWZ0LmNvbnRyb2wudjEuR2V0U3RhdHVzUmVxdWVzdBoXLndlZnQuY29udHJvbC52MS5TdGF0dXMiFZACAYLT5JMCDBIKL3YxL3N0YXR1cxJ0CgxMaXN0U2VydmljZXMSJC53ZWZ0LmNvbnRyb2wudjEuTGlzdFNlcnZpY2VzUmVxdWVzdBolLndlZnQuY29udHJvbC52MS5MaXN0U2VydmljZXNSZXNwb25zZSIXkAIBgtPkkwIOEgwvdjEvc2VydmljZXMSeAoNTGlzdFByb2Nlc3NlcxIlLndlZnQuY29udHJvbC52MS5MaXN0UHJvY2Vzc2VzUmVxdWVzdBomLndlZnQuY29udHJvbC52MS5MaXN0UHJvY2Vzc2VzUmVzcG9uc2UiGJACAYLT5JMCDxINL3YxL3Byb2Nlc3NlcxJ4Cg1MaXN0Q29udHJhY3RzEiUud2VmdC5jb250cm9sLnYxLkxpc3RDb250cmFjdHNSZXF1ZXN0GiYud2VmdC5jb250cm9sLnYxLkxpc3RDb250cmFjdHNSZXNwb25zZSIYkAIBgtPkkwIPEg0vdjEvY29udHJhY3RzEm8KD1B1Ymxpc2hSZXZpc2lvbhInLndlZnQuY29udHJvbC52MS5QdWJsaXNoUmV2aXNpb25SZXF1ZXN0Ghkud2VmdC5jb250cm9sLnYxLlJldmlzaW9uIhiC0+STAhI6ASoiDS92MS9yZXZpc2lvbnMShQEKEFJvbGxiYWNrUmV2aXNpb24SKC53ZWZ0LmNvbnRyb2wudjEuUm9sbGJhY2tSZXZpc2lvblJlcXVlc3QaGS53ZWZ0LmNvbnRyb2wudjEuUmV2aXNpb24iLILT5JMCJjoBKiIhL3YxL3JldmlzaW9ucy97cmV2aXNpb259OnJvbGxiYWNrEnIKC0dldFJldmlzaW9uEiMud2VmdC5jb250cm9sLnYxLkdldFJldmlzaW9uUmVxdWVzdBoZLndlZnQuY29udHJvbC52MS5SZXZpc2lvbiIjkAIBgtPkkwIaEhgvdjEvcmV2aXNpb25zL3tyZXZpc2lvbn0SeAoNTGlzdFJldmlzaW9ucxIlLndlZnQuY29udHJvbC52MS5MaXN0UmV2aXNpb25zUmVxdWVzdBomLndlZnQuY29udHJvbC52MS5MaXN0UmV2aXNpb25zUmVzcG9uc2UiGJACAYLT5JMCDxINL3YxL3JldmlzaW9uc2IGcHJvdG8z", [file_google_api_annotations]);
 
 /**
  * @generated from message weft.control.v1.AttachRequest
@@ -305,6 +305,8 @@ export const HeartbeatSchema: GenMessage<Heartbeat> = /*@__PURE__*/
   messageDesc(file_weft_control_v1_control, 7);
 
 /**
+ * Sent about once a second by processes that serve calls.
+ *
  * @generated from message weft.control.v1.LoadReport
  */
 export type LoadReport = Message<"weft.control.v1.LoadReport"> & {
@@ -356,6 +358,31 @@ export type EndpointLoad = Message<"weft.control.v1.EndpointLoad"> & {
    * @generated from field: uint64 resident_bytes = 6;
    */
   residentBytes: bigint;
+
+  /**
+   * Calls taken and, of those, calls that failed by the server's fault (UNKNOWN, DEADLINE_EXCEEDED, INTERNAL, UNAVAILABLE, DATA_LOSS), since the
+   * process began to serve. Health checks and reflection do not count.
+   *
+   * @generated from field: uint64 calls = 7;
+   */
+  calls: bigint;
+
+  /**
+   * @generated from field: uint64 errors = 8;
+   */
+  errors: bigint;
+
+  /**
+   * When this was measured, ms of a clock of the process's own: a rate is the difference of two reports.
+   *
+   * @generated from field: double measured_ms = 9;
+   */
+  measuredMs: number;
+
+  /**
+   * @generated from field: weft.control.v1.LatencyHistogram latency = 10;
+   */
+  latency?: LatencyHistogram | undefined;
 };
 
 /**
@@ -364,6 +391,34 @@ export type EndpointLoad = Message<"weft.control.v1.EndpointLoad"> & {
  */
 export const EndpointLoadSchema: GenMessage<EndpointLoad> = /*@__PURE__*/
   messageDesc(file_weft_control_v1_control, 9);
+
+/**
+ * Durations of calls with one request and one answer since the process began to serve. Of many calls some are timed, and stand for the rest.
+ *
+ * @generated from message weft.control.v1.LatencyHistogram
+ */
+export type LatencyHistogram = Message<"weft.control.v1.LatencyHistogram"> & {
+  /**
+   * Buckets that hold something, ascending: bucket 0 holds up to 10 us, bucket i up to 10 us x 2^(i/4), bucket 92 everything longer.
+   *
+   * @generated from field: repeated uint32 buckets = 1;
+   */
+  buckets: number[];
+
+  /**
+   * Of each of these, how many.
+   *
+   * @generated from field: repeated uint64 counts = 2;
+   */
+  counts: bigint[];
+};
+
+/**
+ * Describes the message weft.control.v1.LatencyHistogram.
+ * Use `create(LatencyHistogramSchema)` to create a new message.
+ */
+export const LatencyHistogramSchema: GenMessage<LatencyHistogram> = /*@__PURE__*/
+  messageDesc(file_weft_control_v1_control, 10);
 
 /**
  * One message holds all that is to be told at that moment. Parts that go to many subscribers are encoded once, which is why they are bytes here.
@@ -415,7 +470,7 @@ export type AttachResponse = Message<"weft.control.v1.AttachResponse"> & {
  * Use `create(AttachResponseSchema)` to create a new message.
  */
 export const AttachResponseSchema: GenMessage<AttachResponse> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 10);
+  messageDesc(file_weft_control_v1_control, 11);
 
 /**
  * @generated from message weft.control.v1.Welcome
@@ -444,7 +499,7 @@ export type Welcome = Message<"weft.control.v1.Welcome"> & {
  * Use `create(WelcomeSchema)` to create a new message.
  */
 export const WelcomeSchema: GenMessage<Welcome> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 11);
+  messageDesc(file_weft_control_v1_control, 12);
 
 /**
  * @generated from message weft.control.v1.Ack
@@ -483,7 +538,7 @@ export type Ack = Message<"weft.control.v1.Ack"> & {
  * Use `create(AckSchema)` to create a new message.
  */
 export const AckSchema: GenMessage<Ack> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 12);
+  messageDesc(file_weft_control_v1_control, 13);
 
 /**
  * @generated from message weft.control.v1.LostLease
@@ -505,7 +560,7 @@ export type LostLease = Message<"weft.control.v1.LostLease"> & {
  * Use `create(LostLeaseSchema)` to create a new message.
  */
 export const LostLeaseSchema: GenMessage<LostLease> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 13);
+  messageDesc(file_weft_control_v1_control, 14);
 
 /**
  * The resources of one revision, whole.
@@ -531,7 +586,7 @@ export type ResourceSet = Message<"weft.control.v1.ResourceSet"> & {
  * Use `create(ResourceSetSchema)` to create a new message.
  */
 export const ResourceSetSchema: GenMessage<ResourceSet> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 14);
+  messageDesc(file_weft_control_v1_control, 15);
 
 /**
  * What changed of one service.
@@ -579,7 +634,7 @@ export type ServiceUpdate = Message<"weft.control.v1.ServiceUpdate"> & {
  * Use `create(ServiceUpdateSchema)` to create a new message.
  */
 export const ServiceUpdateSchema: GenMessage<ServiceUpdate> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 15);
+  messageDesc(file_weft_control_v1_control, 16);
 
 /**
  * @generated from message weft.control.v1.Methods
@@ -603,7 +658,7 @@ export type Methods = Message<"weft.control.v1.Methods"> & {
  * Use `create(MethodsSchema)` to create a new message.
  */
 export const MethodsSchema: GenMessage<Methods> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 16);
+  messageDesc(file_weft_control_v1_control, 17);
 
 /**
  * @generated from message weft.control.v1.Method
@@ -637,7 +692,7 @@ export type Method = Message<"weft.control.v1.Method"> & {
  * Use `create(MethodSchema)` to create a new message.
  */
 export const MethodSchema: GenMessage<Method> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 17);
+  messageDesc(file_weft_control_v1_control, 18);
 
 /**
  * @generated from message weft.control.v1.RemovedEndpoint
@@ -659,7 +714,7 @@ export type RemovedEndpoint = Message<"weft.control.v1.RemovedEndpoint"> & {
  * Use `create(RemovedEndpointSchema)` to create a new message.
  */
 export const RemovedEndpointSchema: GenMessage<RemovedEndpoint> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 18);
+  messageDesc(file_weft_control_v1_control, 19);
 
 /**
  * @generated from message weft.control.v1.ServiceContract
@@ -691,7 +746,7 @@ export type ServiceContract = Message<"weft.control.v1.ServiceContract"> & {
  * Use `create(ServiceContractSchema)` to create a new message.
  */
 export const ServiceContractSchema: GenMessage<ServiceContract> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 19);
+  messageDesc(file_weft_control_v1_control, 20);
 
 /**
  * @generated from message weft.control.v1.Endpoint
@@ -755,7 +810,7 @@ export type Endpoint = Message<"weft.control.v1.Endpoint"> & {
  * Use `create(EndpointSchema)` to create a new message.
  */
 export const EndpointSchema: GenMessage<Endpoint> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 20);
+  messageDesc(file_weft_control_v1_control, 21);
 
 /**
  * @generated from message weft.control.v1.GetStatusRequest
@@ -768,7 +823,7 @@ export type GetStatusRequest = Message<"weft.control.v1.GetStatusRequest"> & {
  * Use `create(GetStatusRequestSchema)` to create a new message.
  */
 export const GetStatusRequestSchema: GenMessage<GetStatusRequest> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 21);
+  messageDesc(file_weft_control_v1_control, 22);
 
 /**
  * @generated from message weft.control.v1.Status
@@ -820,7 +875,7 @@ export type Status = Message<"weft.control.v1.Status"> & {
  * Use `create(StatusSchema)` to create a new message.
  */
 export const StatusSchema: GenMessage<Status> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 22);
+  messageDesc(file_weft_control_v1_control, 23);
 
 /**
  * @generated from message weft.control.v1.ListServicesRequest
@@ -839,7 +894,7 @@ export type ListServicesRequest = Message<"weft.control.v1.ListServicesRequest">
  * Use `create(ListServicesRequestSchema)` to create a new message.
  */
 export const ListServicesRequestSchema: GenMessage<ListServicesRequest> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 23);
+  messageDesc(file_weft_control_v1_control, 24);
 
 /**
  * @generated from message weft.control.v1.ListServicesResponse
@@ -861,7 +916,7 @@ export type ListServicesResponse = Message<"weft.control.v1.ListServicesResponse
  * Use `create(ListServicesResponseSchema)` to create a new message.
  */
 export const ListServicesResponseSchema: GenMessage<ListServicesResponse> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 24);
+  messageDesc(file_weft_control_v1_control, 25);
 
 /**
  * @generated from message weft.control.v1.ServiceView
@@ -888,7 +943,7 @@ export type ServiceView = Message<"weft.control.v1.ServiceView"> & {
  * Use `create(ServiceViewSchema)` to create a new message.
  */
 export const ServiceViewSchema: GenMessage<ServiceView> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 25);
+  messageDesc(file_weft_control_v1_control, 26);
 
 /**
  * @generated from message weft.control.v1.EndpointView
@@ -931,7 +986,7 @@ export type EndpointView = Message<"weft.control.v1.EndpointView"> & {
  * Use `create(EndpointViewSchema)` to create a new message.
  */
 export const EndpointViewSchema: GenMessage<EndpointView> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 26);
+  messageDesc(file_weft_control_v1_control, 27);
 
 /**
  * @generated from message weft.control.v1.ListProcessesRequest
@@ -944,7 +999,7 @@ export type ListProcessesRequest = Message<"weft.control.v1.ListProcessesRequest
  * Use `create(ListProcessesRequestSchema)` to create a new message.
  */
 export const ListProcessesRequestSchema: GenMessage<ListProcessesRequest> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 27);
+  messageDesc(file_weft_control_v1_control, 28);
 
 /**
  * @generated from message weft.control.v1.ListProcessesResponse
@@ -961,7 +1016,7 @@ export type ListProcessesResponse = Message<"weft.control.v1.ListProcessesRespon
  * Use `create(ListProcessesResponseSchema)` to create a new message.
  */
 export const ListProcessesResponseSchema: GenMessage<ListProcessesResponse> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 28);
+  messageDesc(file_weft_control_v1_control, 29);
 
 /**
  * @generated from message weft.control.v1.ProcessView
@@ -1015,7 +1070,7 @@ export type ProcessView = Message<"weft.control.v1.ProcessView"> & {
  * Use `create(ProcessViewSchema)` to create a new message.
  */
 export const ProcessViewSchema: GenMessage<ProcessView> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 29);
+  messageDesc(file_weft_control_v1_control, 30);
 
 /**
  * @generated from message weft.control.v1.ListContractsRequest
@@ -1032,7 +1087,7 @@ export type ListContractsRequest = Message<"weft.control.v1.ListContractsRequest
  * Use `create(ListContractsRequestSchema)` to create a new message.
  */
 export const ListContractsRequestSchema: GenMessage<ListContractsRequest> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 30);
+  messageDesc(file_weft_control_v1_control, 31);
 
 /**
  * @generated from message weft.control.v1.ListContractsResponse
@@ -1049,7 +1104,7 @@ export type ListContractsResponse = Message<"weft.control.v1.ListContractsRespon
  * Use `create(ListContractsResponseSchema)` to create a new message.
  */
 export const ListContractsResponseSchema: GenMessage<ListContractsResponse> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 31);
+  messageDesc(file_weft_control_v1_control, 32);
 
 /**
  * @generated from message weft.control.v1.PublishRevisionRequest
@@ -1099,7 +1154,7 @@ export type PublishRevisionRequest = Message<"weft.control.v1.PublishRevisionReq
  * Use `create(PublishRevisionRequestSchema)` to create a new message.
  */
 export const PublishRevisionRequestSchema: GenMessage<PublishRevisionRequest> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 32);
+  messageDesc(file_weft_control_v1_control, 33);
 
 /**
  * @generated from message weft.control.v1.RollbackRevisionRequest
@@ -1126,7 +1181,7 @@ export type RollbackRevisionRequest = Message<"weft.control.v1.RollbackRevisionR
  * Use `create(RollbackRevisionRequestSchema)` to create a new message.
  */
 export const RollbackRevisionRequestSchema: GenMessage<RollbackRevisionRequest> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 33);
+  messageDesc(file_weft_control_v1_control, 34);
 
 /**
  * @generated from message weft.control.v1.GetRevisionRequest
@@ -1145,7 +1200,7 @@ export type GetRevisionRequest = Message<"weft.control.v1.GetRevisionRequest"> &
  * Use `create(GetRevisionRequestSchema)` to create a new message.
  */
 export const GetRevisionRequestSchema: GenMessage<GetRevisionRequest> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 34);
+  messageDesc(file_weft_control_v1_control, 35);
 
 /**
  * @generated from message weft.control.v1.Revision
@@ -1193,7 +1248,7 @@ export type Revision = Message<"weft.control.v1.Revision"> & {
  * Use `create(RevisionSchema)` to create a new message.
  */
 export const RevisionSchema: GenMessage<Revision> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 35);
+  messageDesc(file_weft_control_v1_control, 36);
 
 /**
  * @generated from message weft.control.v1.ListRevisionsRequest
@@ -1219,7 +1274,7 @@ export type ListRevisionsRequest = Message<"weft.control.v1.ListRevisionsRequest
  * Use `create(ListRevisionsRequestSchema)` to create a new message.
  */
 export const ListRevisionsRequestSchema: GenMessage<ListRevisionsRequest> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 36);
+  messageDesc(file_weft_control_v1_control, 37);
 
 /**
  * @generated from message weft.control.v1.ListRevisionsResponse
@@ -1236,7 +1291,7 @@ export type ListRevisionsResponse = Message<"weft.control.v1.ListRevisionsRespon
  * Use `create(ListRevisionsResponseSchema)` to create a new message.
  */
 export const ListRevisionsResponseSchema: GenMessage<ListRevisionsResponse> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 37);
+  messageDesc(file_weft_control_v1_control, 38);
 
 /**
  * @generated from enum weft.control.v1.Protocol
