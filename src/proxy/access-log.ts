@@ -1,12 +1,12 @@
 import type { Clock } from "../core/clock.ts";
-import type { Decision } from "../policy/call.ts";
+import { type CallEnd, isServerError } from "./call-end.ts";
 
 /** "all": a line a call; "errors": calls that were answered with 5xx or a gRPC error of the server's; "off". */
 export type AccessLogMode = "all" | "errors" | "off";
 
 export interface AccessLog {
   /** Hands over one call. Of the request its method and path are logged; queries and fields may hold secrets. */
-  record(request: { readonly method: string; readonly path: string }, peer: string, decision: Decision): void;
+  record(request: { readonly method: string; readonly path: string }, peer: string, end: CallEnd): void;
   /** Writes what is waiting. */
   flush(): void;
 }
@@ -27,22 +27,22 @@ export function createAccessLog(mode: AccessLogMode, clock: Clock, write: (text:
     waiting = "";
   };
   return {
-    record(request, peer, decision) {
-      if (mode === "off" || (mode === "errors" && !isServerError(decision))) return;
+    record(request, peer, end) {
+      if (mode === "off" || (mode === "errors" && !isServerError(end))) return;
       if (waiting.length > MAX_WAITING) {
         dropped++;
         return;
       }
-      const { outcome, attempts } = decision;
+      const { outcome, attempts } = end;
       waiting += `${JSON.stringify({
         time: new Date(clock.wallMs()).toISOString(),
-        id: decision.requestId,
+        id: end.requestId,
         request: `${request.method} ${request.path.split("?", 1)[0]}`,
         peer,
         status: outcome.status,
         ...(outcome.grpcStatus >= 0 ? { grpc: outcome.grpcStatus } : {}),
-        ms: Math.round(decision.durationMs * 100) / 100,
-        service: decision.service,
+        ms: Math.round(end.durationMs * 100) / 100,
+        service: end.service,
         endpoint: attempts.at(-1)?.endpoint ?? "",
         attempts: attempts.length,
         ...(outcome.reason === "" ? {} : { reason: outcome.reason }),
@@ -58,11 +58,3 @@ export function createAccessLog(mode: AccessLogMode, clock: Clock, write: (text:
 
 const FLUSH_MS = 200;
 const MAX_WAITING = 1_048_576;
-
-/** Answers that are the server's fault: HTTP 5xx; gRPC unknown, deadline exceeded, internal, unavailable, data loss. */
-export function isServerError(decision: Decision): boolean {
-  const { status, grpcStatus } = decision.outcome;
-  return (
-    status >= 500 || grpcStatus === 2 || grpcStatus === 4 || grpcStatus === 13 || grpcStatus === 14 || grpcStatus === 15
-  );
-}

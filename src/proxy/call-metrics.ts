@@ -1,10 +1,9 @@
-import type { Decision } from "../policy/call.ts";
 import type { Counter, Family, Histogram, Metrics } from "../telemetry/metrics.ts";
-import { isServerError } from "./access-log.ts";
+import { type CallEnd, isServerError } from "./call-end.ts";
 
-/** Counts calls and attempts from their decisions. */
+/** Counts calls and attempts by how they ended. */
 export interface CallMetrics {
-  record(decision: Decision): void;
+  record(end: CallEnd): void;
 }
 
 /**
@@ -36,14 +35,14 @@ export function createCallMetrics(metrics: Metrics): CallMetrics {
   };
   const services = new Map<string, ServiceRecorder>();
   return {
-    record(decision) {
-      let service = services.get(decision.service);
+    record(end) {
+      let service = services.get(end.service);
       if (service === undefined) {
         if (services.size > MAX_SERVICES) services.clear(); // names come from the registry; the families bound what is kept
-        service = new ServiceRecorder(decision.service, families);
-        services.set(decision.service, service);
+        service = new ServiceRecorder(end.service, families);
+        services.set(end.service, service);
       }
-      service.record(decision);
+      service.record(end);
     },
   };
 }
@@ -74,16 +73,16 @@ class ServiceRecorder {
     this.#errors = families.errors.with(name);
   }
 
-  record(decision: Decision): void {
-    const { status, grpcStatus } = decision.outcome;
+  record(end: CallEnd): void {
+    const { status, grpcStatus } = end.outcome;
     const code = grpcStatus >= 0 ? grpcStatus : status;
     (this.#byCode[code] ??= this.#families.calls.with(
       this.#name,
       grpcStatus >= 0 ? `grpc:${grpcStatus}` : `${status}`,
     )).add();
-    this.#durations.record(decision.durationMs);
-    if (isServerError(decision)) this.#errors.add();
-    for (const attempt of decision.attempts) {
+    this.#durations.record(end.durationMs);
+    if (isServerError(end)) this.#errors.add();
+    for (const attempt of end.attempts) {
       let endpoint = this.#endpoints.get(attempt.endpoint);
       if (endpoint === undefined) {
         if (this.#endpoints.size > MAX_SERVICES) this.#endpoints.clear();

@@ -2,12 +2,13 @@ import { carryExchange, type ExchangeHooks } from "../call/exchange.ts";
 import { sendLocalResponse } from "../call/local-response.ts";
 import type { Carrier } from "../call/types.ts";
 import type { Clock } from "../core/clock.ts";
-import { WeftError } from "../core/errors.ts";
-import type { CallContext, CallRequest, Decision } from "../policy/call.ts";
+import { codeNumber, WeftError } from "../core/errors.ts";
+import type { CallContext, CallRequest } from "../policy/call.ts";
 import { BufferBudget } from "../service/buffer-budget.ts";
 import type { IdSource } from "../telemetry/trace.ts";
 import type { Head } from "../wire/head.ts";
 import type { HttpStream, RequestHandler } from "../wire/stream.ts";
+import type { CallEnd } from "./call-end.ts";
 import { type Plan, Planner } from "./plan.ts";
 import type { Rest } from "./rest.ts";
 import { type TranscodeOptions, transcode } from "./transcoded-call.ts";
@@ -27,8 +28,8 @@ export interface ProxyHandlerOptions {
   maxMessageBytes: number;
   /** What all such bodies may hold together while they arrive. */
   maxBufferedBytes: number;
-  /** Every call that was decided, for logs and metrics. The decision is valid during the call. */
-  onEnd(request: Head, peer: string, decision: Decision): void;
+  /** Every request, for logs and metrics. `end` is valid during the call. */
+  onEnd(request: Head, peer: string, end: CallEnd): void;
 }
 
 /**
@@ -50,10 +51,11 @@ export function createProxyHandler(options: ProxyHandlerOptions): RequestHandler
   };
   const transcoding: TranscodeOptions = {
     carrier,
+    clock,
     maxMessageBytes: options.maxMessageBytes,
     buffers: new BufferBudget(options.maxBufferedBytes),
     responseFields: (context) => ["x-request-id", context.requestId],
-    onEnd: (request, context, decision) => onEnd(request, context.peerAddress, decision),
+    onEnd: (request, context, end) => onEnd(request, context.peerAddress, end),
   };
 
   return {
@@ -75,12 +77,14 @@ export function createProxyHandler(options: ProxyHandlerOptions): RequestHandler
         );
       } else if (found instanceof WeftError) {
         stream.sink = new UnreadBody(fin);
-        sendLocalResponse(
+        const status = sendLocalResponse(
           stream,
           { error: found, status: 0, fields: [], body: null },
           { grpc: plan.grpc, headOnly: head.method === "HEAD" },
           ["x-request-id", requestId],
         );
+        const outcome = { status, grpcStatus: plan.grpc ? codeNumber(found.code) : -1, reason: found.reason };
+        onEnd(head, stream.connection.peer.address, { requestId, service: "", durationMs: 0, attempts: [], outcome });
       } else {
         transcode(
           found,

@@ -6,24 +6,28 @@ import { scratch } from "../contract/scratch.ts";
 import { codeOfHttpStatus, errorFromTrailers } from "../contract/status.ts";
 import { messageToResponse, requestToMessage } from "../contract/transcode.ts";
 import { type StreamEncoder, streamEncoder } from "../contract/transcode-stream.ts";
+import type { Clock } from "../core/clock.ts";
 import { toWeftError, WeftError } from "../core/errors.ts";
 import type { CallContext, Decision, LocalResponse } from "../policy/call.ts";
 import type { BufferBudget } from "../service/buffer-budget.ts";
 import { MessageReader, type MessageSink } from "../wire/grpc/message-reader.ts";
 import { fieldOf, type Head, responseHead } from "../wire/head.ts";
 import type { HttpStream, StreamSink } from "../wire/stream.ts";
+import type { CallEnd } from "./call-end.ts";
 import type { RestCall } from "./rest.ts";
 
 /** What all transcoded calls of a gateway share. */
 export interface TranscodeOptions {
   carrier: Carrier;
+  clock: Clock;
   /** Largest request body, and largest response message. Default 4 MiB (gRPC's): over it 413, or 500 with RESPONSE_TOO_LARGE. */
   maxMessageBytes: number;
   /** What the bodies that are being gathered may hold together. */
   readonly buffers: BufferBudget;
   /** Fields added to every response (request id), flat. */
   responseFields(context: CallContext): readonly string[] | null;
-  onEnd(request: Head, context: CallContext, decision: Decision): void;
+  /** The answer is complete, or was given up; also of requests that were refused before there was a call. */
+  onEnd(request: Head, context: CallContext, end: CallEnd): void;
 }
 
 /**
@@ -69,6 +73,9 @@ class TranscodedCall implements Downstream, MessageSink {
   /** The response is complete, or was given up: nothing more is sent. */
   #answered = false;
   #ended = false;
+  /** Status sent to the caller; 499 for one who went away before there was any. */
+  #status = 499;
+  readonly #startedAt: number;
   /** The upstream head's fields that go on to the caller. */
   #fields: readonly string[] = [];
   /** Unary: the answer, until the trailers say that it is one. */
@@ -93,6 +100,7 @@ class TranscodedCall implements Downstream, MessageSink {
     this.#request = request;
     this.#context = context;
     this.#extra = extra;
+    this.#startedAt = options.clock.now();
     this.#reader = new MessageReader(options.maxMessageBytes);
     this.#encoder = rest.method.serverStreaming
       ? streamEncoder(rest.binding, fieldOf(request.fields, "accept") ?? "")
@@ -164,13 +172,34 @@ class TranscodedCall implements Downstream, MessageSink {
   refuse(error: WeftError): void {
     this.#forgetBody();
     this.#answerLocally({ error, status: 0, fields: [], body: null });
-    if (!this.#ended) this.#call?.cancel();
+    if (this.#call !== null) this.#call.cancel();
+    else this.#endWithoutCall(error.reason);
   }
 
   gone(): void {
     this.#forgetBody();
     this.#answered = true;
-    if (!this.#ended) this.#call?.cancel();
+    if (this.#call !== null) this.#call.cancel();
+    else this.#endWithoutCall("CALLER_GONE");
+  }
+
+  /** Nothing was sent upstream, so no decision tells of it. */
+  #endWithoutCall(reason: string): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    const durationMs = this.#options.clock.now() - this.#startedAt;
+    const outcome = { status: this.#status, grpcStatus: -1, reason };
+    this.#report({
+      requestId: this.#context.requestId,
+      service: this.#rest.service,
+      durationMs,
+      attempts: [],
+      outcome,
+    });
+  }
+
+  #report(end: CallEnd): void {
+    this.#options.onEnd(this.#request, this.#context, end);
   }
 
   writable(): void {
@@ -244,7 +273,14 @@ class TranscodedCall implements Downstream, MessageSink {
   onEnd(decision: Decision): void {
     this.#ended = true;
     this.#call = null;
-    this.#options.onEnd(this.#request, this.#context, decision);
+    const { requestId, service, durationMs, attempts, outcome } = decision;
+    this.#report({
+      requestId,
+      service,
+      durationMs,
+      attempts,
+      outcome: { status: this.#status, grpcStatus: -1, reason: outcome.reason },
+    });
   }
 
   /** The gRPC call is over, as these fields say. */
@@ -280,6 +316,7 @@ class TranscodedCall implements Downstream, MessageSink {
       }
       const fin = method === "HEAD" || answer.body.length === 0;
       this.#answered = true;
+      this.#status = answer.status;
       this.stream.sendHead(responseHead(answer.status, fields), this.#options.responseFields(this.#context), fin);
       if (!fin) this.stream.sendData(answer.body, 0, answer.body.length, true);
     } catch (thrown) {
@@ -296,6 +333,7 @@ class TranscodedCall implements Downstream, MessageSink {
 
   #sendHead(contentType: string): void {
     this.#headSent = true;
+    this.#status = 200;
     const only = this.#request.method === "HEAD";
     const fields = contentType === "" ? [...this.#fields] : [...this.#fields, "content-type", contentType];
     this.stream.sendHead(responseHead(200, fields), this.#options.responseFields(this.#context), only);
@@ -308,7 +346,7 @@ class TranscodedCall implements Downstream, MessageSink {
   #answerLocally(response: LocalResponse): void {
     if (this.#answered) return;
     this.#answered = true;
-    sendLocalResponse(
+    this.#status = sendLocalResponse(
       this.stream,
       response,
       { grpc: false, headOnly: this.#request.method === "HEAD" },
