@@ -193,9 +193,9 @@ test("under load, every call that is begun while the server drains is answered o
       }
     }
   });
-  await new Promise((resolve) => setTimeout(resolve, 100));
+  while (answered <= 50) await new Promise((resolve) => setTimeout(resolve, 5));
   await it.server.stop(5_000);
-  await new Promise((resolve) => setTimeout(resolve, 30));
+  while (refused === 0) await new Promise((resolve) => setTimeout(resolve, 5));
   stop = true;
   await Promise.all(callers);
   assert.ok(answered > 50 && refused > 0, `${answered} answered, ${refused} refused`);
