@@ -6,7 +6,7 @@ import { TimerWheel } from "../core/timer-wheel.ts";
 import type { Link } from "../link/types.ts";
 import { listen } from "../net/listener.ts";
 import { createUpstreamPool } from "../net/pool.ts";
-import type { Listener, TlsServerOptions } from "../net/types.ts";
+import type { Listener, TlsServerOptions, UpstreamPoolOptions } from "../net/types.ts";
 import type { PolicyRuntime } from "../policy/runtime.ts";
 import { createMetrics, type Metrics } from "../telemetry/metrics.ts";
 import { IdSource } from "../telemetry/trace.ts";
@@ -25,6 +25,8 @@ export interface GatewayOptions {
   /** Contracts come from here: REST is transcoded and reflection answered. Without it requests only pass through. */
   link?: Link | null;
   limits?: Partial<ConnectionLimits>;
+  /** Endpoints that speak TLS: whom to trust (default: the system's authorities) and the gateway's own certificate. */
+  upstreamTls?: UpstreamPoolOptions["tls"];
   /** Default "errors". */
   accessLog?: AccessLogMode;
   /** Gets the access log's lines. Default: standard output. */
@@ -62,7 +64,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     clock,
     options.write ?? ((text) => process.stdout.write(text)),
   );
-  const pool = createUpstreamPool({ clock, limits });
+  const pool = createUpstreamPool({ clock, limits, tls: options.upstreamTls });
   const timers = new TimerWheel(clock);
   const carrier = createCarrier({ policy, pool, clock, timers });
   const { rest, local } = options.link ? await described(options.link) : PASSED_THROUGH;

@@ -14,6 +14,7 @@ import { MessageReader, type MessageSink } from "../wire/grpc/message-reader.ts"
 import { fieldOf, type Head, responseHead } from "../wire/head.ts";
 import type { HttpStream, StreamSink } from "../wire/stream.ts";
 import type { CallEnd } from "./call-end.ts";
+import { GatheredBody } from "./gathered-body.ts";
 import type { RestCall } from "./rest.ts";
 
 /** What all transcoded calls of a gateway share. */
@@ -66,10 +67,7 @@ class TranscodedCall implements Downstream, MessageSink {
   readonly #extra: readonly string[];
   readonly #reader: MessageReader;
   #call: CarriedCall | null = null;
-  #body: Uint8Array[] = [];
-  #bodyBytes = 0;
-  /** Of the budget for gathered bodies. */
-  #heldBytes = 0;
+  readonly #body: GatheredBody;
   /** The response is complete, or was given up: nothing more is sent. */
   #answered = false;
   #ended = false;
@@ -100,6 +98,7 @@ class TranscodedCall implements Downstream, MessageSink {
     this.#request = request;
     this.#context = context;
     this.#extra = extra;
+    this.#body = new GatheredBody(options.maxMessageBytes, options.buffers);
     this.#startedAt = options.clock.now();
     this.#reader = new MessageReader(options.maxMessageBytes);
     this.#encoder = rest.method.serverStreaming
@@ -111,24 +110,10 @@ class TranscodedCall implements Downstream, MessageSink {
 
   gather(chunk: Uint8Array, start: number, end: number, fin: boolean): void {
     if (this.#answered) return;
-    this.#bodyBytes += end - start;
-    if (this.#bodyBytes > this.#options.maxMessageBytes) {
-      return this.refuse(
-        new WeftError(
-          "resource_exhausted",
-          `the request body is larger than ${this.#options.maxMessageBytes} bytes, which is the limit`,
-          { reason: "MESSAGE_TOO_LARGE" },
-        ),
-      );
-    }
-    if (end > start) {
-      try {
-        this.#options.buffers.take(end - start);
-      } catch (thrown) {
-        return this.refuse(toWeftError(thrown));
-      }
-      this.#heldBytes += end - start;
-      this.#body.push(Buffer.from(chunk.subarray(start, end)));
+    try {
+      this.#body.add(chunk, start, end);
+    } catch (thrown) {
+      return this.refuse(toWeftError(thrown));
     }
     if (fin) this.send();
     else this.stream.credit(end - start);
@@ -139,19 +124,18 @@ class TranscodedCall implements Downstream, MessageSink {
     const { binding, variables, query, input, head } = this.#rest;
     let end: number;
     try {
-      const body = this.#body.length === 1 ? this.#body[0] : Buffer.concat(this.#body);
       const message = requestToMessage(
         binding,
         variables,
         query,
-        body,
+        this.#body.bytes(),
         fieldOf(this.#request.fields, "content-type") ?? "",
       );
       end = input.encodeScratch(message, PREFIX);
     } catch (thrown) {
       return this.refuse(toWeftError(thrown));
     } finally {
-      this.#forgetBody();
+      this.#body.release();
     }
     const { bytes } = scratch;
     bytes[0] = 0;
@@ -162,22 +146,16 @@ class TranscodedCall implements Downstream, MessageSink {
     call.data(bytes, 0, end, true);
   }
 
-  #forgetBody(): void {
-    this.#body = [];
-    this.#options.buffers.take(-this.#heldBytes);
-    this.#heldBytes = 0;
-  }
-
   /** Answers with an error of our own; a call that runs is cancelled. */
   refuse(error: WeftError): void {
-    this.#forgetBody();
+    this.#body.release();
     this.#answerLocally({ error, status: 0, fields: [], body: null });
     if (this.#call !== null) this.#call.cancel();
     else this.#endWithoutCall(error.reason);
   }
 
   gone(): void {
-    this.#forgetBody();
+    this.#body.release();
     this.#answered = true;
     if (this.#call !== null) this.#call.cancel();
     else this.#endWithoutCall("CALLER_GONE");
