@@ -180,6 +180,13 @@ NO_COLOR=1 switches colours off. Each command has its own help: weft up --help`,
         .makeOptionMandatory(),
     )
     .option("--h2", "speak HTTP/2 with the endpoints (gRPC needs it); default HTTP/1.1", false)
+    .option("--to-tls", "speak TLS with the endpoints, HTTP/2 or HTTP/1.1 by ALPN", false)
+    .option("--to-ca <file>", "whom to trust then, instead of the system's authorities (PEM); implies --to-tls")
+    .option(
+      "--tls-cert <file>",
+      "serve TLS with this certificate (PEM, its chain behind it); HTTP/2 or HTTP/1.1 by ALPN",
+    )
+    .option("--tls-key <file>", "its private key (PEM)")
     .addOption(
       new Option(
         "--admin <address>",
@@ -232,6 +239,11 @@ NO_COLOR=1 switches colours off. Each command has its own help: weft up --help`,
     .addOption(
       new Option("--access-log <mode>", "which calls are logged").choices(["none", "errors", "all"]).default("errors"),
     )
+    .option(
+      "--tls-cert <file>",
+      "serve TLS with this certificate (PEM, its chain behind it); HTTP/2 or HTTP/1.1 by ALPN",
+    )
+    .option("--tls-key <file>", "its private key (PEM)")
     .option("--drain <ms>", "time for calls in flight when it stops, ms", count, 10_000)
     .action(async (options) => exit(await (await import("./commands/gateway.ts")).gateway(options, terminal)));
 

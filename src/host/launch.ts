@@ -85,10 +85,11 @@ function ownArguments(launch: Launch, { system, stateDir }: Launcher): string[] 
     return ["control", "--listen", listen, "--data", join(stateDir, "control"), "--system", system.name];
   }
   if (system.gateway === null) return [];
-  const { host, port, adminHost, adminPort } = system.gateway;
+  const { host, port, adminHost, adminPort, tls } = system.gateway;
   const listen = addressOf(launch.gateway) ?? hostPort(host, port);
   const admin = addressOf(launch.gatewayAdmin) ?? hostPort(adminHost, adminPort);
-  return ["gateway", "--control", launch.control ?? "", "--listen", listen, "--admin", admin];
+  const secure = tls === null ? [] : ["--tls-cert", tls.cert, "--tls-key", tls.key];
+  return ["gateway", "--control", launch.control ?? "", "--listen", listen, "--admin", admin, ...secure];
 }
 
 function environmentOf(launch: Launch, { system, stateDir }: Launcher): Record<string, string> {

@@ -46,7 +46,7 @@ test("a description becomes a total system in order of needs", async (t) => {
   const system = await loadSystem(dir);
   assert.equal(system.name, "shop");
   assert.equal(system.dir, dir);
-  assert.deepEqual(system.gateway, { host: "0.0.0.0", port: 80, adminHost: "127.0.0.1", adminPort: 0 });
+  assert.deepEqual(system.gateway, { host: "0.0.0.0", port: 80, adminHost: "127.0.0.1", adminPort: 0, tls: null });
   assert.deepEqual(
     system.units.map((unit) => [unit.name, unit.prefix, unit.replicas, unit.drainMs, unit.env, unit.needs]),
     [

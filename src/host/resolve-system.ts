@@ -29,6 +29,8 @@ export interface Gateway {
   readonly port: number;
   readonly adminHost: string;
   readonly adminPort: number;
+  /** Absolute paths of PEM files; null for plain text. */
+  readonly tls: { readonly cert: string; readonly key: string } | null;
 }
 
 /** One service in one version. */
@@ -146,10 +148,28 @@ function readGateway(reader: Reader, value: unknown): Gateway | null {
   if (value === false) return null;
   const fields = value === undefined ? {} : reader.object(value, ["gateway"]);
   if (fields === null) return null;
-  reader.problems.unknownFields(fields, ["gateway"], ["listen", "admin"]);
+  reader.problems.unknownFields(fields, ["gateway"], ["listen", "admin", "tls"]);
   const listen = reader.address(fields.listen ?? 8080, ["gateway", "listen"]);
   const admin = reader.address(fields.admin ?? 0, ["gateway", "admin"]);
-  return { host: listen.host, port: listen.port, adminHost: admin.host, adminPort: admin.port };
+  const tls = readTls(reader, fields.tls);
+  return { host: listen.host, port: listen.port, adminHost: admin.host, adminPort: admin.port, tls };
+}
+
+function readTls(reader: Reader, value: unknown): Gateway["tls"] {
+  if (value === undefined) return null;
+  const path = ["gateway", "tls"];
+  const fields = reader.object(value, path);
+  if (fields === null) return null;
+  reader.problems.unknownFields(fields, path, ["cert", "key"]);
+  const file = (field: "cert" | "key"): string => {
+    if (fields[field] === undefined)
+      reader.problems.add(path, `${field} is missing; name a PEM file: ${field}: "gateway.${field}.pem"`);
+    const name = fields[field] === undefined ? null : reader.string(fields[field], [...path, field]);
+    if (name !== null && !existsSync(reader.path(name)))
+      reader.problems.add([...path, field], `no file ${name} in ${reader.dir}`);
+    return reader.path(name ?? "");
+  };
+  return { cert: file("cert"), key: file("key") };
 }
 
 function readService(reader: Reader, service: string, value: unknown): SystemUnit[] {

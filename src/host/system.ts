@@ -27,6 +27,8 @@ export interface GatewayDescription {
   listen?: number | string;
   /** Where metrics and health are served. Default: a free port of 127.0.0.1. */
   admin?: number | string;
+  /** Its certificate (with its chain) and private key: PEM files, relative to the description. Default: plain text. */
+  tls?: { cert: string; key: string };
 }
 
 export interface ServiceDescription extends RunDescription {

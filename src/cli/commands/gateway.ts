@@ -5,6 +5,7 @@ import { createPolicyRuntime } from "../../policy/create-runtime.ts";
 import type { AccessLogMode } from "../../proxy/access-log.ts";
 import { startGateway } from "../../proxy/gateway.ts";
 import type { Terminal } from "../terminal.ts";
+import { tlsOfFlags } from "../tls-files.ts";
 import { tellHost, untilStopped } from "../until-stopped.ts";
 import { packageVersion } from "../version.ts";
 
@@ -13,10 +14,13 @@ export interface GatewayFlags {
   listen: { host: string; port: number };
   admin?: { host: string; port: number };
   accessLog: AccessLogMode;
+  tlsCert?: string;
+  tlsKey?: string;
   drain: number;
 }
 
 export async function gateway(flags: GatewayFlags, terminal: Terminal): Promise<number> {
+  const tls = tlsOfFlags(flags);
   const policy = createPolicyRuntime({ random: systemRandom });
   const onError = (error: Error): void => terminal.err(`${error.message}\n`);
   const link = createLink({
@@ -31,14 +35,14 @@ export async function gateway(flags: GatewayFlags, terminal: Terminal): Promise<
     link.watchContracts(() => {});
     await link.subscribe("*", 15_000);
     const running = await startGateway({
-      listen: flags.listen,
+      listen: { ...flags.listen, ...(tls && { tls }) },
       admin: flags.admin,
       policy,
       link,
       accessLog: flags.accessLog,
       write: (text) => terminal.out(text),
     });
-    const url = `http://${hostPort(running.host, running.port)}`;
+    const url = `${tls === undefined ? "http" : "https"}://${hostPort(running.host, running.port)}`;
     const admin = running.admin === null ? "" : `http://${hostPort(running.admin.host, running.admin.port)}`;
     if (!tellHost(url, admin)) terminal.out(`gateway at ${url}; metrics at ${admin}/metrics\n`);
     return await untilStopped(() => running.stop(flags.drain));

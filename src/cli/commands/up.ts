@@ -19,6 +19,7 @@ import { errorObject, printError } from "../print-error.ts";
 import { EXIT } from "../program.ts";
 import { resourcesAsYaml, systemResources } from "../resources.ts";
 import type { Terminal } from "../terminal.ts";
+import { readTlsFiles } from "../tls-files.ts";
 import { joinFigures } from "../up/call-stats.ts";
 import { GatewayStats } from "../up/gateway-stats.ts";
 import { createLoadReader } from "../up/load-reader.ts";
@@ -51,6 +52,10 @@ export async function up(dir: string, flags: UpFlags, terminal: Terminal): Promi
   }
   const stateDir = flags.state === undefined ? join(system.dir, ".weft") : resolve(flags.state);
   assertNotRunning(system, stateDir);
+  if (system.gateway?.tls) {
+    const place = { file: system.file, ...system.locate(["gateway", "tls"]), field: "gateway.tls" };
+    readTlsFiles({ ...system.gateway.tls, certName: "gateway.tls.cert", keyName: "gateway.tls.key", place });
+  }
   await Promise.all([assertGatewayPortFree(system), flags.contracts ? checkContracts(system) : null]);
 
   const main = fileURLToPath(new URL(import.meta.url.endsWith(".ts") ? "../main.ts" : "../main.js", import.meta.url));
@@ -144,7 +149,10 @@ function withFlags(system: System, flags: UpFlags): System {
     });
   }
   if (flags.listen === undefined) return system;
-  return { ...system, gateway: { adminHost: "127.0.0.1", adminPort: 0, ...system.gateway, ...flags.listen } };
+  return {
+    ...system,
+    gateway: { adminHost: "127.0.0.1", adminPort: 0, tls: null, ...system.gateway, ...flags.listen },
+  };
 }
 
 function assertNotRunning(system: System, stateDir: string): void {
