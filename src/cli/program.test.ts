@@ -77,7 +77,7 @@ test("missing and bad arguments are usage errors that name them", async () => {
     [["call", "Count"], /names no method; write it as package.Service\/Method/],
     [["call", "a.B/C", "{"], /the request is no JSON/],
     [["call", "a.B/C", "-H", "x"], /is no header; write it as name:value/],
-    [["gateway", "--access-log", "some", "--control", "1"], /Allowed choices are none, errors, all/],
+    [["gateway", "--access-log", "some", "--control", "1"], /Allowed choices are all, errors, off/],
   ] as const) {
     const { status, stderr } = await weft(...args);
     assert.equal(status, EXIT.usage, args.join(" "));

@@ -194,7 +194,7 @@ NO_COLOR=1 switches colours off. Each command has its own help: weft up --help`,
       ).argParser(address),
     )
     .addOption(
-      new Option("--access-log <mode>", "which calls are logged").choices(["none", "errors", "all"]).default("errors"),
+      new Option("--access-log <mode>", "which calls are logged").choices(["all", "errors", "off"]).default("errors"),
     )
     .action(async (options) => exit(await (await import("./commands/proxy.ts")).proxy(options, terminal)));
 
@@ -237,7 +237,7 @@ NO_COLOR=1 switches colours off. Each command has its own help: weft up --help`,
       ).argParser(address),
     )
     .addOption(
-      new Option("--access-log <mode>", "which calls are logged").choices(["none", "errors", "all"]).default("errors"),
+      new Option("--access-log <mode>", "which calls are logged").choices(["all", "errors", "off"]).default("errors"),
     )
     .option(
       "--tls-cert <file>",
