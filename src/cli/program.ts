@@ -244,6 +244,12 @@ NO_COLOR=1 switches colours off. Each command has its own help: weft up --help`,
       "serve TLS with this certificate (PEM, its chain behind it); HTTP/2 or HTTP/1.1 by ALPN",
     )
     .option("--tls-key <file>", "its private key (PEM)")
+    .addOption(
+      new Option(
+        "--state-file <file>",
+        "where the last endpoints, routes and contracts are kept, to start with while the control plane is away (WEFT_STATE_FILE); default: nowhere",
+      ).env("WEFT_STATE_FILE"),
+    )
     .option("--drain <ms>", "time for calls in flight when it stops, ms", count, 10_000)
     .action(async (options) => exit(await (await import("./commands/gateway.ts")).gateway(options, terminal)));
 

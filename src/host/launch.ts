@@ -33,6 +33,8 @@ export interface Launch {
 export const CONTROL_UNIT = "control";
 export const GATEWAY_UNIT = "gateway";
 export const LOAD_UNIT = "load";
+/** Beside the other state: what each unit's processes last knew of the system. Of no use to another run. */
+export const KNOWN_FOLDER = "known";
 
 /** Command, folder and environment of a process. docs/system.md describes the environment that services get. */
 export function launchOf(launch: Launch, launcher: Launcher): ProcessSpec {
@@ -99,8 +101,10 @@ function environmentOf(launch: Launch, { system, stateDir }: Launcher): Record<s
     if (value !== undefined && !name.startsWith("WEFT_")) env[name] = value;
   }
   Object.assign(env, { WEFT_SYSTEM: system.name, WEFT_INSTANCE: launch.id });
-  const { unit } = launch;
-  if (unit === undefined) return env;
+  const { unit, unitName } = launch;
+  // Replicas share one: what they know of others is the same, and it is replaced whole.
+  const stateFile = join(stateDir, KNOWN_FOLDER, `${unit?.prefix ?? unitName}.json`);
+  if (unit === undefined) return unitName === GATEWAY_UNIT ? { ...env, WEFT_STATE_FILE: stateFile } : env;
   const data = join(stateDir, "data", unit.service);
   mkdirSync(data, { recursive: true });
   return {
@@ -110,6 +114,7 @@ function environmentOf(launch: Launch, { system, stateDir }: Launcher): Record<s
     WEFT_SERVICE: unit.service,
     WEFT_VERSION: unit.version,
     WEFT_DATA: data,
+    WEFT_STATE_FILE: stateFile,
     WEFT_DRAIN_MS: String(unit.drainMs),
     ...unit.env,
   };

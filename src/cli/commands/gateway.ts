@@ -17,6 +17,7 @@ export interface GatewayFlags {
   tlsCert?: string;
   tlsKey?: string;
   drain: number;
+  stateFile?: string;
 }
 
 export async function gateway(flags: GatewayFlags, terminal: Terminal): Promise<number> {
@@ -28,6 +29,7 @@ export async function gateway(flags: GatewayFlags, terminal: Terminal): Promise<
     policy,
     process: "gateway",
     version: `weft ${packageVersion()}`,
+    ...(flags.stateFile && { stateFile: flags.stateFile }),
     onError,
   });
   try {

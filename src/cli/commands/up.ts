@@ -7,7 +7,7 @@ import { formatPlace, WeftError } from "../../core/errors.ts";
 import { systemRandom } from "../../core/random.ts";
 import { createHost, type Host, type HostEvent } from "../../host/host.ts";
 import { startHostServer } from "../../host/host-server.ts";
-import { addressOf, hostPort } from "../../host/launch.ts";
+import { addressOf, hostPort, KNOWN_FOLDER } from "../../host/launch.ts";
 import { loadSystem, shownPath } from "../../host/load-system.ts";
 import { listenProblem } from "../../host/probe.ts";
 import type { System } from "../../host/resolve-system.ts";
@@ -102,6 +102,7 @@ export async function up(dir: string, flags: UpFlags, terminal: Terminal): Promi
 
   // Leases of an earlier run are of processes that are gone; to wait for their end would send calls there.
   for (const suffix of ["", "-wal", "-shm"]) rmSync(join(stateDir, "control", REGISTRY_FILE + suffix), { force: true });
+  rmSync(join(stateDir, KNOWN_FOLDER), { recursive: true, force: true });
   writeRun();
   const signalled = { count: 0 };
   const onSignal = (): void => {
