@@ -8,7 +8,7 @@ import { renderTable } from "./table.ts";
 import type { UpView } from "./views.ts";
 
 /**
- * The live table with the newest log lines below it, on the terminal's alternate screen. Drawn at most ten times a second and only when
+ * The live table with the newest log lines below it, on the terminal's alternate screen; the last log lines stay on the ordinary one. Drawn at most ten times a second and only when
  * something changed; each line is written whole and cut to the width, so that nothing wraps or flickers.
  *
  *     shop   ready http://127.0.0.1:8080   up 12 s
@@ -31,7 +31,6 @@ export class TableView implements UpView {
   readonly #ticker: NodeJS.Timeout;
   readonly #resize = (): void => this.#changed();
   readonly #restore = (): void => this.#terminal.out(LEAVE);
-  #readyLines: readonly string[] = [];
 
   constructor(system: System, host: () => Host, stats: CallFigures, terminal: Terminal) {
     this.#system = system;
@@ -58,7 +57,6 @@ export class TableView implements UpView {
 
   ready(lines: readonly string[]): void {
     this.#state = this.#terminal.color.green(lines[0] ?? "ready");
-    this.#readyLines = lines;
     for (const line of lines) this.#push(line);
     this.#changed();
   }
@@ -69,10 +67,11 @@ export class TableView implements UpView {
     process.stdout.off("resize", this.#resize);
     process.off("exit", this.#restore);
     this.#terminal.out(LEAVE);
-    // What is worth keeping goes to the ordinary screen.
-    const kept = this.#readyLines.length === 0 ? this.#log.slice(-KEPT_AFTER) : this.#readyLines.slice(0, 1);
-    for (const line of kept) this.#terminal.out(`${line}\n`);
-    this.#terminal.out(`${this.#system.name} has stopped after ${formatMs(performance.now() - this.#started)}\n`);
+    // The alternate screen takes its lines with it; on the ordinary one they can be scrolled back to. In one piece, so that the shell's prompt comes after it.
+    const kept = this.#log.slice(-KEPT_AFTER).map((line) => `${line}\n`);
+    this.#terminal.out(
+      `${kept.join("")}${this.#system.name} has stopped after ${formatMs(performance.now() - this.#started)}\n`,
+    );
   }
 
   #push(line: string): void {
@@ -111,7 +110,8 @@ export class TableView implements UpView {
 
 const FRAME_MS = 100;
 const KEPT_LINES = 500;
-const KEPT_AFTER = 20;
+/** As many are left behind when the system has stopped; files hold all (docs/system.md). */
+const KEPT_AFTER = 200;
 /** Alternate screen, cursor hidden; and back. */
 const ENTER = "\x1b[?1049h\x1b[?25l\x1b[2J";
 const LEAVE = "\x1b[?25h\x1b[?1049l";
