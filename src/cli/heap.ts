@@ -2,8 +2,8 @@
  * Arguments of Node for weft's own long-running processes: a young generation of at most 4 MB semi-spaces instead of 16, and an old one that
  * is collected when it is half again as large as after the last time, instead of four times as large.
  *
- * What a call leaves behind is dead when it is over; large generations only let more of it lie about. Worth 25 MB of `weft proxy` after a
- * million gRPC calls (98 to 100 MB resident against 117 to 124 MB), which then holds what it has after 200,000; the CPU of a call is the same
+ * What a call leaves behind is dead when it is over; large generations only let more of it lie about. Worth 20 MB of `weft proxy` after a
+ * million gRPC calls (96 to 107 MB resident against 117 to 145 MB), which then holds what it has after 300,000; the CPU of a call is the same
  * (12.2 to 14.2 us against 12.2 to 15.1). Half as much young generation has the old one collected each second.
  */
 export const HEAP_ARGUMENTS: readonly string[] = ["--max-semi-space-size=4", "--heap-growing-percent=50"];
