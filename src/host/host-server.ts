@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { toWeftError } from "../core/errors.ts";
-import type { Host, HostEvent } from "./host.ts";
+import type { Host, HostEvent, InstanceView } from "./host.ts";
 import { tailOf } from "./log-tail.ts";
 
 /**
@@ -30,7 +30,7 @@ export interface InstanceCalls {
   /** Milliseconds; NaN (null in JSON) without calls. */
   readonly p50Ms: number;
   readonly p99Ms: number;
-  /** Since it started. */
+  /** Since it started, by the server's fault. */
   readonly errors: number;
 }
 
@@ -38,7 +38,7 @@ export interface InstanceCalls {
 export async function startHostServer(
   host: Host,
   token: string,
-  callsOf: (id: string) => InstanceCalls | null = () => null,
+  callsOf: (instance: InstanceView) => InstanceCalls | null = () => null,
 ): Promise<HostServer> {
   const followers = new Set<{ readonly service: string; readonly response: ServerResponse }>();
   const server: Server = createServer({ maxHeaderSize: 8_192, requestTimeout: 10_000 }, (request, response) => {
@@ -67,7 +67,7 @@ export async function startHostServer(
       case "GET /v1/ps": {
         const { phase, control, gateway, gatewayAdmin } = host;
         const instances = host.instances().map((instance) => {
-          const found = callsOf(instance.id);
+          const found = callsOf(instance);
           const { perSecond, p50Ms, p99Ms, errors } = found ?? {};
           return { ...instance, calls: found === null ? null : { perSecond, p50Ms, p99Ms, errors } };
         });

@@ -107,7 +107,10 @@ test("resources that the control plane refuses end the start with its words", as
 
 test("the host's interface answers those who know the token, and nobody else", async (t) => {
   const { host, event } = hosted(t, { users: service() });
-  const server = await startHostServer(host, "secret");
+  const idle = { p50Ms: Number.NaN, p99Ms: Number.NaN, errors: 0 };
+  const server = await startHostServer(host, "secret", ({ service }) =>
+    service === "users" ? { perSecond: 3, ...idle } : null,
+  );
   t.after(() => server.close());
   host.start();
   await event(({ type }) => type === "system-ready");
@@ -129,6 +132,12 @@ test("the host's interface answers those who know the token, and nobody else", a
   assert.equal(host.phase, "ready");
 
   const before = (await client.status()).instances.find(({ service }) => service === "users");
+  const calls = (await client.status()).instances.map((instance) => [instance.service, instance.calls?.perSecond]);
+  assert.deepEqual(calls.sort(), [
+    ["control", undefined],
+    ["gateway", undefined],
+    ["users", 3],
+  ]);
   await client.restart("users");
   const after = (await client.status()).instances.find(({ service }) => service === "users");
   assert.deepEqual([before?.id, after?.id], ["users-1", "users-2"]);

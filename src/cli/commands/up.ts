@@ -7,7 +7,7 @@ import { formatPlace, WeftError } from "../../core/errors.ts";
 import { systemRandom } from "../../core/random.ts";
 import { createHost, type Host, type HostEvent } from "../../host/host.ts";
 import { startHostServer } from "../../host/host-server.ts";
-import { addressOf, hostPort, KNOWN_FOLDER } from "../../host/launch.ts";
+import { addressOf, GATEWAY_UNIT, hostPort, KNOWN_FOLDER } from "../../host/launch.ts";
 import { loadSystem, shownPath } from "../../host/load-system.ts";
 import { listenProblem } from "../../host/probe.ts";
 import type { System } from "../../host/resolve-system.ts";
@@ -76,7 +76,9 @@ export async function up(dir: string, flags: UpFlags, terminal: Terminal): Promi
     onEvent: (event) => onEvent(event),
   });
   const token = randomBytes(24).toString("base64url");
-  const server = await startHostServer(host, token, (id) => figures.endpoints([id]));
+  const server = await startHostServer(host, token, ({ id, unit }) =>
+    unit === GATEWAY_UNIT ? figures.total() : figures.endpoints([id]),
+  );
   const view = createView(system, () => host, figures, terminal, flags);
   const startedAt = new Date().toISOString();
 
