@@ -108,3 +108,11 @@ export function fit(text: string, columns: number): string {
   }
   return out;
 }
+
+/** "12:03:07.114", in local time. `wallMs`: since the epoch. */
+export function timeOfDay(wallMs: number): string {
+  const at = new Date(wallMs);
+  const two = (value: number): string => String(value).padStart(2, "0");
+  const thousandths = String(at.getMilliseconds()).padStart(3, "0");
+  return `${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}.${thousandths}`;
+}

@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { formatColumns } from "./columns.ts";
-import { explain } from "./explain.ts";
-import { COLORS, fit, PLAIN, sanitize, widthOf } from "./terminal.ts";
+import { COLORS, fit, PLAIN, sanitize, timeOfDay, widthOf } from "./terminal.ts";
 import { curlLines } from "./up/try-lines.ts";
 
 test("columns are aligned and nothing follows the last", () => {
@@ -39,33 +38,6 @@ test("requests to try become curl commands that a shell takes as they are", () =
   ]);
 });
 
-test("a decision is told step by step", () => {
-  const text = explain({
-    requestId: "r",
-    place: "client",
-    revision: 3,
-    endpointVersion: 8,
-    startedAt: 0,
-    durationMs: 812.4,
-    route: "/v1/orders",
-    service: "orders",
-    steps: [{ rule: "limit", verdict: "ok", text: "41 of 100/s left", values: {} }],
-    attempts: [
-      {
-        number: 1,
-        endpoint: "orders-2",
-        address: "127.0.0.1:9002",
-        startMs: 0,
-        durationMs: 3.2,
-        outcome: "reset",
-        why: "P2C",
-      },
-    ],
-    outcome: { status: 503, grpcStatus: 14, reason: "NO_ENDPOINT" },
-    nearest: "a timeout of 1 s",
-  });
-  const lines = text.split("\n");
-  assert.match(lines[0], /^orders {2}-> {2}grpc-status 14 NO_ENDPOINT after 812 ms/);
-  assert.match(text, /attempt 1 {2}orders-2 127\.0\.0\.1:9002 {2}reset, 3\.2 ms/);
-  assert.match(text, /nearest {4}a timeout of 1 s/);
+test("a time of day is the clock's on the wall, to the millisecond", () => {
+  assert.equal(timeOfDay(new Date(2026, 0, 2, 3, 4, 5, 6).getTime()), "03:04:05.006");
 });

@@ -13,7 +13,10 @@ export function describeSteps(decision: CallDecision): DecisionStep[] {
     add("route", "failed", `no route matches ${decision.request}`);
     return steps;
   }
-  add("route", "ok", plan.rule.text, { route: plan.rule.route === "" ? "implicit" : plan.rule.route });
+  const { rules } = plan.snapshot;
+  const at = rules.indexOf(plan.rule) + 1; // 0: no rule of the gateway's
+  const route = plan.rule.route === "" ? "implicit" : plan.rule.route;
+  add("route", "ok", plan.rule.text, at === 0 ? { route } : { route, rule: at, rules: rules.length });
   for (const limiter of plan.limiters.slice(0, decision.limitersPassed)) {
     add("limit", "ok", `${limiter.name}: ${limiter.requests} in ${ms(limiter.perMs)}`);
   }

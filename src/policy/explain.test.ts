@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { traffic } from "./builders.ts";
+import { route, traffic } from "./builders.ts";
 import { endpoint, grpc, TestCall, world } from "./call.case.ts";
 import { copyDecision } from "./decision.ts";
 import { explainDecision } from "./explain.ts";
@@ -33,4 +33,15 @@ test("a copy of a decision is plain data and outlives its machine", () => {
   runtime.release(call.call);
   assert.equal(explainDecision(structuredClone(copy)), text);
   assert.match(text, /attempt 2 {2}not made: the call is not idempotent/);
+});
+
+test("of the gateway's routes, the rule that matched is named by its number and its resource", () => {
+  const resources = [
+    ...route("/v1/orders").to("orders").resources(),
+    ...route("/p.Products").to("products").resources(),
+  ];
+  const call = new TestCall(world({ resources, endpoints: [] })).begin(grpc("/p.Products/Get"));
+  const [title, first] = explainDecision(call.call.decision).split("\n");
+  assert.match(title, /-> {2}grpc 14 NO_HEALTHY_ENDPOINT after 0 ms/);
+  assert.match(first, /^ {2}route {6}\/p\.Products -> products {3}rule 2 of 2 \(HTTPRoute\/.+\)$/);
 });

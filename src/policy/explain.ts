@@ -12,7 +12,7 @@ export interface ExplainOptions {
  * A decision as aligned text:
  *
  *     GET /v1/orders/17  ->  503 after 812 ms        revision 41, 12:03:07.114, gateway
- *       route      /v1/orders -> orders
+ *       route      /v1/orders -> orders   rule 2 of 14 (HTTPRoute/orders)
  *       attempt 1  orders-2 10.0.0.7:9002   reset, 3 ms     P2C: chosen over orders-1 (ewma 4.1 ms x 3 against 9 ms x 2)
  *       nearest    might have passed with more than 800 ms (TrafficPolicy orders)
  */
@@ -22,8 +22,10 @@ export function explainDecision(decision: Decision, options: ExplainOptions = {}
   // What ended the call comes after the attempts that were made.
   const isLater = (rule: string): boolean => rule.startsWith("attempt") || rule === "fallback";
   const describe = (rules: typeof steps): void => {
-    for (const { rule, verdict, text } of rules)
-      lines.push([rule, `${text}${verdict === "denied" ? "  (refused)" : ""}`]);
+    for (const { rule, verdict, text, values } of rules) {
+      const which = values.rules === undefined ? "" : `   rule ${values.rule} of ${values.rules} (${values.route})`;
+      lines.push([rule, `${text}${which}${verdict === "denied" ? "  (refused)" : ""}`]);
+    }
   };
   describe(steps.filter(({ rule }) => !isLater(rule)));
   if (steps.length === 0 && decision.route !== "") lines.push(["route", decision.route]);

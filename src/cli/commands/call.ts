@@ -4,9 +4,9 @@ import type { JsonValue } from "../../contract/runtime.ts";
 import { WeftError } from "../../core/errors.ts";
 import type { Decision } from "../../policy/call.ts";
 import { copyDecision } from "../../policy/decision.ts";
+import { explainDecision } from "../../policy/explain.ts";
 import { type CallTarget, parseMethodName, targetByAddress, targetByControl } from "../call-target.ts";
-import { explain } from "../explain.ts";
-import type { Terminal } from "../terminal.ts";
+import { type Terminal, timeOfDay } from "../terminal.ts";
 import { runningSystem } from "./host.ts";
 
 export interface CallFlags {
@@ -28,6 +28,7 @@ export async function call(name: string, json: readonly string[], flags: CallFla
   const metadata = parseHeaders(flags.header ?? []);
   const target = await findTarget(name, flags);
   let decision: Decision | null = null;
+  let when = "";
   const abort = new AbortController();
   process.once("SIGINT", () => abort.abort());
   try {
@@ -37,6 +38,7 @@ export async function call(name: string, json: readonly string[], flags: CallFla
       signal: abort.signal,
       onDecision(ended: Decision) {
         decision = copyDecision(ended); // valid during this call only
+        when = timeOfDay(Date.now() - ended.durationMs);
       },
     };
     for await (const message of callJson(
@@ -52,7 +54,9 @@ export async function call(name: string, json: readonly string[], flags: CallFla
   } finally {
     await target.close();
     if (flags.explain && decision !== null)
-      terminal.err(flags.json ? `${JSON.stringify(decision)}\n` : `${explain(decision)}\n`);
+      terminal.err(
+        flags.json ? `${JSON.stringify(decision)}\n` : `${explainDecision(decision, { request: name, when })}\n`,
+      );
   }
 }
 
