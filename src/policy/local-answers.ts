@@ -1,7 +1,13 @@
 import { type Code, WeftError } from "../core/errors.ts";
+import { ms } from "./attempt.ts";
 import type { CallRequest, LocalResponse } from "./call.ts";
+import { EventKind } from "./conditions.ts";
+import type { CallDecision } from "./decision.ts";
 import type { FallbackSettings } from "./effective-policy.ts";
+import type { LimiterState } from "./limiter.ts";
+import { nearestRoute } from "./nearest.ts";
 import type { RequestFacts } from "./request-facts.ts";
+import type { Binding, Plan } from "./snapshot.ts";
 
 /** An answer that is an error. `message` says what a caller may know. */
 export function errorAnswer(
@@ -36,4 +42,71 @@ export function redirectAnswer(request: CallRequest, facts: RequestFacts): Local
   return { error: null, status: redirect?.statusCode ?? 302, fields: ["location", location], body: null };
 }
 
+export function noRouteAnswer({ method, path }: CallRequest, { grpc, snapshot }: RequestFacts): LocalResponse {
+  const bare = path.split("?", 1)[0];
+  const near = nearestRoute(
+    bare,
+    snapshot.rules.map(({ text }) => text),
+  );
+  return errorAnswer(
+    grpc ? "unimplemented" : "not_found",
+    404,
+    "NO_ROUTE",
+    `no route matches ${method} ${bare}${near}`,
+  );
+}
+
+export function rateLimitAnswer({ name, requests, perMs }: LimiterState, waitMs: number): LocalResponse {
+  const seconds = String(Math.max(1, Math.ceil(waitMs / 1000)));
+  const message = `rate limit ${name}: over ${requests} in ${ms(perMs)}; try again in ${ms(waitMs)}`;
+  return errorAnswer("resource_exhausted", 429, "RATE_LIMITED", message, true, ["retry-after", seconds]);
+}
+
+export function noBackendAnswer({ rule }: Plan): LocalResponse {
+  return errorAnswer("unavailable", 503, "NO_BACKEND", `route ${rule.text} has no backend with a weight`);
+}
+
+export function breakerAnswer({ name }: Binding, reopensMs: number): LocalResponse {
+  const message = `the breaker of ${name} is open: it failed too often; a probe goes in ${ms(reopensMs)}`;
+  return errorAnswer("unavailable", 503, "BREAKER_OPEN", message, true);
+}
+
+export function overflowAnswer({ name }: Binding): LocalResponse {
+  const message = `${name} has as many calls in flight as its limits allow`;
+  return errorAnswer("resource_exhausted", 503, "OVERFLOW", message, true);
+}
+
+/** `known`: how many endpoints of the service there are, healthy or not. */
+export function noEndpointAnswer({ name, group }: Binding, known: number): LocalResponse {
+  const message =
+    known === 0
+      ? `no endpoint of ${group.service} is known; is it running and registered?`
+      : `none of the ${known} known endpoints of ${group.service} is a healthy one of ${name}`;
+  return errorAnswer("unavailable", 503, "NO_HEALTHY_ENDPOINT", message, true);
+}
+
+/** The last attempt was lost, or timed out, and no other follows. */
+export function upstreamAnswer(
+  { attempts }: CallDecision,
+  { name }: Binding,
+  event: EventKind,
+  said: string,
+  unprocessed: boolean,
+): LocalResponse {
+  const last = attempts.at(-1);
+  const text = said || last?.message || last?.outcome || "";
+  const message = `${name}: ${text}${attempts.length > 1 ? ` (attempt ${attempts.length})` : ""}`;
+  if (event === EventKind.timeout) return errorAnswer("deadline_exceeded", 504, "ATTEMPT_TIMEOUT", message);
+  const status = event === EventKind.reset || event === EventKind.protocol ? 502 : 503;
+  return errorAnswer("unavailable", status, UPSTREAM_REASONS[event], message, unprocessed);
+}
+
 const NO_FIELDS: readonly string[] = [];
+/** By EventKind. */
+const UPSTREAM_REASONS = [
+  "UPSTREAM_CONNECT",
+  "UPSTREAM_RESET",
+  "UPSTREAM_REFUSED",
+  "UPSTREAM_PROTOCOL",
+  "UPSTREAM_OVERFLOW",
+];
