@@ -3,6 +3,7 @@ import { ms } from "./attempt.ts";
 import type { CallRequest, LocalResponse } from "./call.ts";
 import { EventKind } from "./conditions.ts";
 import type { CallDecision } from "./decision.ts";
+import { sourceOf } from "./decision-steps.ts";
 import type { FallbackSettings } from "./effective-policy.ts";
 import type { LimiterState } from "./limiter.ts";
 import { nearestRoute } from "./nearest.ts";
@@ -83,6 +84,13 @@ export function noEndpointAnswer({ name, group }: Binding, known: number): Local
       ? `no endpoint of ${group.service} is known; is it running and registered?`
       : `none of the ${known} known endpoints of ${group.service} is a healthy one of ${name}`;
   return errorAnswer("unavailable", 503, "NO_HEALTHY_ENDPOINT", message, true);
+}
+
+export function deadlineAnswer(decision: CallDecision): LocalResponse {
+  const limit = ms(decision.deadline - decision.startedAt);
+  const from = decision.deadlineOfCaller ? "the caller's deadline" : sourceOf(decision, "timeout");
+  const message = `no complete answer from ${decision.binding?.name ?? "the service"} within ${limit} (${from})`;
+  return errorAnswer("deadline_exceeded", 504, "DEADLINE_EXCEEDED", message);
 }
 
 /** The last attempt was lost, or timed out, and no other follows. */
