@@ -13,7 +13,7 @@ export type {
 } from "./call/client-types.ts";
 export { Metadata, type MetadataInit } from "./call/metadata.ts";
 export { type Clock, systemClock, VirtualClock } from "./core/clock.ts";
-export { type Code, type ErrorDetail, WeftError, type WeftErrorOptions } from "./core/errors.ts";
+export { type Code, codeOf, type ErrorDetail, WeftError, type WeftErrorOptions } from "./core/errors.ts";
 export {
   type AnyServiceDefinition,
   type ServiceDefinition,

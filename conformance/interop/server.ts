@@ -3,7 +3,7 @@
  * Source of its behaviour: gRPC's interop-test-descriptions.md, "Server".
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import { createRuntime, type Server, type ServerCall, serve, service, WeftError } from "weftmesh";
+import { codeOf, createRuntime, type Server, type ServerCall, serve, service, WeftError } from "weftmesh";
 import type { EchoStatus } from "../gen/grpc/testing/messages.ts";
 import { TestService } from "../gen/grpc/testing/test.ts";
 
@@ -71,28 +71,8 @@ function echoMetadata(call: ServerCall): void {
 /** status_code_and_message, special_status_message: the caller names the error that it wants. */
 function failAsAsked(status: EchoStatus | undefined): void {
   if (status === undefined || status.code === 0) return;
-  throw new WeftError(CODES[status.code] ?? "unknown", status.message);
+  throw new WeftError(codeOf(status.code), status.message);
 }
-
-const CODES = [
-  undefined,
-  "cancelled",
-  "unknown",
-  "invalid_argument",
-  "deadline_exceeded",
-  "not_found",
-  "already_exists",
-  "permission_denied",
-  "resource_exhausted",
-  "failed_precondition",
-  "aborted",
-  "out_of_range",
-  "unimplemented",
-  "internal",
-  "unavailable",
-  "data_loss",
-  "unauthenticated",
-] as const;
 
 function zeros(size: number): { body: Uint8Array } {
   return { body: new Uint8Array(size) };

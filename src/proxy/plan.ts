@@ -26,7 +26,7 @@ export class Plan {
   /** What x-forwarded-for said before us, "" when nothing or when it is not trusted. */
   readonly forwardedFor: string;
 
-  constructor(parts: Omit<Plan, never>) {
+  constructor(parts: Plan) {
     this.generation = parts.generation;
     this.upstream = parts.upstream;
     this.local = parts.local;

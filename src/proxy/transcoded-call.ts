@@ -10,6 +10,7 @@ import type { Clock } from "../core/clock.ts";
 import { toWeftError, WeftError } from "../core/errors.ts";
 import type { CallContext, Decision, LocalResponse } from "../policy/call.ts";
 import type { BufferBudget } from "../service/buffer-budget.ts";
+import { PREFIX_BYTES, writeMessagePrefix } from "../wire/grpc/message-prefix.ts";
 import { MessageReader, type MessageSink } from "../wire/grpc/message-reader.ts";
 import { fieldOf, type Head, responseHead } from "../wire/head.ts";
 import type { HttpStream, StreamSink } from "../wire/stream.ts";
@@ -131,15 +132,14 @@ class TranscodedCall implements Downstream, MessageSink {
         this.#body.bytes(),
         fieldOf(this.#request.fields, "content-type") ?? "",
       );
-      end = input.encodeScratch(message, PREFIX);
+      end = input.encodeScratch(message, PREFIX_BYTES);
     } catch (thrown) {
       return this.refuse(toWeftError(thrown));
     } finally {
       this.#body.release();
     }
     const { bytes } = scratch;
-    bytes[0] = 0;
-    new DataView(bytes.buffer, bytes.byteOffset).setUint32(1, end - PREFIX);
+    writeMessagePrefix(bytes, 0, end - PREFIX_BYTES, false);
     const call = this.#options.carrier.begin(head, this.#extra, this.#context, this, false);
     if (this.#ended) return; // policy answered at once
     this.#call = call;
@@ -360,7 +360,6 @@ class RequestBody implements StreamSink {
   }
 }
 
-const PREFIX = 5;
 const NOTHING = new Uint8Array(0);
 /** Response bytes that may wait at the caller's side before the upstream is held back. */
 const HIGH_WATER = 65_536;

@@ -1,3 +1,4 @@
+import { CRLF, writeExtra } from "./encode.ts";
 import type { Output } from "./output.ts";
 
 /** Puts the framing on a message's body. One for a message. */
@@ -43,11 +44,18 @@ export class BodyWriter {
     }
     return true;
   }
+
+  /** Ends a chunked body with trailer fields. Throws WeftError for those that cannot be sent. */
+  trailers(fields: readonly string[], extra: readonly string[] | null): void {
+    this.#output.latin1("0\r\n");
+    writeExtra(this.#output, fields);
+    if (extra !== null) writeExtra(this.#output, extra);
+    this.#output.bytes(CRLF, 0, 2);
+  }
 }
 
 export const CHUNKED = -1;
 export const UNTIL_CLOSE = -2;
 export const NONE = -3;
 
-const CRLF = Buffer.from("\r\n", "latin1");
 const LAST = Buffer.from("\r\n0\r\n\r\n", "latin1");

@@ -126,10 +126,7 @@ export class Http1ClientStream implements HttpStream {
   sendTrailers(head: Head, extra: readonly string[] | null): void {
     if (this.closed || this.requestDone) return;
     if (this.#writer.chunked) {
-      this.connection.output.latin1("0\r\n");
-      writeExtra(this.connection.output, head.fields);
-      if (extra !== null) writeExtra(this.connection.output, extra);
-      this.connection.output.bytes(CRLF, 0, 2);
+      this.#writer.trailers(head.fields, extra);
       this.#end();
     } else {
       this.sendData(NOTHING, 0, 0, true);

@@ -98,10 +98,7 @@ export class Http1ServerStream implements HttpStream {
     if (!this.headSent)
       throw new WeftError("internal", "trailers sent before the response's head", { reason: "NO_HEAD" });
     if (this.#writer.chunked && this.#message.acceptsTrailers) {
-      this.connection.output.latin1("0\r\n");
-      writeExtra(this.connection.output, head.fields);
-      if (extra !== null) writeExtra(this.connection.output, extra);
-      this.connection.output.bytes(CRLF, 0, 2);
+      this.#writer.trailers(head.fields, extra);
       this.#end();
     } else {
       this.sendData(NOTHING, 0, 0, true);
