@@ -3,7 +3,8 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { createProgram, EXIT, runWeft } from "./program.ts";
+import { EXIT } from "./exit-status.ts";
+import { createProgram, runWeft } from "./program.ts";
 import { PLAIN, type Terminal } from "./terminal.ts";
 
 /** A terminal that keeps what is written. */

@@ -1,12 +1,10 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { WeftError } from "../core/errors.ts";
 import { parseAddress } from "../host/address.ts";
+import { EXIT } from "./exit-status.ts";
 import { printError } from "./print-error.ts";
 import type { Terminal } from "./terminal.ts";
 import { packageVersion } from "./version.ts";
-
-/** Exit statuses of every command. */
-export const EXIT = { ok: 0, failed: 1, usage: 2, killed: 130 } as const;
 
 /** Runs `weft` with its arguments (without node and script) and gives its exit status. Each command's code is loaded when it is used. */
 export async function runWeft(args: readonly string[], terminal: Terminal): Promise<number> {

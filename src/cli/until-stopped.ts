@@ -1,4 +1,4 @@
-import { EXIT } from "./program.ts";
+import { EXIT } from "./exit-status.ts";
 
 /**
  * Runs until SIGINT or SIGTERM, or until the parent that started this process with a channel is gone; then `stop` drains. A second signal
