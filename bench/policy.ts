@@ -2,9 +2,9 @@ import type { Endpoint } from "../src/core/endpoint.ts";
 import { seededRandom } from "../src/core/random.ts";
 import { rateLimit, route, traffic } from "../src/policy/builders.ts";
 import { type Call, type CallContext, type CallRequest, Effect } from "../src/policy/call.ts";
-import { createPolicyRuntime } from "../src/policy/create-runtime.ts";
-import type { Resource } from "../src/policy/resources.ts";
+import type { Resource } from "../src/policy/resource/resources.ts";
 import type { PolicyRuntime } from "../src/policy/runtime.ts";
+import { createPolicyRuntime } from "../src/policy/snapshot/create-runtime.ts";
 
 /**
  * What deciding costs: ns for a call's begin, forward, head, trailers and end, without any I/O; and the bytes it leaves to the garbage collector.

@@ -3,4 +3,4 @@
 export type * from "./host/system.ts";
 export { defineSystem } from "./host/system.ts";
 export * from "./policy/builders.ts";
-export type * from "./policy/resources.ts";
+export type * from "./policy/resource/resources.ts";

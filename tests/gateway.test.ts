@@ -6,8 +6,8 @@ import { createRuntime, type Server, serve, service } from "weftmesh";
 import { Counter } from "../examples/counter/gen/counter/v1/counter.ts";
 import { descriptorSetOf } from "../src/contract/contract-set.ts";
 import type { Link, ServiceContract } from "../src/link/types.ts";
-import { createPolicyRuntime } from "../src/policy/create-runtime.ts";
 import type { PolicyRuntime } from "../src/policy/runtime.ts";
+import { createPolicyRuntime } from "../src/policy/snapshot/create-runtime.ts";
 import { type Gateway, startGateway } from "../src/proxy/gateway.ts";
 import { route } from "../src/system.ts";
 

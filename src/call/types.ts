@@ -39,7 +39,7 @@ export interface Downstream {
   onAbort(response: LocalResponse): void;
   /** The upstream can take request bytes again after data() returned false. */
   onWritable(): void;
-  /** Over. The decision is valid during the call only; `copyDecision` (policy/decision.ts) keeps it. */
+  /** Over. The decision is valid during the call only; `copyDecision` (policy/decision/decision.ts) keeps it. */
   onEnd(decision: Decision): void;
 }
 

@@ -18,7 +18,7 @@ import { systemRandom } from "../core/random.ts";
 import { didYouMean } from "../core/suggest.ts";
 import { createLink } from "../link/link.ts";
 import { createUpstreamPool } from "../net/pool.ts";
-import { createPolicyRuntime } from "../policy/create-runtime.ts";
+import { createPolicyRuntime } from "../policy/snapshot/create-runtime.ts";
 
 /** A method to call, with its contract and the way to whoever serves it. */
 export interface CallTarget {

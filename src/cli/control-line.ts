@@ -4,8 +4,8 @@ import { Admin } from "../contract/gen/weft/control/v1/control.ts";
 import { systemRandom } from "../core/random.ts";
 import type { ControlLine, EndpointChange } from "../host/host.ts";
 import { createLink } from "../link/link.ts";
-import { createPolicyRuntime } from "../policy/create-runtime.ts";
 import type { PolicyRuntime } from "../policy/runtime.ts";
+import { createPolicyRuntime } from "../policy/snapshot/create-runtime.ts";
 import { systemResources } from "./resources.ts";
 import { packageVersion } from "./version.ts";
 

@@ -2,8 +2,8 @@ import { stringify } from "yaml";
 import { formatPath } from "../host/problems.ts";
 import type { System } from "../host/resolve-system.ts";
 import type { ResourceBuilder } from "../host/system.ts";
-import { ResourceDocument } from "../policy/resource-document.ts";
-import { type ParsedResources, parseResources } from "../policy/validate.ts";
+import { ResourceDocument } from "../policy/resource/resource-document.ts";
+import { type ParsedResources, parseResources } from "../policy/resource/validate.ts";
 
 /**
  * The resources that a system's routes and policies make, checked whole: throws `invalid_argument` with everything that is wrong, each with the line of the

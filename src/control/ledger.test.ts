@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { VirtualClock } from "../core/clock.ts";
 import { WeftError } from "../core/errors.ts";
-import type { Resource } from "../policy/resources.ts";
+import type { Resource } from "../policy/resource/resources.ts";
 import { openControlDatabase } from "./control-database.ts";
 import { Ledger, type LedgerRevision } from "./ledger.ts";
 

@@ -4,7 +4,7 @@ import { ResourceSetSchema } from "../contract/gen/weft/control/v1/control.ts";
 import type { Clock } from "../core/clock.ts";
 import { WeftError } from "../core/errors.ts";
 import type { SqliteThread } from "../core/sqlite/sqlite-thread.ts";
-import type { Resource } from "../policy/resources.ts";
+import type { Resource } from "../policy/resource/resources.ts";
 
 /** One entry of the ledger. Immutable. */
 export interface LedgerRevision {

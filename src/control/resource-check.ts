@@ -1,9 +1,9 @@
-import { createPolicyRuntime } from "../policy/create-runtime.ts";
-import { readResourceDocuments } from "../policy/read-resource-documents.ts";
-import { ResourceDocument } from "../policy/resource-document.ts";
-import type { Resource } from "../policy/resources.ts";
+import { readResourceDocuments } from "../policy/resource/read-resource-documents.ts";
+import { ResourceDocument } from "../policy/resource/resource-document.ts";
+import type { Resource } from "../policy/resource/resources.ts";
+import { parseResources } from "../policy/resource/validate.ts";
 import type { MethodInfo } from "../policy/runtime.ts";
-import { parseResources } from "../policy/validate.ts";
+import { createPolicyRuntime } from "../policy/snapshot/create-runtime.ts";
 import type { StoredContract } from "./contract-store.ts";
 
 /**

@@ -1,4 +1,4 @@
-import type { Resource } from "../policy/resources.ts";
+import type { Resource } from "../policy/resource/resources.ts";
 
 /**
  * A system as people write it in `weft.config.ts` (or, without builders, in `weft.yaml`). Paths are relative to the file's folder.

@@ -8,7 +8,7 @@ import {
   ServiceUpdateSchema,
 } from "../contract/gen/weft/control/v1/control.ts";
 import type { Endpoint } from "../core/endpoint.ts";
-import type { Resource } from "../policy/resources.ts";
+import type { Resource } from "../policy/resource/resources.ts";
 import type { MethodInfo } from "../policy/runtime.ts";
 import type { ServiceContract } from "./types.ts";
 

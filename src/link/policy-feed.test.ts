@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { WeftError } from "../core/errors.ts";
-import { createPolicyRuntime } from "../policy/create-runtime.ts";
-import type { Resource } from "../policy/resources.ts";
+import type { Resource } from "../policy/resource/resources.ts";
+import { createPolicyRuntime } from "../policy/snapshot/create-runtime.ts";
 import { Mirror } from "./mirror.ts";
 import { PolicyFeed } from "./policy-feed.ts";
 

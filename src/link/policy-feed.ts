@@ -1,5 +1,5 @@
 import { toWeftError, WeftError } from "../core/errors.ts";
-import type { Resource } from "../policy/resources.ts";
+import type { Resource } from "../policy/resource/resources.ts";
 import type { PolicyRuntime } from "../policy/runtime.ts";
 import type { Mirror, MirrorChange } from "./mirror.ts";
 

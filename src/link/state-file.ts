@@ -3,7 +3,7 @@ import { dirname } from "node:path";
 import type { Cancel, Clock } from "../core/clock.ts";
 import type { Endpoint } from "../core/endpoint.ts";
 import { WeftError } from "../core/errors.ts";
-import type { Resource } from "../policy/resources.ts";
+import type { Resource } from "../policy/resource/resources.ts";
 import type { Mirror } from "./mirror.ts";
 
 /**

@@ -1,6 +1,6 @@
 /** Typed builders of resources, for `weft.config.ts`. */
 
-export type { TargetInput } from "./builder-parts.ts";
-export { type RateLimitBuilder, rateLimit } from "./rate-limit-builder.ts";
-export { type HeaderChanges, type RouteBuilder, route } from "./route-builder.ts";
-export { type FallbackInput, type FallbackStatus, type TrafficBuilder, traffic } from "./traffic-builder.ts";
+export type { TargetInput } from "./resource/builder-parts.ts";
+export { type RateLimitBuilder, rateLimit } from "./resource/rate-limit-builder.ts";
+export { type HeaderChanges, type RouteBuilder, route } from "./resource/route-builder.ts";
+export { type FallbackInput, type FallbackStatus, type TrafficBuilder, traffic } from "./resource/traffic-builder.ts";

@@ -1,10 +1,10 @@
 /** What the other folders use of policy. */
 export * from "./call.ts";
-export { createPolicyRuntime } from "./create-runtime.ts";
-export { copyDecision } from "./decision.ts";
-export { type ExplainOptions, explainDecision } from "./explain.ts";
-export { readResourceDocuments } from "./read-resource-documents.ts";
-export { ResourceDocument } from "./resource-document.ts";
-export * from "./resources.ts";
+export { copyDecision } from "./decision/decision.ts";
+export { type ExplainOptions, explainDecision } from "./decision/explain.ts";
+export { readResourceDocuments } from "./resource/read-resource-documents.ts";
+export { ResourceDocument } from "./resource/resource-document.ts";
+export * from "./resource/resources.ts";
+export { type KnownNames, type ParsedResources, type Problem, parseResources } from "./resource/validate.ts";
 export * from "./runtime.ts";
-export { type KnownNames, type ParsedResources, type Problem, parseResources } from "./validate.ts";
+export { createPolicyRuntime } from "./snapshot/create-runtime.ts";

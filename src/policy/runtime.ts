@@ -1,7 +1,7 @@
 import type { Endpoint } from "../core/endpoint.ts";
 import type { Random } from "../core/random.ts";
 import type { Call, CallRequest } from "./call.ts";
-import type { Resource } from "./resources.ts";
+import type { Resource } from "./resource/resources.ts";
 
 /**
  * What outlives a call: the current snapshot and the state that its rules read and write (balancer statistics, breakers, limiters,

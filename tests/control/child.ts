@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { startControlPlane } from "../../src/control/control-plane.ts";
 import { openSqliteRegistry } from "../../src/drivers/sqlite/sqlite-registry.ts";
 import { createLink } from "../../src/link/link.ts";
-import { createPolicyRuntime } from "../../src/policy/create-runtime.ts";
+import { createPolicyRuntime } from "../../src/policy/snapshot/create-runtime.ts";
 import { registrationOf } from "./world.ts";
 
 const [role, where, port] = process.argv.slice(2);

@@ -14,8 +14,8 @@ import { createMemoryRegistry } from "../../src/drivers/memory/memory-registry.t
 import { openSqliteRegistry } from "../../src/drivers/sqlite/sqlite-registry.ts";
 import { createLink, type LinkOptions } from "../../src/link/link.ts";
 import type { Link, Registration } from "../../src/link/types.ts";
-import { createPolicyRuntime } from "../../src/policy/create-runtime.ts";
 import type { PolicyRuntime } from "../../src/policy/runtime.ts";
+import { createPolicyRuntime } from "../../src/policy/snapshot/create-runtime.ts";
 
 /** A control plane, links to it and what they know, all of it closed by `close`. */
 export class World {

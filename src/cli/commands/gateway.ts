@@ -1,7 +1,7 @@
 import { systemRandom } from "../../core/random.ts";
 import { hostPort } from "../../host/launch.ts";
 import { createLink } from "../../link/link.ts";
-import { createPolicyRuntime } from "../../policy/create-runtime.ts";
+import { createPolicyRuntime } from "../../policy/snapshot/create-runtime.ts";
 import type { AccessLogMode } from "../../proxy/access-log.ts";
 import { startGateway } from "../../proxy/gateway.ts";
 import type { Terminal } from "../terminal.ts";

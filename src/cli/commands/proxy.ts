@@ -1,8 +1,8 @@
 import type { Endpoint } from "../../core/endpoint.ts";
 import { systemRandom } from "../../core/random.ts";
 import { hostPort } from "../../host/launch.ts";
-import { createPolicyRuntime } from "../../policy/create-runtime.ts";
-import { GATEWAY_API } from "../../policy/resources.ts";
+import { GATEWAY_API } from "../../policy/resource/resources.ts";
+import { createPolicyRuntime } from "../../policy/snapshot/create-runtime.ts";
 import type { AccessLogMode } from "../../proxy/access-log.ts";
 import { startGateway } from "../../proxy/gateway.ts";
 import type { Terminal } from "../terminal.ts";

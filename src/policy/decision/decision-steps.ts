@@ -1,0 +1,97 @@
+import type { DecisionStep } from "../call.ts";
+import { ms } from "../machine/attempt.ts";
+import type { CallDecision, RetryStop } from "./decision.ts";
+
+/** Everything that a call met, in order, in words. */
+export function describeSteps(decision: CallDecision): DecisionStep[] {
+  const steps: DecisionStep[] = [];
+  const add = (rule: string, verdict: string, text: string, values: Record<string, number | string> = {}): void => {
+    steps.push({ rule, verdict, text, values });
+  };
+  const { plan, binding } = decision;
+  if (plan === null) {
+    add("route", "failed", `no route matches ${decision.request}`);
+    return steps;
+  }
+  const { rules } = plan.snapshot;
+  const at = rules.indexOf(plan.rule) + 1; // 0: no rule of the gateway's
+  const route = plan.rule.route === "" ? "implicit" : plan.rule.route;
+  add("route", "ok", plan.rule.text, at === 0 ? { route } : { route, rule: at, rules: rules.length });
+  for (const limiter of plan.limiters.slice(0, decision.limitersPassed)) {
+    add("limit", "ok", `${limiter.name}: ${limiter.requests} in ${ms(limiter.perMs)}`);
+  }
+  const limiter = decision.refusedBy;
+  if (limiter !== null) {
+    const who = decision.limitKey === "" ? "" : ` for ${decision.limitKey}`;
+    add(
+      "limit",
+      "denied",
+      `${limiter.name}: over ${limiter.requests} in ${ms(limiter.perMs)}${who}; next in ${ms(decision.limitWaitMs)}`,
+      {
+        waitMs: decision.limitWaitMs,
+      },
+    );
+    return steps;
+  }
+  if (binding === null) return steps;
+  if (decision.splitDraw >= 0) {
+    const total = plan.rule.totalWeight;
+    add("split", "chosen", `${binding.name}, ${binding.weight} of ${total}`, { draw: decision.splitDraw });
+  }
+  if (decision.deadline !== Number.POSITIVE_INFINITY) {
+    const from = decision.deadlineOfCaller ? "the caller's deadline" : sourceOf(decision, "timeout");
+    add("deadline", "ok", `${ms(decision.deadline - decision.startedAt)} from ${from}`);
+  }
+  if (decision.breakerRefused) {
+    add("breaker", "denied", `${binding.name} is open; a probe goes in ${ms(decision.breakerReopensMs)}`, {
+      reopensInMs: decision.breakerReopensMs,
+    });
+  }
+  if (decision.noEndpoint !== "") {
+    const text =
+      decision.noEndpoint === "overflow"
+        ? `every endpoint of ${binding.name} has as many calls as ${sourceOf(decision, "limits")} allows`
+        : `no healthy endpoint of ${binding.name}; ${decision.known} of ${binding.group.service} are known`;
+    add("endpoint", "failed", text, { known: decision.known });
+  }
+  if (decision.stop !== "") {
+    const values: Record<string, number | string> = {
+      budgetLeft: decision.budgetLeft,
+      budgetSize: decision.budgetSize,
+    };
+    if (decision.backoffDraw >= 0) values.backoffDraw = decision.backoffDraw;
+    add(`attempt ${decision.attempts.length + 1}`, "skipped", stopText(decision), values);
+  }
+  if (decision.fellBack) add("fallback", "chosen", `answered by ${sourceOf(decision, "fallback")}`);
+  return steps;
+}
+
+/** "TrafficPolicy payments", or "the default". */
+export function sourceOf(decision: CallDecision, field: string): string {
+  return decision.binding?.policy.sources[field] ?? "the default";
+}
+
+function stopText(decision: CallDecision): string {
+  switch (decision.stop as Exclude<RetryStop, "">) {
+    case "off":
+      return "retries are off";
+    case "condition":
+      return `not made: ${decision.attempts.at(-1)?.outcome ?? "this"} is not retried`;
+    case "attempts":
+      return "not made: all attempts are used";
+    case "caller-retries":
+      return "not made: the caller retries itself";
+    case "body":
+      return `not made: the request body is larger than the ${decision.binding?.policy.retry.bufferBytes ?? 0} bytes kept`;
+    case "not-idempotent":
+      return "not made: the call is not idempotent";
+    case "budget":
+      return `not made: no retry left of ${decision.budgetSize} in the budget`;
+    case "deadline":
+      return `not made: ${ms(decision.leftMs)} left, ${ms(decision.neededMs)} needed`;
+    case "pushback":
+      return "not made: the server asked not to retry";
+    case "committed":
+      return "not made: the answer had begun";
+  }
+}

@@ -1,0 +1,128 @@
+import type { AttemptRecord, Decision, DecisionStep } from "../call.ts";
+import type { LimiterState } from "../limit/limiter.ts";
+import type { Attempt } from "../machine/attempt.ts";
+import type { Binding, Plan } from "../snapshot/snapshot.ts";
+import { describeSteps } from "./decision-steps.ts";
+import { nearestChange } from "./nearest.ts";
+
+/**
+ * The record of a call while its machine lives: plain numbers that the machine writes, and texts that are made of them only when somebody reads
+ * them. Valid until the machine is released; `copyDecision` keeps it.
+ */
+export class CallDecision implements Decision {
+  requestId = "";
+  place = "";
+  revision = 0;
+  endpointVersion = 0;
+  startedAt = 0;
+  durationMs = 0;
+  route = "";
+  service = "";
+  readonly attempts: Attempt[] = [];
+  readonly outcome = { status: 0, grpcStatus: -1, reason: "" };
+  /** Whether texts are wanted for this call. */
+  explained = false;
+
+  // what was met, in the order of the machine
+  request = "";
+  plan: Plan | null = null;
+  binding: Binding | null = null;
+  /** Random number that chose the backend, -1 when there was nothing to choose. */
+  splitDraw = -1;
+  limitersPassed = 0;
+  /** The limit that refused. */
+  refusedBy: LimiterState | null = null;
+  limitWaitMs = 0;
+  limitKey = "";
+  /** Absolute; Infinity when there is none. */
+  deadline = Number.POSITIVE_INFINITY;
+  /** The caller's deadline is nearer than policy's time-out. */
+  deadlineOfCaller = false;
+  breakerRefused = false;
+  breakerReopensMs = 0;
+  noEndpoint: "" | "unhealthy" | "overflow" = "";
+  /** Endpoints known of the backend's service, and of those the ones that are not healthy. */
+  known = 0;
+  /** Why the attempt after the last one was not made. */
+  stop: RetryStop = "";
+  leftMs = 0;
+  neededMs = 0;
+  budgetLeft = 0;
+  budgetSize = 0;
+  backoffMs = 0;
+  backoffDraw = -1;
+  fellBack = false;
+
+  /** Makes it as new. */
+  reset(): void {
+    while (this.attempts.length > 0) this.attempts.pop(); // setting length to 0 would drop the array's store
+    this.route = this.service = this.request = this.limitKey = "";
+    this.plan = this.binding = this.refusedBy = null;
+    this.splitDraw = this.backoffDraw = -1;
+    this.limitersPassed = this.limitWaitMs = this.breakerReopensMs = this.known = 0;
+    this.leftMs = this.neededMs = this.budgetLeft = this.budgetSize = this.backoffMs = 0;
+    this.deadline = Number.POSITIVE_INFINITY;
+    this.explained = this.deadlineOfCaller = this.breakerRefused = this.fellBack = false;
+    this.noEndpoint = this.stop = "";
+  }
+
+  get failed(): boolean {
+    const { status, grpcStatus, reason } = this.outcome;
+    return reason !== "" || status >= 400 || grpcStatus > 0;
+  }
+
+  get steps(): readonly DecisionStep[] {
+    return this.explained ? describeSteps(this) : [];
+  }
+
+  get nearest(): string {
+    return this.failed && this.explained ? nearestChange(this) : "";
+  }
+
+  toJSON(): Decision {
+    return copyDecision(this);
+  }
+}
+
+/** Why a failed attempt was not followed by another; "" when it was, or when none was needed. */
+export type RetryStop =
+  | ""
+  | "off"
+  | "condition"
+  | "attempts"
+  | "caller-retries"
+  | "body"
+  | "not-idempotent"
+  | "budget"
+  | "deadline"
+  | "pushback"
+  | "committed";
+
+/** A decision as plain data that lasts. */
+export function copyDecision(decision: Decision): Decision {
+  const { requestId, place, revision, endpointVersion, startedAt, durationMs, route, service, nearest } = decision;
+  return {
+    requestId,
+    place,
+    revision,
+    endpointVersion,
+    startedAt,
+    durationMs,
+    route,
+    service,
+    steps: decision.steps,
+    attempts: decision.attempts.map(
+      ({ number, endpoint, address, startMs, durationMs: took, outcome, why }): AttemptRecord => ({
+        number,
+        endpoint,
+        address,
+        startMs,
+        durationMs: took,
+        outcome,
+        why,
+      }),
+    ),
+    outcome: { ...decision.outcome },
+    nearest,
+  };
+}

@@ -1,0 +1,57 @@
+import { nearest } from "../../core/suggest.ts";
+import { ms } from "../machine/attempt.ts";
+import type { CallDecision } from "./decision.ts";
+import { sourceOf } from "./decision-steps.ts";
+
+/** The nearest change that would have turned a failed call round, "" when none is known. */
+export function nearestChange(decision: CallDecision): string {
+  const { plan, binding, refusedBy } = decision;
+  if (plan === null) return "";
+  if (refusedBy !== null) {
+    return `would have passed ${ms(decision.limitWaitMs)} later, or with a higher rate or burst in RateLimit ${refusedBy.name}`;
+  }
+  if (binding === null) return "";
+  if (decision.breakerRefused) {
+    return `would have been tried ${ms(decision.breakerReopensMs)} later, when the breaker of ${binding.name} lets a probe through`;
+  }
+  if (decision.noEndpoint === "overflow")
+    return `would have passed with higher limits in ${sourceOf(decision, "limits")}`;
+  if (decision.noEndpoint === "unhealthy") return `would have been tried with a healthy endpoint of ${binding.name}`;
+  switch (decision.stop) {
+    case "attempts":
+      return `might have passed with more than ${binding.policy.retry.attempts} retries (${sourceOf(decision, "retry")})`;
+    case "off":
+      return `might have passed with retries (${sourceOf(decision, "retry")})`;
+    case "not-idempotent":
+      return "might have passed if its method were marked idempotent, or with retry.nonIdempotent";
+    case "budget":
+      return `might have passed with a larger retry budget (${sourceOf(decision, "retry")})`;
+    case "deadline":
+      return `might have passed with ${ms(decision.neededMs - decision.leftMs)} more time`;
+    case "body":
+      return `might have passed with a retry.bufferBytes that holds the request body (${sourceOf(decision, "retry")})`;
+    case "condition": {
+      const outcome = decision.attempts.at(-1)?.outcome ?? "";
+      return outcome === ""
+        ? ""
+        : `might have passed if ${outcome.replace(/^(http|grpc)_/, "")} were retried (retry.on)`;
+    }
+    default:
+      break;
+  }
+  if (decision.outcome.reason === "DEADLINE_EXCEEDED") {
+    const limit = decision.deadline - decision.startedAt;
+    const from = decision.deadlineOfCaller ? "the caller's" : sourceOf(decision, "timeout");
+    return `might have passed with more than ${ms(limit)} (${from})`;
+  }
+  return "";
+}
+
+/** A route that was probably meant by a path that none matches. */
+export function nearestRoute(path: string, texts: readonly string[]): string {
+  const found = nearest(
+    path,
+    texts.map((text) => text.split(" -> ", 1)[0]),
+  );
+  return found === "" ? "" : `; the nearest route is ${found}`;
+}

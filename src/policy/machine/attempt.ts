@@ -1,0 +1,90 @@
+import type { Endpoint } from "../../core/endpoint.ts";
+import { codeOf } from "../../core/errors.ts";
+import type { Pick } from "../balance/balancer.ts";
+import type { AttemptRecord } from "../call.ts";
+
+/** One attempt of a call: what the machine needs of it, and its record. Reused from call to call. */
+export class Attempt implements AttemptRecord, Pick {
+  number = 0;
+  to: Endpoint | null = null;
+  slot = -1;
+  generation = 0;
+  /** From the choice of its endpoint until its end. */
+  live = false;
+  /** The shell has been told of it. */
+  forwarded = false;
+  /** It is the one probe of a half-open breaker. */
+  probe = false;
+  /** The breaker has been told how it went. */
+  judged = false;
+  /** Its own timer runs. */
+  timed = false;
+  callStartedAt = 0;
+  startedAt = 0;
+  /** -1 before. */
+  connectedAt = -1;
+  headAt = -1;
+  endedAt = 0;
+  status = 0;
+  /** A short word of a closed set: "ok", "http_503", "grpc_unavailable", "reset", "timeout", "cancelled"; "" while it is under way. */
+  outcome = "";
+  /** What the shell said of a failure, for people. */
+  message = "";
+  // what the balancer looked at
+  how = "";
+  rival = -1;
+  rivalId = "";
+  ewmaMs = 0;
+  inFlight = 0;
+  rivalEwmaMs = 0;
+  rivalInFlight = 0;
+  candidates = 0;
+
+  get endpoint(): string {
+    return this.to?.id ?? "";
+  }
+
+  get address(): string {
+    const to = this.to;
+    return to === null ? "" : `${to.host.includes(":") ? `[${to.host}]` : to.host}:${to.port}`;
+  }
+
+  get startMs(): number {
+    return this.startedAt - this.callStartedAt;
+  }
+
+  get durationMs(): number {
+    return this.endedAt - this.startedAt;
+  }
+
+  get why(): string {
+    if (this.candidates === 1) return "the only endpoint";
+    if (this.rivalId === "") return `${this.how}: one of ${this.candidates}`;
+    const own = `ewma ${ms(this.ewmaMs)} x ${this.inFlight + 1}`;
+    const rival = `${ms(this.rivalEwmaMs)} x ${this.rivalInFlight + 1}`;
+    return `P2C: chosen over ${this.rivalId} (${own} against ${rival})`;
+  }
+
+  toJSON(): AttemptRecord {
+    const { number, endpoint, address, startMs, durationMs, outcome, why } = this;
+    return { number, endpoint, address, startMs, durationMs, outcome, why };
+  }
+}
+
+/** The word for an answer. */
+export function answerOutcome(status: number, grpcStatus: number): string {
+  if (grpcStatus > 0) return GRPC_OUTCOMES[grpcStatus] ?? "grpc_unknown";
+  return status < 400 ? "ok" : (HTTP_OUTCOMES[status - 400] ??= `http_${status}`);
+}
+
+/** "4.1 ms", "812 ms", "1.5 s". */
+export function ms(value: number): string {
+  if (value >= 10_000) return `${Math.round(value / 100) / 10} s`;
+  return `${value < 10 ? Math.round(value * 10) / 10 : Math.round(value)} ms`;
+}
+
+const GRPC_OUTCOMES: readonly string[] = Array.from(
+  { length: 17 },
+  (_, code) => `grpc_${code === 0 ? "ok" : codeOf(code)}`,
+);
+const HTTP_OUTCOMES: string[] = [];

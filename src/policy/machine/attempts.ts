@@ -1,0 +1,77 @@
+import { pickEndpoint } from "../balance/balancer.ts";
+import { Effect } from "../call.ts";
+import type { Binding } from "../snapshot/snapshot.ts";
+import { Attempt } from "./attempt.ts";
+import type { CallState } from "./call-state.ts";
+
+/** Picks an endpoint, counts the attempt in flight and forwards the request. Null when no endpoint can take it. `probe`: the breaker's. */
+export function openAttempt(state: CallState, probe: boolean, now: number): Attempt | null {
+  const { decision, pool, avoid, effects } = state;
+  const { table, random } = state.shared;
+  const { group, policy, budget } = state.binding as Binding;
+  const { attempts } = decision;
+  const number = attempts.length + 1;
+  const attempt = (pool[number - 1] ??= new Attempt());
+  const slot =
+    group.inFlight >= policy.maxInFlight
+      ? -1
+      : pickEndpoint(table, group, policy.balancer, policy.maxInFlightPerEndpoint, avoid, random, now, attempt);
+  if (slot < 0) return null;
+  attempts.push(attempt);
+  attempt.number = number;
+  attempt.to = table.endpoints[slot];
+  attempt.slot = slot;
+  attempt.generation = table.generation[slot];
+  attempt.live = true;
+  attempt.forwarded = attempt.judged = attempt.timed = false;
+  attempt.probe = probe;
+  attempt.callStartedAt = decision.startedAt;
+  attempt.startedAt = now;
+  attempt.connectedAt = attempt.headAt = -1;
+  attempt.status = 0;
+  attempt.outcome = attempt.message = "";
+  attempt.how = policy.balancer.kind;
+  attempt.rivalId = attempt.rival < 0 ? "" : (table.endpoints[attempt.rival]?.id ?? "");
+  table.inFlight[slot]++;
+  table.chosen(slot, now);
+  group.inFlight++;
+  if (number === 1 && policy.retry.attempts > 0) budget.deposit(now);
+
+  const leftMs = decision.deadline - now;
+  const { perTryTimeoutMs } = policy;
+  effects.push(Effect.forward, number, Math.min(perTryTimeoutMs, leftMs));
+  if (state.bodyFollows && (state.requestBytes > 0 || state.requestEnded)) effects.push(Effect.replayBody, number, 0);
+  if (perTryTimeoutMs < leftMs) state.timers.startTry(attempt, perTryTimeoutMs);
+  return attempt;
+}
+
+/** The attempt that an event names, when it is not over. */
+export function liveAttempt({ decision }: CallState, number: number): Attempt | null {
+  const { attempts } = decision;
+  const attempt = number >= 1 && number <= attempts.length ? attempts[number - 1] : null;
+  return attempt?.live ? attempt : null;
+}
+
+/** The attempt is over: whatever counted it in flight counts it out. */
+export function settle(state: CallState, attempt: Attempt, outcome: string, now: number): void {
+  const { table } = state.shared;
+  attempt.live = false;
+  attempt.endedAt = now;
+  attempt.outcome = outcome;
+  if (table.generation[attempt.slot] === attempt.generation) table.inFlight[attempt.slot]--;
+  (state.binding as Binding).group.inFlight--;
+  state.timers.stopTry(attempt);
+}
+
+/** Gives up what is under way. */
+export function endAttempts(state: CallState, outcome: string, now: number): void {
+  for (const attempt of state.decision.attempts) {
+    if (!attempt.live) continue;
+    if (!attempt.judged) {
+      attempt.judged = true;
+      (state.binding as Binding).breaker?.forget(attempt.probe);
+    }
+    settle(state, attempt, outcome, now);
+    state.effects.push(Effect.cancel, attempt.number, 0);
+  }
+}

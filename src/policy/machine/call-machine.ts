@@ -1,0 +1,594 @@
+import type { Endpoint } from "../../core/endpoint.ts";
+import { anotherInRotation } from "../balance/balancer.ts";
+import {
+  type AttemptFailure,
+  type Call,
+  type CallContext,
+  type CallRequest,
+  Effect,
+  type EffectKind,
+  type LocalResponse,
+  type QueryKind,
+} from "../call.ts";
+import type { CallDecision } from "../decision/decision.ts";
+import { Admission } from "../resilience/breaker.ts";
+import { EVENT_NAMES, EventKind } from "../resource/conditions.ts";
+import type { RuntimeState } from "../snapshot/runtime-state.ts";
+import type { Binding, Plan } from "../snapshot/snapshot.ts";
+import { type Attempt, answerOutcome, ms } from "./attempt.ts";
+import { endAttempts, liveAttempt, openAttempt, settle } from "./attempts.ts";
+import { chooseBackend, sendMirrors } from "./backend-choice.ts";
+import { CallState } from "./call-state.ts";
+import { type CallTimers, TIMER_DEADLINE, TIMER_TRY, TIMER_WAIT } from "./call-timers.ts";
+import type { EffectQueue } from "./effect-queue.ts";
+import { judgeAnswer, judgeEvent, sawAnswer, sawFailure, sawSlowness } from "./evidence.ts";
+import { GRPC_UNKNOWN, grpcNumber, grpcStatusOf } from "./grpc-status.ts";
+import * as answers from "./local-answers.ts";
+import { factsOf, type RequestFacts } from "./request-facts.ts";
+import { mayRetry } from "./retry.ts";
+import { answerBegan, isUnary, limitAnswer, setTimeLimits } from "./time-limits.ts";
+
+/**
+ * The call machine: one call from its request's head to its end. call.ts says what its events and effects mean.
+ *
+ *     begin -> route -> redirect -> rate limits (may wait for a query) -> split -> mirror -> deadline
+ *                                                                                              |
+ *        +---------------------------------- retry, at once or after a back-off <--------------+--+
+ *        v                                                                                        |
+ *     breaker -> pick an endpoint -> forward -> [trying] --failed, or an answer to retry----------+
+ *        | refused   | none                        | answer              | no retry: budget, deadline, attempts...
+ *        v           v                             v                     v
+ *     fallback or error: respond -> end         deliver -> [committed or session] -> end, or abort -> end
+ *
+ * This file is the path; above 400 lines because a call's path has that many turns, and is read in one go. What the steps do is in request-facts.ts,
+ * limiter.ts, backend-choice.ts, time-limits.ts, attempts.ts, retry.ts, evidence.ts (of endpoints and services) and local-answers.ts.
+ *
+ *     C1  `end` is the last effect, and comes exactly once.
+ *     C2  A call is answered exactly once: by respond, or by deliver (perhaps followed by abort), or not at all when its caller went away.
+ *     C3  After deliver there is no forward.
+ *     C4  deliver, cancel and replayBody name attempts that were forwarded; one attempt is cancelled at most once.
+ *     C5  At most 1 + retry.attempts attempts are made, and retries never exceed the budget.
+ *     C6  What is not idempotent is sent again only when the server certainly did not act, or when policy says so.
+ *     C7  A call does not go back to an endpoint that failed it while another is in rotation.
+ *     C8  Every attempt that was counted in flight is counted out when it ends, whichever way.
+ *     C9  Every timer that was started and did not fire is cancelled before `end`.
+ *     C10 No attempt begins after the deadline.
+ */
+export class CallMachine implements Call {
+  // effect parameters
+  attempt = 0;
+  endpoint: Endpoint | null = null;
+  timeoutMs = Number.POSITIVE_INFINITY;
+  addFields: readonly string[] | null = null;
+  removeFields: readonly string[] | null = null;
+  rewritePath = "";
+  rewriteAuthority = "";
+  timerId = 0;
+  timerMs = 0;
+  queryId = 0;
+  readonly queryKind: QueryKind = "shared-limit";
+  queryKey = "";
+  response: LocalResponse | null = null;
+  // state
+  ended = false;
+  readonly decision: CallDecision;
+  private readonly state: CallState;
+  private readonly timers: CallTimers;
+  private readonly effects: EffectQueue;
+  private phase: Phase = IDLE;
+  private delivered: Attempt | null = null;
+  /** The next limiter to pass while a query is under way. */
+  private limiterAt = 0;
+
+  constructor(shared: RuntimeState) {
+    this.state = new CallState(shared);
+    this.decision = this.state.decision;
+    this.timers = this.state.timers;
+    this.effects = this.state.effects;
+  }
+
+  get committed(): boolean {
+    return this.state.committed;
+  }
+
+  get replayable(): boolean {
+    return this.state.replayable;
+  }
+
+  /** Makes it as new. */
+  reset(): void {
+    this.ended = false;
+    this.phase = IDLE;
+    this.endpoint = this.response = this.delivered = null;
+    this.addFields = this.removeFields = null;
+    this.limiterAt = 0;
+    this.state.reset();
+  }
+
+  // === from begin to the first attempt ==========================================================================
+
+  begin(request: CallRequest, context: CallContext, bodyFollows: boolean, now: number): void {
+    if (this.phase !== IDLE) return;
+    const { state, decision } = this;
+    const { snapshot, endpointVersion } = state.shared;
+    const facts = factsOf(snapshot, request, context);
+    state.request = request;
+    state.context = context;
+    state.facts = facts;
+    state.bodyFollows = bodyFollows;
+    state.requestEnded = !bodyFollows;
+    decision.requestId = context.requestId;
+    decision.place = context.place;
+    decision.revision = snapshot.revision;
+    decision.endpointVersion = endpointVersion;
+    decision.startedAt = now;
+    if (facts.match === null) {
+      const sent = context.asSent ?? request;
+      decision.request = `${sent.method} ${sent.authority}${sent.path.split("?", 1)[0]}`;
+      this.respond(answers.noRouteAnswer(sent, facts), now);
+      return;
+    }
+    const { plan } = facts.match;
+    state.plan = decision.plan = plan;
+    decision.route = plan.rule.text;
+    if (plan.rule.redirect !== null) this.respond(answers.redirectAnswer(context.asSent ?? request, facts), now);
+    else if (plan.limiters.length === 0 || context.place === "client") this.route(now);
+    else this.passLimits(now);
+  }
+
+  private passLimits(now: number): void {
+    const { state, decision } = this;
+    const { limiters } = state.plan as Plan;
+    const { peerAddress, peerIdentity, asSent } = state.context as CallContext;
+    for (; this.limiterAt < limiters.length; this.limiterAt++) {
+      const limiter = limiters[this.limiterAt];
+      decision.limitersPassed = this.limiterAt;
+      decision.limitKey = limiter.keyOf((asSent ?? state.request).fields, peerAddress, peerIdentity);
+      if (limiter.shared) {
+        this.phase = ASKING;
+        this.queryId++;
+        this.queryKey = `${limiter.name}/${decision.limitKey}`;
+        this.effects.push(Effect.query, 0, 0);
+        this.timers.startWaiting(QUERY_MS);
+        return;
+      }
+      const waitMs = limiter.buckets.take(decision.limitKey, now);
+      if (waitMs > 0) {
+        this.refuse(limiter, waitMs, now);
+        return;
+      }
+    }
+    decision.limitersPassed = limiters.length;
+    this.route(now);
+  }
+
+  answered(queryId: number, result: unknown, now: number): void {
+    if (this.phase !== ASKING || queryId !== this.queryId) return;
+    this.timers.stopWaiting();
+    const limiter = (this.state.plan as Plan).limiters[this.limiterAt];
+    // The shared limiter says whether, and when not, after how many ms. Silence leaves it to this process's own bucket.
+    const answer = result as { allowed?: unknown; waitMs?: unknown } | null;
+    if (answer?.allowed === false) {
+      this.refuse(limiter, typeof answer.waitMs === "number" ? answer.waitMs : limiter.perMs, now);
+      return;
+    }
+    const waitMs = answer?.allowed === true ? 0 : limiter.buckets.take(this.decision.limitKey, now);
+    if (waitMs > 0) this.refuse(limiter, waitMs, now);
+    else {
+      this.limiterAt++;
+      this.passLimits(now);
+    }
+  }
+
+  private refuse(limiter: Plan["limiters"][number], waitMs: number, now: number): void {
+    this.decision.refusedBy = limiter;
+    this.decision.limitWaitMs = waitMs;
+    this.respond(answers.rateLimitAnswer(limiter, waitMs), now);
+  }
+
+  /** Chooses the backend, sends copies, sets the time limits, makes the first attempt. */
+  private route(now: number): void {
+    const { state, decision } = this;
+    const plan = state.plan as Plan;
+    const binding = chooseBackend(state);
+    if (binding === null) {
+      this.respond(answers.noBackendAnswer(plan), now);
+      return;
+    }
+    state.binding = decision.binding = binding;
+    decision.service = binding.group.service;
+    if (plan.mirrors.length > 0) sendMirrors(state, now);
+    const { retry } = binding.policy;
+    const { callerAttempt } = state.context as CallContext;
+    state.replayable = retry.attempts > 0 && callerAttempt === 0 && state.requestBytes <= retry.bufferBytes;
+    setTimeLimits(state, now);
+    if (decision.deadline <= now) this.deadlinePassed(now);
+    else {
+      if (decision.deadline !== Number.POSITIVE_INFINITY) this.timers.startDeadline(decision.deadline - now);
+      this.tryOnce(now);
+    }
+  }
+
+  // === attempts =================================================================================================
+
+  /** The loop's head: breaker, endpoint, forward. */
+  private tryOnce(now: number): void {
+    const { state, decision } = this;
+    const binding = state.binding as Binding;
+    const { breaker } = binding;
+    const admission = breaker === null ? Admission.pass : breaker.admit(now);
+    if (breaker !== null && admission === Admission.reject) {
+      decision.breakerRefused = true;
+      decision.breakerReopensMs = breaker.reopensInMs(now);
+      if (this.fallBackOn(EventKind.breakerOpen, now)) return;
+      this.respond(answers.breakerAnswer(binding, decision.breakerReopensMs), now);
+      return;
+    }
+    const probe = admission === Admission.probe;
+    if (openAttempt(state, probe, now) !== null) {
+      this.phase = TRYING;
+      return;
+    }
+    breaker?.forget(probe);
+    this.noEndpoint(binding, now);
+  }
+
+  private noEndpoint(binding: Binding, now: number): void {
+    const { decision } = this;
+    let known = 0;
+    for (const _slot of this.state.shared.table.slotsOf(binding.group.service)) known++;
+    decision.known = known;
+    const overflow = binding.group.slots.length > 0;
+    decision.noEndpoint = overflow ? "overflow" : "unhealthy";
+    if (this.fallBackOn(overflow ? EventKind.overflow : EventKind.noEndpoint, now)) return;
+    this.respond(overflow ? answers.overflowAnswer(binding) : answers.noEndpointAnswer(binding, known), now);
+  }
+
+  connected(attempt: number, now: number): void {
+    const tried = liveAttempt(this.state, attempt);
+    if (tried !== null) tried.connectedAt = now;
+  }
+
+  head(attempt: number, status: number, fields: readonly string[], fin: boolean, now: number): void {
+    const { state } = this;
+    const tried = liveAttempt(state, attempt);
+    if (tried === null || tried.headAt >= 0) return;
+    const facts = state.facts as RequestFacts;
+    const binding = state.binding as Binding;
+    const { retry, fallback } = binding.policy;
+    tried.headAt = now;
+    tried.status = status;
+    const grpcStatus = facts.grpc && fin ? grpcStatusOf(fields, status) : -1;
+    const good = grpcStatus < 0 ? status < 400 : grpcStatus === 0;
+    sawAnswer(state.shared.table, binding, tried, good, now);
+    if (!good && !state.committed) {
+      if (mayRetry(state, tried, retry.on.hasAnswer(status, grpcStatus), false, fields, now)) {
+        this.discard(tried, grpcStatus, fin, now);
+        this.retryAfter(now);
+        return;
+      }
+      if (fallback?.on.hasAnswer(status, grpcStatus) && this.mayFallBack()) {
+        this.discard(tried, grpcStatus, fin, now);
+        this.decision.fellBack = true;
+        this.respond(answers.fallbackAnswer(fallback), now);
+        return;
+      }
+    }
+    // What follows a gRPC head decides about a unary call; anything else is judged by its head.
+    if (!facts.grpc || fin || !isUnary(state.plan as Plan)) judgeAnswer(binding, tried, status, grpcStatus, now);
+    this.commit(tried, facts.session && (status === 101 || (status >= 200 && status < 300)), now);
+    if (fin) this.complete(tried, facts.grpc ? grpcStatus : -1, now);
+  }
+
+  failed(attempt: number, failure: AttemptFailure, now: number): void {
+    const { state } = this;
+    const tried = liveAttempt(state, attempt);
+    if (tried === null) return;
+    const { kind, unprocessed, message } = failure;
+    const event = EventKind[kind];
+    const { table } = state.shared;
+    const binding = state.binding as Binding;
+    tried.message = message;
+    settle(state, tried, EVENT_NAMES[event], now);
+    sawFailure(table, tried, event, now);
+    state.avoid.push(tried.slot);
+    // A lost connection says something of one endpoint; of the service only when no other is in rotation.
+    const others = anotherInRotation(table, binding.group, state.avoid, now);
+    judgeEvent(binding, tried, event, !others, now);
+    if (state.committed) {
+      if (tried !== this.delivered) return;
+      this.abortDelivery(
+        answers.errorAnswer("unavailable", 502, "UPSTREAM_LOST", `the answer broke off: ${message}`),
+        now,
+      );
+      return;
+    }
+    const { retry } = binding.policy;
+    if (mayRetry(state, tried, retry.on.hasEvent(event), unprocessed, NO_FIELDS, now, others, event)) {
+      this.retryAfter(now);
+    } else this.conclude(event, message, unprocessed, now);
+  }
+
+  private tryTimedOut(tried: Attempt, now: number): void {
+    const { state } = this;
+    const binding = state.binding as Binding;
+    const { retry, perTryTimeoutMs } = binding.policy;
+    sawSlowness(state.shared.table, binding, tried, now);
+    judgeEvent(binding, tried, EventKind.timeout, true, now);
+    settle(state, tried, "timeout", now);
+    this.effects.push(Effect.cancel, tried.number, 0);
+    state.avoid.push(tried.slot);
+    if (mayRetry(state, tried, retry.on.hasEvent(EventKind.timeout), false, NO_FIELDS, now)) this.retryAfter(now);
+    else this.conclude(EventKind.timeout, `no answer within ${ms(perTryTimeoutMs)}`, false, now);
+  }
+
+  /** An answer that its caller will not see. */
+  private discard(tried: Attempt, grpcStatus: number, fin: boolean, now: number): void {
+    judgeAnswer(this.state.binding as Binding, tried, tried.status, grpcStatus, now);
+    settle(this.state, tried, answerOutcome(tried.status, grpcStatus), now);
+    if (!fin) this.effects.push(Effect.cancel, tried.number, 0);
+  }
+
+  private retryAfter(now: number): void {
+    const delayMs = this.decision.backoffMs;
+    if (delayMs <= 0) {
+      this.tryOnce(now);
+      return;
+    }
+    this.phase = WAITING;
+    this.timers.startWaiting(delayMs);
+  }
+
+  // === the answer ===============================================================================================
+
+  private commit(tried: Attempt, session: boolean, now: number): void {
+    const { state } = this;
+    state.committed = true;
+    state.replayable = false;
+    this.delivered = tried;
+    this.phase = session ? SESSION : COMMITTED;
+    this.effects.push(Effect.deliver, tried.number, 0);
+    this.timers.stopTry(tried);
+    answerBegan(state, now);
+  }
+
+  responseData(attempt: number, _bytes: number, fin: boolean, now: number): void {
+    if (!fin || this.phase === SESSION) return;
+    const tried = liveAttempt(this.state, attempt);
+    if (tried === null || tried !== this.delivered) return;
+    // gRPC ends with trailers; without them its outcome is unknown.
+    this.judgeAndComplete(tried, this.isGrpc() && tried.status === 200 ? GRPC_UNKNOWN : -1, now);
+  }
+
+  trailers(attempt: number, fields: readonly string[], now: number): void {
+    const tried = liveAttempt(this.state, attempt);
+    if (tried === null || tried !== this.delivered) return;
+    this.judgeAndComplete(tried, this.isGrpc() ? grpcStatusOf(fields, tried.status) : -1, now);
+  }
+
+  carried(_toUpstream: number, _toDownstream: number, _now: number): void {}
+
+  sessionEnd(now: number): void {
+    if (this.phase !== SESSION || this.delivered === null) return;
+    this.complete(this.delivered, -1, now);
+  }
+
+  private judgeAndComplete(tried: Attempt, grpcStatus: number, now: number): void {
+    judgeAnswer(this.state.binding as Binding, tried, tried.status, grpcStatus, now);
+    this.complete(tried, grpcStatus, now);
+  }
+
+  /** The delivered answer is complete. */
+  private complete(tried: Attempt, grpcStatus: number, now: number): void {
+    settle(this.state, tried, answerOutcome(tried.status, grpcStatus), now);
+    this.finish(tried.status, grpcStatus, "", now);
+  }
+
+  // === beside the path: the caller, and time ====================================================================
+
+  requestData(bytes: number, now: number): void {
+    if (this.ended) return;
+    const { state } = this;
+    state.requestBytes += bytes;
+    const keptBytes = state.binding?.policy.retry.bufferBytes ?? KEPT_BYTES;
+    if (!state.replayable || state.requestBytes <= keptBytes) return;
+    state.replayable = false;
+    // Nothing is sending the body now, and what came before may be forgotten: the retry that was waited for cannot be made.
+    if (this.phase === WAITING) {
+      this.timers.stopWaiting();
+      this.decision.stop = "body";
+      this.conclude(EventKind.reset, "", false, now);
+    }
+  }
+
+  requestEnd(now: number): void {
+    const { state } = this;
+    if (this.ended || state.requestEnded) return;
+    state.requestEnded = true;
+    if (state.binding !== null && !state.committed) limitAnswer(state, now);
+  }
+
+  credit(_bytes: number, _now: number): void {}
+
+  downstreamGone(now: number): void {
+    if (this.ended || this.phase === IDLE) return;
+    this.finish(499, this.isGrpc() ? 1 : -1, "CANCELLED", now);
+  }
+
+  timer(timerId: number, now: number): void {
+    if (this.ended) return;
+    const { timers } = this;
+    if (timerId === TIMER_DEADLINE) {
+      if (!timers.deadlineRuns) return;
+      timers.deadlineRuns = false;
+      this.deadlinePassed(now);
+    } else if (timerId === TIMER_WAIT) {
+      if (!timers.waitRuns) return;
+      timers.waitRuns = false;
+      if (this.phase === WAITING) this.tryOnce(now);
+      else if (this.phase === ASKING) this.answered(this.queryId, null, now);
+    } else {
+      const tried = liveAttempt(this.state, timerId - TIMER_TRY);
+      if (tried === null || !tried.timed) return;
+      tried.timed = false;
+      this.tryTimedOut(tried, now);
+    }
+  }
+
+  private deadlinePassed(now: number): void {
+    const { state, decision } = this;
+    const binding = state.binding as Binding;
+    const ofService = !decision.deadlineOfCaller && !state.committed;
+    for (const attempt of decision.attempts) {
+      if (!attempt.live) continue;
+      sawSlowness(state.shared.table, binding, attempt, now);
+      judgeEvent(binding, attempt, EventKind.timeout, ofService, now);
+    }
+    endAttempts(state, "timeout", now);
+    if (state.committed) this.abortDelivery(answers.deadlineAnswer(decision), now);
+    else if (!this.fallBackOn(EventKind.timeout, now)) this.respond(answers.deadlineAnswer(decision), now);
+  }
+
+  // === the end ==================================================================================================
+
+  /** No attempt's answer can be delivered. */
+  private conclude(event: EventKind, message: string, unprocessed: boolean, now: number): void {
+    if (this.fallBackOn(event, now)) return;
+    const binding = this.state.binding as Binding;
+    this.respond(answers.upstreamAnswer(this.decision, binding, event, message, unprocessed), now);
+  }
+
+  private fallBackOn(event: EventKind, now: number): boolean {
+    const fallback = this.state.binding?.policy.fallback ?? null;
+    if (fallback === null || !fallback.on.hasEvent(event) || !this.mayFallBack()) return false;
+    this.decision.fellBack = true;
+    this.respond(answers.fallbackAnswer(fallback), now);
+    return true;
+  }
+
+  /** A static answer cannot be given to a gRPC caller that the gateway passes through: it has no message to send. */
+  private mayFallBack(): boolean {
+    const { place, asSent } = this.state.context as CallContext;
+    return place === "client" || asSent !== null || !this.isGrpc();
+  }
+
+  private respond(response: LocalResponse, now: number): void {
+    this.response = response;
+    this.effects.push(Effect.respond, 0, 0);
+    const { error, status } = response;
+    const grpcStatus = this.isGrpc() ? (error === null ? 0 : grpcNumber(error.code)) : -1;
+    this.finish(status, grpcStatus, error?.reason ?? "", now);
+  }
+
+  /** The answer that began cannot be brought to its end. */
+  private abortDelivery(response: LocalResponse, now: number): void {
+    this.response = response;
+    this.decision.stop = "committed";
+    endAttempts(this.state, "cancelled", now);
+    this.effects.push(Effect.abort, 0, 0);
+    const { error, status } = response;
+    this.finish(status, this.isGrpc() && error !== null ? grpcNumber(error.code) : -1, error?.reason ?? "", now);
+  }
+
+  private finish(status: number, grpcStatus: number, reason: string, now: number): void {
+    const { decision, state } = this;
+    endAttempts(state, "cancelled", now);
+    this.timers.stopWaiting();
+    this.timers.stopDeadline();
+    this.phase = ENDED;
+    this.ended = true;
+    decision.durationMs = now - decision.startedAt;
+    decision.outcome.status = status;
+    decision.outcome.grpcStatus = grpcStatus;
+    decision.outcome.reason = reason;
+    const { record } = state.shared;
+    decision.explained = record === "all" || (record === "failed" && decision.failed);
+    this.effects.push(Effect.end, 0, 0);
+  }
+
+  private isGrpc(): boolean {
+    return (this.state.facts as RequestFacts).grpc;
+  }
+
+  // === effects ==================================================================================================
+
+  next(): EffectKind {
+    const { effects } = this;
+    const { waiting } = effects;
+    while (effects.first < effects.tail) {
+      const at = effects.first;
+      const kind = waiting[at] as EffectKind;
+      const number = waiting[at + 1];
+      const value = waiting[at + 2];
+      effects.first = at + 3;
+      switch (kind) {
+        case Effect.forward: {
+          const attempt = this.decision.attempts[number - 1];
+          if (!attempt.live) continue; // it was given up before the shell heard of it
+          attempt.forwarded = true;
+          this.attempt = number;
+          this.endpoint = attempt.to;
+          this.timeoutMs = value;
+          this.requestChanges();
+          return kind;
+        }
+        case Effect.mirror:
+          this.endpoint = this.state.mirrors[number];
+          this.requestChanges();
+          return kind;
+        case Effect.replayBody:
+          if (!this.decision.attempts[number - 1].live) continue;
+          this.attempt = number;
+          return kind;
+        case Effect.cancel:
+          if (!this.decision.attempts[number - 1].forwarded) continue;
+          this.attempt = number;
+          return kind;
+        case Effect.deliver: {
+          const { rule } = this.state.plan as Plan;
+          this.attempt = number;
+          this.addFields = rule.responseAdd;
+          this.removeFields = rule.responseRemove;
+          return kind;
+        }
+        case Effect.startTimer:
+          this.timerId = number;
+          this.timerMs = value;
+          return kind;
+        case Effect.cancelTimer:
+          this.timerId = number;
+          return kind;
+        default:
+          return kind;
+      }
+    }
+    effects.first = effects.tail = 0;
+    return Effect.none;
+  }
+
+  private requestChanges(): void {
+    const { rule } = this.state.plan as Plan;
+    const facts = this.state.facts as RequestFacts;
+    this.addFields = rule.requestAdd;
+    this.removeFields = rule.requestRemove;
+    this.rewritePath = facts.rewritePath;
+    this.rewriteAuthority = facts.rewriteAuthority;
+  }
+}
+
+type Phase = number;
+const IDLE = 0;
+/** For the answer to a query. */
+const ASKING = 1;
+const TRYING = 2;
+/** For the back-off before a retry. */
+const WAITING = 3;
+const COMMITTED = 4;
+const SESSION = 5;
+const ENDED = 6;
+
+/** How long the shared limiter may take to answer. */
+const QUERY_MS = 50;
+/** Body bytes that may come before it is clear which policy holds. */
+const KEPT_BYTES = 65_536;
+const NO_FIELDS: readonly string[] = [];

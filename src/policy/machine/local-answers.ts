@@ -1,0 +1,120 @@
+import { type Code, WeftError } from "../../core/errors.ts";
+import type { CallRequest, LocalResponse } from "../call.ts";
+import type { CallDecision } from "../decision/decision.ts";
+import { sourceOf } from "../decision/decision-steps.ts";
+import { nearestRoute } from "../decision/nearest.ts";
+import type { LimiterState } from "../limit/limiter.ts";
+import { EventKind } from "../resource/conditions.ts";
+import type { FallbackSettings } from "../snapshot/effective-policy.ts";
+import type { Binding, Plan } from "../snapshot/snapshot.ts";
+import { ms } from "./attempt.ts";
+import type { RequestFacts } from "./request-facts.ts";
+
+/** An answer that is an error. `message` says what a caller may know. */
+export function errorAnswer(
+  code: Code,
+  status: number,
+  reason: string,
+  message: string,
+  retryable = false,
+  fields: readonly string[] = NO_FIELDS,
+): LocalResponse {
+  // Where in the machine it was made says nothing, and the trace would cost most of what refusing a call costs (12 of 13 us).
+  const limit = Error.stackTraceLimit;
+  Error.stackTraceLimit = 0;
+  const error = new WeftError(code, message, { reason, retryable });
+  Error.stackTraceLimit = limit;
+  return { error, status, fields, body: null };
+}
+
+export function fallbackAnswer({ status, fields, body }: FallbackSettings): LocalResponse {
+  return { error: null, status, fields, body: body.length === 0 ? null : body };
+}
+
+export function redirectAnswer(request: CallRequest, facts: RequestFacts): LocalResponse {
+  const redirect = facts.match?.plan.rule.redirect;
+  const scheme = redirect?.scheme ?? request.scheme;
+  const authority = redirect?.hostname ?? request.authority.replace(/:\d+$/, "");
+  const port =
+    redirect?.port ?? (redirect?.scheme === undefined ? Number(/:(\d+)$/.exec(request.authority)?.[1] ?? 0) : 0);
+  const standard = scheme === "https" ? 443 : 80;
+  const where = port === 0 || port === standard ? authority : `${authority}:${port}`;
+  const location = `${scheme}://${where}${facts.rewritePath || request.path}`;
+  return { error: null, status: redirect?.statusCode ?? 302, fields: ["location", location], body: null };
+}
+
+export function noRouteAnswer({ method, path }: CallRequest, { grpc, snapshot }: RequestFacts): LocalResponse {
+  const bare = path.split("?", 1)[0];
+  const near = nearestRoute(
+    bare,
+    snapshot.rules.map(({ text }) => text),
+  );
+  return errorAnswer(
+    grpc ? "unimplemented" : "not_found",
+    404,
+    "NO_ROUTE",
+    `no route matches ${method} ${bare}${near}`,
+  );
+}
+
+export function rateLimitAnswer({ name, requests, perMs }: LimiterState, waitMs: number): LocalResponse {
+  const seconds = String(Math.max(1, Math.ceil(waitMs / 1000)));
+  const message = `rate limit ${name}: over ${requests} in ${ms(perMs)}; try again in ${ms(waitMs)}`;
+  return errorAnswer("resource_exhausted", 429, "RATE_LIMITED", message, true, ["retry-after", seconds]);
+}
+
+export function noBackendAnswer({ rule }: Plan): LocalResponse {
+  return errorAnswer("unavailable", 503, "NO_BACKEND", `route ${rule.text} has no backend with a weight`);
+}
+
+export function breakerAnswer({ name }: Binding, reopensMs: number): LocalResponse {
+  const message = `the breaker of ${name} is open: it failed too often; a probe goes in ${ms(reopensMs)}`;
+  return errorAnswer("unavailable", 503, "BREAKER_OPEN", message, true);
+}
+
+export function overflowAnswer({ name }: Binding): LocalResponse {
+  const message = `${name} has as many calls in flight as its limits allow`;
+  return errorAnswer("resource_exhausted", 503, "OVERFLOW", message, true);
+}
+
+/** `known`: how many endpoints of the service there are, healthy or not. */
+export function noEndpointAnswer({ name, group }: Binding, known: number): LocalResponse {
+  const message =
+    known === 0
+      ? `no endpoint of ${group.service} is known; is it running and registered?`
+      : `none of the ${known} known endpoints of ${group.service} is a healthy one of ${name}`;
+  return errorAnswer("unavailable", 503, "NO_HEALTHY_ENDPOINT", message, true);
+}
+
+export function deadlineAnswer(decision: CallDecision): LocalResponse {
+  const limit = ms(decision.deadline - decision.startedAt);
+  const from = decision.deadlineOfCaller ? "the caller's deadline" : sourceOf(decision, "timeout");
+  const message = `no complete answer from ${decision.binding?.name ?? "the service"} within ${limit} (${from})`;
+  return errorAnswer("deadline_exceeded", 504, "DEADLINE_EXCEEDED", message);
+}
+
+/** The last attempt was lost, or timed out, and no other follows. */
+export function upstreamAnswer(
+  { attempts }: CallDecision,
+  { name }: Binding,
+  event: EventKind,
+  said: string,
+  unprocessed: boolean,
+): LocalResponse {
+  const last = attempts.at(-1);
+  const text = said || last?.message || last?.outcome || "";
+  const message = `${name}: ${text}${attempts.length > 1 ? ` (attempt ${attempts.length})` : ""}`;
+  if (event === EventKind.timeout) return errorAnswer("deadline_exceeded", 504, "ATTEMPT_TIMEOUT", message);
+  const status = event === EventKind.reset || event === EventKind.protocol ? 502 : 503;
+  return errorAnswer("unavailable", status, UPSTREAM_REASONS[event], message, unprocessed);
+}
+
+const NO_FIELDS: readonly string[] = [];
+/** By EventKind. */
+const UPSTREAM_REASONS = [
+  "UPSTREAM_CONNECT",
+  "UPSTREAM_RESET",
+  "UPSTREAM_REFUSED",
+  "UPSTREAM_PROTOCOL",
+  "UPSTREAM_OVERFLOW",
+];

@@ -1,0 +1,75 @@
+import type { CallContext, CallRequest } from "../call.ts";
+import { normalPath } from "../route/normal-path.ts";
+import { isGrpcRequest } from "../route/route-table.ts";
+import type { RouteMatch, Snapshot } from "../snapshot/snapshot.ts";
+
+/**
+ * What the machine derives from a request's head, kept in the head's memo: a head that comes again is matched once for each snapshot.
+ */
+export class RequestFacts {
+  readonly snapshot: Snapshot;
+  readonly service: string;
+  readonly gateway: boolean;
+  /** The path of the request as it is carried, which differs from the head's own when the gateway transcodes. */
+  readonly path: string;
+  /** Null: no route. */
+  readonly match: RouteMatch | null;
+  readonly grpc: boolean;
+  readonly idempotent: boolean;
+  /** A WebSocket or a tunnel: after the switch bytes go both ways. */
+  readonly session: boolean;
+  /** "" when the path or authority stays. */
+  readonly rewritePath: string;
+  readonly rewriteAuthority: string;
+
+  constructor(snapshot: Snapshot, request: CallRequest, asSent: CallRequest | null, service: string, gateway: boolean) {
+    this.snapshot = snapshot;
+    this.service = service;
+    this.gateway = gateway;
+    this.path = request.path;
+    this.match = snapshot.match(request, asSent, service, gateway);
+    this.grpc = isGrpcRequest(request);
+    this.idempotent = IDEMPOTENT.has((asSent ?? request).method) || this.match?.plan.method?.idempotent === true;
+    this.session = request.protocol !== "" || request.method === "CONNECT";
+    this.rewriteAuthority = this.match?.plan.rule.rewriteHost ?? "";
+    // A transcoded call's path is its method's.
+    this.rewritePath = this.match === null || asSent !== null ? "" : rewritten(request.path, this.match);
+  }
+}
+
+/** The facts of a request, from its memo when they still hold. */
+export function factsOf(snapshot: Snapshot, request: CallRequest, context: CallContext): RequestFacts {
+  const { service, asSent } = context;
+  const gateway = context.place === "gateway";
+  const keeper = asSent ?? request;
+  const known = keeper.memo;
+  if (
+    known instanceof RequestFacts &&
+    known.snapshot === snapshot &&
+    known.service === service &&
+    known.gateway === gateway &&
+    known.path === request.path
+  ) {
+    return known;
+  }
+  const facts = new RequestFacts(snapshot, request, asSent, service, gateway);
+  keeper.memo = facts;
+  return facts;
+}
+
+/** RFC 9110 section 9.2.2. */
+const IDEMPOTENT = new Set(["GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"]);
+
+/** The path with the rule's URLRewrite or redirect applied; "" when it stays. */
+function rewritten(path: string, { plan, prefix }: RouteMatch): string {
+  const modifier = plan.rule.redirect?.path ?? plan.rule.rewritePath;
+  if (!modifier) return "";
+  const mark = path.indexOf("?");
+  const bare = normalPath(mark < 0 ? path : path.slice(0, mark));
+  const query = mark < 0 ? "" : path.slice(mark);
+  if (modifier.type === "ReplaceFullPath") return (modifier.replaceFullPath || "/") + query;
+  const rest = bare.slice(prefix.length);
+  const replacement = (modifier.replacePrefixMatch ?? "/").replace(/\/+$/, "");
+  const joined = rest === "" || rest.startsWith("/") ? replacement + rest : `${replacement}/${rest}`;
+  return (joined === "" ? "/" : joined) + query;
+}

@@ -1,0 +1,37 @@
+import { isDocument, LineCounter, parseAllDocuments } from "yaml";
+import { type Place, WeftError } from "../../core/errors.ts";
+import { ResourceDocument } from "./resource-document.ts";
+import type { FieldPath } from "./shape.ts";
+
+/**
+ * Reads a YAML (or JSON) file of one or more documents. Throws `invalid_argument` with the place of the first syntax error.
+ * Aliases are limited, so that a small file cannot become a large value.
+ */
+export function readResourceDocuments(text: string, file: string): ResourceDocument[] {
+  const lines = new LineCounter();
+  const documents: ResourceDocument[] = [];
+  for (const document of parseAllDocuments(text, { lineCounter: lines, prettyErrors: false })) {
+    if (!isDocument(document)) continue;
+    const [error] = document.errors;
+    if (error !== undefined) {
+      const { line, col } = lines.linePos(error.pos[0]);
+      throw new WeftError("invalid_argument", `${file}:${line}:${col}: ${error.message}`, {
+        reason: "INVALID_YAML",
+        place: { file, line, column: col },
+      });
+    }
+    const value: unknown = document.toJS({ maxAliasCount: 100 });
+    if (value === null || value === undefined) continue; // "---" at the end
+    const place = (path: FieldPath): Place => {
+      for (let length = path.length; length >= 0; length--) {
+        const node = document.getIn(path.slice(0, length), true) as { range?: [number, number, number] } | undefined;
+        if (!node?.range) continue;
+        const { line, col } = lines.linePos(node.range[0]);
+        return { file, line, column: col };
+      }
+      return { file };
+    };
+    documents.push(new ResourceDocument(value, place));
+  }
+  return documents;
+}

@@ -1,0 +1,111 @@
+import { didYouMean } from "../../core/suggest.ts";
+import { parseDuration } from "./duration.ts";
+
+/** Checks a value of unknown origin; tells `report` everything that is wrong in it, with the path to where it is. */
+export type Check = (value: unknown, path: FieldPath, report: Report) => void;
+export type Report = (path: FieldPath, message: string) => void;
+export type FieldPath = readonly (string | number)[];
+
+/** An object with these fields and no others; `required` ones must be there. `also` looks at the whole when its fields are right. */
+export function object(
+  fields: Readonly<Record<string, Check>>,
+  required: readonly string[] = [],
+  also: Check = () => {},
+): Check {
+  const names = Object.keys(fields);
+  return (value, path, report) => {
+    if (!isObject(value)) {
+      report(path, `must be an object, is ${kindOf(value)}`);
+      return;
+    }
+    let wrong = false;
+    const tell: Report = (at, message) => {
+      wrong = true;
+      report(at, message);
+    };
+    for (const [name, field] of Object.entries(value)) {
+      const at = [...path, name];
+      if (!Object.hasOwn(fields, name)) {
+        const near = didYouMean(name, names);
+        tell(at, `unknown field${near === "" ? `; the fields here are ${names.join(", ")}` : near}`);
+      } else if (field !== undefined) fields[name](field, at, tell);
+    }
+    for (const name of required) if (value[name] === undefined) tell(path, `"${name}" is missing`);
+    if (!wrong) also(value, path, report);
+  };
+}
+
+export function list(of: Check, min = 0, max = 1_024): Check {
+  return (value, path, report) => {
+    if (!Array.isArray(value)) return report(path, `must be a list, is ${kindOf(value)}`);
+    if (value.length < min) report(path, `must have at least ${min} element${min === 1 ? "" : "s"}`);
+    if (value.length > max) return report(path, `has ${value.length} elements; at most ${max} are allowed`);
+    value.forEach((element, i) => {
+      of(element, [...path, i], report);
+    });
+  };
+}
+
+/** `what` completes "must be ...". */
+export function text(what = "a string", pattern = /(?:)/, max = 1_024): Check {
+  return (value, path, report) => {
+    if (typeof value !== "string") report(path, `must be ${what}, is ${kindOf(value)}`);
+    else if (value.length > max) report(path, `is longer than ${max} characters`);
+    else if (!pattern.test(value)) report(path, `must be ${what}, is ${JSON.stringify(value)}`);
+  };
+}
+
+export function oneOf(words: readonly string[]): Check {
+  return (value, path, report) => {
+    if (typeof value === "string" && words.includes(value)) return;
+    const shown = JSON.stringify(value);
+    report(
+      path,
+      `must be ${words.join(" or ")}, is ${shown}${typeof value === "string" ? didYouMean(value, words) : ""}`,
+    );
+  };
+}
+
+/** A number from `min` to `max`, whole when `whole`. */
+export function number(min: number, max: number, whole: boolean): Check {
+  return (value, path, report) => {
+    const right = typeof value === "number" && value >= min && value <= max && (!whole || Number.isInteger(value));
+    if (!right) {
+      const shown = typeof value === "number" ? String(value) : kindOf(value);
+      report(path, `must be a ${whole ? "whole " : ""}number from ${min} to ${max}, is ${shown}`);
+    }
+  };
+}
+
+export const bool: Check = (value, path, report) => {
+  if (typeof value !== "boolean") report(path, `must be true or false, is ${kindOf(value)}`);
+};
+
+/** `zero`: "0s" is allowed. */
+export function duration(zero: boolean): Check {
+  return (value, path, report) => {
+    if (typeof value === "number") return report(path, `needs a unit: "${value}ms" or "${value}s"`);
+    const ms = typeof value === "string" ? parseDuration(value) : undefined;
+    if (ms === undefined) {
+      report(path, `must be a duration such as "800ms", "1.5s" or "2m", is ${JSON.stringify(value)}`);
+    } else if (ms === 0 && !zero) report(path, "must be longer than 0");
+  };
+}
+
+export const anything: Check = () => {};
+
+/** Reports a field that the Gateway API has and weft does not act on: nothing is dropped in silence. */
+export function unsupported(instead: string): Check {
+  return (_value, path, report) => report(path, `is not supported yet; ${instead}`);
+}
+
+export function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+export function kindOf(value: unknown): string {
+  if (value === null) return "null";
+  if (Array.isArray(value)) return "a list";
+  if (typeof value === "object") return "an object";
+  return typeof value === "undefined" ? "missing" : `a ${typeof value} (${JSON.stringify(value)})`;
+}

@@ -1,0 +1,170 @@
+import { formatPlace, type Place, WeftError } from "../../core/errors.ts";
+import { didYouMean } from "../../core/suggest.ts";
+import { parseBackend } from "../route/rule.ts";
+import { ResourceDocument } from "./resource-document.ts";
+import { RESOURCE_SHAPES } from "./resource-shapes.ts";
+import type { Resource, ResourceKind, TargetRef } from "./resources.ts";
+import { type FieldPath, isObject, kindOf } from "./shape.ts";
+
+export interface ParsedResources {
+  readonly resources: readonly Resource[];
+  /** What is allowed but most likely not meant. */
+  readonly warnings: readonly Problem[];
+}
+
+export interface Problem {
+  readonly message: string;
+  readonly place: Place;
+}
+
+export interface KnownNames {
+  /** Services of the system; absent: references to services are not checked. */
+  readonly services?: readonly string[];
+}
+
+/**
+ * Checks resources whole: plain objects, or documents that know their places (readResourceDocuments).
+ * @throws WeftError invalid_argument, reason INVALID_RESOURCES, that lists every problem, a line each, with path, place and suggestion;
+ *   `place` is the first one's
+ */
+export function parseResources(documents: readonly unknown[], known: KnownNames = {}): ParsedResources {
+  const errors: Problem[] = [];
+  const warnings: Problem[] = [];
+  const resources: Resource[] = [];
+  const sources: Source[] = [];
+  documents.forEach((document, index) => {
+    const value = document instanceof ResourceDocument ? document.value : document;
+    const source: Source = {
+      name: nameOf(value, index),
+      document: document instanceof ResourceDocument ? document : null,
+    };
+    const before = errors.length;
+    checkShape(value, (path, message) => errors.push(problem(source, path, message)));
+    if (errors.length > before) return;
+    resources.push(value as Resource);
+    sources.push(source);
+  });
+  checkNames(resources, sources, errors);
+  resources.forEach((resource, i) => {
+    checkReferences(resource, sources[i], resources, known, warnings);
+  });
+  if (errors.length > 0) {
+    const lines = errors.map(({ message, place }) => `${formatPlace(place)}: ${message}`);
+    throw new WeftError("invalid_argument", lines.join("\n"), { reason: "INVALID_RESOURCES", place: errors[0].place });
+  }
+  return { resources, warnings };
+}
+
+interface Source {
+  /** "HTTPRoute products", for places outside files. */
+  readonly name: string;
+  readonly document: ResourceDocument | null;
+}
+
+type Tell = (path: FieldPath, message: string) => void;
+
+function checkShape(value: unknown, tell: Tell): void {
+  if (!isObject(value)) return tell([], `must be a resource, is ${kindOf(value)}`);
+  const { kind } = value;
+  const kinds = Object.keys(RESOURCE_SHAPES);
+  if (typeof kind !== "string" || !Object.hasOwn(RESOURCE_SHAPES, kind)) {
+    const near = typeof kind === "string" ? didYouMean(kind, kinds) : "";
+    return tell(
+      ["kind"],
+      `${kind === undefined ? "is missing" : `${JSON.stringify(kind)} is no kind`}${near || `; use ${kinds.join(", ")}`}`,
+    );
+  }
+  RESOURCE_SHAPES[kind as ResourceKind](value, [], tell);
+}
+
+function checkNames(resources: readonly Resource[], sources: readonly Source[], errors: Problem[]): void {
+  const seen = new Set<string>();
+  resources.forEach(({ kind, metadata }, i) => {
+    const key = `${kind}/${metadata.name}`;
+    if (seen.has(key))
+      errors.push(problem(sources[i], ["metadata", "name"], `there are two of kind ${kind} with this name`));
+    seen.add(key);
+  });
+}
+
+/** References to what does not exist are warnings: it may be registered later, by something that this system does not describe. */
+function checkReferences(
+  resource: Resource,
+  source: Source,
+  all: readonly Resource[],
+  { services }: KnownNames,
+  warnings: Problem[],
+): void {
+  const warn: Tell = (path, message) => warnings.push(problem(source, path, message));
+  const service = (name: string, path: FieldPath): void => {
+    if (services === undefined) return;
+    const bare = name.split("@", 1)[0];
+    if (!services.includes(bare)) warn(path, `no service ${bare} is declared${didYouMean(bare, services)}`);
+  };
+  if (resource.kind === "HTTPRoute" || resource.kind === "GRPCRoute") {
+    resource.spec.parentRefs?.forEach((parent, i) => {
+      for (const field of ["namespace", "sectionName", "port"] as const) {
+        const path = ["spec", "parentRefs", i, field];
+        if (parent[field] !== undefined)
+          warn(path, "has no effect: a system has one namespace and its gateway one listener");
+      }
+      if (parent.kind === "Service") service(parent.name, ["spec", "parentRefs", i, "name"]);
+    });
+    resource.spec.rules.forEach((rule, i) => {
+      rule.backendRefs?.forEach((ref, j) => {
+        const path = ["spec", "rules", i, "backendRefs", j];
+        service(parseBackend(ref).service, [...path, "name"]);
+        if (ref.port !== undefined)
+          warn([...path, "port"], "has no effect: endpoints come from the registry with their ports");
+      });
+      if (rule.backendRefs?.length && rule.backendRefs.every(({ weight }) => weight === 0)) {
+        warn(["spec", "rules", i, "backendRefs"], "every weight is 0: all its calls fail");
+      }
+    });
+    return;
+  }
+  resource.spec.targetRefs?.forEach((target, i) => {
+    const path = ["spec", "targetRefs", i];
+    if (target.kind === "Service") service(target.name ?? "", [...path, "name"]);
+    else if (target.kind === "HTTPRoute" || target.kind === "GRPCRoute") routeTarget(target, path, all, warn);
+  });
+}
+
+function routeTarget(target: TargetRef, path: FieldPath, all: readonly Resource[], warn: Tell): void {
+  const routes = all.filter((other) => other.kind === target.kind);
+  const route = routes.find(({ metadata }) => metadata.name === target.name);
+  if (route === undefined || (route.kind !== "HTTPRoute" && route.kind !== "GRPCRoute")) {
+    const near = didYouMean(
+      target.name ?? "",
+      routes.map(({ metadata }) => metadata.name),
+    );
+    return warn([...path, "name"], `there is no ${target.kind} ${target.name}${near}`);
+  }
+  const { sectionName } = target;
+  const rules = route.spec.rules.map(({ name }) => name ?? "");
+  if (sectionName !== undefined && !rules.includes(sectionName)) {
+    warn(
+      [...path, "sectionName"],
+      `${target.kind} ${target.name} has no rule ${sectionName}${didYouMean(sectionName, rules)}`,
+    );
+  }
+}
+
+function problem({ name, document }: Source, path: FieldPath, message: string): Problem {
+  const field = formatPath(path);
+  if (document === null) return { message, place: { field: field === "" ? name : `${name} ${field}` } };
+  return { message, place: { ...document.placeOf(path), field } };
+}
+
+function nameOf(value: unknown, index: number): string {
+  if (!isObject(value)) return `resources[${index}]`;
+  const name = isObject(value.metadata) ? value.metadata.name : undefined;
+  return typeof name === "string" && typeof value.kind === "string" ? `${value.kind} ${name}` : `resources[${index}]`;
+}
+
+function formatPath(path: FieldPath): string {
+  return path.reduce<string>(
+    (text, part) => text + (typeof part === "number" ? `[${part}]` : text === "" ? part : `.${part}`),
+    "",
+  );
+}

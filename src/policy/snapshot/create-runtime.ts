@@ -1,0 +1,96 @@
+import type { Endpoint } from "../../core/endpoint.ts";
+import { systemRandom } from "../../core/random.ts";
+import { EndpointTable } from "../balance/endpoint-table.ts";
+import type { Call, CallRequest } from "../call.ts";
+import { CallMachine } from "../machine/call-machine.ts";
+import type { Resource } from "../resource/resources.ts";
+import { parseResources } from "../resource/validate.ts";
+import type { EndpointState, MethodInfo, PolicyRuntime, PolicyRuntimeOptions } from "../runtime.ts";
+import type { RuntimeState } from "./runtime-state.ts";
+import { Snapshot } from "./snapshot.ts";
+import { StateKeeper } from "./state-keeper.ts";
+
+/** Makes a process's policy: without resources every service is reached by its name and contract, under the default policy. */
+export function createPolicyRuntime(options: Partial<PolicyRuntimeOptions> = {}): PolicyRuntime {
+  return new Runtime(options);
+}
+
+class Runtime implements PolicyRuntime {
+  readonly #keeper = new StateKeeper();
+  readonly #state: RuntimeState;
+  readonly #free: CallMachine[] = [];
+
+  constructor({ random = systemRandom, record = "failed" }: Partial<PolicyRuntimeOptions>) {
+    const table = new EndpointTable();
+    const snapshot = new Snapshot(0, [], [], table, this.#keeper);
+    this.#state = { table, random, record, snapshot, endpointVersion: 0 };
+  }
+
+  get revision(): number {
+    return this.#state.snapshot.revision;
+  }
+
+  get endpointVersion(): number {
+    return this.#state.endpointVersion;
+  }
+
+  applyResources(revision: number, resources: readonly Resource[], methods: readonly MethodInfo[]): void {
+    const checked = parseResources(resources).resources;
+    this.#state.snapshot = new Snapshot(revision, checked, methods, this.#state.table, this.#keeper);
+  }
+
+  applyEndpoints(delta: {
+    endpointVersion: number;
+    full: boolean;
+    changed: readonly Endpoint[];
+    removed: readonly { id: string; service: string }[];
+  }): void {
+    this.#state.table.apply(delta.full, delta.changed, delta.removed);
+    this.#state.endpointVersion = delta.endpointVersion;
+  }
+
+  createCall(): Call {
+    return this.#free.pop() ?? new CallMachine(this.#state);
+  }
+
+  release(call: Call): void {
+    if (!(call instanceof CallMachine) || !call.ended || this.#free.length >= MAX_FREE) return;
+    call.reset();
+    this.#free.push(call);
+  }
+
+  backendsOf(request: CallRequest): readonly string[] {
+    return this.#state.snapshot.backendsOf(request);
+  }
+
+  describe(service: string): readonly EndpointState[] {
+    const { table } = this.#state;
+    const states: EndpointState[] = [];
+    for (const slot of table.slotsOf(service)) {
+      const endpoint = table.endpoints[slot];
+      if (endpoint === null) continue;
+      states.push({
+        endpoint,
+        inFlight: table.inFlight[slot],
+        ewmaMs: table.ewmaMs[slot],
+        breaker: this.#worstBreaker(endpoint),
+        ejected: table.ejections[slot] > 0,
+      });
+    }
+    return states;
+  }
+
+  #worstBreaker({ service, version }: Endpoint): EndpointState["breaker"] {
+    let worst: EndpointState["breaker"] = "closed";
+    for (const group of version === "" ? [service] : [service, `${service}@${version}`]) {
+      for (const { state } of this.#keeper.breakersOf(group)) {
+        if (state === "open") return "open";
+        if (state === "half-open") worst = "half-open";
+      }
+    }
+    return worst;
+  }
+}
+
+/** Machines kept for reuse. */
+const MAX_FREE = 4_096;

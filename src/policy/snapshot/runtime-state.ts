@@ -1,0 +1,12 @@
+import type { Random } from "../../core/random.ts";
+import type { EndpointTable } from "../balance/endpoint-table.ts";
+import type { Snapshot } from "./snapshot.ts";
+
+/** What all calls of a process share. Machines read it and write the statistics in it; create-runtime.ts replaces the snapshot. */
+export interface RuntimeState {
+  readonly table: EndpointTable;
+  readonly random: Random;
+  readonly record: "failed" | "all" | "none";
+  snapshot: Snapshot;
+  endpointVersion: number;
+}

@@ -1,0 +1,210 @@
+import type { EndpointTable, Group } from "../balance/endpoint-table.ts";
+import type { CallRequest } from "../call.ts";
+import type { LimiterState } from "../limit/limiter.ts";
+import type { Breaker } from "../resilience/breaker.ts";
+import type { RetryBudget } from "../resilience/retry-budget.ts";
+import type { RateLimit, Resource } from "../resource/resources.ts";
+import { RouteTable } from "../route/route-table.ts";
+import { type Backend, backendName, implicitRule, type Rule, type RuleMatch, routeEntries } from "../route/rule.ts";
+import type { MethodInfo } from "../runtime.ts";
+import { type EffectivePolicy, Level, type PolicyLayer, resolvePolicy } from "./effective-policy.ts";
+import { indexPolicies, layersFor, type PolicyIndex, type PolicyTarget, TargetIndex } from "./policy-index.ts";
+import type { StateKeeper } from "./state-keeper.ts";
+
+/**
+ * Resources and methods compiled together. Immutable in what it says; plans are compiled when the first call needs them and kept.
+ *
+ *     request -> RouteMatch (explicit route > method's contract > service by name) -> Plan -> Binding of the backend drawn
+ */
+export class Snapshot {
+  readonly revision: number;
+  /** Explicit rules of the gateway, for `nearest`. */
+  readonly rules: readonly Rule[];
+  readonly #gateway: RouteTable<RuleMatch>;
+  readonly #byService = new Map<string, RouteTable<RuleMatch>>();
+  readonly #methods = new Map<string, MethodInfo>();
+  /** Contract name -> registry name. */
+  readonly #contracts = new Map<string, string>();
+  readonly #policies: PolicyIndex;
+  readonly #limits = new TargetIndex<RateLimit>();
+  readonly #implicit = new Map<string, RuleMatch>();
+  readonly #gatewayPlans = new Map<Rule, Map<string, Plan>>();
+  readonly #plans = new Map<Rule, Map<string, Plan>>();
+  readonly #table: EndpointTable;
+  readonly #keeper: StateKeeper;
+
+  constructor(
+    revision: number,
+    resources: readonly Resource[],
+    methods: readonly MethodInfo[],
+    table: EndpointTable,
+    keeper: StateKeeper,
+  ) {
+    this.revision = revision;
+    this.#table = table;
+    this.#keeper = keeper;
+    for (const method of methods) {
+      this.#methods.set(method.path, method);
+      this.#contracts.set(contractOf(method.path), method.service);
+    }
+    this.#policies = indexPolicies(resources);
+    const gateway = [];
+    const byService = new Map<string, ReturnType<typeof routeEntries>>();
+    let order = 0;
+    for (const resource of resources) {
+      if (resource.kind === "RateLimit") this.#limits.add(resource.spec.targetRefs, resource);
+      if (resource.kind !== "HTTPRoute" && resource.kind !== "GRPCRoute") continue;
+      const entries = routeEntries(resource, order);
+      order += entries.length;
+      const parents = resource.spec.parentRefs ?? [];
+      if (parents.length === 0 || parents.some(({ kind }) => kind !== "Service")) gateway.push(...entries);
+      for (const { kind, name } of parents) {
+        if (kind !== "Service") continue;
+        const known = byService.get(name);
+        // A service's routes see calls whatever host they name.
+        const anyHost = entries.map((entry) => ({ ...entry, hostnames: [] }));
+        if (known === undefined) byService.set(name, anyHost);
+        else known.push(...anyHost);
+      }
+    }
+    this.#gateway = new RouteTable(gateway);
+    this.rules = [...new Set(gateway.map(({ target }) => target.rule))];
+    for (const [service, entries] of byService) this.#byService.set(service, new RouteTable(entries));
+  }
+
+  /** Services to which the gateway's explicit route for this request may send it. */
+  backendsOf(request: CallRequest): readonly string[] {
+    const found = this.#gateway.find(request);
+    return found === null ? [] : [...new Set(found.target.rule.backends.map(({ service }) => service))];
+  }
+
+  /** What goes for a request; null when no route matches. `service` is "" when the caller does not know it. */
+  match(request: CallRequest, asSent: CallRequest | null, service: string, gateway: boolean): RouteMatch | null {
+    let found: RuleMatch | null = null;
+    if (gateway) {
+      found = (asSent === null ? null : this.#gateway.find(asSent)?.target) ?? null;
+      found ??= this.#gateway.find(request)?.target ?? null;
+    }
+    if (found === null) {
+      const name = service === "" ? this.#serviceOf(request.path) : (this.#contracts.get(service) ?? service);
+      if (name === "") return null;
+      found = this.#byService.get(name)?.find(request)?.target ?? this.#implicitOf(name);
+    }
+    const method = this.#methods.get(withoutQuery(request.path)) ?? null;
+    return { plan: this.#plan(found.rule, request.path, method, gateway), prefix: found.prefix };
+  }
+
+  #serviceOf(path: string): string {
+    return this.#contracts.get(contractOf(path)) ?? "";
+  }
+
+  #implicitOf(service: string): RuleMatch {
+    let match = this.#implicit.get(service);
+    if (match === undefined) {
+      if (this.#implicit.size > MAX_IMPLICIT) this.#implicit.clear(); // names come from callers in this process
+      match = { rule: implicitRule(service), prefix: "" };
+      this.#implicit.set(service, match);
+    }
+    return match;
+  }
+
+  #plan(rule: Rule, path: string, method: MethodInfo | null, gateway: boolean): Plan {
+    const name = this.#methodName(path, method);
+    const byRule = gateway ? this.#gatewayPlans : this.#plans;
+    let plans = byRule.get(rule);
+    if (plans === undefined) {
+      if (byRule.size > MAX_IMPLICIT) byRule.clear();
+      plans = new Map();
+      byRule.set(rule, plans);
+    }
+    let plan = plans.get(name);
+    if (plan === undefined) {
+      plan = this.#compile(rule, name, method, gateway);
+      plans.set(name, plan);
+    }
+    return plan;
+  }
+
+  /** As policies name it; "" for a path that no contract and no policy knows. */
+  #methodName(path: string, method: MethodInfo | null): string {
+    if (method !== null) return method.path.slice(1);
+    const name = withoutQuery(path).slice(1);
+    if (this.#policies.hasMethod(name) || this.#limits.hasMethod(name)) return name;
+    const contract = contractOf(path);
+    return contract !== "" && (this.#policies.hasMethod(contract) || this.#limits.hasMethod(contract)) ? contract : "";
+  }
+
+  #compile(rule: Rule, methodName: string, method: MethodInfo | null, gateway: boolean): Plan {
+    const target = { gateway, version: "", method: methodName, route: rule.route, rule: rule.name };
+    const limits = new Set<RateLimit>();
+    const bindings = rule.backends.map((backend): Binding => {
+      const at: PolicyTarget = { ...target, service: backend.service, version: backend.version };
+      for (const [, limit] of this.#limits.find({ ...at, version: "" })) limits.add(limit);
+      const layers: PolicyLayer[] = layersFor(this.#policies, at);
+      if (rule.policy !== null) layers.push({ level: Level.rule, source: rule.route, spec: rule.policy });
+      return this.#bind(backend, resolvePolicy(layers));
+    });
+    return {
+      snapshot: this,
+      rule,
+      method,
+      bindings,
+      limiters: [...limits].map((limit) => this.#keeper.limiter(limit)),
+      mirrors: rule.mirrors.map(({ backend, percent }) => ({
+        group: this.#table.group(backend.service, backend.version),
+        percent,
+      })),
+    };
+  }
+
+  #bind(backend: Backend, policy: EffectivePolicy): Binding {
+    const name = backendName(backend);
+    return {
+      name,
+      weight: backend.weight,
+      group: this.#table.group(backend.service, backend.version),
+      policy,
+      breaker: policy.breaker === null ? null : this.#keeper.breaker(name, policy.breaker),
+      budget: this.#keeper.budget(backend.service, policy.retry.budget),
+    };
+  }
+}
+
+export interface RouteMatch {
+  readonly plan: Plan;
+  readonly prefix: string;
+}
+
+/** All that holds for calls that one rule takes to one method. */
+export interface Plan {
+  readonly snapshot: Snapshot;
+  readonly rule: Rule;
+  readonly method: MethodInfo | null;
+  readonly bindings: readonly Binding[];
+  readonly limiters: readonly LimiterState[];
+  readonly mirrors: readonly { readonly group: Group; readonly percent: number }[];
+}
+
+/** A backend of a rule with its policy and the state that it reads and writes. */
+export interface Binding {
+  /** "products@v1" */
+  readonly name: string;
+  readonly weight: number;
+  readonly group: Group;
+  readonly policy: EffectivePolicy;
+  readonly breaker: Breaker | null;
+  readonly budget: RetryBudget;
+}
+
+/** "counter.v1.Counter" of "/counter.v1.Counter/Count"; "" when it is no method's path. */
+function contractOf(path: string): string {
+  const slash = path.indexOf("/", 1);
+  return slash < 0 ? "" : path.slice(1, slash);
+}
+
+function withoutQuery(path: string): string {
+  const mark = path.indexOf("?");
+  return mark < 0 ? path : path.slice(0, mark);
+}
+
+const MAX_IMPLICIT = 10_000;
