@@ -1,5 +1,6 @@
 import type { DecisionStep } from "../call.ts";
 import { ms } from "../machine/attempt.ts";
+import type { PolicyFieldName } from "../snapshot/policy-fields.ts";
 import type { CallDecision, RetryStop } from "./decision.ts";
 
 /** Everything that a call met, in order, in words. */
@@ -67,7 +68,7 @@ export function describeSteps(decision: CallDecision): DecisionStep[] {
 }
 
 /** "TrafficPolicy payments", or "the default". */
-export function sourceOf(decision: CallDecision, field: string): string {
+export function sourceOf(decision: CallDecision, field: PolicyFieldName): string {
   return decision.binding?.policy.sources[field] ?? "the default";
 }
 

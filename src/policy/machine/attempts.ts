@@ -13,9 +13,9 @@ export function openAttempt(state: CallState, probe: boolean, now: number): Atte
   const number = attempts.length + 1;
   const attempt = (pool[number - 1] ??= new Attempt());
   const slot =
-    group.inFlight >= policy.maxInFlight
+    group.inFlight >= policy.limits.maxInFlight
       ? -1
-      : pickEndpoint(table, group, policy.balancer, policy.maxInFlightPerEndpoint, avoid, random, now, attempt);
+      : pickEndpoint(table, group, policy.balancer, policy.limits.maxInFlightPerEndpoint, avoid, random, now, attempt);
   if (slot < 0) return null;
   attempts.push(attempt);
   attempt.number = number;
@@ -38,7 +38,7 @@ export function openAttempt(state: CallState, probe: boolean, now: number): Atte
   if (number === 1 && policy.retry.attempts > 0) budget.deposit(now);
 
   const leftMs = decision.deadline - now;
-  const { perTryTimeoutMs } = policy;
+  const { perTryTimeout: perTryTimeoutMs } = policy;
   effects.push(Effect.forward, number, Math.min(perTryTimeoutMs, leftMs));
   if (state.bodyFollows && (state.requestBytes > 0 || state.requestEnded)) effects.push(Effect.replayBody, number, 0);
   if (perTryTimeoutMs < leftMs) state.timers.startTry(attempt, perTryTimeoutMs);

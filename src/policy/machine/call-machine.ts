@@ -312,14 +312,14 @@ export class CallMachine implements Call {
   private tryTimedOut(tried: Attempt, now: number): void {
     const { state } = this;
     const binding = state.binding as Binding;
-    const { retry, perTryTimeoutMs } = binding.policy;
+    const { retry, perTryTimeout } = binding.policy;
     sawSlowness(state.shared.table, binding, tried, now);
     judgeEvent(binding, tried, EventKind.timeout, true, now);
     settle(state, tried, "timeout", now);
     this.effects.push(Effect.cancel, tried.number, 0);
     state.avoid.push(tried.slot);
     if (mayRetry(state, tried, retry.on.hasEvent(EventKind.timeout), false, NO_FIELDS, now)) this.retryAfter(now);
-    else this.conclude(EventKind.timeout, `no answer within ${ms(perTryTimeoutMs)}`, false, now);
+    else this.conclude(EventKind.timeout, `no answer within ${ms(perTryTimeout)}`, false, now);
   }
 
   /** An answer that its caller will not see. */

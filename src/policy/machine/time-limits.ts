@@ -19,15 +19,15 @@ export function setTimeLimits(state: CallState, now: number): void {
   const { deadline: callerAt } = state.context as CallContext;
   state.hardAt = callerAt;
   decision.deadlineOfCaller = callerAt !== Number.POSITIVE_INFINITY;
-  if (policy.timeoutMs !== Number.POSITIVE_INFINITY) {
+  if (policy.timeout !== Number.POSITIVE_INFINITY) {
     if (timesCall(state)) {
-      const end = decision.startedAt + policy.timeoutMs;
+      const end = decision.startedAt + policy.timeout;
       if (end < state.hardAt) {
         state.hardAt = end;
         decision.deadlineOfCaller = false;
       }
     } else if (timesAnswer(state) && (state.requestEnded || (state.facts as RequestFacts).session)) {
-      state.softAt = now + policy.timeoutMs;
+      state.softAt = now + policy.timeout;
       if (state.softAt < state.hardAt) decision.deadlineOfCaller = false;
     }
   }
@@ -37,7 +37,7 @@ export function setTimeLimits(state: CallState, now: number): void {
 /** The request has ended: from now on its answer is awaited. */
 export function limitAnswer(state: CallState, now: number): void {
   if (!timesAnswer(state)) return;
-  const { timeoutMs } = (state.binding as Binding).policy;
+  const { timeout: timeoutMs } = (state.binding as Binding).policy;
   if (timeoutMs === Number.POSITIVE_INFINITY || state.softAt !== Number.POSITIVE_INFINITY) return;
   state.softAt = now + timeoutMs;
   if (state.softAt >= state.hardAt) return;

@@ -1,5 +1,5 @@
 import type { Random } from "../../core/random.ts";
-import type { RetrySettings } from "../snapshot/effective-policy.ts";
+import type { RetrySettings } from "./retry-field.ts";
 
 /** Ms before the nth retry (from 1): doubles from base to max, of which the share `jitter` is random ("full jitter" at 1, Envoy and AWS). */
 export function backoffMs({ baseMs, maxMs, jitter }: RetrySettings, retry: number, draw: number): number {

@@ -23,3 +23,13 @@ const MAX_MS = 366 * 24 * 3_600_000;
 const UNIT_MS: Readonly<Record<string, number>> = { h: 3_600_000, m: 60_000, s: 1000, ms: 1 };
 const WHOLE = /^(?:\d{1,9}(?:\.\d{1,6})?(?:ms|h|m|s))+$/;
 const PART = /(\d+(?:\.\d+)?)(ms|h|m|s)/g;
+
+/** Of a duration that has been checked. */
+export function durationMs(text: string): number {
+  return parseDuration(text) ?? 0;
+}
+
+/** The same where "0s" is no limit. */
+export function limitMs(text: string): number {
+  return durationMs(text) || Number.POSITIVE_INFINITY;
+}

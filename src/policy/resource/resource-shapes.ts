@@ -1,34 +1,19 @@
-import { didYouMean } from "../../core/suggest.ts";
-import { MAX_RETRIES } from "../snapshot/effective-policy.ts";
-import { CONDITION_NAMES, isCondition } from "./conditions.ts";
+import { rateLimitSpec } from "../limit/rate-limit-shape.ts";
+import { MAX_RETRIES } from "../resilience/retry-field.ts";
+import { trafficPolicySpec } from "../snapshot/policy-fields.ts";
+import {
+  BACKEND_NAME,
+  FIELD_NAME,
+  FIELD_VALUE,
+  HOSTNAME,
+  METHODS,
+  NAME,
+  PATH,
+  POSITIVE,
+  SWITCHABLE,
+} from "./common-shapes.ts";
 import { GATEWAY_API, type ResourceKind, WEFT_API } from "./resources.ts";
-import { anything, bool, type Check, duration, list, number, object, oneOf, text, unsupported } from "./shape.ts";
-
-const NAME = text("a name: lower-case letters, digits, - and .", /^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/, 253);
-/** "products", "products@v1". */
-const BACKEND_NAME = text('the name of a service, or "service@version"', /^[A-Za-z0-9][\w.:-]*(@[\w.-]+)?$/, 253);
-const FIELD_NAME = text("the name of a header field", /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/, 256);
-const FIELD_VALUE = text("the value of a header field, without control characters", /^[ -~\u00a0-\uffff]*$/, 4_096);
-const HOSTNAME = text(
-  'a host name such as "shop.example" or "*.shop.example"',
-  /^(\*|(\*\.)?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*)$/,
-  253,
-);
-const PATH = text("a path that begins with /, without ? and #", /^\/[^?#\s]*$/, 1_024);
-const METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
-const SWITCHABLE = duration(true);
-const POSITIVE = duration(false);
-
-const condition: Check = (value, path, report) => {
-  if (typeof value === "number" && value >= 400 && value <= 599) return report(path, `must be a string: "${value}"`);
-  if (typeof value === "string" && isCondition(value)) return;
-  const near = typeof value === "string" ? didYouMean(value, CONDITION_NAMES) : "";
-  report(
-    path,
-    `${JSON.stringify(value)} is no condition${near || `; use HTTP statuses or ${CONDITION_NAMES.join(", ")}`}`,
-  );
-};
-const conditions = list(condition, 0, 64);
+import { anything, type Check, list, number, object, oneOf, text, unsupported } from "./shape.ts";
 
 const metadata = object(
   {
@@ -221,80 +206,6 @@ const grpcRule = object(
 const route = (rule: Check): Check =>
   object({ parentRefs: list(parentRef, 0, 32), hostnames: list(HOSTNAME, 0, 64), rules: list(rule, 1, 64) }, ["rules"]);
 
-const targetRefs = list(
-  object(
-    {
-      group: text(),
-      kind: oneOf(["System", "Gateway", "Service", "Method", "HTTPRoute", "GRPCRoute"]),
-      name: text(),
-      sectionName: NAME,
-    },
-    ["kind"],
-    (value, path, report) => {
-      const { kind, name, sectionName } = value as { kind: string; name?: string; sectionName?: string };
-      if (name === undefined && kind !== "System" && kind !== "Gateway")
-        report(path, `"name" is missing: which ${kind}?`);
-      if (sectionName !== undefined && !kind.endsWith("Route")) report([...path, "sectionName"], "is for routes only");
-      if (kind === "Method" && name !== undefined && !/^\/?[A-Za-z_][\w.]*(\/[A-Za-z_]\w*)?$/.test(name)) {
-        report([...path, "name"], 'must be "package.Service/Method" or "package.Service"');
-      }
-    },
-  ),
-  0,
-  256,
-);
-
-const trafficPolicy = object({
-  targetRefs,
-  timeout: SWITCHABLE,
-  perTryTimeout: SWITCHABLE,
-  retry: object({
-    attempts: number(0, MAX_RETRIES, true),
-    on: conditions,
-    nonIdempotent: bool,
-    backoff: object({ base: POSITIVE, max: POSITIVE, jitter: number(0, 1, false) }),
-    budget: object({ ratio: number(0, 1, false), minPerSecond: number(0, 100_000, false), ttl: POSITIVE }),
-    bufferBytes: number(0, 67_108_864, true),
-  }),
-  breaker: object({
-    enabled: bool,
-    consecutiveFailures: number(0, 100_000, true),
-    failureRatio: number(0, 1, false),
-    minRequests: number(1, 1_000_000, true),
-    window: POSITIVE,
-    sleep: POSITIVE,
-    on: conditions,
-  }),
-  balancer: object({ kind: oneOf(["p2c", "round-robin", "random", "weighted-round-robin"]), decay: POSITIVE }, [
-    "kind",
-  ]),
-  limits: object({
-    maxInFlight: number(1, 10_000_000, true),
-    maxInFlightPerEndpoint: number(1, 10_000_000, true),
-  }),
-  fallback: object({ status: number(200, 599, true), contentType: FIELD_VALUE, body: anything, on: conditions }),
-});
-
-const rateLimit = object(
-  {
-    targetRefs,
-    requests: number(1, 1_000_000_000, true),
-    per: POSITIVE,
-    burst: number(1, 1_000_000_000, true),
-    key: object(
-      { by: oneOf(["all", "address", "identity", "header"]), header: FIELD_NAME },
-      ["by"],
-      (value, path, report) => {
-        const { by, header } = value as { by: string; header?: string };
-        if (by === "header" && header === undefined) report(path, '"header" is missing: which one?');
-      },
-    ),
-    maxKeys: number(1, 10_000_000, true),
-    scope: oneOf(["process", "system"]),
-  },
-  ["requests"],
-);
-
 function resource(api: string, spec: Check): Check {
   return object({ apiVersion: oneOf([api]), kind: anything, metadata, spec, status: anything }, [
     "apiVersion",
@@ -308,6 +219,6 @@ function resource(api: string, spec: Check): Check {
 export const RESOURCE_SHAPES: Readonly<Record<ResourceKind, Check>> = {
   HTTPRoute: resource(GATEWAY_API, route(httpRule)),
   GRPCRoute: resource(GATEWAY_API, route(grpcRule)),
-  TrafficPolicy: resource(WEFT_API, trafficPolicy),
-  RateLimit: resource(WEFT_API, rateLimit),
+  TrafficPolicy: resource(WEFT_API, trafficPolicySpec),
+  RateLimit: resource(WEFT_API, rateLimitSpec),
 };

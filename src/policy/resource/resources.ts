@@ -200,7 +200,7 @@ export interface TrafficPolicy {
   readonly spec: TrafficPolicySpec;
 }
 
-/** Fields that are absent are taken from the next less specific policy, in the end from the defaults of effective-policy.ts. */
+/** Fields that are absent are taken from the next less specific policy, in the end from the defaults of its field (*-field.ts). */
 export interface TrafficPolicySpec {
   /** Absent: the whole system. */
   readonly targetRefs?: readonly TargetRef[];

@@ -1,3 +1,4 @@
+import { DEFAULT_RETRY } from "../resilience/retry-field.ts";
 import type {
   BackendRef,
   GRPCRoute,
@@ -10,7 +11,6 @@ import type {
   RouteTimeouts,
   TrafficPolicySpec,
 } from "../resource/resources.ts";
-import { DEFAULT_POLICY } from "../snapshot/effective-policy.ts";
 import type { RouteEntry } from "./route-table.ts";
 
 /** One rule of a route, or the implicit rule of a service, with its filters read. */
@@ -187,7 +187,7 @@ class HeaderChanges {
 
 function policyOf(timeouts: RouteTimeouts | undefined, retry: RouteRetry | undefined): TrafficPolicySpec | null {
   if (timeouts === undefined && retry === undefined) return null;
-  const events = DEFAULT_POLICY.retry.on.filter((name) => name !== "gateway-error");
+  const events = DEFAULT_RETRY.on.filter((name) => name !== "gateway-error");
   return {
     ...(timeouts?.request === undefined ? {} : { timeout: timeouts.request }),
     ...(timeouts?.backendRequest === undefined ? {} : { perTryTimeout: timeouts.backendRequest }),

@@ -17,8 +17,8 @@ test("the more specific policy wins, field by field", () => {
     layer(Level.system, "s", { timeout: "9s", perTryTimeout: "3s", retry: { attempts: 5, budget: { ratio: 0.5 } } }),
     layer(Level.service, "v", { timeout: "5s", retry: { on: ["503"] } }),
   ]);
-  assert.equal(policy.timeoutMs, 1_000);
-  assert.equal(policy.perTryTimeoutMs, 3_000);
+  assert.equal(policy.timeout, 1_000);
+  assert.equal(policy.perTryTimeout, 3_000);
   assert.equal(policy.retry.attempts, 5);
   assert.equal(policy.retry.budget.ratio, 0.5);
   assert.equal(policy.retry.budget.minPerSecond, 10);
@@ -28,8 +28,8 @@ test("the more specific policy wins, field by field", () => {
 
 test("defaults: 15 s, two retries, a lenient breaker, P2C", () => {
   const policy = resolvePolicy([]);
-  assert.equal(policy.timeoutMs, 15_000);
-  assert.equal(policy.perTryTimeoutMs, Number.POSITIVE_INFINITY);
+  assert.equal(policy.timeout, 15_000);
+  assert.equal(policy.perTryTimeout, Number.POSITIVE_INFINITY);
   assert.equal(policy.retry.attempts, 2);
   assert.equal(policy.breaker?.consecutiveFailures, 50);
   assert.equal(policy.balancer.kind, "p2c");

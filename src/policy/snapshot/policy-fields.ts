@@ -1,0 +1,40 @@
+import { balancerField } from "../balance/balancer-field.ts";
+import { breakerField } from "../resilience/breaker-field.ts";
+import { fallbackField } from "../resilience/fallback-field.ts";
+import { limitsField } from "../resilience/limits-field.ts";
+import { retryField } from "../resilience/retry-field.ts";
+import { callTimeoutField, perTryTimeoutField } from "../resilience/timeout-field.ts";
+import { targetRefs } from "../resource/common-shapes.ts";
+import type { PolicyField } from "../resource/policy-field.ts";
+import type { TrafficPolicySpec } from "../resource/resources.ts";
+import { object } from "../resource/shape.ts";
+
+/** Every field of a TrafficPolicy. */
+export const POLICY_FIELDS = {
+  timeout: callTimeoutField,
+  perTryTimeout: perTryTimeoutField,
+  retry: retryField,
+  breaker: breakerField,
+  balancer: balancerField,
+  limits: limitsField,
+  fallback: fallbackField,
+} as const;
+
+export type PolicyFieldName = keyof typeof POLICY_FIELDS;
+export const POLICY_FIELD_NAMES = Object.keys(POLICY_FIELDS) as readonly PolicyFieldName[];
+
+/** TrafficPolicy.spec */
+export const trafficPolicySpec = object({
+  targetRefs,
+  ...Object.fromEntries(POLICY_FIELD_NAMES.map((name) => [name, POLICY_FIELDS[name].check])),
+});
+
+/** What each field compiles to. */
+export type FieldSettings = {
+  readonly [Name in PolicyFieldName]: (typeof POLICY_FIELDS)[Name] extends PolicyField<infer _Spec, infer Settings>
+    ? Settings
+    : never;
+};
+
+/** What the policies of one call write, the more specific laid over the less specific. */
+export type WrittenFields = { [Name in PolicyFieldName]?: NonNullable<TrafficPolicySpec[Name]> };
