@@ -1,5 +1,6 @@
 import type { AttemptFailure } from "../policy/call.ts";
 import { type Call, Effect } from "../policy/call.ts";
+import type { Query } from "../policy/machine/query.ts";
 import { formatGrpcTimeout } from "../wire/grpc/timeout.ts";
 import type { Head } from "../wire/head.ts";
 import type { ClientConnection } from "../wire/stream.ts";
@@ -242,7 +243,7 @@ export class CarriedRequest extends TimedCall implements CarriedCall {
         case Effect.replayBody:
           break; // whatever is kept is sent as soon as an attempt has its stream (open)
         case Effect.query:
-          this.query(call.queryId, call.queryKind, call.queryKey);
+          this.query(call.queryId, call.query as Query);
           break;
         case Effect.mirror:
           this.mirror();
@@ -363,14 +364,14 @@ export class CarriedRequest extends TimedCall implements CarriedCall {
     carrier.policy.release(this.call);
   }
 
-  private query(id: number, kind: string, key: string): void {
+  private query(id: number, query: Query): void {
     const ask = this.carrier.query;
     if (ask === undefined) {
       this.call.answered(id, null, this.carrier.clock.now());
       return;
     }
     let open = true;
-    ask(kind, key, (result) => {
+    ask(query, (result) => {
       if (!open || this.ended) return;
       open = false;
       const now = this.carrier.clock.now();

@@ -428,8 +428,8 @@ class Machine implements Call {
   readonly timerId = TIMER;
   readonly timerMs = 20;
   readonly queryId = 0;
-  readonly queryKind = "keys";
-  readonly queryKey = "";
+  readonly query = null;
+  readonly store = null;
   readonly response: LocalResponse = { error: null, status: 503, fields: [], body: null };
   committed = false;
   readonly decision = {} as Decision;

@@ -1,6 +1,7 @@
 import { type Clock, systemClock } from "../core/clock.ts";
 import { TimerWheel } from "../core/timer-wheel.ts";
 import type { UpstreamPool } from "../net/types.ts";
+import type { Query } from "../policy/machine/query.ts";
 import type { PolicyRuntime } from "../policy/runtime.ts";
 import type { Head } from "../wire/head.ts";
 import { CallTimer, type TimerOwner } from "./call-timer.ts";
@@ -21,7 +22,7 @@ export interface CarrierOptions {
    * Asks the outside what policy wants to know (keys, external authorization, shared limits). Calls `answer` once, at any time; null when it
    * could not be had. Without it every query is answered with null at once, and policy's fail-open or fail-closed decides.
    */
-  query?: (kind: string, key: string, answer: (result: unknown) => void) => void;
+  query?: (query: Query, answer: (result: unknown) => void) => void;
 }
 
 /** Makes the shell that carries calls. One serves all calls of a process; it holds no resources of its own. */

@@ -1,5 +1,6 @@
 import type { Endpoint } from "../core/endpoint.ts";
 import type { WeftError } from "../core/errors.ts";
+import type { Query } from "./machine/query.ts";
 
 /**
  * The call machine's interface: what a shell tells it and what it tells a shell. One machine a call; it awaits nothing, owns no
@@ -65,10 +66,11 @@ export interface Call {
   /** startTimer, cancelTimer: a small integer, below 32. A started timer fires once: call timer(id). Starting a running one restarts it. */
   readonly timerId: number;
   readonly timerMs: number;
-  /** query */
+  /** query: what is asked, and the number under which it is answered. */
   readonly queryId: number;
-  readonly queryKind: QueryKind;
-  readonly queryKey: string;
+  readonly query: Query | null;
+  /** deliver: where a copy of the response's body goes, null when nobody wants one. */
+  readonly store: BodyStore | null;
   /** respond: what the caller gets when no attempt's answer is delivered. The shell turns it into HTTP, gRPC or a thrown error. */
   readonly response: LocalResponse | null;
 
@@ -87,7 +89,7 @@ export interface Call {
 /** Small integers, so that a shell switches on them. */
 export const Effect = {
   none: 0,
-  /** Ask the outside (`queryKind`, `queryKey`); answer with answered(). Time-outs are the machine's. */
+  /** Ask the outside (`query`); answer with answered(). Time-outs are the machine's. */
   query: 1,
   /** Open an attempt at `endpoint` and send the request head (with changes), then body as it comes. */
   forward: 2,
@@ -111,10 +113,20 @@ export const Effect = {
   abort: 14,
   /** The call is over; `decision` is complete. Always the last effect, exactly once. */
   end: 15,
+  /** At place "server": the call may be handled. Its answer is told by head, responseData and trailers of attempt 0. */
+  accept: 16,
 } as const;
 export type EffectKind = (typeof Effect)[keyof typeof Effect];
 
-export type QueryKind = "keys" | "external-authorization" | "shared-limit" | "session";
+/** Takes a copy of a response's body while it is delivered. Of `end` and `abort` one is called, once. */
+export interface BodyStore {
+  data(chunk: Uint8Array, start: number, end: number): void;
+  end(): void;
+  abort(): void;
+}
+
+/** Where a call is decided: the typed client, an outbound sidecar, the gateway, or (inbound) the server and its sidecar. */
+export type Place = "client" | "sidecar" | "gateway" | "server";
 
 /** wire's Head satisfies it; typed clients build one a method. */
 export interface CallRequest {
@@ -129,7 +141,8 @@ export interface CallRequest {
 }
 
 export interface CallContext {
-  readonly place: "client" | "gateway" | "sidecar";
+  /** At "server" only gates hold: the machine ends its part with the effect `accept`. */
+  readonly place: Place;
   /** The service, when the caller knows it (typed client; transcoded REST); "" lets the routes decide. A contract's full name
    * ("counter.v1.Counter") is also understood. */
   readonly service: string;
@@ -173,7 +186,7 @@ export interface Decision {
   readonly durationMs: number;
   readonly route: string;
   readonly service: string;
-  /** Everything met, in order. `verdict`: "ok" | "denied" | "chosen" | "skipped" | "failed". */
+  /** Everything met, in order. `verdict`: "ok" | "denied" | "chosen" | "skipped" | "failed" | "audit" | "shadow". */
   readonly steps: readonly DecisionStep[];
   readonly attempts: readonly AttemptRecord[];
   readonly outcome: { readonly status: number; readonly grpcStatus: number; readonly reason: string };

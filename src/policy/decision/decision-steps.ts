@@ -1,5 +1,6 @@
 import type { DecisionStep } from "../call.ts";
 import { ms } from "../machine/attempt.ts";
+import type { Gate } from "../machine/gate.ts";
 import type { PolicyFieldName } from "../snapshot/policy-fields.ts";
 import type { CallDecision, RetryStop } from "./decision.ts";
 
@@ -18,21 +19,10 @@ export function describeSteps(decision: CallDecision): DecisionStep[] {
   const at = rules.indexOf(plan.rule) + 1; // 0: no rule of the gateway's
   const route = plan.rule.route === "" ? "implicit" : plan.rule.route;
   add("route", "ok", plan.rule.text, at === 0 ? { route } : { route, rule: at, rules: rules.length });
-  for (const limiter of plan.limiters.slice(0, decision.limitersPassed)) {
-    add("limit", "ok", `${limiter.name}: ${limiter.requests} in ${ms(limiter.perMs)}`);
-  }
-  const limiter = decision.refusedBy;
-  if (limiter !== null) {
-    const who = decision.limitKey === "" ? "" : ` for ${decision.limitKey}`;
-    add(
-      "limit",
-      "denied",
-      `${limiter.name}: over ${limiter.requests} in ${ms(limiter.perMs)}${who}; next in ${ms(decision.limitWaitMs)}`,
-      {
-        waitMs: decision.limitWaitMs,
-      },
-    );
-    return steps;
+  for (const note of decision.notes) {
+    const { rule, describe } = note.gate as Gate;
+    const { text, values } = describe.call(note.gate, note);
+    steps.push({ rule, verdict: note.verdict, text, values });
   }
   if (binding === null) return steps;
   if (decision.splitDraw >= 0) {

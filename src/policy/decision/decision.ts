@@ -1,8 +1,9 @@
 import type { AttemptRecord, Decision, DecisionStep } from "../call.ts";
-import type { LimiterState } from "../limit/limiter.ts";
 import type { Attempt } from "../machine/attempt.ts";
+import type { Gate } from "../machine/gate.ts";
 import type { Binding, Plan } from "../snapshot/snapshot.ts";
 import { describeSteps } from "./decision-steps.ts";
+import { GateNote, type Verdict } from "./gate-note.ts";
 import { nearestChange } from "./nearest.ts";
 
 /**
@@ -29,11 +30,9 @@ export class CallDecision implements Decision {
   binding: Binding | null = null;
   /** Random number that chose the backend, -1 when there was nothing to choose. */
   splitDraw = -1;
-  limitersPassed = 0;
-  /** The limit that refused. */
-  refusedBy: LimiterState | null = null;
-  limitWaitMs = 0;
-  limitKey = "";
+  /** What gates did, in order; of the pool the first `noted`. */
+  readonly #notes: GateNote[] = [];
+  noted = 0;
   /** Absolute; Infinity when there is none. */
   deadline = Number.POSITIVE_INFINITY;
   /** The caller's deadline is nearer than policy's time-out. */
@@ -56,14 +55,30 @@ export class CallDecision implements Decision {
   /** Makes it as new. */
   reset(): void {
     while (this.attempts.length > 0) this.attempts.pop(); // setting length to 0 would drop the array's store
-    this.route = this.service = this.request = this.limitKey = "";
-    this.plan = this.binding = this.refusedBy = null;
+    this.route = this.service = this.request = "";
+    this.plan = this.binding = null;
+    this.noted = 0;
     this.splitDraw = this.backoffDraw = -1;
-    this.limitersPassed = this.limitWaitMs = this.breakerReopensMs = this.known = 0;
+    this.breakerReopensMs = this.known = 0;
     this.leftMs = this.neededMs = this.budgetLeft = this.budgetSize = this.backoffMs = 0;
     this.deadline = Number.POSITIVE_INFINITY;
     this.explained = this.deadlineOfCaller = this.breakerRefused = this.fellBack = false;
     this.noEndpoint = this.stop = "";
+  }
+
+  /** A new note of a gate, for it to fill in. */
+  note(gate: Gate, verdict: Verdict): GateNote {
+    const note = (this.#notes[this.noted++] ??= new GateNote());
+    note.gate = gate;
+    note.verdict = verdict;
+    note.code = note.a = note.b = note.c = 0;
+    note.text = "";
+    note.detail = null;
+    return note;
+  }
+
+  get notes(): readonly GateNote[] {
+    return this.#notes.slice(0, this.noted);
   }
 
   get failed(): boolean {

@@ -5,11 +5,10 @@ import { sourceOf } from "./decision-steps.ts";
 
 /** The nearest change that would have turned a failed call round, "" when none is known. */
 export function nearestChange(decision: CallDecision): string {
-  const { plan, binding, refusedBy } = decision;
+  const { plan, binding } = decision;
   if (plan === null) return "";
-  if (refusedBy !== null) {
-    return `would have passed ${ms(decision.limitWaitMs)} later, or with a higher rate or burst in RateLimit ${refusedBy.name}`;
-  }
+  const refused = decision.notes.findLast(({ verdict }) => verdict === "denied");
+  if (refused !== undefined && binding === null) return refused.gate?.nearest?.(refused) ?? "";
   if (binding === null) return "";
   if (decision.breakerRefused) {
     return `would have been tried ${ms(decision.breakerReopensMs)} later, when the breaker of ${binding.name} lets a probe through`;

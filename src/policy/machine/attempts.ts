@@ -7,7 +7,7 @@ import type { CallState } from "./call-state.ts";
 /** Picks an endpoint, counts the attempt in flight and forwards the request. Null when no endpoint can take it. `probe`: the breaker's. */
 export function openAttempt(state: CallState, probe: boolean, now: number): Attempt | null {
   const { decision, pool, avoid, effects } = state;
-  const { table, random } = state.shared;
+  const { table } = state.shared;
   const { group, policy, budget } = state.binding as Binding;
   const { attempts } = decision;
   const number = attempts.length + 1;
@@ -15,7 +15,16 @@ export function openAttempt(state: CallState, probe: boolean, now: number): Atte
   const slot =
     group.inFlight >= policy.limits.maxInFlight
       ? -1
-      : pickEndpoint(table, group, policy.balancer, policy.limits.maxInFlightPerEndpoint, avoid, random, now, attempt);
+      : pickEndpoint(
+          table,
+          group,
+          policy.balancer,
+          policy.limits.maxInFlightPerEndpoint,
+          avoid,
+          state.tape,
+          now,
+          attempt,
+        );
   if (slot < 0) return null;
   attempts.push(attempt);
   attempt.number = number;

@@ -5,12 +5,12 @@ import { Attempt } from "./attempt.ts";
 import type { CallState } from "./call-state.ts";
 
 /** The backend of the plan that this call goes to: the only one, or one drawn by weight. Null when none has a weight. */
-export function chooseBackend({ plan, decision, shared }: CallState): Binding | null {
+export function chooseBackend({ plan, decision, tape }: CallState): Binding | null {
   const { bindings, rule } = plan as Plan;
   let binding = bindings[0];
   if (rule.totalWeight === 0) return null;
   if (bindings.length === 1) return binding;
-  decision.splitDraw = shared.random.next();
+  decision.splitDraw = tape.next();
   let left = decision.splitDraw * rule.totalWeight;
   for (const candidate of bindings) {
     if (candidate.weight === 0) continue;
@@ -22,11 +22,11 @@ export function chooseBackend({ plan, decision, shared }: CallState): Binding | 
 
 /** Sends copies of the request where the plan says so, answers ignored. */
 export function sendMirrors(state: CallState, now: number): void {
-  const { table, random } = state.shared;
+  const { table } = state.shared;
   const { balancer } = (state.binding as Binding).policy;
   for (const { group, percent } of (state.plan as Plan).mirrors) {
-    if (percent < 100 && random.next() * 100 >= percent) continue;
-    const slot = pickEndpoint(table, group, balancer, Number.POSITIVE_INFINITY, NO_SLOTS, random, now, MIRROR_PICK);
+    if (percent < 100 && state.tape.next() * 100 >= percent) continue;
+    const slot = pickEndpoint(table, group, balancer, Number.POSITIVE_INFINITY, NO_SLOTS, state.tape, now, MIRROR_PICK);
     const endpoint = slot < 0 ? null : table.endpoints[slot];
     if (endpoint !== null) state.effects.push(Effect.mirror, state.mirrors.push(endpoint) - 1, 0);
   }

@@ -2,13 +2,13 @@ import type { Endpoint } from "../../core/endpoint.ts";
 import { anotherInRotation } from "../balance/balancer.ts";
 import {
   type AttemptFailure,
+  type BodyStore,
   type Call,
   type CallContext,
   type CallRequest,
   Effect,
   type EffectKind,
   type LocalResponse,
-  type QueryKind,
 } from "../call.ts";
 import type { CallDecision } from "../decision/decision.ts";
 import { Admission } from "../resilience/breaker.ts";
@@ -22,8 +22,10 @@ import { CallState } from "./call-state.ts";
 import { type CallTimers, TIMER_DEADLINE, TIMER_TRY, TIMER_WAIT } from "./call-timers.ts";
 import type { EffectQueue } from "./effect-queue.ts";
 import { judgeAnswer, judgeEvent, sawAnswer, sawFailure, sawSlowness } from "./evidence.ts";
+import { GateAnswer } from "./gate.ts";
 import { GRPC_UNKNOWN, grpcNumber, grpcStatusOf } from "./grpc-status.ts";
 import * as answers from "./local-answers.ts";
+import type { Query } from "./query.ts";
 import { factsOf, type RequestFacts } from "./request-facts.ts";
 import { mayRetry } from "./retry.ts";
 import { answerBegan, isUnary, limitAnswer, setTimeLimits } from "./time-limits.ts";
@@ -31,7 +33,7 @@ import { answerBegan, isUnary, limitAnswer, setTimeLimits } from "./time-limits.
 /**
  * The call machine: one call from its request's head to its end. call.ts says what its events and effects mean.
  *
- *     begin -> route -> redirect -> rate limits (may wait for a query) -> split -> mirror -> deadline
+ *     begin -> route -> redirect -> gates (may wait, or ask a query) -> split -> mirror -> deadline
  *                                                                                              |
  *        +---------------------------------- retry, at once or after a back-off <--------------+--+
  *        v                                                                                        |
@@ -41,7 +43,7 @@ import { answerBegan, isUnary, limitAnswer, setTimeLimits } from "./time-limits.
  *     fallback or error: respond -> end         deliver -> [committed or session] -> end, or abort -> end
  *
  * This file is the path; above 400 lines because a call's path has that many turns, and is read in one go. What the steps do is in request-facts.ts,
- * limiter.ts, backend-choice.ts, time-limits.ts, attempts.ts, retry.ts, evidence.ts (of endpoints and services) and local-answers.ts.
+ * gates.ts, backend-choice.ts, time-limits.ts, attempts.ts, retry.ts, evidence.ts (of endpoints and services) and local-answers.ts.
  *
  *     C1  `end` is the last effect, and comes exactly once.
  *     C2  A call is answered exactly once: by respond, or by deliver (perhaps followed by abort), or not at all when its caller went away.
@@ -66,8 +68,8 @@ export class CallMachine implements Call {
   timerId = 0;
   timerMs = 0;
   queryId = 0;
-  readonly queryKind: QueryKind = "shared-limit";
-  queryKey = "";
+  query: Query | null = null;
+  store: BodyStore | null = null;
   response: LocalResponse | null = null;
   // state
   ended = false;
@@ -77,8 +79,10 @@ export class CallMachine implements Call {
   private readonly effects: EffectQueue;
   private phase: Phase = IDLE;
   private delivered: Attempt | null = null;
-  /** The next limiter to pass while a query is under way. */
-  private limiterAt = 0;
+  /** The gate that the call is at; `gatesEntered` of them have been entered. */
+  private gateAt = 0;
+  private gatesEntered = 0;
+  private acceptedStatus = 0;
 
   constructor(shared: RuntimeState) {
     this.state = new CallState(shared);
@@ -101,7 +105,8 @@ export class CallMachine implements Call {
     this.phase = IDLE;
     this.endpoint = this.response = this.delivered = null;
     this.addFields = this.removeFields = null;
-    this.limiterAt = 0;
+    this.gateAt = this.gatesEntered = 0;
+    this.query = this.store = null;
     this.state.reset();
   }
 
@@ -132,58 +137,71 @@ export class CallMachine implements Call {
     state.plan = decision.plan = plan;
     decision.route = plan.rule.text;
     if (plan.rule.redirect !== null) this.respond(answers.redirectAnswer(context.asSent ?? request, facts), now);
-    else if (plan.limiters.length === 0 || context.place === "client") this.route(now);
-    else this.passLimits(now);
+    else if (plan.gates.length === 0) this.passed(now);
+    else {
+      decision.deadline = context.deadline;
+      decision.deadlineOfCaller = true;
+      this.passGates(now);
+    }
   }
 
-  private passLimits(now: number): void {
-    const { state, decision } = this;
-    const { limiters } = state.plan as Plan;
-    const { peerAddress, peerIdentity, asSent } = state.context as CallContext;
-    for (; this.limiterAt < limiters.length; this.limiterAt++) {
-      const limiter = limiters[this.limiterAt];
-      decision.limitersPassed = this.limiterAt;
-      decision.limitKey = limiter.keyOf((asSent ?? state.request).fields, peerAddress, peerIdentity);
-      if (limiter.shared) {
+  private passGates(now: number): void {
+    const { gates } = this.state.plan as Plan;
+    while (this.gateAt < gates.length) {
+      this.gatesEntered = this.gateAt + 1;
+      if (!this.heard(gates[this.gateAt].enter(this.state, this.gateAt, now), now)) return;
+    }
+    this.passed(now);
+  }
+
+  /** What the gate said that the call is at; true when the next one is to be entered. */
+  private heard(answer: GateAnswer, now: number): boolean {
+    const { state } = this;
+    const leftMs = state.caller.deadline - now;
+    switch (answer) {
+      case GateAnswer.pass:
+        this.gateAt++;
+        return true;
+      case GateAnswer.ask:
         this.phase = ASKING;
         this.queryId++;
-        this.queryKey = `${limiter.name}/${decision.limitKey}`;
         this.effects.push(Effect.query, 0, 0);
-        this.timers.startWaiting(QUERY_MS);
-        return;
-      }
-      const waitMs = limiter.buckets.take(decision.limitKey, now);
-      if (waitMs > 0) {
-        this.refuse(limiter, waitMs, now);
-        return;
-      }
+        this.timers.startWaiting(Math.min(state.queryMs, leftMs));
+        return false;
+      case GateAnswer.wait:
+        this.phase = HELD;
+        this.timers.startWaiting(Math.min(state.waitMs, leftMs));
+        return false;
+      default:
+        this.respond(state.response as LocalResponse, now);
+        return false;
     }
-    decision.limitersPassed = limiters.length;
-    this.route(now);
   }
 
   answered(queryId: number, result: unknown, now: number): void {
     if (this.phase !== ASKING || queryId !== this.queryId) return;
     this.timers.stopWaiting();
-    const limiter = (this.state.plan as Plan).limiters[this.limiterAt];
-    // The shared limiter says whether, and when not, after how many ms. Silence leaves it to this process's own bucket.
-    const answer = result as { allowed?: unknown; waitMs?: unknown } | null;
-    if (answer?.allowed === false) {
-      this.refuse(limiter, typeof answer.waitMs === "number" ? answer.waitMs : limiter.perMs, now);
-      return;
-    }
-    const waitMs = answer?.allowed === true ? 0 : limiter.buckets.take(this.decision.limitKey, now);
-    if (waitMs > 0) this.refuse(limiter, waitMs, now);
-    else {
-      this.limiterAt++;
-      this.passLimits(now);
-    }
+    const gate = (this.state.plan as Plan).gates[this.gateAt];
+    if (this.heard(gate.answered?.(this.state, this.gateAt, result, now) ?? GateAnswer.pass, now)) this.passGates(now);
   }
 
-  private refuse(limiter: Plan["limiters"][number], waitMs: number, now: number): void {
-    this.decision.refusedBy = limiter;
-    this.decision.limitWaitMs = waitMs;
-    this.respond(answers.rateLimitAnswer(limiter, waitMs), now);
+  /** The time that a gate wanted to wait is over, or what is left of the caller's. */
+  private resumed(now: number): void {
+    const { state } = this;
+    if (now >= state.caller.deadline) {
+      this.respond(answers.deadlineAnswer(this.decision), now);
+      return;
+    }
+    const gate = (state.plan as Plan).gates[this.gateAt];
+    if (this.heard(gate.resumed?.(state, this.gateAt, now) ?? GateAnswer.pass, now)) this.passGates(now);
+  }
+
+  /** Past all gates. */
+  private passed(now: number): void {
+    if (this.state.caller.place === "server") {
+      this.phase = ACCEPTED;
+      this.effects.push(Effect.accept, 0, 0);
+    } else this.route(now);
   }
 
   /** Chooses the backend, sends copies, sets the time limits, makes the first attempt. */
@@ -251,6 +269,11 @@ export class CallMachine implements Call {
 
   head(attempt: number, status: number, fields: readonly string[], fin: boolean, now: number): void {
     const { state } = this;
+    if (this.phase === ACCEPTED) {
+      this.acceptedStatus = status;
+      if (fin) this.finish(status, this.isGrpc() ? grpcStatusOf(fields, status) : -1, "", now);
+      return;
+    }
     const tried = liveAttempt(state, attempt);
     if (tried === null || tried.headAt >= 0) return;
     const facts = state.facts as RequestFacts;
@@ -274,6 +297,7 @@ export class CallMachine implements Call {
         return;
       }
     }
+    if ((state.plan as Plan).watched && this.headed(tried, status, grpcStatus, fields, fin, now)) return;
     // What follows a gRPC head decides about a unary call; anything else is judged by its head.
     if (!facts.grpc || fin || !isUnary(state.plan as Plan)) judgeAnswer(binding, tried, status, grpcStatus, now);
     this.commit(tried, facts.session && (status === 101 || (status >= 200 && status < 300)), now);
@@ -307,6 +331,27 @@ export class CallMachine implements Call {
     if (mayRetry(state, tried, retry.on.hasEvent(event), unprocessed, NO_FIELDS, now, others, event)) {
       this.retryAfter(now);
     } else this.conclude(event, message, unprocessed, now);
+  }
+
+  /** Whether a gate answers in place of this attempt. */
+  private headed(
+    tried: Attempt,
+    status: number,
+    grpcStatus: number,
+    fields: readonly string[],
+    fin: boolean,
+    now: number,
+  ): boolean {
+    const { state } = this;
+    const { gates } = state.plan as Plan;
+    for (let at = gates.length - 1; at >= 0; at--) {
+      const answer = gates[at].headed?.(state, at, status, grpcStatus, fields, now) ?? GateAnswer.pass;
+      if (answer !== GateAnswer.respond) continue;
+      this.discard(tried, grpcStatus, fin, now);
+      this.respond(state.response as LocalResponse, now);
+      return true;
+    }
+    return false;
   }
 
   private tryTimedOut(tried: Attempt, now: number): void {
@@ -354,6 +399,10 @@ export class CallMachine implements Call {
 
   responseData(attempt: number, _bytes: number, fin: boolean, now: number): void {
     if (!fin || this.phase === SESSION) return;
+    if (this.phase === ACCEPTED) {
+      this.finish(this.acceptedStatus, this.isGrpc() ? GRPC_UNKNOWN : -1, "", now);
+      return;
+    }
     const tried = liveAttempt(this.state, attempt);
     if (tried === null || tried !== this.delivered) return;
     // gRPC ends with trailers; without them its outcome is unknown.
@@ -361,6 +410,11 @@ export class CallMachine implements Call {
   }
 
   trailers(attempt: number, fields: readonly string[], now: number): void {
+    if (this.phase === ACCEPTED) {
+      const grpcStatus = this.isGrpc() ? grpcStatusOf(fields, this.acceptedStatus) : -1;
+      this.finish(this.acceptedStatus, grpcStatus, "", now);
+      return;
+    }
     const tried = liveAttempt(this.state, attempt);
     if (tried === null || tried !== this.delivered) return;
     this.judgeAndComplete(tried, this.isGrpc() ? grpcStatusOf(fields, tried.status) : -1, now);
@@ -426,7 +480,11 @@ export class CallMachine implements Call {
       if (!timers.waitRuns) return;
       timers.waitRuns = false;
       if (this.phase === WAITING) this.tryOnce(now);
-      else if (this.phase === ASKING) this.answered(this.queryId, null, now);
+      else if (this.phase === HELD) this.resumed(now);
+      else if (this.phase === ASKING) {
+        if (now >= this.state.caller.deadline) this.respond(answers.deadlineAnswer(this.decision), now);
+        else this.answered(this.queryId, null, now);
+      }
     } else {
       const tried = liveAttempt(this.state, timerId - TIMER_TRY);
       if (tried === null || !tried.timed) return;
@@ -473,11 +531,28 @@ export class CallMachine implements Call {
   }
 
   private respond(response: LocalResponse, now: number): void {
+    const { state } = this;
+    if (response.error !== null && state.binding !== null && (state.plan as Plan).watched) {
+      response = this.failing(response, now);
+    }
+    const { responseAdd } = state;
+    if (responseAdd !== null) response = { ...response, fields: [...response.fields, ...responseAdd] };
     this.response = response;
     this.effects.push(Effect.respond, 0, 0);
     const { error, status } = response;
     const grpcStatus = this.isGrpc() ? (error === null ? 0 : grpcNumber(error.code)) : -1;
     this.finish(status, grpcStatus, error?.reason ?? "", now);
+  }
+
+  /** What a gate says in place of a failure, or the failure. */
+  private failing(failure: LocalResponse, now: number): LocalResponse {
+    const { state } = this;
+    const { gates } = state.plan as Plan;
+    state.failure = failure;
+    for (let at = gates.length - 1; at >= 0; at--) {
+      if (gates[at].failing?.(state, at, now) === GateAnswer.respond) return state.response as LocalResponse;
+    }
+    return failure;
   }
 
   /** The answer that began cannot be brought to its end. */
@@ -501,6 +576,9 @@ export class CallMachine implements Call {
     decision.outcome.status = status;
     decision.outcome.grpcStatus = grpcStatus;
     decision.outcome.reason = reason;
+    if (state.plan?.watched) {
+      for (let at = this.gatesEntered - 1; at >= 0; at--) state.plan.gates[at].left?.(state, at, now);
+    }
     const { record } = state.shared;
     decision.explained = record === "all" || (record === "failed" && decision.failed);
     this.effects.push(Effect.end, 0, 0);
@@ -545,12 +623,17 @@ export class CallMachine implements Call {
           this.attempt = number;
           return kind;
         case Effect.deliver: {
-          const { rule } = this.state.plan as Plan;
+          const { state } = this;
+          const { rule } = state.plan as Plan;
           this.attempt = number;
-          this.addFields = rule.responseAdd;
+          this.addFields = both(rule.responseAdd, state.responseAdd);
           this.removeFields = rule.responseRemove;
+          this.store = state.store;
           return kind;
         }
+        case Effect.query:
+          this.query = this.state.query;
+          return kind;
         case Effect.startTimer:
           this.timerId = number;
           this.timerMs = value;
@@ -569,8 +652,8 @@ export class CallMachine implements Call {
   private requestChanges(): void {
     const { rule } = this.state.plan as Plan;
     const facts = this.state.facts as RequestFacts;
-    this.addFields = rule.requestAdd;
-    this.removeFields = rule.requestRemove;
+    this.addFields = both(rule.requestAdd, this.state.requestAdd);
+    this.removeFields = both(rule.requestRemove, this.state.requestRemove);
     this.rewritePath = facts.rewritePath;
     this.rewriteAuthority = facts.rewriteAuthority;
   }
@@ -586,9 +669,16 @@ const WAITING = 3;
 const COMMITTED = 4;
 const SESSION = 5;
 const ENDED = 6;
+/** For as long as a gate wants. */
+const HELD = 7;
+/** At the server, by its handler. */
+const ACCEPTED = 8;
 
-/** How long the shared limiter may take to answer. */
-const QUERY_MS = 50;
 /** Body bytes that may come before it is clear which policy holds. */
 const KEPT_BYTES = 65_536;
 const NO_FIELDS: readonly string[] = [];
+
+function both(one: readonly string[] | null, other: readonly string[] | null): readonly string[] | null {
+  if (other === null) return one;
+  return one === null ? other : [...one, ...other];
+}

@@ -1,12 +1,15 @@
 import type { Endpoint } from "../../core/endpoint.ts";
-import type { CallContext, CallRequest } from "../call.ts";
+import type { BodyStore, CallContext, CallRequest, LocalResponse } from "../call.ts";
 import { CallDecision } from "../decision/decision.ts";
 import type { RuntimeState } from "../snapshot/runtime-state.ts";
 import type { Binding, Plan } from "../snapshot/snapshot.ts";
 import type { Attempt } from "./attempt.ts";
 import { CallTimers } from "./call-timers.ts";
 import { EffectQueue } from "./effect-queue.ts";
+import { NOBODY, type Principal } from "./principal.ts";
+import type { Query } from "./query.ts";
 import type { RequestFacts } from "./request-facts.ts";
+import { Tape } from "./tape.ts";
 
 /** What a call machine knows of its call, for the steps that live in files of their own. Reused from call to call, as its machine is. */
 export class CallState {
@@ -34,10 +37,47 @@ export class CallState {
   /** Slots of endpoints that failed this call. */
   readonly avoid: number[] = [];
   readonly mirrors: Endpoint[] = [];
+  readonly tape: Tape;
+
+  // what gates set (gate.ts)
+  principal: Principal = NOBODY;
+  /** Shed last when highest: 0 to 10, 5 unless somebody says otherwise. */
+  priority = DEFAULT_PRIORITY;
+  query: Query | null = null;
+  queryMs = 0;
+  waitMs = 0;
+  response: LocalResponse | null = null;
+  /** What will be said unless a gate's `failing` knows better. */
+  failure: LocalResponse | null = null;
+  store: BodyStore | null = null;
+  /** What each gate keeps of this call, by its place in the plan. */
+  readonly memory: unknown[] = [];
+  requestAdd: string[] | null = null;
+  requestRemove: string[] | null = null;
+  responseAdd: string[] | null = null;
 
   constructor(shared: RuntimeState) {
     this.shared = shared;
+    this.tape = new Tape(shared.random);
     this.timers = new CallTimers(this.effects);
+  }
+
+  get caller(): CallContext {
+    return this.context as CallContext;
+  }
+
+  /** Names are lower-case, as everywhere. The field is sent to whatever endpoint the call goes to. */
+  addRequestField(name: string, value: string): void {
+    (this.requestAdd ??= []).push(name, value);
+  }
+
+  removeRequestField(name: string): void {
+    (this.requestRemove ??= []).push(name);
+  }
+
+  /** For whatever answer the caller gets. */
+  addResponseField(name: string, value: string): void {
+    (this.responseAdd ??= []).push(name, value);
   }
 
   /** Makes it as new. */
@@ -50,12 +90,21 @@ export class CallState {
     this.hardAt = this.softAt = Number.POSITIVE_INFINITY;
     if (this.avoid.length > 0) this.avoid.length = 0;
     if (this.mirrors.length > 0) this.mirrors.length = 0;
+    if (this.memory.length > 0) this.memory.length = 0;
+    this.principal = NOBODY;
+    this.priority = DEFAULT_PRIORITY;
+    this.query = null;
+    this.response = this.failure = null;
+    this.store = null;
+    this.requestAdd = this.requestRemove = this.responseAdd = null;
     this.effects.reset();
     this.timers.reset();
     for (const attempt of this.decision.attempts) attempt.to = null;
     this.decision.reset();
   }
 }
+
+export const DEFAULT_PRIORITY = 5;
 
 const NO_REQUEST: CallRequest = {
   method: "",

@@ -3,7 +3,6 @@ import type { CallRequest, LocalResponse } from "../call.ts";
 import type { CallDecision } from "../decision/decision.ts";
 import { sourceOf } from "../decision/decision-steps.ts";
 import { nearestRoute } from "../decision/nearest.ts";
-import type { LimiterState } from "../limit/limiter.ts";
 import type { FallbackSettings } from "../resilience/fallback-field.ts";
 import { EventKind } from "../resource/conditions.ts";
 import type { Binding, Plan } from "../snapshot/snapshot.ts";
@@ -55,12 +54,6 @@ export function noRouteAnswer({ method, path }: CallRequest, { grpc, snapshot }:
     "NO_ROUTE",
     `no route matches ${method} ${bare}${near}`,
   );
-}
-
-export function rateLimitAnswer({ name, requests, perMs }: LimiterState, waitMs: number): LocalResponse {
-  const seconds = String(Math.max(1, Math.ceil(waitMs / 1000)));
-  const message = `rate limit ${name}: over ${requests} in ${ms(perMs)}; try again in ${ms(waitMs)}`;
-  return errorAnswer("resource_exhausted", 429, "RATE_LIMITED", message, true, ["retry-after", seconds]);
 }
 
 export function noBackendAnswer({ rule }: Plan): LocalResponse {

@@ -1,4 +1,4 @@
-import type { CallContext, CallRequest } from "../call.ts";
+import type { CallContext, CallRequest, Place } from "../call.ts";
 import { normalPath } from "../route/normal-path.ts";
 import { isGrpcRequest } from "../route/route-table.ts";
 import type { RouteMatch, Snapshot } from "../snapshot/snapshot.ts";
@@ -9,7 +9,7 @@ import type { RouteMatch, Snapshot } from "../snapshot/snapshot.ts";
 export class RequestFacts {
   readonly snapshot: Snapshot;
   readonly service: string;
-  readonly gateway: boolean;
+  readonly place: Place;
   /** The path of the request as it is carried, which differs from the head's own when the gateway transcodes. */
   readonly path: string;
   /** Null: no route. */
@@ -22,12 +22,12 @@ export class RequestFacts {
   readonly rewritePath: string;
   readonly rewriteAuthority: string;
 
-  constructor(snapshot: Snapshot, request: CallRequest, asSent: CallRequest | null, service: string, gateway: boolean) {
+  constructor(snapshot: Snapshot, request: CallRequest, asSent: CallRequest | null, service: string, place: Place) {
     this.snapshot = snapshot;
     this.service = service;
-    this.gateway = gateway;
+    this.place = place;
     this.path = request.path;
-    this.match = snapshot.match(request, asSent, service, gateway);
+    this.match = snapshot.match(request, asSent, service, place);
     this.grpc = isGrpcRequest(request);
     this.idempotent = IDEMPOTENT.has((asSent ?? request).method) || this.match?.plan.method?.idempotent === true;
     this.session = request.protocol !== "" || request.method === "CONNECT";
@@ -39,20 +39,19 @@ export class RequestFacts {
 
 /** The facts of a request, from its memo when they still hold. */
 export function factsOf(snapshot: Snapshot, request: CallRequest, context: CallContext): RequestFacts {
-  const { service, asSent } = context;
-  const gateway = context.place === "gateway";
+  const { service, asSent, place } = context;
   const keeper = asSent ?? request;
   const known = keeper.memo;
   if (
     known instanceof RequestFacts &&
     known.snapshot === snapshot &&
     known.service === service &&
-    known.gateway === gateway &&
+    known.place === place &&
     known.path === request.path
   ) {
     return known;
   }
-  const facts = new RequestFacts(snapshot, request, asSent, service, gateway);
+  const facts = new RequestFacts(snapshot, request, asSent, service, place);
   keeper.memo = facts;
   return facts;
 }

@@ -40,7 +40,7 @@ export function mayRetry(
   let delayMs = 0;
   if (asked !== undefined) delayMs = asked;
   else if (!atOnce) {
-    decision.backoffDraw = drawJitter(retry, state.shared.random);
+    decision.backoffDraw = drawJitter(retry, state.tape);
     delayMs = backoffMs(retry, state.retries + 1, decision.backoffDraw);
   }
   decision.leftMs = decision.deadline - now;

@@ -1,9 +1,10 @@
 import type { EndpointTable, Group } from "../balance/endpoint-table.ts";
-import type { CallRequest } from "../call.ts";
-import type { LimiterState } from "../limit/limiter.ts";
+import type { CallRequest, Place } from "../call.ts";
+import type { Gate } from "../machine/gate.ts";
+import { compileGates } from "../machine/gates.ts";
 import type { Breaker } from "../resilience/breaker.ts";
 import type { RetryBudget } from "../resilience/retry-budget.ts";
-import type { RateLimit, Resource } from "../resource/resources.ts";
+import type { Resource, ResourceKind } from "../resource/resources.ts";
 import { RouteTable } from "../route/route-table.ts";
 import { type Backend, backendName, implicitRule, type Rule, type RuleMatch, routeEntries } from "../route/rule.ts";
 import type { MethodInfo } from "../runtime.ts";
@@ -26,10 +27,15 @@ export class Snapshot {
   /** Contract name -> registry name. */
   readonly #contracts = new Map<string, string>();
   readonly #policies: PolicyIndex;
-  readonly #limits = new TargetIndex<RateLimit>();
+  /** What gates are made of, by kind. */
+  readonly #attached = new Map<ResourceKind, TargetIndex<Resource>>();
   readonly #implicit = new Map<string, RuleMatch>();
-  readonly #gatewayPlans = new Map<Rule, Map<string, Plan>>();
-  readonly #plans = new Map<Rule, Map<string, Plan>>();
+  readonly #plans: Readonly<Record<Place, Map<Rule, Map<string, Plan>>>> = {
+    client: new Map(),
+    sidecar: new Map(),
+    gateway: new Map(),
+    server: new Map(),
+  };
   readonly #table: EndpointTable;
   readonly #keeper: StateKeeper;
 
@@ -52,8 +58,10 @@ export class Snapshot {
     const byService = new Map<string, ReturnType<typeof routeEntries>>();
     let order = 0;
     for (const resource of resources) {
-      if (resource.kind === "RateLimit") this.#limits.add(resource.spec.targetRefs, resource);
-      if (resource.kind !== "HTTPRoute" && resource.kind !== "GRPCRoute") continue;
+      if (resource.kind !== "HTTPRoute" && resource.kind !== "GRPCRoute") {
+        this.#attach(resource);
+        continue;
+      }
       const entries = routeEntries(resource, order);
       order += entries.length;
       const parents = resource.spec.parentRefs ?? [];
@@ -79,19 +87,21 @@ export class Snapshot {
   }
 
   /** What goes for a request; null when no route matches. `service` is "" when the caller does not know it. */
-  match(request: CallRequest, asSent: CallRequest | null, service: string, gateway: boolean): RouteMatch | null {
+  match(request: CallRequest, asSent: CallRequest | null, service: string, place: Place): RouteMatch | null {
     let found: RuleMatch | null = null;
-    if (gateway) {
+    if (place === "gateway") {
       found = (asSent === null ? null : this.#gateway.find(asSent)?.target) ?? null;
       found ??= this.#gateway.find(request)?.target ?? null;
     }
     if (found === null) {
       const name = service === "" ? this.#serviceOf(request.path) : (this.#contracts.get(service) ?? service);
       if (name === "") return null;
-      found = this.#byService.get(name)?.find(request)?.target ?? this.#implicitOf(name);
+      // What is there already is not routed any more.
+      if (place !== "server") found = this.#byService.get(name)?.find(request)?.target ?? null;
+      found ??= this.#implicitOf(name);
     }
     const method = this.#methods.get(withoutQuery(request.path)) ?? null;
-    return { plan: this.#plan(found.rule, request.path, method, gateway), prefix: found.prefix };
+    return { plan: this.#plan(found.rule, request.path, method, place), prefix: found.prefix };
   }
 
   #serviceOf(path: string): string {
@@ -108,9 +118,9 @@ export class Snapshot {
     return match;
   }
 
-  #plan(rule: Rule, path: string, method: MethodInfo | null, gateway: boolean): Plan {
+  #plan(rule: Rule, path: string, method: MethodInfo | null, place: Place): Plan {
     const name = this.#methodName(path, method);
-    const byRule = gateway ? this.#gatewayPlans : this.#plans;
+    const byRule = this.#plans[place];
     let plans = byRule.get(rule);
     if (plans === undefined) {
       if (byRule.size > MAX_IMPLICIT) byRule.clear();
@@ -119,7 +129,7 @@ export class Snapshot {
     }
     let plan = plans.get(name);
     if (plan === undefined) {
-      plan = this.#compile(rule, name, method, gateway);
+      plan = this.#compile(rule, name, method, place);
       plans.set(name, plan);
     }
     return plan;
@@ -129,27 +139,54 @@ export class Snapshot {
   #methodName(path: string, method: MethodInfo | null): string {
     if (method !== null) return method.path.slice(1);
     const name = withoutQuery(path).slice(1);
-    if (this.#policies.hasMethod(name) || this.#limits.hasMethod(name)) return name;
+    if (this.#namesMethod(name)) return name;
     const contract = contractOf(path);
-    return contract !== "" && (this.#policies.hasMethod(contract) || this.#limits.hasMethod(contract)) ? contract : "";
+    return contract !== "" && this.#namesMethod(contract) ? contract : "";
   }
 
-  #compile(rule: Rule, methodName: string, method: MethodInfo | null, gateway: boolean): Plan {
+  /** Whether anything is attached to a method or contract of this name. */
+  #namesMethod(name: string): boolean {
+    if (this.#policies.hasMethod(name)) return true;
+    for (const index of this.#attached.values()) if (index.hasMethod(name)) return true;
+    return false;
+  }
+
+  #attach(resource: Exclude<Resource, { kind: "HTTPRoute" | "GRPCRoute" }>): void {
+    if (resource.kind === "TrafficPolicy") return; // indexPolicies
+    let index = this.#attached.get(resource.kind);
+    if (index === undefined) this.#attached.set(resource.kind, (index = new TargetIndex()));
+    index.add(resource.spec.targetRefs, resource);
+  }
+
+  #compile(rule: Rule, methodName: string, method: MethodInfo | null, place: Place): Plan {
+    const gateway = place === "gateway";
     const target = { gateway, version: "", method: methodName, route: rule.route, rule: rule.name };
-    const limits = new Set<RateLimit>();
+    const targets: PolicyTarget[] = rule.backends.map(({ service }) => ({ ...target, service }));
+    if (targets.length === 0) targets.push({ ...target, service: "" });
     const bindings = rule.backends.map((backend): Binding => {
       const at: PolicyTarget = { ...target, service: backend.service, version: backend.version };
-      for (const [, limit] of this.#limits.find({ ...at, version: "" })) limits.add(limit);
       const layers: PolicyLayer[] = layersFor(this.#policies, at);
       if (rule.policy !== null) layers.push({ level: Level.rule, source: rule.route, spec: rule.policy });
       return this.#bind(backend, resolvePolicy(layers));
     });
+    const attached = <Kind extends ResourceKind>(kind: Kind): Extract<Resource, { kind: Kind }>[] => {
+      const found = new Set<Resource>();
+      for (const at of targets)
+        for (const [, resource] of this.#attached.get(kind)?.find(at) ?? []) found.add(resource);
+      return [...found] as Extract<Resource, { kind: Kind }>[];
+    };
+    const services = [...new Set(rule.backends.map(({ service }) => service))];
+    const policies = bindings.map(({ policy }) => policy);
+    const gates = compileGates({ place, rule, method, methodName, services, policies, keeper: this.#keeper, attached });
     return {
       snapshot: this,
       rule,
       method,
       bindings,
-      limiters: [...limits].map((limit) => this.#keeper.limiter(limit)),
+      gates,
+      watched: gates.some(
+        ({ headed, failing, left }) => headed !== undefined || failing !== undefined || left !== undefined,
+      ),
       mirrors: rule.mirrors.map(({ backend, percent }) => ({
         group: this.#table.group(backend.service, backend.version),
         percent,
@@ -181,7 +218,9 @@ export interface Plan {
   readonly rule: Rule;
   readonly method: MethodInfo | null;
   readonly bindings: readonly Binding[];
-  readonly limiters: readonly LimiterState[];
+  readonly gates: readonly Gate[];
+  /** Some gate wants to hear what becomes of the call. */
+  readonly watched: boolean;
   readonly mirrors: readonly { readonly group: Group; readonly percent: number }[];
 }
 

@@ -1,0 +1,13 @@
+/** Who makes a call, as its gates established it. */
+export interface Principal {
+  /** The resource that vouches for it, "Authentication shop"; "" when nobody authenticated an end user. */
+  readonly source: string;
+  /** "jwt", "api-key", "hmac", "basic", "mtls", "oidc"; "" for nobody. */
+  readonly method: string;
+  /** The user: a token's `sub`, a key's name. */
+  readonly subject: string;
+  readonly issuer: string;
+  readonly claims: Readonly<Record<string, unknown>>;
+}
+
+export const NOBODY: Principal = { source: "", method: "", subject: "", issuer: "", claims: {} };
