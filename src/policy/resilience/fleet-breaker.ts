@@ -1,0 +1,155 @@
+/** How a breaker that the whole fleet shares is set. */
+export interface FleetBreakerSettings {
+  /** Processes that must have found the service failing, at least 2: one alone never opens it. */
+  readonly quorum: number;
+  readonly sleepMs: number;
+  /** How long what a process reported counts, ms. */
+  readonly evidenceMs: number;
+}
+
+/** What a process hears of a breaker. */
+export interface FleetWord {
+  readonly state: "closed" | "open" | "half-open";
+  /** Ms until a probe is let through; 0 unless open. */
+  readonly reopensInMs: number;
+  /** Half-open: this process may let one call through, and says how it went. The lease's number goes with the result; 0: it may not. */
+  readonly probe: number;
+  /** Processes with calls to the service: alone, a process goes by its own evidence. */
+  readonly voters: number;
+}
+
+/**
+ * One breaker for a fleet, as the control plane keeps it. Processes report what they see; the breaker opens when at least `quorum` of them, and more
+ * than half of all that have calls, found the service failing in the last `evidenceMs`. So a process with a broken network card trips nobody.
+ * After the sleep one process gets the lease of the one probe; when it says nothing, another gets it.
+ *
+ *     closed --quorum and majority of fresh evidence--> open --sleep over--> half-open: one lease at a time
+ *        ^                                                ^                     | |
+ *        |                                                '---- probe failed ---' |
+ *        '------------------------------ probe succeeded --------------------------'
+ *
+ *     Q1  At most one probe lease is out at any time; results of older leases count for nothing.
+ *     Q2  Evidence of fewer than `quorum` processes never opens it.
+ *     Q3  A process that is gone votes no more and holds no lease.
+ */
+export class FleetBreaker {
+  readonly settings: FleetBreakerSettings;
+  #state: FleetWord["state"] = "closed";
+  #openedAt = 0;
+  readonly #evidence = new Map<string, Evidence>();
+  #prober = "";
+  #lease = 0;
+  #leaseEndsAt = 0;
+  /** Processes that had calls before it opened: one of them probes. */
+  readonly #candidates: string[] = [];
+
+  constructor(settings: FleetBreakerSettings) {
+    this.settings = settings;
+  }
+
+  get state(): FleetWord["state"] {
+    return this.#state;
+  }
+
+  /** Who has the probe's lease, "" for nobody. */
+  get prober(): string {
+    return this.#prober;
+  }
+
+  /** A process had `calls` since it last reported; `tripped`: by its own rules the breaker would be open. True when the fleet is to be told. */
+  report(process: string, calls: number, tripped: boolean, now: number): boolean {
+    const known = this.#evidence.get(process);
+    if (known === undefined && this.#evidence.size >= MAX_PROCESSES) return false;
+    const before = this.voters(now);
+    if (calls > 0 || tripped) this.#evidence.set(process, { tripped, at: now });
+    else if (known !== undefined) known.tripped = false;
+    if (this.#state !== "closed") {
+      if (calls > 0 && !this.#candidates.includes(process)) this.#candidates.push(process);
+      return this.tick(now);
+    }
+    const voters = this.voters(now);
+    let failing = 0;
+    for (const { tripped: is } of this.#evidence.values()) if (is) failing++;
+    if (failing < Math.max(2, this.settings.quorum) || failing * 2 <= voters) return voters !== before;
+    this.#open(now);
+    return true;
+  }
+
+  /** How the probe of a lease went. True when the fleet is to be told. */
+  probed(process: string, lease: number, succeeded: boolean, now: number): boolean {
+    if (this.#state !== "half-open" || process !== this.#prober || lease !== this.#lease) return false;
+    this.#prober = "";
+    if (succeeded) {
+      this.#state = "closed";
+      this.#evidence.clear();
+      this.#candidates.length = 0;
+    } else this.#open(now);
+    return true;
+  }
+
+  /** Time went on. True when the fleet is to be told. */
+  tick(now: number): boolean {
+    if (this.#state === "open" && now - this.#openedAt >= this.settings.sleepMs) {
+      this.#state = "half-open";
+      this.#grant(now);
+      return true;
+    }
+    if (this.#state === "half-open" && (this.#prober === "" || now >= this.#leaseEndsAt)) {
+      const before = this.#prober;
+      this.#grant(now);
+      return before !== "" || this.#prober !== "";
+    }
+    return false;
+  }
+
+  gone(process: string, now: number): boolean {
+    this.#evidence.delete(process);
+    const at = this.#candidates.indexOf(process);
+    if (at >= 0) this.#candidates.splice(at, 1);
+    if (this.#prober !== process) return false;
+    this.#prober = "";
+    return this.tick(now);
+  }
+
+  word(process: string, now: number): FleetWord {
+    return {
+      state: this.#state,
+      reopensInMs: this.#state === "open" ? Math.max(0, this.settings.sleepMs - (now - this.#openedAt)) : 0,
+      probe: this.#state === "half-open" && this.#prober === process ? this.#lease : 0,
+      voters: this.voters(now),
+    };
+  }
+
+  /** Processes with fresh evidence. */
+  voters(now: number): number {
+    for (const [process, { at }] of this.#evidence)
+      if (now - at > this.settings.evidenceMs) this.#evidence.delete(process);
+    return this.#evidence.size;
+  }
+
+  #open(now: number): void {
+    this.#state = "open";
+    this.#openedAt = now;
+    for (const process of this.#evidence.keys())
+      if (!this.#candidates.includes(process)) this.#candidates.push(process);
+    this.#evidence.clear();
+  }
+
+  /** In turn, so that a process without calls does not keep the others waiting for ever. */
+  #grant(now: number): void {
+    const next = this.#candidates.shift();
+    this.#prober = next ?? "";
+    if (next === undefined) return;
+    this.#candidates.push(next);
+    this.#lease++;
+    this.#leaseEndsAt = now + Math.max(MIN_LEASE_MS, this.settings.sleepMs);
+  }
+}
+
+interface Evidence {
+  tripped: boolean;
+  at: number;
+}
+
+const MAX_PROCESSES = 10_000;
+const MIN_LEASE_MS = 1_000;
