@@ -41,6 +41,44 @@ export async function grpcProxy(smoke: boolean): Promise<Result[]> {
   }
 }
 
+/** What deciding costs: the default policy set on top of a bare forward, in terms of what Envoy needs for a proxied call. */
+export async function policyCost(smoke: boolean): Promise<Result[]> {
+  const running: Measured[] = [];
+  try {
+    const backends = [];
+    for (let i = 0; i < 2; i++) {
+      const port = await freePort();
+      const script = join(root, "examples", "counter", "server.ts");
+      running.push(await start(`backend ${i}`, port, process.execPath, [script], { PORT: `${port}` }));
+      backends.push(port);
+    }
+    const port = await freePort();
+    const script = join(import.meta.dirname, "peers", "bare-gateway.ts");
+    const bare = await start("bare forward", port, process.execPath, [script, `${port}`, ...backends.map(String)]);
+    const proxies = [await weft(backends, true), bare, await envoy(backends, true)];
+    running.push(...proxies);
+    const calls = smoke ? 20_000 : 200_000;
+    const { work, unit, medians } = await compare(
+      "the default policy set, gRPC proxied, h2load -c 8 -m 32",
+      "us CPU a call",
+      proxies.map((proxy) => ({ name: proxy.name, run: () => grpcLoad(proxy, calls, 8, 32).cpuMicrosPerCall })),
+      [],
+      smoke ? 1 : 7,
+    );
+    const ratio = (medians.weft - medians["bare forward"]) / medians.envoy;
+    return [
+      {
+        work,
+        unit,
+        medians,
+        claims: [{ peer: "envoy, beyond a bare forward", ratio, atMost: 0.06, kept: ratio <= 0.06 }],
+      },
+    ];
+  } finally {
+    for (const server of running) await server.stop();
+  }
+}
+
 /** After a million requests in all. */
 function memory(proxy: Measured, smoke: boolean): Result {
   if (!smoke) grpcLoad(proxy, 1_000_000, 8, 32);
