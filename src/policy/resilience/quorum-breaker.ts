@@ -6,8 +6,8 @@ export interface CallBreaker {
   readonly settings: BreakerSettings;
   readonly state: BreakerState;
   admit(now: number): Admission;
-  succeeded(probe: boolean, now: number, tookMs?: number): void;
-  failed(probe: boolean, now: number, tookMs?: number): void;
+  succeeded(probe: boolean, now: number): void;
+  failed(probe: boolean, now: number): void;
   forget(probe: boolean): void;
   reopensInMs(now: number): number;
 }
@@ -71,14 +71,14 @@ export class QuorumBreaker implements CallBreaker {
     return Admission.probe;
   }
 
-  succeeded(probe: boolean, now: number, tookMs?: number): void {
+  succeeded(probe: boolean, now: number): void {
     if (this.#judged(probe, true)) return;
-    this.#own.succeeded(probe, now, tookMs);
+    this.#own.succeeded(probe, now);
   }
 
-  failed(probe: boolean, now: number, tookMs?: number): void {
+  failed(probe: boolean, now: number): void {
     if (this.#judged(probe, false)) return;
-    this.#own.failed(probe, now, tookMs);
+    this.#own.failed(probe, now);
   }
 
   forget(probe: boolean): void {
