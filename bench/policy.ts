@@ -2,6 +2,7 @@ import type { Endpoint } from "../src/core/endpoint.ts";
 import { seededRandom } from "../src/core/random.ts";
 import { rateLimit, route, traffic } from "../src/policy/builders.ts";
 import { type Call, type CallContext, type CallRequest, Effect } from "../src/policy/call.ts";
+import { DecisionJournal } from "../src/policy/decision/journal.ts";
 import type { Resource } from "../src/policy/resource/resources.ts";
 import type { PolicyRuntime } from "../src/policy/runtime.ts";
 import { createPolicyRuntime } from "../src/policy/snapshot/create-runtime.ts";
@@ -23,8 +24,12 @@ const HEAD = ["content-type", "application/grpc"];
 const OK = ["grpc-status", "0"];
 const UNAVAILABLE = ["grpc-status", "14"];
 
-function runtimeWith(resources: readonly Resource[], replicas = 3): PolicyRuntime {
-  const runtime = createPolicyRuntime({ random: seededRandom(1) });
+function runtimeWith(
+  resources: readonly Resource[],
+  replicas = 3,
+  journal: DecisionJournal | null = null,
+): PolicyRuntime {
+  const runtime = createPolicyRuntime({ random: seededRandom(1), journal });
   runtime.applyResources(1, resources, [METHOD]);
   const changed = Array.from({ length: replicas }, (_, i): Endpoint => {
     const version = i % 2 === 0 ? "v1" : "v2";
@@ -105,6 +110,8 @@ const known = request(METHOD.path);
 const defaults = runtimeWith([]);
 measure("default policy, head known", () => carry(defaults, known));
 measure("default policy, head new each time", () => carry(defaults, request(METHOD.path)));
+const remembering = runtimeWith([], 3, new DecisionJournal());
+measure("default policy, decisions remembered", () => carry(remembering, known));
 const many = runtimeWith([], 500);
 measure("default policy, 500 endpoints", () => carry(many, known));
 const full = runtimeWith([

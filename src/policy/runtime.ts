@@ -1,6 +1,7 @@
 import type { Endpoint } from "../core/endpoint.ts";
 import type { Random } from "../core/random.ts";
 import type { Call, CallRequest } from "./call.ts";
+import type { DecisionJournal } from "./decision/journal.ts";
 import type { Resource } from "./resource/resources.ts";
 
 /**
@@ -28,12 +29,16 @@ export interface PolicyRuntime {
   backendsOf(request: CallRequest): readonly string[];
   /** Endpoints of a service as the balancer sees them, for `weft explain`, dashboards and tests. */
   describe(service: string): readonly EndpointState[];
+  /** What is remembered of calls that have ended, for `weft explain`; null when nothing is. */
+  readonly journal?: DecisionJournal | null;
 }
 
 export interface PolicyRuntimeOptions {
   random: Random;
   /** How many decisions keep their full text: "failed" (default) calls only, "all", or "none". Timings and attempts are always kept. */
   record?: "failed" | "all" | "none";
+  /** Takes the decision of every call that has ended. Default: none. */
+  journal?: DecisionJournal | null;
 }
 
 /** What a contract says about one method. */

@@ -23,6 +23,9 @@ export class CallDecision implements Decision {
   readonly outcome = { status: 0, grpcStatus: -1, reason: "" };
   /** Whether texts are wanted for this call. */
   explained = false;
+  /** As the caller sent it; set when the journal takes the decision. */
+  method = "";
+  path = "";
 
   // what was met, in the order of the machine
   request = "";

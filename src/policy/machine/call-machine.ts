@@ -11,6 +11,7 @@ import {
   type LocalResponse,
 } from "../call.ts";
 import type { CallDecision } from "../decision/decision.ts";
+import type { DecisionJournal } from "../decision/journal.ts";
 import { Admission } from "../resilience/breaker.ts";
 import { EVENT_NAMES, EventKind } from "../resource/conditions.ts";
 import type { RuntimeState } from "../snapshot/runtime-state.ts";
@@ -73,7 +74,7 @@ export class CallMachine implements Call {
   response: LocalResponse | null = null;
   // state
   ended = false;
-  readonly decision: CallDecision;
+  decision: CallDecision;
   private readonly state: CallState;
   private readonly timers: CallTimers;
   private readonly effects: EffectQueue;
@@ -97,6 +98,12 @@ export class CallMachine implements Call {
 
   get replayable(): boolean {
     return this.state.replayable;
+  }
+
+  /** The decision goes to the journal. Only after the end, before reset. */
+  remember(journal: DecisionJournal): void {
+    this.state.exchangeDecision(journal);
+    this.decision = this.state.decision;
   }
 
   /** Makes it as new. */

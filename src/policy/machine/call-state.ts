@@ -1,9 +1,10 @@
 import type { Endpoint } from "../../core/endpoint.ts";
 import type { BodyStore, CallContext, CallRequest, LocalResponse } from "../call.ts";
 import { CallDecision } from "../decision/decision.ts";
+import { type DecisionJournal, MAX_PATH } from "../decision/journal.ts";
 import type { RuntimeState } from "../snapshot/runtime-state.ts";
 import type { Binding, Plan } from "../snapshot/snapshot.ts";
-import type { Attempt } from "./attempt.ts";
+import { Attempt } from "./attempt.ts";
 import { CallTimers } from "./call-timers.ts";
 import { EffectQueue } from "./effect-queue.ts";
 import { NOBODY, type Principal } from "./principal.ts";
@@ -14,7 +15,7 @@ import { Tape } from "./tape.ts";
 /** What a call machine knows of its call, for the steps that live in files of their own. Reused from call to call, as its machine is. */
 export class CallState {
   readonly shared: RuntimeState;
-  readonly decision = new CallDecision();
+  decision = new CallDecision();
   readonly effects = new EffectQueue();
   readonly timers: CallTimers;
   request: CallRequest = NO_REQUEST;
@@ -78,6 +79,18 @@ export class CallState {
   /** For whatever answer the caller gets. */
   addResponseField(name: string, value: string): void {
     (this.responseAdd ??= []).push(name, value);
+  }
+
+  /** Gives the ended call's decision away, with its attempts, and goes on with another. */
+  exchangeDecision(journal: DecisionJournal): void {
+    const { decision, pool, context, request } = this;
+    const { method, path } = context?.asSent ?? request;
+    decision.method = method;
+    decision.path = path.length <= MAX_PATH ? path : [...path.slice(0, MAX_PATH)].join(""); // a slice would hold the whole
+    const next = journal.keep(decision);
+    if (next === decision) return;
+    for (let i = 0; i < decision.attempts.length; i++) pool[i] = next.attempts[i] ?? new Attempt();
+    this.decision = next;
   }
 
   /** Makes it as new. */

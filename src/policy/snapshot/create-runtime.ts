@@ -2,6 +2,7 @@ import type { Endpoint } from "../../core/endpoint.ts";
 import { systemRandom } from "../../core/random.ts";
 import { EndpointTable } from "../balance/endpoint-table.ts";
 import type { Call, CallRequest } from "../call.ts";
+import type { DecisionJournal } from "../decision/journal.ts";
 import { CallMachine } from "../machine/call-machine.ts";
 import type { Resource } from "../resource/resources.ts";
 import { parseResources } from "../resource/validate.ts";
@@ -20,7 +21,10 @@ class Runtime implements PolicyRuntime {
   readonly #state: RuntimeState;
   readonly #free: CallMachine[] = [];
 
-  constructor({ random = systemRandom, record = "failed" }: Partial<PolicyRuntimeOptions>) {
+  readonly journal: DecisionJournal | null;
+
+  constructor({ random = systemRandom, record = "failed", journal = null }: Partial<PolicyRuntimeOptions>) {
+    this.journal = journal;
     const table = new EndpointTable();
     const snapshot = new Snapshot(0, [], [], table, this.#keeper);
     this.#state = { table, random, record, snapshot, endpointVersion: 0 };
@@ -36,6 +40,7 @@ class Runtime implements PolicyRuntime {
 
   applyResources(revision: number, resources: readonly Resource[], methods: readonly MethodInfo[]): void {
     const checked = parseResources(resources).resources;
+    this.journal?.settle();
     this.#state.snapshot = new Snapshot(revision, checked, methods, this.#state.table, this.#keeper);
   }
 
@@ -54,7 +59,9 @@ class Runtime implements PolicyRuntime {
   }
 
   release(call: Call): void {
-    if (!(call instanceof CallMachine) || !call.ended || this.#free.length >= MAX_FREE) return;
+    if (!(call instanceof CallMachine) || !call.ended) return;
+    if (this.journal !== null) call.remember(this.journal);
+    if (this.#free.length >= MAX_FREE) return;
     call.reset();
     this.#free.push(call);
   }
