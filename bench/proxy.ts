@@ -53,7 +53,7 @@ export async function policyCost(smoke: boolean): Promise<Result[]> {
       backends.push(port);
     }
     const port = await freePort();
-    const script = join(import.meta.dirname, "peers", "bare-gateway.ts");
+    const script = join(import.meta.dirname, "peers", "bare-gateway.mjs");
     const bare = await start("bare forward", port, process.execPath, [script, `${port}`, ...backends.map(String)]);
     const proxies = [await weft(backends, true), bare, await envoy(backends, true)];
     running.push(...proxies);
