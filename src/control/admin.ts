@@ -9,6 +9,7 @@ import type { MessageInitShape } from "../contract/runtime.ts";
 import type { Endpoint } from "../core/endpoint.ts";
 import { WeftError } from "../core/errors.ts";
 import { type ServiceDefinition, service } from "../service/definition.ts";
+import { explainCall } from "./call-explainer.ts";
 import type { ServiceState } from "./catalog.ts";
 import type { Hub } from "./hub.ts";
 import type { LedgerRevision } from "./ledger.ts";
@@ -104,6 +105,8 @@ export function createAdminService(hub: Hub, version: string): ServiceDefinition
 
     rollbackRevision: async ({ revision, author, reason }) =>
       revisionMessage(await hub.ledger.rollback(Number(revision), author, reason)),
+
+    explainCall: (request) => explainCall(hub.sessions, request),
 
     getRevision: async ({ revision }) => revisionMessage(await hub.ledger.get(Number(revision))),
 

@@ -1,7 +1,9 @@
 import { endpointOfMessage, healthOfMessage } from "../contract/endpoint-message.ts";
 import type {
+  Answer,
   AttachRequest,
   AttachResponseSchema,
+  FindDecisions,
   Hello,
   LoadReport,
   Register,
@@ -38,6 +40,8 @@ export class Session {
   /** Requests of one endpoint are carried out in their order. */
   readonly #working = new Map<string, Promise<void>>();
   #inWork = 0;
+  readonly #questions = new Map<bigint, (answer: Answer | null) => void>();
+  #asked = 0n;
   #wantsContracts = false;
   #ended = false;
   #failure: WeftError | null = null;
@@ -84,6 +88,8 @@ export class Session {
       signal.removeEventListener("abort", abort);
       this.#ended = true;
       this.#room();
+      for (const answered of this.#questions.values()) answered(null);
+      this.#questions.clear();
       this.#hub.catalog.unsubscribe(this.#subscriber, this.#subscriber.services);
       this.#hub.detach(this);
     }
@@ -119,6 +125,23 @@ export class Session {
     return state;
   }
 
+  /** Asks the process. Null when there is no answer within `timeoutMs`, or too much is being asked already. */
+  ask(question: FindDecisions, timeoutMs: number): Promise<Answer | null> {
+    if (this.#ended || this.hello === null || this.#questions.size >= MAX_QUESTIONS) return Promise.resolve(null);
+    const questionId = ++this.#asked;
+    return new Promise((resolve) => {
+      const cancel = this.#hub.clock.after(timeoutMs, () => {
+        this.#questions.delete(questionId);
+        resolve(null);
+      });
+      this.#questions.set(questionId, (answer) => {
+        cancel();
+        resolve(answer);
+      });
+      this.#subscriber.question({ questionId, question: { case: "findDecisions", value: question } });
+    });
+  }
+
   async #read(requests: AsyncIterable<AttachRequest>): Promise<void> {
     const { maxPendingRequests } = this.#hub.limits;
     this.#awaitBeat();
@@ -152,6 +175,9 @@ export class Session {
           break;
         case "load":
           this.#takeLoad(message.value);
+          break;
+        case "answer":
+          this.#answered(message.value);
           break;
         default:
           break; // from a newer version; it will see that it is not answered
@@ -322,6 +348,12 @@ export class Session {
     }
   }
 
+  #answered(answer: Answer): void {
+    const answered = this.#questions.get(answer.questionId);
+    this.#questions.delete(answer.questionId);
+    answered?.(answer);
+  }
+
   #forget(id: string): void {
     if (this.#hub.owners.get(id) !== this) return;
     this.#hub.owners.delete(id);
@@ -336,6 +368,8 @@ export class Session {
 
 /** More than a histogram has. */
 const MAX_BUCKETS = 128;
+/** Asked of one process at once. */
+const MAX_QUESTIONS = 64;
 
 function exhausted(reason: string, message: string): WeftError {
   return new WeftError("resource_exhausted", message, { reason });

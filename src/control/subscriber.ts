@@ -2,6 +2,7 @@ import type {
   AckSchema,
   AttachResponseSchema,
   LostLeaseSchema,
+  QuestionSchema,
   WelcomeSchema,
 } from "../contract/gen/weft/control/v1/control.ts";
 import type { MessageInitShape } from "../contract/runtime.ts";
@@ -25,6 +26,7 @@ export class Subscriber implements CatalogSubscriber {
   #acks: Ack[] = [];
   #lost: MessageInitShape<typeof LostLeaseSchema>[] = [];
   #welcome: MessageInitShape<typeof WelcomeSchema> | null = null;
+  #questions: MessageInitShape<typeof QuestionSchema>[] = [];
   #resources: Uint8Array | null = null;
   /** Service name to its encoded contract. */
   readonly #contracts = new Map<string, Uint8Array>();
@@ -86,6 +88,11 @@ export class Subscriber implements CatalogSubscriber {
     this.#wake();
   }
 
+  question(question: MessageInitShape<typeof QuestionSchema>): void {
+    this.#questions.push(question);
+    this.#wake();
+  }
+
   /** An encoded ResourceSet; one that was not taken yet is superseded. */
   resources(bytes: Uint8Array): void {
     this.#resources = bytes;
@@ -133,9 +140,10 @@ export class Subscriber implements CatalogSubscriber {
       services,
       contracts,
       lost: this.#lost,
+      questions: this.#questions,
     };
     const empty =
-      services.length + contracts.length + this.#acks.length + this.#lost.length === 0 &&
+      services.length + contracts.length + this.#acks.length + this.#lost.length + this.#questions.length === 0 &&
       this.#welcome === null &&
       this.#resources === null;
     if (empty) return null;
@@ -143,6 +151,7 @@ export class Subscriber implements CatalogSubscriber {
     this.#resources = null;
     this.#acks = [];
     this.#lost = [];
+    this.#questions = [];
     return message;
   }
 }

@@ -10,6 +10,7 @@ import { toWeftError, WeftError } from "../core/errors.ts";
 import { type Random, systemRandom } from "../core/random.ts";
 import type { PolicyRuntime } from "../policy/runtime.ts";
 import { assertServiceName, CONTRACT_NAME } from "../registry/validate.ts";
+import { answerTo } from "./answers.ts";
 import { BackOff, type BackOffOptions } from "./back-off.ts";
 import { errorOf, lineDown, unreachable } from "./errors.ts";
 import { HeldRegistration } from "./held-registration.ts";
@@ -229,6 +230,10 @@ class ControlLink implements Link {
       done?.(ack);
     }
     for (const { id, reason } of message.lost) this.#leaseLost(stream, id, reason);
+    for (const question of message.questions) {
+      const answer = answerTo(question, this.#options.policy.journal ?? null, this.#clock);
+      if (answer !== null) stream.outbox.push({ message: { case: "answer", value: answer } });
+    }
   }
 
   /** Gives the policy runtime what is new. */

@@ -12,6 +12,7 @@ import { createLink } from "../link/link.ts";
 import type { Link } from "../link/types.ts";
 import { createUpstreamPool } from "../net/pool.ts";
 import type { UpstreamPool, UpstreamPoolOptions } from "../net/types.ts";
+import { DecisionJournal } from "../policy/decision/journal.ts";
 import type { PolicyRuntime } from "../policy/runtime.ts";
 import { createPolicyRuntime } from "../policy/snapshot/create-runtime.ts";
 import { CallScope } from "./call-scope.ts";
@@ -93,7 +94,7 @@ class RuntimeState implements Runtime {
   readonly wheel: TimerWheel;
   readonly scope = new CallScope();
   readonly meters = new Set<LoadMeter>();
-  readonly policy: PolicyRuntime = createPolicyRuntime({ random: systemRandom });
+  readonly policy: PolicyRuntime = createPolicyRuntime({ random: systemRandom, journal: new DecisionJournal() });
   #pool: UpstreamPool | null = null;
   #carrier: Carrier | null = null;
   #link: Link | null = null;

@@ -1,6 +1,7 @@
 import { systemRandom } from "../../core/random.ts";
 import { hostPort } from "../../host/launch.ts";
 import { createLink } from "../../link/link.ts";
+import { DecisionJournal } from "../../policy/decision/journal.ts";
 import { createPolicyRuntime } from "../../policy/snapshot/create-runtime.ts";
 import type { AccessLogMode } from "../../proxy/access-log.ts";
 import { startGateway } from "../../proxy/gateway.ts";
@@ -22,7 +23,7 @@ export interface GatewayFlags {
 
 export async function gateway(flags: GatewayFlags, terminal: Terminal): Promise<number> {
   const tls = tlsOfFlags(flags);
-  const policy = createPolicyRuntime({ random: systemRandom });
+  const policy = createPolicyRuntime({ random: systemRandom, journal: new DecisionJournal() });
   const onError = (error: Error): void => terminal.err(`${error.message}\n`);
   const link = createLink({
     address: flags.control,

@@ -1,6 +1,7 @@
 import type { Endpoint } from "../../core/endpoint.ts";
 import { systemRandom } from "../../core/random.ts";
 import { hostPort } from "../../host/launch.ts";
+import { DecisionJournal } from "../../policy/decision/journal.ts";
 import { GATEWAY_API } from "../../policy/resource/resources.ts";
 import { createPolicyRuntime } from "../../policy/snapshot/create-runtime.ts";
 import type { AccessLogMode } from "../../proxy/access-log.ts";
@@ -26,7 +27,7 @@ export async function proxy(flags: ProxyFlags, terminal: Terminal): Promise<numb
   const secure = flags.toTls || flags.toCa !== undefined;
   const upstreamTls = flags.toCa === undefined ? undefined : { ca: readCaFile(flags.toCa, "--to-ca") };
   const tls = tlsOfFlags(flags);
-  const policy = createPolicyRuntime({ random: systemRandom });
+  const policy = createPolicyRuntime({ random: systemRandom, journal: new DecisionJournal() });
   const changed = flags.to.map(({ host, port }): Endpoint => {
     const protocol = secure ? "h2" : flags.h2 ? "h2c" : "http1";
     return {

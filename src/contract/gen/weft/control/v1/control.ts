@@ -13,7 +13,7 @@ import type { Message, UnknownEnum } from "../../../../runtime.ts";
  * Describes the file weft/control/v1/control.proto.
  */
 export const file_weft_control_v1_control: GenFile = /*@__PURE__*/
-  fileDesc("Ch13ZWZ0L2NvbnRyb2wvdjEvY29udHJvbC5wcm90bxIPd2VmdC5jb250cm9sLnYxIuACCg1BdHRhY2hSZXF1ZXN0EicKBWhlbGxvGAEgASgLMhYud2VmdC5jb250cm9sLnYxLkhlbGxvSAASLwoJc3Vic2NyaWJlGAIgASgLMhoud2VmdC5jb250cm9sLnYxLlN1YnNjcmliZUgAEi0KCHJlZ2lzdGVyGAMgASgLMhkud2VmdC5jb250cm9sLnYxLlJlZ2lzdGVySAASKwoHcmVsZWFzZRgEIAEoCzIYLndlZnQuY29udHJvbC52MS5SZWxlYXNlSAASMAoKc2V0X2hlYWx0aBgFIAEoCzIaLndlZnQuY29udHJvbC52MS5TZXRIZWFsdGhIABIvCgloZWFydGJlYXQYBiABKAsyGi53ZWZ0LmNvbnRyb2wudjEuSGVhcnRiZWF0SAASKwoEbG9hZBgHIAEoCzIbLndlZnQuY29udHJvbC52MS5Mb2FkUmVwb3J0SABCCQoHbWVzc2FnZSJeCgVIZWxsbxIPCgdwcm9jZXNzGAEgASgJEgwKBG5vZGUYAiABKAkSDwoHdmVyc2lvbhgDIAEoCRINCgVlcG9jaBgEIAEoCRIWCg5rbm93bl9yZXZpc2lvbhgFIAEoBCJjCglTdWJzY3JpYmUSEgoKcmVxdWVzdF9pZBgBIAEoBBIvCghzZXJ2aWNlcxgCIAMoCzIdLndlZnQuY29udHJvbC52MS5TdWJzY3JpcHRpb24SEQoJY29udHJhY3RzGAMgASgIIjMKDFN1YnNjcmlwdGlvbhIMCgRuYW1lGAEgASgJEhUKDWtub3duX3ZlcnNpb24YAiABKAQinwEKCFJlZ2lzdGVyEhIKCnJlcXVlc3RfaWQYASABKAQSKwoIZW5kcG9pbnQYAiABKAsyGS53ZWZ0LmNvbnRyb2wudjEuRW5kcG9pbnQSDgoGdHRsX21zGAMgASgNEhEKCWNvbnRyYWN0cxgEIAMoCRITCgtkZXNjcmlwdG9ycxgFIAEoDBIaChJkZXNjcmlwdG9yc19kaWdlc3QYBiABKAkiKQoHUmVsZWFzZRISCgpyZXF1ZXN0X2lkGAEgASgEEgoKAmlkGAIgASgJImQKCVNldEhlYWx0aBISCgpyZXF1ZXN0X2lkGAEgASgEEgoKAmlkGAIgASgJEicKBmhlYWx0aBgDIAEoDjIXLndlZnQuY29udHJvbC52MS5IZWFsdGgSDgoGcmVhc29uGAQgASgJIh8KCUhlYXJ0YmVhdBISCgpyZXF1ZXN0X2lkGAEgASgEIj4KCkxvYWRSZXBvcnQSMAoJZW5kcG9pbnRzGAEgAygLMh0ud2VmdC5jb250cm9sLnYxLkVuZHBvaW50TG9hZCLoAQoMRW5kcG9pbnRMb2FkEgoKAmlkGAEgASgJEhEKCWluX2ZsaWdodBgCIAEoDRIYChBjYWxsc19wZXJfc2Vjb25kGAMgASgBEhIKCmV2ZW50X2xvb3AYBCABKAESCwoDY3B1GAUgASgBEhYKDnJlc2lkZW50X2J5dGVzGAYgASgEEg0KBWNhbGxzGAcgASgEEg4KBmVycm9ycxgIIAEoBBITCgttZWFzdXJlZF9tcxgJIAEoARIyCgdsYXRlbmN5GAogASgLMiEud2VmdC5jb250cm9sLnYxLkxhdGVuY3lIaXN0b2dyYW0iMwoQTGF0ZW5jeUhpc3RvZ3JhbRIPCgdidWNrZXRzGAEgAygNEg4KBmNvdW50cxgCIAMoBCLBAQoOQXR0YWNoUmVzcG9uc2USKQoHd2VsY29tZRgBIAEoCzIYLndlZnQuY29udHJvbC52MS5XZWxjb21lEiIKBGFja3MYAiADKAsyFC53ZWZ0LmNvbnRyb2wudjEuQWNrEhEKCXJlc291cmNlcxgDIAEoDBIQCghzZXJ2aWNlcxgEIAMoDBIRCgljb250cmFjdHMYBSADKAwSKAoEbG9zdBgGIAMoCzIaLndlZnQuY29udHJvbC52MS5Mb3N0TGVhc2UiRgoHV2VsY29tZRINCgVlcG9jaBgBIAEoCRIUCgxoZWFydGJlYXRfbXMYAiABKA0SFgoOZGVmYXVsdF90dGxfbXMYAyABKA0iVwoDQWNrEhIKCnJlcXVlc3RfaWQYASABKAQSDAoEY29kZRgCIAEoDRIOCgZyZWFzb24YAyABKAkSDwoHbWVzc2FnZRgEIAEoCRINCgVmaWVsZBgFIAEoCSInCglMb3N0TGVhc2USCgoCaWQYASABKAkSDgoGcmVhc29uGAIgASgJIi0KC1Jlc291cmNlU2V0EhAKCHJldmlzaW9uGAEgASgEEgwKBGpzb24YAiABKAki0gEKDVNlcnZpY2VVcGRhdGUSDwoHc2VydmljZRgBIAEoCRIYChBlbmRwb2ludF92ZXJzaW9uGAIgASgEEgwKBGZ1bGwYAyABKAgSKgoHY2hhbmdlZBgEIAMoCzIZLndlZnQuY29udHJvbC52MS5FbmRwb2ludBIxCgdyZW1vdmVkGAUgAygLMiAud2VmdC5jb250cm9sLnYxLlJlbW92ZWRFbmRwb2ludBIpCgdtZXRob2RzGAYgASgLMhgud2VmdC5jb250cm9sLnYxLk1ldGhvZHMiRgoHTWV0aG9kcxIRCgljb250cmFjdHMYASADKAkSKAoHbWV0aG9kcxgCIAMoCzIXLndlZnQuY29udHJvbC52MS5NZXRob2QiXgoGTWV0aG9kEgwKBHBhdGgYASABKAkSEgoKaWRlbXBvdGVudBgCIAEoCBIYChBjbGllbnRfc3RyZWFtaW5nGAMgASgIEhgKEHNlcnZlcl9zdHJlYW1pbmcYBCABKAgiLQoPUmVtb3ZlZEVuZHBvaW50EgoKAmlkGAEgASgJEg4KBnJlYXNvbhgCIAEoCSJaCg9TZXJ2aWNlQ29udHJhY3QSDwoHc2VydmljZRgBIAEoCRIRCgljb250cmFjdHMYAiADKAkSDgoGZGlnZXN0GAMgASgJEhMKC2Rlc2NyaXB0b3JzGAQgASgMIrQCCghFbmRwb2ludBIKCgJpZBgBIAEoCRIPCgdzZXJ2aWNlGAIgASgJEgwKBGhvc3QYAyABKAkSDAoEcG9ydBgEIAEoDRIPCgd2ZXJzaW9uGAUgASgJEgwKBHpvbmUYBiABKAkSDgoGd2VpZ2h0GAcgASgBEisKCHByb3RvY29sGAggASgOMhkud2VmdC5jb250cm9sLnYxLlByb3RvY29sEicKBmhlYWx0aBgJIAEoDjIXLndlZnQuY29udHJvbC52MS5IZWFsdGgSOQoIbWV0YWRhdGEYCiADKAsyJy53ZWZ0LmNvbnRyb2wudjEuRW5kcG9pbnQuTWV0YWRhdGFFbnRyeRovCg1NZXRhZGF0YUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiEgoQR2V0U3RhdHVzUmVxdWVzdCKfAQoGU3RhdHVzEg0KBWVwb2NoGAEgASgJEg8KB3ZlcnNpb24YAiABKAkSGAoQZW5kcG9pbnRfdmVyc2lvbhgDIAEoBBIQCghyZXZpc2lvbhgEIAEoBBIQCghzZXJ2aWNlcxgFIAEoDRIRCgllbmRwb2ludHMYBiABKA0SEQoJcHJvY2Vzc2VzGAcgASgNEhEKCXVwdGltZV9tcxgIIAEoBCInChNMaXN0U2VydmljZXNSZXF1ZXN0EhAKCHNlcnZpY2VzGAEgAygJImAKFExpc3RTZXJ2aWNlc1Jlc3BvbnNlEhgKEGVuZHBvaW50X3ZlcnNpb24YASABKAQSLgoIc2VydmljZXMYAiADKAsyHC53ZWZ0LmNvbnRyb2wudjEuU2VydmljZVZpZXciYwoLU2VydmljZVZpZXcSDwoHc2VydmljZRgBIAEoCRIRCgljb250cmFjdHMYAiADKAkSMAoJZW5kcG9pbnRzGAMgAygLMh0ud2VmdC5jb250cm9sLnYxLkVuZHBvaW50VmlldyKfAQoMRW5kcG9pbnRWaWV3EisKCGVuZHBvaW50GAEgASgLMhkud2VmdC5jb250cm9sLnYxLkVuZHBvaW50Eg0KBWNoZWNrGAIgASgJEhUKDWNoZWNrX21lc3NhZ2UYAyABKAkSDwoHcHJvY2VzcxgEIAEoCRIrCgRsb2FkGAUgASgLMh0ud2VmdC5jb250cm9sLnYxLkVuZHBvaW50TG9hZCIWChRMaXN0UHJvY2Vzc2VzUmVxdWVzdCJIChVMaXN0UHJvY2Vzc2VzUmVzcG9uc2USLwoJcHJvY2Vzc2VzGAEgAygLMhwud2VmdC5jb250cm9sLnYxLlByb2Nlc3NWaWV3Ip8BCgtQcm9jZXNzVmlldxIPCgdwcm9jZXNzGAEgASgJEgwKBG5vZGUYAiABKAkSDwoHdmVyc2lvbhgDIAEoCRIPCgdhZGRyZXNzGAQgASgJEhMKC2F0dGFjaGVkX21zGAUgASgEEhEKCWVuZHBvaW50cxgGIAMoCRIVCg1zdWJzY3JpcHRpb25zGAcgAygJEhAKCHJldmlzaW9uGAggASgEIigKFExpc3RDb250cmFjdHNSZXF1ZXN0EhAKCHNlcnZpY2VzGAEgAygJIkwKFUxpc3RDb250cmFjdHNSZXNwb25zZRIzCgljb250cmFjdHMYASADKAsyIC53ZWZ0LmNvbnRyb2wudjEuU2VydmljZUNvbnRyYWN0IqgBChZQdWJsaXNoUmV2aXNpb25SZXF1ZXN0EhEKCXJlc291cmNlcxgBIAEoCRIOCgZzb3VyY2UYAiABKAkSDgoGYXV0aG9yGAMgASgJEg4KBnJlYXNvbhgEIAEoCRIeChFleHBlY3RlZF9yZXZpc2lvbhgFIAEoBEgAiAEBEhUKDXZhbGlkYXRlX29ubHkYBiABKAhCFAoSX2V4cGVjdGVkX3JldmlzaW9uIksKF1JvbGxiYWNrUmV2aXNpb25SZXF1ZXN0EhAKCHJldmlzaW9uGAEgASgEEg4KBmF1dGhvchgCIAEoCRIOCgZyZWFzb24YAyABKAkiJgoSR2V0UmV2aXNpb25SZXF1ZXN0EhAKCHJldmlzaW9uGAEgASgEInUKCFJldmlzaW9uEhAKCHJldmlzaW9uGAEgASgEEg4KBmF1dGhvchgCIAEoCRIOCgZyZWFzb24YAyABKAkSFAoMcHVibGlzaGVkX21zGAQgASgEEg4KBmRpZ2VzdBgFIAEoCRIRCglyZXNvdXJjZXMYBiABKAkiNQoUTGlzdFJldmlzaW9uc1JlcXVlc3QSDQoFbGltaXQYASABKA0SDgoGYmVmb3JlGAIgASgEIkUKFUxpc3RSZXZpc2lvbnNSZXNwb25zZRIsCglyZXZpc2lvbnMYASADKAsyGS53ZWZ0LmNvbnRyb2wudjEuUmV2aXNpb24qWwoIUHJvdG9jb2wSGAoUUFJPVE9DT0xfVU5TUEVDSUZJRUQQABIQCgxQUk9UT0NPTF9IMkMQARIPCgtQUk9UT0NPTF9IMhACEhIKDlBST1RPQ09MX0hUVFAxEAMqXwoGSGVhbHRoEhYKEkhFQUxUSF9VTlNQRUNJRklFRBAAEhIKDkhFQUxUSF9IRUFMVEhZEAESFAoQSEVBTFRIX1VOSEVBTFRIWRACEhMKD0hFQUxUSF9EUkFJTklORxADMlgKB0NvbnRyb2wSTQoGQXR0YWNoEh4ud2VmdC5jb250cm9sLnYxLkF0dGFjaFJlcXVlc3QaHy53ZWZ0LmNvbnRyb2wudjEuQXR0YWNoUmVzcG9uc2UoATABMrgHCgVBZG1pbhJeCglHZXRTdGF0dXMSIS53ZWZ0LmNvbnRyb2wudjEuR2V0U3RhdHVzUmVxdWVzdBoXLndlZnQuY29udHJvbC52MS5TdGF0dXMiFZACAYLT5JMCDBIKL3YxL3N0YXR1cxJ0CgxMaXN0U2VydmljZXMSJC53ZWZ0LmNvbnRyb2wudjEuTGlzdFNlcnZpY2VzUmVxdWVzdBolLndlZnQuY29udHJvbC52MS5MaXN0U2VydmljZXNSZXNwb25zZSIXkAIBgtPkkwIOEgwvdjEvc2VydmljZXMSeAoNTGlzdFByb2Nlc3NlcxIlLndlZnQuY29udHJvbC52MS5MaXN0UHJvY2Vzc2VzUmVxdWVzdBomLndlZnQuY29udHJvbC52MS5MaXN0UHJvY2Vzc2VzUmVzcG9uc2UiGJACAYLT5JMCDxINL3YxL3Byb2Nlc3NlcxJ4Cg1MaXN0Q29udHJhY3RzEiUud2VmdC5jb250cm9sLnYxLkxpc3RDb250cmFjdHNSZXF1ZXN0GiYud2VmdC5jb250cm9sLnYxLkxpc3RDb250cmFjdHNSZXNwb25zZSIYkAIBgtPkkwIPEg0vdjEvY29udHJhY3RzEm8KD1B1Ymxpc2hSZXZpc2lvbhInLndlZnQuY29udHJvbC52MS5QdWJsaXNoUmV2aXNpb25SZXF1ZXN0Ghkud2VmdC5jb250cm9sLnYxLlJldmlzaW9uIhiC0+STAhI6ASoiDS92MS9yZXZpc2lvbnMShQEKEFJvbGxiYWNrUmV2aXNpb24SKC53ZWZ0LmNvbnRyb2wudjEuUm9sbGJhY2tSZXZpc2lvblJlcXVlc3QaGS53ZWZ0LmNvbnRyb2wudjEuUmV2aXNpb24iLILT5JMCJjoBKiIhL3YxL3JldmlzaW9ucy97cmV2aXNpb259OnJvbGxiYWNrEnIKC0dldFJldmlzaW9uEiMud2VmdC5jb250cm9sLnYxLkdldFJldmlzaW9uUmVxdWVzdBoZLndlZnQuY29udHJvbC52MS5SZXZpc2lvbiIjkAIBgtPkkwIaEhgvdjEvcmV2aXNpb25zL3tyZXZpc2lvbn0SeAoNTGlzdFJldmlzaW9ucxIlLndlZnQuY29udHJvbC52MS5MaXN0UmV2aXNpb25zUmVxdWVzdBomLndlZnQuY29udHJvbC52MS5MaXN0UmV2aXNpb25zUmVzcG9uc2UiGJACAYLT5JMCDxINL3YxL3JldmlzaW9uc2IGcHJvdG8z", [file_google_api_annotations]);
+  fileDesc("Ch13ZWZ0L2NvbnRyb2wvdjEvY29udHJvbC5wcm90bxIPd2VmdC5jb250cm9sLnYxIosDCg1BdHRhY2hSZXF1ZXN0EicKBWhlbGxvGAEgASgLMhYud2VmdC5jb250cm9sLnYxLkhlbGxvSAASLwoJc3Vic2NyaWJlGAIgASgLMhoud2VmdC5jb250cm9sLnYxLlN1YnNjcmliZUgAEi0KCHJlZ2lzdGVyGAMgASgLMhkud2VmdC5jb250cm9sLnYxLlJlZ2lzdGVySAASKwoHcmVsZWFzZRgEIAEoCzIYLndlZnQuY29udHJvbC52MS5SZWxlYXNlSAASMAoKc2V0X2hlYWx0aBgFIAEoCzIaLndlZnQuY29udHJvbC52MS5TZXRIZWFsdGhIABIvCgloZWFydGJlYXQYBiABKAsyGi53ZWZ0LmNvbnRyb2wudjEuSGVhcnRiZWF0SAASKwoEbG9hZBgHIAEoCzIbLndlZnQuY29udHJvbC52MS5Mb2FkUmVwb3J0SAASKQoGYW5zd2VyGA8gASgLMhcud2VmdC5jb250cm9sLnYxLkFuc3dlckgAQgkKB21lc3NhZ2UiXgoFSGVsbG8SDwoHcHJvY2VzcxgBIAEoCRIMCgRub2RlGAIgASgJEg8KB3ZlcnNpb24YAyABKAkSDQoFZXBvY2gYBCABKAkSFgoOa25vd25fcmV2aXNpb24YBSABKAQiYwoJU3Vic2NyaWJlEhIKCnJlcXVlc3RfaWQYASABKAQSLwoIc2VydmljZXMYAiADKAsyHS53ZWZ0LmNvbnRyb2wudjEuU3Vic2NyaXB0aW9uEhEKCWNvbnRyYWN0cxgDIAEoCCIzCgxTdWJzY3JpcHRpb24SDAoEbmFtZRgBIAEoCRIVCg1rbm93bl92ZXJzaW9uGAIgASgEIp8BCghSZWdpc3RlchISCgpyZXF1ZXN0X2lkGAEgASgEEisKCGVuZHBvaW50GAIgASgLMhkud2VmdC5jb250cm9sLnYxLkVuZHBvaW50Eg4KBnR0bF9tcxgDIAEoDRIRCgljb250cmFjdHMYBCADKAkSEwoLZGVzY3JpcHRvcnMYBSABKAwSGgoSZGVzY3JpcHRvcnNfZGlnZXN0GAYgASgJIikKB1JlbGVhc2USEgoKcmVxdWVzdF9pZBgBIAEoBBIKCgJpZBgCIAEoCSJkCglTZXRIZWFsdGgSEgoKcmVxdWVzdF9pZBgBIAEoBBIKCgJpZBgCIAEoCRInCgZoZWFsdGgYAyABKA4yFy53ZWZ0LmNvbnRyb2wudjEuSGVhbHRoEg4KBnJlYXNvbhgEIAEoCSIfCglIZWFydGJlYXQSEgoKcmVxdWVzdF9pZBgBIAEoBCI+CgpMb2FkUmVwb3J0EjAKCWVuZHBvaW50cxgBIAMoCzIdLndlZnQuY29udHJvbC52MS5FbmRwb2ludExvYWQi6AEKDEVuZHBvaW50TG9hZBIKCgJpZBgBIAEoCRIRCglpbl9mbGlnaHQYAiABKA0SGAoQY2FsbHNfcGVyX3NlY29uZBgDIAEoARISCgpldmVudF9sb29wGAQgASgBEgsKA2NwdRgFIAEoARIWCg5yZXNpZGVudF9ieXRlcxgGIAEoBBINCgVjYWxscxgHIAEoBBIOCgZlcnJvcnMYCCABKAQSEwoLbWVhc3VyZWRfbXMYCSABKAESMgoHbGF0ZW5jeRgKIAEoCzIhLndlZnQuY29udHJvbC52MS5MYXRlbmN5SGlzdG9ncmFtIjMKEExhdGVuY3lIaXN0b2dyYW0SDwoHYnVja2V0cxgBIAMoDRIOCgZjb3VudHMYAiADKAQi7wEKDkF0dGFjaFJlc3BvbnNlEikKB3dlbGNvbWUYASABKAsyGC53ZWZ0LmNvbnRyb2wudjEuV2VsY29tZRIiCgRhY2tzGAIgAygLMhQud2VmdC5jb250cm9sLnYxLkFjaxIRCglyZXNvdXJjZXMYAyABKAwSEAoIc2VydmljZXMYBCADKAwSEQoJY29udHJhY3RzGAUgAygMEigKBGxvc3QYBiADKAsyGi53ZWZ0LmNvbnRyb2wudjEuTG9zdExlYXNlEiwKCXF1ZXN0aW9ucxgPIAMoCzIZLndlZnQuY29udHJvbC52MS5RdWVzdGlvbiJGCgdXZWxjb21lEg0KBWVwb2NoGAEgASgJEhQKDGhlYXJ0YmVhdF9tcxgCIAEoDRIWCg5kZWZhdWx0X3R0bF9tcxgDIAEoDSJXCgNBY2sSEgoKcmVxdWVzdF9pZBgBIAEoBBIMCgRjb2RlGAIgASgNEg4KBnJlYXNvbhgDIAEoCRIPCgdtZXNzYWdlGAQgASgJEg0KBWZpZWxkGAUgASgJIicKCUxvc3RMZWFzZRIKCgJpZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiZQoIUXVlc3Rpb24SEwoLcXVlc3Rpb25faWQYASABKAQSOAoOZmluZF9kZWNpc2lvbnMYAiABKAsyHi53ZWZ0LmNvbnRyb2wudjEuRmluZERlY2lzaW9uc0gAQgoKCHF1ZXN0aW9uIjIKDUZpbmREZWNpc2lvbnMSEgoKcmVxdWVzdF9pZBgBIAEoCRINCgVsaW1pdBgCIAEoDSJRCgZBbnN3ZXISEwoLcXVlc3Rpb25faWQYASABKAQSMgoJZGVjaXNpb25zGAIgAygLMh8ud2VmdC5jb250cm9sLnYxLkRlY2lzaW9uUmVjb3JkIkcKDkRlY2lzaW9uUmVjb3JkEg8KB3JlcXVlc3QYASABKAkSEgoKc3RhcnRlZF9tcxgCIAEoARIQCghkZWNpc2lvbhgDIAEoCSItCgtSZXNvdXJjZVNldBIQCghyZXZpc2lvbhgBIAEoBBIMCgRqc29uGAIgASgJItIBCg1TZXJ2aWNlVXBkYXRlEg8KB3NlcnZpY2UYASABKAkSGAoQZW5kcG9pbnRfdmVyc2lvbhgCIAEoBBIMCgRmdWxsGAMgASgIEioKB2NoYW5nZWQYBCADKAsyGS53ZWZ0LmNvbnRyb2wudjEuRW5kcG9pbnQSMQoHcmVtb3ZlZBgFIAMoCzIgLndlZnQuY29udHJvbC52MS5SZW1vdmVkRW5kcG9pbnQSKQoHbWV0aG9kcxgGIAEoCzIYLndlZnQuY29udHJvbC52MS5NZXRob2RzIkYKB01ldGhvZHMSEQoJY29udHJhY3RzGAEgAygJEigKB21ldGhvZHMYAiADKAsyFy53ZWZ0LmNvbnRyb2wudjEuTWV0aG9kIl4KBk1ldGhvZBIMCgRwYXRoGAEgASgJEhIKCmlkZW1wb3RlbnQYAiABKAgSGAoQY2xpZW50X3N0cmVhbWluZxgDIAEoCBIYChBzZXJ2ZXJfc3RyZWFtaW5nGAQgASgIIi0KD1JlbW92ZWRFbmRwb2ludBIKCgJpZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiWgoPU2VydmljZUNvbnRyYWN0Eg8KB3NlcnZpY2UYASABKAkSEQoJY29udHJhY3RzGAIgAygJEg4KBmRpZ2VzdBgDIAEoCRITCgtkZXNjcmlwdG9ycxgEIAEoDCK0AgoIRW5kcG9pbnQSCgoCaWQYASABKAkSDwoHc2VydmljZRgCIAEoCRIMCgRob3N0GAMgASgJEgwKBHBvcnQYBCABKA0SDwoHdmVyc2lvbhgFIAEoCRIMCgR6b25lGAYgASgJEg4KBndlaWdodBgHIAEoARIrCghwcm90b2NvbBgIIAEoDjIZLndlZnQuY29udHJvbC52MS5Qcm90b2NvbBInCgZoZWFsdGgYCSABKA4yFy53ZWZ0LmNvbnRyb2wudjEuSGVhbHRoEjkKCG1ldGFkYXRhGAogAygLMicud2VmdC5jb250cm9sLnYxLkVuZHBvaW50Lk1ldGFkYXRhRW50cnkaLwoNTWV0YWRhdGFFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIhIKEEdldFN0YXR1c1JlcXVlc3QinwEKBlN0YXR1cxINCgVlcG9jaBgBIAEoCRIPCgd2ZXJzaW9uGAIgASgJEhgKEGVuZHBvaW50X3ZlcnNpb24YAyABKAQSEAoIcmV2aXNpb24YBCABKAQSEAoIc2VydmljZXMYBSABKA0SEQoJZW5kcG9pbnRzGAYgASgNEhEKCXByb2Nlc3NlcxgHIAEoDRIRCgl1cHRpbWVfbXMYCCABKAQiJwoTTGlzdFNlcnZpY2VzUmVxdWVzdBIQCghzZXJ2aWNlcxgBIAMoCSJgChRMaXN0U2VydmljZXNSZXNwb25zZRIYChBlbmRwb2ludF92ZXJzaW9uGAEgASgEEi4KCHNlcnZpY2VzGAIgAygLMhwud2VmdC5jb250cm9sLnYxLlNlcnZpY2VWaWV3ImMKC1NlcnZpY2VWaWV3Eg8KB3NlcnZpY2UYASABKAkSEQoJY29udHJhY3RzGAIgAygJEjAKCWVuZHBvaW50cxgDIAMoCzIdLndlZnQuY29udHJvbC52MS5FbmRwb2ludFZpZXcinwEKDEVuZHBvaW50VmlldxIrCghlbmRwb2ludBgBIAEoCzIZLndlZnQuY29udHJvbC52MS5FbmRwb2ludBINCgVjaGVjaxgCIAEoCRIVCg1jaGVja19tZXNzYWdlGAMgASgJEg8KB3Byb2Nlc3MYBCABKAkSKwoEbG9hZBgFIAEoCzIdLndlZnQuY29udHJvbC52MS5FbmRwb2ludExvYWQiFgoUTGlzdFByb2Nlc3Nlc1JlcXVlc3QiSAoVTGlzdFByb2Nlc3Nlc1Jlc3BvbnNlEi8KCXByb2Nlc3NlcxgBIAMoCzIcLndlZnQuY29udHJvbC52MS5Qcm9jZXNzVmlldyKfAQoLUHJvY2Vzc1ZpZXcSDwoHcHJvY2VzcxgBIAEoCRIMCgRub2RlGAIgASgJEg8KB3ZlcnNpb24YAyABKAkSDwoHYWRkcmVzcxgEIAEoCRITCgthdHRhY2hlZF9tcxgFIAEoBBIRCgllbmRwb2ludHMYBiADKAkSFQoNc3Vic2NyaXB0aW9ucxgHIAMoCRIQCghyZXZpc2lvbhgIIAEoBCIoChRMaXN0Q29udHJhY3RzUmVxdWVzdBIQCghzZXJ2aWNlcxgBIAMoCSJMChVMaXN0Q29udHJhY3RzUmVzcG9uc2USMwoJY29udHJhY3RzGAEgAygLMiAud2VmdC5jb250cm9sLnYxLlNlcnZpY2VDb250cmFjdCKoAQoWUHVibGlzaFJldmlzaW9uUmVxdWVzdBIRCglyZXNvdXJjZXMYASABKAkSDgoGc291cmNlGAIgASgJEg4KBmF1dGhvchgDIAEoCRIOCgZyZWFzb24YBCABKAkSHgoRZXhwZWN0ZWRfcmV2aXNpb24YBSABKARIAIgBARIVCg12YWxpZGF0ZV9vbmx5GAYgASgIQhQKEl9leHBlY3RlZF9yZXZpc2lvbiJLChdSb2xsYmFja1JldmlzaW9uUmVxdWVzdBIQCghyZXZpc2lvbhgBIAEoBBIOCgZhdXRob3IYAiABKAkSDgoGcmVhc29uGAMgASgJIiYKEkdldFJldmlzaW9uUmVxdWVzdBIQCghyZXZpc2lvbhgBIAEoBCJ1CghSZXZpc2lvbhIQCghyZXZpc2lvbhgBIAEoBBIOCgZhdXRob3IYAiABKAkSDgoGcmVhc29uGAMgASgJEhQKDHB1Ymxpc2hlZF9tcxgEIAEoBBIOCgZkaWdlc3QYBSABKAkSEQoJcmVzb3VyY2VzGAYgASgJIjUKFExpc3RSZXZpc2lvbnNSZXF1ZXN0Eg0KBWxpbWl0GAEgASgNEg4KBmJlZm9yZRgCIAEoBCJFChVMaXN0UmV2aXNpb25zUmVzcG9uc2USLAoJcmV2aXNpb25zGAEgAygLMhkud2VmdC5jb250cm9sLnYxLlJldmlzaW9uIjwKEkV4cGxhaW5DYWxsUmVxdWVzdBISCgpyZXF1ZXN0X2lkGAEgASgJEhIKCnRpbWVvdXRfbXMYAiABKA0iagoTRXhwbGFpbkNhbGxSZXNwb25zZRI0Cglwcm9jZXNzZXMYASADKAsyIS53ZWZ0LmNvbnRyb2wudjEuUHJvY2Vzc0RlY2lzaW9ucxIOCgZzaWxlbnQYAiADKAkSDQoFYXNrZWQYAyABKA0ieAoQUHJvY2Vzc0RlY2lzaW9ucxIPCgdwcm9jZXNzGAEgASgJEgwKBG5vZGUYAiABKAkSEQoJZW5kcG9pbnRzGAMgAygJEjIKCWRlY2lzaW9ucxgEIAMoCzIfLndlZnQuY29udHJvbC52MS5EZWNpc2lvblJlY29yZCpbCghQcm90b2NvbBIYChRQUk9UT0NPTF9VTlNQRUNJRklFRBAAEhAKDFBST1RPQ09MX0gyQxABEg8KC1BST1RPQ09MX0gyEAISEgoOUFJPVE9DT0xfSFRUUDEQAypfCgZIZWFsdGgSFgoSSEVBTFRIX1VOU1BFQ0lGSUVEEAASEgoOSEVBTFRIX0hFQUxUSFkQARIUChBIRUFMVEhfVU5IRUFMVEhZEAISEwoPSEVBTFRIX0RSQUlOSU5HEAMyWAoHQ29udHJvbBJNCgZBdHRhY2gSHi53ZWZ0LmNvbnRyb2wudjEuQXR0YWNoUmVxdWVzdBofLndlZnQuY29udHJvbC52MS5BdHRhY2hSZXNwb25zZSgBMAEyrAgKBUFkbWluEl4KCUdldFN0YXR1cxIhLndlZnQuY29udHJvbC52MS5HZXRTdGF0dXNSZXF1ZXN0Ghcud2VmdC5jb250cm9sLnYxLlN0YXR1cyIVkAIBgtPkkwIMEgovdjEvc3RhdHVzEnQKDExpc3RTZXJ2aWNlcxIkLndlZnQuY29udHJvbC52MS5MaXN0U2VydmljZXNSZXF1ZXN0GiUud2VmdC5jb250cm9sLnYxLkxpc3RTZXJ2aWNlc1Jlc3BvbnNlIheQAgGC0+STAg4SDC92MS9zZXJ2aWNlcxJ4Cg1MaXN0UHJvY2Vzc2VzEiUud2VmdC5jb250cm9sLnYxLkxpc3RQcm9jZXNzZXNSZXF1ZXN0GiYud2VmdC5jb250cm9sLnYxLkxpc3RQcm9jZXNzZXNSZXNwb25zZSIYkAIBgtPkkwIPEg0vdjEvcHJvY2Vzc2VzEngKDUxpc3RDb250cmFjdHMSJS53ZWZ0LmNvbnRyb2wudjEuTGlzdENvbnRyYWN0c1JlcXVlc3QaJi53ZWZ0LmNvbnRyb2wudjEuTGlzdENvbnRyYWN0c1Jlc3BvbnNlIhiQAgGC0+STAg8SDS92MS9jb250cmFjdHMSbwoPUHVibGlzaFJldmlzaW9uEicud2VmdC5jb250cm9sLnYxLlB1Ymxpc2hSZXZpc2lvblJlcXVlc3QaGS53ZWZ0LmNvbnRyb2wudjEuUmV2aXNpb24iGILT5JMCEjoBKiINL3YxL3JldmlzaW9ucxKFAQoQUm9sbGJhY2tSZXZpc2lvbhIoLndlZnQuY29udHJvbC52MS5Sb2xsYmFja1JldmlzaW9uUmVxdWVzdBoZLndlZnQuY29udHJvbC52MS5SZXZpc2lvbiIsgtPkkwImOgEqIiEvdjEvcmV2aXNpb25zL3tyZXZpc2lvbn06cm9sbGJhY2sScgoLRXhwbGFpbkNhbGwSIy53ZWZ0LmNvbnRyb2wudjEuRXhwbGFpbkNhbGxSZXF1ZXN0GiQud2VmdC5jb250cm9sLnYxLkV4cGxhaW5DYWxsUmVzcG9uc2UiGJACAYLT5JMCDxINL3YxL2RlY2lzaW9ucxJyCgtHZXRSZXZpc2lvbhIjLndlZnQuY29udHJvbC52MS5HZXRSZXZpc2lvblJlcXVlc3QaGS53ZWZ0LmNvbnRyb2wudjEuUmV2aXNpb24iI5ACAYLT5JMCGhIYL3YxL3JldmlzaW9ucy97cmV2aXNpb259EngKDUxpc3RSZXZpc2lvbnMSJS53ZWZ0LmNvbnRyb2wudjEuTGlzdFJldmlzaW9uc1JlcXVlc3QaJi53ZWZ0LmNvbnRyb2wudjEuTGlzdFJldmlzaW9uc1Jlc3BvbnNlIhiQAgGC0+STAg8SDS92MS9yZXZpc2lvbnNiBnByb3RvMw", [file_google_api_annotations]);
 
 /**
  * @generated from message weft.control.v1.AttachRequest
@@ -64,6 +64,12 @@ export type AttachRequest = Message<"weft.control.v1.AttachRequest"> & {
      */
     value: LoadReport;
     case: "load";
+  } | {
+    /**
+     * @generated from field: weft.control.v1.Answer answer = 15;
+     */
+    value: Answer;
+    case: "answer";
   } | { case: undefined; value?: undefined };
 };
 
@@ -463,6 +469,13 @@ export type AttachResponse = Message<"weft.control.v1.AttachResponse"> & {
    * @generated from field: repeated weft.control.v1.LostLease lost = 6;
    */
   lost: LostLease[];
+
+  /**
+   * Each to be answered by an Answer, or not at all.
+   *
+   * @generated from field: repeated weft.control.v1.Question questions = 15;
+   */
+  questions: Question[];
 };
 
 /**
@@ -563,6 +576,119 @@ export const LostLeaseSchema: GenMessage<LostLease> = /*@__PURE__*/
   messageDesc(file_weft_control_v1_control, 14);
 
 /**
+ * What the control plane asks a process, for whoever asked it.
+ *
+ * @generated from message weft.control.v1.Question
+ */
+export type Question = Message<"weft.control.v1.Question"> & {
+  /**
+   * @generated from field: uint64 question_id = 1;
+   */
+  questionId: bigint;
+
+  /**
+   * @generated from oneof weft.control.v1.Question.question
+   */
+  question: {
+    /**
+     * @generated from field: weft.control.v1.FindDecisions find_decisions = 2;
+     */
+    value: FindDecisions;
+    case: "findDecisions";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message weft.control.v1.Question.
+ * Use `create(QuestionSchema)` to create a new message.
+ */
+export const QuestionSchema: GenMessage<Question> = /*@__PURE__*/
+  messageDesc(file_weft_control_v1_control, 15);
+
+/**
+ * Which of the decisions that the process still remembers carry this request id, oldest first.
+ *
+ * @generated from message weft.control.v1.FindDecisions
+ */
+export type FindDecisions = Message<"weft.control.v1.FindDecisions"> & {
+  /**
+   * @generated from field: string request_id = 1;
+   */
+  requestId: string;
+
+  /**
+   * At most so many.
+   *
+   * @generated from field: uint32 limit = 2;
+   */
+  limit: number;
+};
+
+/**
+ * Describes the message weft.control.v1.FindDecisions.
+ * Use `create(FindDecisionsSchema)` to create a new message.
+ */
+export const FindDecisionsSchema: GenMessage<FindDecisions> = /*@__PURE__*/
+  messageDesc(file_weft_control_v1_control, 16);
+
+/**
+ * @generated from message weft.control.v1.Answer
+ */
+export type Answer = Message<"weft.control.v1.Answer"> & {
+  /**
+   * @generated from field: uint64 question_id = 1;
+   */
+  questionId: bigint;
+
+  /**
+   * @generated from field: repeated weft.control.v1.DecisionRecord decisions = 2;
+   */
+  decisions: DecisionRecord[];
+};
+
+/**
+ * Describes the message weft.control.v1.Answer.
+ * Use `create(AnswerSchema)` to create a new message.
+ */
+export const AnswerSchema: GenMessage<Answer> = /*@__PURE__*/
+  messageDesc(file_weft_control_v1_control, 17);
+
+/**
+ * What one process decided about one call.
+ *
+ * @generated from message weft.control.v1.DecisionRecord
+ */
+export type DecisionRecord = Message<"weft.control.v1.DecisionRecord"> & {
+  /**
+   * "GET /v1/orders/17", without the query.
+   *
+   * @generated from field: string request = 1;
+   */
+  request: string;
+
+  /**
+   * When the call began, ms since the Unix epoch, by the clock of the process.
+   *
+   * @generated from field: double started_ms = 2;
+   */
+  startedMs: number;
+
+  /**
+   * The decision as JSON: docs/policies/explain.md.
+   *
+   * @generated from field: string decision = 3;
+   */
+  decision: string;
+};
+
+/**
+ * Describes the message weft.control.v1.DecisionRecord.
+ * Use `create(DecisionRecordSchema)` to create a new message.
+ */
+export const DecisionRecordSchema: GenMessage<DecisionRecord> = /*@__PURE__*/
+  messageDesc(file_weft_control_v1_control, 18);
+
+/**
  * The resources of one revision, whole.
  *
  * @generated from message weft.control.v1.ResourceSet
@@ -586,7 +712,7 @@ export type ResourceSet = Message<"weft.control.v1.ResourceSet"> & {
  * Use `create(ResourceSetSchema)` to create a new message.
  */
 export const ResourceSetSchema: GenMessage<ResourceSet> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 15);
+  messageDesc(file_weft_control_v1_control, 19);
 
 /**
  * What changed of one service.
@@ -634,7 +760,7 @@ export type ServiceUpdate = Message<"weft.control.v1.ServiceUpdate"> & {
  * Use `create(ServiceUpdateSchema)` to create a new message.
  */
 export const ServiceUpdateSchema: GenMessage<ServiceUpdate> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 16);
+  messageDesc(file_weft_control_v1_control, 20);
 
 /**
  * @generated from message weft.control.v1.Methods
@@ -658,7 +784,7 @@ export type Methods = Message<"weft.control.v1.Methods"> & {
  * Use `create(MethodsSchema)` to create a new message.
  */
 export const MethodsSchema: GenMessage<Methods> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 17);
+  messageDesc(file_weft_control_v1_control, 21);
 
 /**
  * @generated from message weft.control.v1.Method
@@ -692,7 +818,7 @@ export type Method = Message<"weft.control.v1.Method"> & {
  * Use `create(MethodSchema)` to create a new message.
  */
 export const MethodSchema: GenMessage<Method> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 18);
+  messageDesc(file_weft_control_v1_control, 22);
 
 /**
  * @generated from message weft.control.v1.RemovedEndpoint
@@ -714,7 +840,7 @@ export type RemovedEndpoint = Message<"weft.control.v1.RemovedEndpoint"> & {
  * Use `create(RemovedEndpointSchema)` to create a new message.
  */
 export const RemovedEndpointSchema: GenMessage<RemovedEndpoint> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 19);
+  messageDesc(file_weft_control_v1_control, 23);
 
 /**
  * @generated from message weft.control.v1.ServiceContract
@@ -746,7 +872,7 @@ export type ServiceContract = Message<"weft.control.v1.ServiceContract"> & {
  * Use `create(ServiceContractSchema)` to create a new message.
  */
 export const ServiceContractSchema: GenMessage<ServiceContract> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 20);
+  messageDesc(file_weft_control_v1_control, 24);
 
 /**
  * @generated from message weft.control.v1.Endpoint
@@ -810,7 +936,7 @@ export type Endpoint = Message<"weft.control.v1.Endpoint"> & {
  * Use `create(EndpointSchema)` to create a new message.
  */
 export const EndpointSchema: GenMessage<Endpoint> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 21);
+  messageDesc(file_weft_control_v1_control, 25);
 
 /**
  * @generated from message weft.control.v1.GetStatusRequest
@@ -823,7 +949,7 @@ export type GetStatusRequest = Message<"weft.control.v1.GetStatusRequest"> & {
  * Use `create(GetStatusRequestSchema)` to create a new message.
  */
 export const GetStatusRequestSchema: GenMessage<GetStatusRequest> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 22);
+  messageDesc(file_weft_control_v1_control, 26);
 
 /**
  * @generated from message weft.control.v1.Status
@@ -875,7 +1001,7 @@ export type Status = Message<"weft.control.v1.Status"> & {
  * Use `create(StatusSchema)` to create a new message.
  */
 export const StatusSchema: GenMessage<Status> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 23);
+  messageDesc(file_weft_control_v1_control, 27);
 
 /**
  * @generated from message weft.control.v1.ListServicesRequest
@@ -894,7 +1020,7 @@ export type ListServicesRequest = Message<"weft.control.v1.ListServicesRequest">
  * Use `create(ListServicesRequestSchema)` to create a new message.
  */
 export const ListServicesRequestSchema: GenMessage<ListServicesRequest> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 24);
+  messageDesc(file_weft_control_v1_control, 28);
 
 /**
  * @generated from message weft.control.v1.ListServicesResponse
@@ -916,7 +1042,7 @@ export type ListServicesResponse = Message<"weft.control.v1.ListServicesResponse
  * Use `create(ListServicesResponseSchema)` to create a new message.
  */
 export const ListServicesResponseSchema: GenMessage<ListServicesResponse> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 25);
+  messageDesc(file_weft_control_v1_control, 29);
 
 /**
  * @generated from message weft.control.v1.ServiceView
@@ -943,7 +1069,7 @@ export type ServiceView = Message<"weft.control.v1.ServiceView"> & {
  * Use `create(ServiceViewSchema)` to create a new message.
  */
 export const ServiceViewSchema: GenMessage<ServiceView> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 26);
+  messageDesc(file_weft_control_v1_control, 30);
 
 /**
  * @generated from message weft.control.v1.EndpointView
@@ -986,7 +1112,7 @@ export type EndpointView = Message<"weft.control.v1.EndpointView"> & {
  * Use `create(EndpointViewSchema)` to create a new message.
  */
 export const EndpointViewSchema: GenMessage<EndpointView> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 27);
+  messageDesc(file_weft_control_v1_control, 31);
 
 /**
  * @generated from message weft.control.v1.ListProcessesRequest
@@ -999,7 +1125,7 @@ export type ListProcessesRequest = Message<"weft.control.v1.ListProcessesRequest
  * Use `create(ListProcessesRequestSchema)` to create a new message.
  */
 export const ListProcessesRequestSchema: GenMessage<ListProcessesRequest> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 28);
+  messageDesc(file_weft_control_v1_control, 32);
 
 /**
  * @generated from message weft.control.v1.ListProcessesResponse
@@ -1016,7 +1142,7 @@ export type ListProcessesResponse = Message<"weft.control.v1.ListProcessesRespon
  * Use `create(ListProcessesResponseSchema)` to create a new message.
  */
 export const ListProcessesResponseSchema: GenMessage<ListProcessesResponse> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 29);
+  messageDesc(file_weft_control_v1_control, 33);
 
 /**
  * @generated from message weft.control.v1.ProcessView
@@ -1070,7 +1196,7 @@ export type ProcessView = Message<"weft.control.v1.ProcessView"> & {
  * Use `create(ProcessViewSchema)` to create a new message.
  */
 export const ProcessViewSchema: GenMessage<ProcessView> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 30);
+  messageDesc(file_weft_control_v1_control, 34);
 
 /**
  * @generated from message weft.control.v1.ListContractsRequest
@@ -1087,7 +1213,7 @@ export type ListContractsRequest = Message<"weft.control.v1.ListContractsRequest
  * Use `create(ListContractsRequestSchema)` to create a new message.
  */
 export const ListContractsRequestSchema: GenMessage<ListContractsRequest> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 31);
+  messageDesc(file_weft_control_v1_control, 35);
 
 /**
  * @generated from message weft.control.v1.ListContractsResponse
@@ -1104,7 +1230,7 @@ export type ListContractsResponse = Message<"weft.control.v1.ListContractsRespon
  * Use `create(ListContractsResponseSchema)` to create a new message.
  */
 export const ListContractsResponseSchema: GenMessage<ListContractsResponse> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 32);
+  messageDesc(file_weft_control_v1_control, 36);
 
 /**
  * @generated from message weft.control.v1.PublishRevisionRequest
@@ -1154,7 +1280,7 @@ export type PublishRevisionRequest = Message<"weft.control.v1.PublishRevisionReq
  * Use `create(PublishRevisionRequestSchema)` to create a new message.
  */
 export const PublishRevisionRequestSchema: GenMessage<PublishRevisionRequest> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 33);
+  messageDesc(file_weft_control_v1_control, 37);
 
 /**
  * @generated from message weft.control.v1.RollbackRevisionRequest
@@ -1181,7 +1307,7 @@ export type RollbackRevisionRequest = Message<"weft.control.v1.RollbackRevisionR
  * Use `create(RollbackRevisionRequestSchema)` to create a new message.
  */
 export const RollbackRevisionRequestSchema: GenMessage<RollbackRevisionRequest> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 34);
+  messageDesc(file_weft_control_v1_control, 38);
 
 /**
  * @generated from message weft.control.v1.GetRevisionRequest
@@ -1200,7 +1326,7 @@ export type GetRevisionRequest = Message<"weft.control.v1.GetRevisionRequest"> &
  * Use `create(GetRevisionRequestSchema)` to create a new message.
  */
 export const GetRevisionRequestSchema: GenMessage<GetRevisionRequest> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 35);
+  messageDesc(file_weft_control_v1_control, 39);
 
 /**
  * @generated from message weft.control.v1.Revision
@@ -1248,7 +1374,7 @@ export type Revision = Message<"weft.control.v1.Revision"> & {
  * Use `create(RevisionSchema)` to create a new message.
  */
 export const RevisionSchema: GenMessage<Revision> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 36);
+  messageDesc(file_weft_control_v1_control, 40);
 
 /**
  * @generated from message weft.control.v1.ListRevisionsRequest
@@ -1274,7 +1400,7 @@ export type ListRevisionsRequest = Message<"weft.control.v1.ListRevisionsRequest
  * Use `create(ListRevisionsRequestSchema)` to create a new message.
  */
 export const ListRevisionsRequestSchema: GenMessage<ListRevisionsRequest> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 37);
+  messageDesc(file_weft_control_v1_control, 41);
 
 /**
  * @generated from message weft.control.v1.ListRevisionsResponse
@@ -1291,7 +1417,98 @@ export type ListRevisionsResponse = Message<"weft.control.v1.ListRevisionsRespon
  * Use `create(ListRevisionsResponseSchema)` to create a new message.
  */
 export const ListRevisionsResponseSchema: GenMessage<ListRevisionsResponse> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 38);
+  messageDesc(file_weft_control_v1_control, 42);
+
+/**
+ * @generated from message weft.control.v1.ExplainCallRequest
+ */
+export type ExplainCallRequest = Message<"weft.control.v1.ExplainCallRequest"> & {
+  /**
+   * @generated from field: string request_id = 1;
+   */
+  requestId: string;
+
+  /**
+   * How long processes may take to answer; default 2,000, at most 10,000.
+   *
+   * @generated from field: uint32 timeout_ms = 2;
+   */
+  timeoutMs: number;
+};
+
+/**
+ * Describes the message weft.control.v1.ExplainCallRequest.
+ * Use `create(ExplainCallRequestSchema)` to create a new message.
+ */
+export const ExplainCallRequestSchema: GenMessage<ExplainCallRequest> = /*@__PURE__*/
+  messageDesc(file_weft_control_v1_control, 43);
+
+/**
+ * @generated from message weft.control.v1.ExplainCallResponse
+ */
+export type ExplainCallResponse = Message<"weft.control.v1.ExplainCallResponse"> & {
+  /**
+   * Processes that remember the call.
+   *
+   * @generated from field: repeated weft.control.v1.ProcessDecisions processes = 1;
+   */
+  processes: ProcessDecisions[];
+
+  /**
+   * Processes that did not answer in time; those of versions that do not know the question are among them.
+   *
+   * @generated from field: repeated string silent = 2;
+   */
+  silent: string[];
+
+  /**
+   * How many processes were asked.
+   *
+   * @generated from field: uint32 asked = 3;
+   */
+  asked: number;
+};
+
+/**
+ * Describes the message weft.control.v1.ExplainCallResponse.
+ * Use `create(ExplainCallResponseSchema)` to create a new message.
+ */
+export const ExplainCallResponseSchema: GenMessage<ExplainCallResponse> = /*@__PURE__*/
+  messageDesc(file_weft_control_v1_control, 44);
+
+/**
+ * @generated from message weft.control.v1.ProcessDecisions
+ */
+export type ProcessDecisions = Message<"weft.control.v1.ProcessDecisions"> & {
+  /**
+   * @generated from field: string process = 1;
+   */
+  process: string;
+
+  /**
+   * @generated from field: string node = 2;
+   */
+  node: string;
+
+  /**
+   * Endpoints that it serves, by which its calls are found to belong to a caller's attempt.
+   *
+   * @generated from field: repeated string endpoints = 3;
+   */
+  endpoints: string[];
+
+  /**
+   * @generated from field: repeated weft.control.v1.DecisionRecord decisions = 4;
+   */
+  decisions: DecisionRecord[];
+};
+
+/**
+ * Describes the message weft.control.v1.ProcessDecisions.
+ * Use `create(ProcessDecisionsSchema)` to create a new message.
+ */
+export const ProcessDecisionsSchema: GenMessage<ProcessDecisions> = /*@__PURE__*/
+  messageDesc(file_weft_control_v1_control, 45);
 
 /**
  * @generated from enum weft.control.v1.Protocol
@@ -1449,6 +1666,16 @@ export const Admin: GenService<{
     methodKind: "unary";
     input: typeof RollbackRevisionRequestSchema;
     output: typeof RevisionSchema;
+  },
+  /**
+   * What every process on the way of a call remembers of it.
+   *
+   * @generated from rpc weft.control.v1.Admin.ExplainCall
+   */
+  explainCall: {
+    methodKind: "unary";
+    input: typeof ExplainCallRequestSchema;
+    output: typeof ExplainCallResponseSchema;
   },
   /**
    * @generated from rpc weft.control.v1.Admin.GetRevision
