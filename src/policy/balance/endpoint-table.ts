@@ -21,6 +21,8 @@ export class EndpointTable {
   ejectedUntil = new Float64Array(CAPACITY);
   /** How many times in a row it was put aside; 0 when it answered since. */
   ejections = new Uint8Array(CAPACITY);
+  /** Ejected by outlier detection (resilience/outlier.ts) until then. */
+  outlierUntil = new Float64Array(CAPACITY);
   /** 1 while one call tries an endpoint that was put aside. */
   probing = new Uint8Array(CAPACITY);
   generation = new Uint32Array(CAPACITY);
@@ -67,6 +69,12 @@ export class EndpointTable {
     this.probing[slot] = 0;
   }
 
+  /** An active check found it healthy, or it is another: nothing that was held against it counts. */
+  #pardon(slot: number): void {
+    this.alive(slot);
+    this.outlierUntil[slot] = 0;
+  }
+
   /**
    * The endpoint did not answer. It is put aside at once when no connection could be made, otherwise after 3 failures in a row: for 1 s the first
    * time, twice as long each further time up to 30 s. After that one call at a time tries it until one is answered.
@@ -84,7 +92,7 @@ export class EndpointTable {
 
   /** Whether balancers may choose it now. */
   inRotation(slot: number, now: number): boolean {
-    return this.ejections[slot] === 0 || this.ejectedUntil[slot] <= now;
+    return this.outlierUntil[slot] <= now && (this.ejections[slot] === 0 || this.ejectedUntil[slot] <= now);
   }
 
   /** A call goes there. When the endpoint was put aside others wait for what comes of it, for as long as it was first put aside. */
@@ -137,7 +145,7 @@ export class EndpointTable {
       if (!same) {
         this.#remove(endpoint.id);
         slot = undefined;
-      } else if (before.health !== "healthy" && endpoint.health === "healthy") this.alive(slot); // an active check vouches for it
+      } else if (before.health !== "healthy" && endpoint.health === "healthy") this.#pardon(slot); // an active check vouches for it
     }
     if (slot === undefined) slot = this.#add(endpoint);
     this.#leave(slot);
@@ -151,7 +159,7 @@ export class EndpointTable {
     this.#slotOf.set(endpoint.id, slot);
     this.#service(endpoint.service).slots.add(slot);
     this.inFlight[slot] = this.ewmaMs[slot] = this.ewmaAt[slot] = 0;
-    this.alive(slot);
+    this.#pardon(slot);
     this.#inAll[slot] = this.#inVersion[slot] = -1;
     this.endpoints[slot] = endpoint;
     return slot;
@@ -194,6 +202,7 @@ export class EndpointTable {
     this.ewmaAt = grown(this.ewmaAt, new Float64Array(size));
     this.failures = grown(this.failures, new Uint16Array(size));
     this.ejectedUntil = grown(this.ejectedUntil, new Float64Array(size));
+    this.outlierUntil = grown(this.outlierUntil, new Float64Array(size));
     this.ejections = grown(this.ejections, new Uint8Array(size));
     this.probing = grown(this.probing, new Uint8Array(size));
     this.generation = grown(this.generation, new Uint32Array(size));
