@@ -7,6 +7,8 @@ import { Admission, Breaker, type BreakerSettings } from "./breaker.ts";
 const SETTINGS: BreakerSettings = {
   consecutiveFailures: 0,
   failureRatio: 0.5,
+  slowRatio: 0,
+  slowMs: 60_000,
   minRequests: 20,
   windowMs: 10_000,
   sleepMs: 5_000,
@@ -42,6 +44,26 @@ test("opens after failures in a row, and a success breaks the row", () => {
   assert.equal(breaker.state, "closed");
   breaker.failed(false, 0);
   assert.equal(breaker.state, "open");
+});
+
+test("opens when too many of the window's calls were slow, and B4: a slow probe opens it again", () => {
+  const breaker = new Breaker({ ...SETTINGS, failureRatio: 0, slowRatio: 0.5, slowMs: 100 });
+  for (let i = 0; i < 10; i++) {
+    breaker.succeeded(false, i, 100);
+    breaker.succeeded(false, i, i < 9 ? 101 : 100);
+  }
+  assert.equal(breaker.state, "closed");
+  assert.deepEqual(breaker.counts(10), { calls: 20, failures: 0, slow: 9 });
+  breaker.failed(false, 10, 500);
+  breaker.succeeded(false, 10, 500);
+  assert.equal(breaker.state, "open");
+  assert.equal(breaker.admit(5_010), Admission.probe);
+  breaker.succeeded(true, 5_200, 190);
+  assert.equal(breaker.state, "open");
+  assert.equal(breaker.admit(10_200), Admission.probe);
+  breaker.succeeded(true, 10_300, 100);
+  assert.equal(breaker.state, "closed");
+  assert.equal(breaker.openings, 1);
 });
 
 test("a probe that is forgotten lets the next one through at once", () => {
