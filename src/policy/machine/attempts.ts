@@ -1,30 +1,18 @@
-import { pickEndpoint } from "../balance/balancer.ts";
 import { Effect } from "../call.ts";
 import type { Binding } from "../snapshot/snapshot.ts";
 import { Attempt } from "./attempt.ts";
 import type { CallState } from "./call-state.ts";
+import { chooseEndpoint } from "./choose-endpoint.ts";
 
 /** Picks an endpoint, counts the attempt in flight and forwards the request. Null when no endpoint can take it. `probe`: the breaker's. */
 export function openAttempt(state: CallState, probe: boolean, now: number): Attempt | null {
-  const { decision, pool, avoid, effects } = state;
+  const { decision, pool, effects } = state;
   const { table } = state.shared;
   const { group, policy, budget } = state.binding as Binding;
   const { attempts } = decision;
   const number = attempts.length + 1;
   const attempt = (pool[number - 1] ??= new Attempt());
-  const slot =
-    group.inFlight >= policy.limits.maxInFlight
-      ? -1
-      : pickEndpoint(
-          table,
-          group,
-          policy.balancer,
-          policy.limits.maxInFlightPerEndpoint,
-          avoid,
-          state.tape,
-          now,
-          attempt,
-        );
+  const slot = chooseEndpoint(state, attempt, now);
   if (slot < 0) return null;
   attempts.push(attempt);
   attempt.number = number;
@@ -39,8 +27,6 @@ export function openAttempt(state: CallState, probe: boolean, now: number): Atte
   attempt.connectedAt = attempt.headAt = -1;
   attempt.status = 0;
   attempt.outcome = attempt.message = "";
-  attempt.how = policy.balancer.kind;
-  attempt.rivalId = attempt.rival < 0 ? "" : (table.endpoints[attempt.rival]?.id ?? "");
   table.inFlight[slot]++;
   table.chosen(slot, now);
   group.inFlight++;

@@ -46,9 +46,9 @@ export function mayRetry(
   decision.leftMs = decision.deadline - now;
   decision.neededMs = delayMs + 1;
   if (decision.leftMs < decision.neededMs) return stopped(state, "deadline");
-  decision.budgetLeft = budget.left(now);
-  decision.budgetSize = budget.size(now);
-  if (!budget.withdraw(now)) return stopped(state, "budget");
+  decision.budgetLeft = state.tape.read(budget.left(now));
+  decision.budgetSize = state.tape.read(budget.size(now));
+  if (state.tape.read(Number(budget.withdraw(now))) === 0) return stopped(state, "budget");
   state.retries++;
   decision.backoffMs = delayMs;
   return true;

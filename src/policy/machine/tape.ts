@@ -1,16 +1,19 @@
+import type { Endpoint } from "../../core/endpoint.ts";
 import type { Random } from "../../core/random.ts";
 
 /**
  * Through which a call reads randomness and whatever state of the process its decision depends on. Off, it passes everything through; while
  * recording it keeps each value read, in order; while playing it gives the recorded ones in place of the present ones, so that a decision comes out again
- * exactly as it was.
+ * exactly as it was; while guided it gives the recorded draw and picks as long as they make sense, and reads everything else afresh.
  */
 export class Tape implements Random {
   readonly #random: Random;
   #mode: TapeMode = OFF;
-  /** Recorded, or being played. */
-  values: number[] = [];
+  #values: unknown[] = [];
   #at = 0;
+  #picks: TapedPick[] = [];
+  #picked = 0;
+  #guide: TapeGuide | null = null;
 
   constructor(random: Random) {
     this.#random = random;
@@ -18,48 +21,154 @@ export class Tape implements Random {
 
   /** A draw in [0, 1). */
   next(): number {
-    if (this.#mode === OFF) return this.#random.next();
-    return this.#mode === RECORDING ? this.#record(this.#random.next()) : this.#play(this.#random.next());
+    return this.#mode === OFF ? this.#random.next() : (this.#taped(this.#random.next()) as number);
+  }
+
+  /** The draw that chooses among backends. */
+  nextSplit(): number {
+    return this.#mode === GUIDED ? (this.#guide?.splitDraw ?? this.#random.next()) : this.next();
   }
 
   /** A value of state, read by `value`'s evaluation. */
   read(value: number): number {
-    if (this.#mode === OFF) return value;
-    return this.#mode === RECORDING ? this.#record(value) : this.#play(value);
+    return this.#mode === OFF ? value : (this.#taped(value) as number);
   }
 
-  /** Whether values other than the recorded ones were asked for: the call took another way. */
-  get overrun(): boolean {
-    return this.#mode === PLAYING && this.#at > this.values.length;
+  /** The same for what is more than a number: plain data. */
+  keep<T>(value: T): T {
+    return this.#mode === OFF ? value : (this.#taped(value) as T);
+  }
+
+  /** True unless it is off: picks go through `pick`. */
+  get on(): boolean {
+    return this.#mode !== OFF;
+  }
+
+  /**
+   * An endpoint picked by `choose`, which leaves in `seen` what it looked at; what `choose` itself reads is part of the pick. Endpoints are found again by
+   * their id. `bindingName` says among whose endpoints.
+   */
+  pick(
+    bindingName: string,
+    seen: object,
+    table: PickTable,
+    usable: (slot: number) => boolean,
+    choose: () => number,
+  ): number {
+    switch (this.#mode) {
+      case RECORDING: {
+        const values = this.#values;
+        this.#values = [];
+        const slot = choose();
+        const draws = this.#values;
+        this.#values = values;
+        this.#picks.push({ endpoint: slot < 0 ? null : table.endpoints[slot], seen: plain(seen), draws });
+        return slot;
+      }
+      case PLAYING: {
+        const pick = this.#picks.at(this.#picked++);
+        if (pick === undefined) return choose();
+        Object.assign(seen, pick.seen);
+        return pick.endpoint === null ? -1 : slotOf(table, pick.endpoint.id);
+      }
+      case GUIDED: {
+        const guided = this.#guide?.pick(bindingName, this.#picked++) ?? null;
+        const slot = guided === null || guided.endpoint === null ? -1 : slotOf(table, guided.endpoint.id);
+        if (guided === null || slot < 0 || !usable(slot)) return choose();
+        Object.assign(seen, guided.seen);
+        return slot;
+      }
+      default:
+        return choose();
+    }
+  }
+
+  /** Whether values other than the recorded ones were asked for, or fewer of them: the call took another way. */
+  get diverged(): boolean {
+    return this.#mode === PLAYING && (this.#at !== this.#values.length || this.#picked !== this.#picks.length);
   }
 
   record(): void {
     this.#mode = RECORDING;
-    this.values = [];
+    this.#values = [];
+    this.#picks = [];
   }
 
-  play(values: readonly number[]): void {
+  /** What was recorded since `record`. */
+  get recorded(): TapeRecord {
+    return { values: this.#values, picks: this.#picks };
+  }
+
+  play({ values, picks }: TapeRecord): void {
     this.#mode = PLAYING;
-    this.values = [...values];
-    this.#at = 0;
+    this.#values = [...values];
+    this.#picks = [...picks];
+    this.#at = this.#picked = 0;
+  }
+
+  guide(guide: TapeGuide): void {
+    this.#mode = GUIDED;
+    this.#guide = guide;
+    this.#picked = 0;
   }
 
   off(): void {
     this.#mode = OFF;
+    this.#guide = null;
   }
 
-  #record(value: number): number {
-    this.values.push(value);
-    return value;
-  }
-
-  #play(present: number): number {
-    const at = this.#at++;
-    return at < this.values.length ? this.values[at] : present;
+  #taped(present: unknown): unknown {
+    if (this.#mode === RECORDING) this.#values.push(present);
+    else if (this.#mode === PLAYING) {
+      const at = this.#at++;
+      if (at < this.#values.length) return this.#values[at];
+    }
+    return present;
   }
 }
 
-type TapeMode = 0 | 1 | 2;
+/** What one call read, in order. */
+export interface TapeRecord {
+  readonly values: readonly unknown[];
+  readonly picks: readonly TapedPick[];
+}
+
+export interface TapedPick {
+  /** Null: there was none to be had. */
+  readonly endpoint: Endpoint | null;
+  /** What the balancer looked at (balance/pick.ts). */
+  readonly seen: Readonly<Record<string, number | string | boolean>>;
+  /** Random draws and values that the balancer read. */
+  readonly draws: readonly unknown[];
+}
+
+/** What a call under another policy takes over from its recording. */
+export interface TapeGuide {
+  /** The recorded draw, null when a backend was not drawn. */
+  readonly splitDraw: number | null;
+  /** The recorded pick for the call's `at`th attempt (from 0), null when it means nothing under this policy. */
+  pick(bindingName: string, at: number): TapedPick | null;
+}
+
+export interface PickTable {
+  readonly endpoints: readonly (Endpoint | null)[];
+}
+
+/** -1 for an id that is not there. In turn: recordings are played where time does not matter. */
+function slotOf({ endpoints }: PickTable, id: string): number {
+  return endpoints.findIndex((endpoint) => endpoint?.id === id);
+}
+
+function plain(seen: object): Record<string, number | string | boolean> {
+  const out: Record<string, number | string | boolean> = {};
+  for (const [name, value] of Object.entries(seen)) {
+    if (typeof value === "number" || typeof value === "string" || typeof value === "boolean") out[name] = value;
+  }
+  return out;
+}
+
+type TapeMode = 0 | 1 | 2 | 3;
 const OFF = 0;
 const RECORDING = 1;
 const PLAYING = 2;
+const GUIDED = 3;

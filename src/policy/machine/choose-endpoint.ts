@@ -1,0 +1,59 @@
+import { pickEndpoint } from "../balance/balancer.ts";
+import type { Binding } from "../snapshot/snapshot.ts";
+import type { Attempt } from "./attempt.ts";
+import type { CallState } from "./call-state.ts";
+
+/** The slot of the endpoint that the next attempt goes to, -1 when none can take it. What the balancer looked at is left in `attempt`. */
+export function chooseEndpoint(state: CallState, attempt: Attempt, now: number): number {
+  return state.tape.on ? byTape(state, attempt, now) : choose(state, attempt, now);
+}
+
+function choose({ binding, shared, avoid, tape }: CallState, attempt: Attempt, now: number): number {
+  const { table } = shared;
+  const { group, policy } = binding as Binding;
+  const { balancer, limits } = policy;
+  if (group.inFlight >= limits.maxInFlight) return -1;
+  const slot = pickEndpoint(table, group, balancer, limits.maxInFlightPerEndpoint, avoid, tape, now, attempt);
+  attempt.how = balancer.kind;
+  attempt.rivalId = attempt.rival < 0 ? "" : (table.endpoints[attempt.rival]?.id ?? "");
+  return slot;
+}
+
+/** While a tape is recorded or played, picks go through it whole. */
+function byTape(state: CallState, attempt: Attempt, now: number): number {
+  const { tape, shared, avoid } = state;
+  const { table } = shared;
+  const { group, name, policy } = state.binding as Binding;
+  const { maxInFlight, maxInFlightPerEndpoint } = policy.limits;
+  const seen = new Seen();
+  const slot = tape.pick(
+    name,
+    seen,
+    table,
+    (at) =>
+      group.inFlight < maxInFlight &&
+      table.inFlight[at] < maxInFlightPerEndpoint &&
+      group.slots.includes(at) &&
+      table.inRotation(at, now) &&
+      !avoid.includes(at),
+    () => {
+      const chosen = choose(state, attempt, now);
+      for (const field of SEEN_FIELDS) (seen as Record<string, unknown>)[field] = attempt[field];
+      return chosen;
+    },
+  );
+  Object.assign(attempt, seen);
+  return slot;
+}
+
+/** Of an attempt, what its balancer looked at. */
+class Seen {
+  how = "";
+  rivalId = "";
+  ewmaMs = 0;
+  inFlight = 0;
+  rivalEwmaMs = 0;
+  rivalInFlight = 0;
+  candidates = 0;
+}
+const SEEN_FIELDS = Object.keys(new Seen()) as (keyof Seen)[];
