@@ -20,7 +20,7 @@ const ALLOWED: Record<string, readonly string[]> = {
   service: ["contract", "call", "link", "telemetry", "registry", "net", "wire", "policy"],
   proxy: ["call", "contract", "link", "net", "policy", "wire", "telemetry", "service"],
   control: ["call", "service", "policy", "registry", "settings", "telemetry", "contract"],
-  testing: ["policy", "call", "service"],
+  testing: ["policy", "call", "service", "contract"],
   saga: ["service", "telemetry"],
   events: ["service", "telemetry"],
   store: ["service", "telemetry"],

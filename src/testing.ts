@@ -1,0 +1,5 @@
+/** `weftmesh/testing`: a mesh in virtual time, for unit tests of systems and their policies. */
+
+export type { LatencyModel } from "./testing/latency.ts";
+export { simulate } from "./testing/simulate.ts";
+export type * from "./testing/types.ts";

@@ -1,0 +1,420 @@
+import { type Call, type CallContext, type Decision, Effect, type LocalResponse } from "../policy/call.ts";
+import type { Query } from "../policy/machine/query.ts";
+import { type Answer, EMPTY } from "./answer.ts";
+import { type EventQueue, SimEvent } from "./event-queue.ts";
+import type { SimProcess } from "./process.ts";
+import type { Replica } from "./replica.ts";
+import type { SimRequest } from "./request.ts";
+import type { Job } from "./server-queue.ts";
+
+/** What a carried call needs of its world. */
+export interface CallWorld {
+  readonly events: EventQueue;
+  replicaOf(endpointId: string): Replica | null;
+  ask(query: Query): unknown;
+}
+
+/**
+ * One call on its way through the simulation: what call/carried-request.ts is over sockets, over modelled servers. Tells the call machine what
+ * happens, carries out what it wants.
+ *
+ *     R1  Effects are drained after every event, by one loop: an event from inside an effect only adds to what that loop will see.
+ *     R2  After `end` no event of it is scheduled, no server works for it (unless it finishes what nobody wants), and its machine has been given back.
+ */
+export class CarriedCall {
+  readonly world: CallWorld;
+  readonly process: SimProcess;
+  readonly request: SimRequest;
+  readonly context: CallContext;
+  /** Told once, while the decision can still be read. */
+  readonly #onEnd: (call: CarriedCall, decision: Decision) => void;
+  readonly #call: Call;
+  #draining = false;
+  ended = false;
+  #attempts: SimAttempt[] | null = null;
+  #delivering: SimAttempt | null = null;
+  #timers: CallTimer[] | null = null;
+  // what the caller got
+  status = 0;
+  fields: readonly string[] = [];
+  body: Uint8Array = EMPTY;
+  message: object | null = null;
+  local: LocalResponse | null = null;
+  aborted = false;
+
+  constructor(
+    world: CallWorld,
+    process: SimProcess,
+    request: SimRequest,
+    context: CallContext,
+    onEnd: (call: CarriedCall, decision: Decision) => void,
+  ) {
+    this.world = world;
+    this.process = process;
+    this.request = request;
+    this.context = context;
+    this.#onEnd = onEnd;
+    this.#call = process.policy.createCall();
+  }
+
+  begin(): void {
+    const call = this.#call;
+    const { length } = this.request.body;
+    const now = this.world.events.now();
+    call.begin(this.request.head, this.context, length > 0, now);
+    this.#drain(now);
+    if (length === 0 || this.ended) return;
+    call.requestData(length, now);
+    this.#drain(now);
+    if (this.ended) return;
+    call.requestEnd(now);
+    this.#drain(now);
+  }
+
+  /** The caller goes away. */
+  cancel(): void {
+    if (this.ended) return;
+    const now = this.world.events.now();
+    this.#call.downstreamGone(now);
+    this.#drain(now);
+  }
+
+  // --- from attempts and timers -------------------------------------------------------------------------------
+
+  onConnected(attempt: SimAttempt): void {
+    const now = this.world.events.now();
+    this.#call.connected(attempt.number, now);
+    this.#drain(now);
+  }
+
+  onAnswer(attempt: SimAttempt, answer: Answer): void {
+    const { grpc } = this.request;
+    const call = this.#call;
+    const now = this.world.events.now();
+    attempt.answer = answer;
+    const { number } = attempt;
+    const trailersOnly = grpc && answer.grpcStatus > 0;
+    const bytes = trailersOnly ? 0 : answer.body.length;
+    const fin = trailersOnly || (!grpc && bytes === 0);
+    const status = grpc ? 200 : answer.status;
+    const fields = trailersOnly ? [...answer.fields, ...grpcTrailers(answer)] : answer.fields;
+    call.head(number, status, fields, fin, now);
+    this.#drain(now);
+    if (fin || attempt.done || this.ended) return this.#over(attempt);
+    if (bytes > 0) {
+      if (this.#delivering === attempt) attempt.store?.data(answer.body, 0, bytes);
+      call.responseData(number, bytes, !grpc, now);
+      this.#drain(now);
+    }
+    if (!grpc) {
+      attempt.store?.end();
+      return this.#over(attempt);
+    }
+    if (!attempt.done && !this.ended) {
+      call.trailers(number, grpcTrailers(answer), now);
+      this.#drain(now);
+    }
+    this.#over(attempt);
+  }
+
+  onFailed(attempt: SimAttempt, kind: "connect" | "reset" | "refused", message: string): void {
+    attempt.done = true;
+    const now = this.world.events.now();
+    this.#call.failed(attempt.number, { kind, unprocessed: kind !== "reset", message }, now);
+    this.#drain(now);
+  }
+
+  onTimer(id: number): void {
+    if (this.ended) return;
+    const now = this.world.events.now();
+    this.#call.timer(id, now);
+    this.#drain(now);
+  }
+
+  // --- effects ------------------------------------------------------------------------------------------------
+
+  #drain(now: number): void {
+    if (this.#draining) return;
+    this.#draining = true;
+    const call = this.#call;
+    for (;;) {
+      switch (call.next()) {
+        case Effect.none:
+          this.#draining = false;
+          return;
+        case Effect.forward:
+          this.#forward();
+          break;
+        case Effect.deliver:
+          this.#deliver();
+          break;
+        case Effect.startTimer:
+          this.#startTimer(call.timerId, now + call.timerMs);
+          break;
+        case Effect.cancelTimer: {
+          const timer = this.#timers?.[call.timerId];
+          if (timer !== undefined) this.world.events.cancel(timer);
+          break;
+        }
+        case Effect.cancel:
+          this.#attempts?.[call.attempt - 1]?.abandon();
+          break;
+        case Effect.respond:
+        case Effect.abort:
+          this.#respond(call.response as LocalResponse);
+          break;
+        case Effect.query:
+          this.#query(call.queryId, call.query as Query);
+          break;
+        case Effect.mirror:
+          this.#mirror();
+          break;
+        case Effect.accept:
+          this.status = 200;
+          call.head(0, 200, ACCEPTED, true, now);
+          break;
+        case Effect.end:
+          this.#end();
+          return;
+        default:
+          break; // the body is here whole, and so is the response: nothing to replay, to pause or to resume
+      }
+    }
+  }
+
+  #forward(): void {
+    const call = this.#call;
+    const to = call.endpoint;
+    if (to === null) throw new Error("the call machine forwards without an endpoint");
+    const attempt = new SimAttempt(this, call.attempt, call.timeoutMs);
+    attempt.head =
+      call.addFields === null && call.removeFields === null
+        ? this.request.head.fields
+        : changed(this.request.head.fields, call.addFields, call.removeFields);
+    if (call.rewritePath !== "") attempt.path = call.rewritePath;
+    if (call.rewriteAuthority !== "") attempt.authority = call.rewriteAuthority;
+    (this.#attempts ??= [])[call.attempt - 1] = attempt;
+    const replica = this.world.replicaOf(to.id);
+    if (replica === null) this.onFailed(attempt, "connect", `${to.id} is not there any more`);
+    else attempt.open(replica);
+  }
+
+  #mirror(): void {
+    const to = this.#call.endpoint;
+    const replica = to === null ? null : this.world.replicaOf(to.id);
+    if (replica === null) return;
+    const attempt = new SimAttempt(this, 0, Number.POSITIVE_INFINITY);
+    attempt.mirror = true;
+    attempt.open(replica);
+  }
+
+  #deliver(): void {
+    const call = this.#call;
+    const attempt = this.#attempts?.[call.attempt - 1];
+    const answer = attempt?.answer ?? null;
+    if (attempt === undefined || answer === null) return;
+    this.#delivering = attempt;
+    attempt.store = call.store;
+    this.status = this.request.grpc ? 200 : answer.status;
+    const fields = this.request.grpc ? [...answer.fields, ...grpcTrailers(answer)] : answer.fields;
+    this.fields =
+      call.addFields === null && call.removeFields === null
+        ? fields
+        : changed(fields, call.addFields, call.removeFields);
+    this.body = answer.body;
+    this.message = answer.message;
+  }
+
+  #respond(response: LocalResponse): void {
+    this.aborted = this.#delivering !== null;
+    if (this.aborted) this.#delivering?.store?.abort();
+    this.local = response;
+    this.status = response.status;
+    this.fields = response.fields;
+    this.body = response.body ?? EMPTY;
+    this.message = null;
+  }
+
+  #query(id: number, query: Query): void {
+    const told = (result: unknown): void => {
+      if (this.ended) return;
+      const now = this.world.events.now();
+      this.#call.answered(id, result, now);
+      this.#drain(now);
+    };
+    const answer = this.world.ask(query);
+    if (answer instanceof Promise) {
+      answer.then(told, () => told(null));
+    } else if (isLater(answer)) {
+      this.world.events.after(answer.afterMs, () => told(answer.answer));
+    } else told(answer ?? null);
+  }
+
+  #startTimer(id: number, at: number): void {
+    const timers = (this.#timers ??= []);
+    this.world.events.schedule((timers[id] ??= new CallTimer(this, id)), at);
+  }
+
+  #end(): void {
+    this.ended = true;
+    if (this.#attempts !== null)
+      for (const attempt of this.#attempts) if (attempt !== this.#delivering) attempt?.abandon();
+    if (this.#timers !== null)
+      for (const timer of this.#timers) if (timer !== undefined) this.world.events.cancel(timer);
+    this.#onEnd(this, this.#call.decision);
+    this.process.policy.release(this.#call);
+  }
+
+  #over(attempt: SimAttempt): void {
+    attempt.done = true;
+  }
+}
+
+/**
+ * One attempt (or a mirrored copy) at a server.
+ *
+ *     connecting -> on its way -> at the server -> answer on its way -> done
+ */
+export class SimAttempt extends SimEvent implements Job {
+  readonly call: CarriedCall;
+  readonly number: number;
+  /** What it may take, as the server is told; Infinity without limit. */
+  readonly timeoutMs: number;
+  head: readonly string[] = [];
+  path = "";
+  authority = "";
+  mirror = false;
+  done = false;
+  replica: Replica | null = null;
+  answer: Answer | null = null;
+  store: Call["store"] = null;
+  /** Gives up what the server does for it beside its own work: a handler, calls to others. */
+  stopServing: (() => void) | null = null;
+  finishAt = 0;
+  place = -1;
+  workMs = 0;
+  #step: Step = CONNECTING;
+
+  constructor(call: CarriedCall, number: number, timeoutMs: number) {
+    super();
+    this.call = call;
+    this.number = number;
+    this.timeoutMs = timeoutMs;
+  }
+
+  open(replica: Replica): void {
+    this.replica = replica;
+    replica.attempts++;
+    const { connectMs } = replica;
+    if (connectMs > 0) this.#after(connectMs);
+    else this.fire();
+  }
+
+  override fire(): void {
+    const replica = this.replica as Replica;
+    switch (this.#step) {
+      case CONNECTING:
+        if (replica.down) {
+          this.lost("connect", `${replica.id} refuses connections`);
+          return;
+        }
+        if (!this.mirror) this.call.onConnected(this);
+        if (this.done) return;
+        this.#step = SENDING;
+        if (replica.networkMs > 0) this.#after(replica.networkMs / 2);
+        else this.fire();
+        return;
+      case SENDING:
+        this.#step = SERVED;
+        replica.serve(this);
+        return;
+      case ANSWERING:
+        if (!this.mirror) this.call.onAnswer(this, this.answer as Answer);
+        return;
+    }
+  }
+
+  /** Its work is done. */
+  finished(): void {
+    (this.replica as Replica).finished(this);
+  }
+
+  answered(answer: Answer): void {
+    if (this.done) return;
+    this.stopServing = null;
+    this.answer = answer;
+    this.#step = ANSWERING;
+    const { networkMs } = this.replica as Replica;
+    if (networkMs > 0) this.#after(networkMs / 2);
+    else this.fire();
+  }
+
+  lost(kind: "connect" | "reset" | "refused", message: string): void {
+    if (this.done) return;
+    this.stopServing?.();
+    this.stopServing = null;
+    if (this.mirror) this.done = true;
+    else this.call.onFailed(this, kind, message);
+  }
+
+  /** Nobody wants its answer. */
+  abandon(): void {
+    if (this.done) return;
+    this.done = true;
+    this.call.world.events.cancel(this);
+    this.stopServing?.();
+    this.stopServing = null;
+    if (this.#step === SERVED) this.replica?.abandoned(this);
+  }
+
+  #after(ms: number): void {
+    const { events } = this.call.world;
+    events.schedule(this, events.now() + ms);
+  }
+}
+
+type Step = 0 | 1 | 2 | 3;
+const CONNECTING = 0;
+const SENDING = 1;
+const SERVED = 2;
+const ANSWERING = 3;
+
+class CallTimer extends SimEvent {
+  readonly #call: CarriedCall;
+  readonly #id: number;
+
+  constructor(call: CarriedCall, id: number) {
+    super();
+    this.#call = call;
+    this.#id = id;
+  }
+
+  override fire(): void {
+    this.#call.onTimer(this.#id);
+  }
+}
+
+function isLater(answer: unknown): answer is { afterMs: number; answer: unknown } {
+  return typeof answer === "object" && answer !== null && typeof (answer as { afterMs?: unknown }).afterMs === "number";
+}
+
+function grpcTrailers({ grpcStatus, trailers }: Answer): readonly string[] {
+  return trailers.length === 0 ? (PLAIN[grpcStatus] ?? PLAIN[2]) : ["grpc-status", String(grpcStatus), ...trailers];
+}
+
+/** Flat fields with some taken out and others put in. */
+function changed(
+  fields: readonly string[],
+  add: readonly string[] | null,
+  remove: readonly string[] | null,
+): readonly string[] {
+  const result: string[] = [];
+  for (let i = 0; i < fields.length; i += 2) {
+    if (remove === null || !remove.includes(fields[i])) result.push(fields[i], fields[i + 1]);
+  }
+  if (add !== null) result.push(...add);
+  return result;
+}
+
+const PLAIN: readonly (readonly string[])[] = Array.from({ length: 17 }, (_, code) => ["grpc-status", String(code)]);
+const ACCEPTED: readonly string[] = ["grpc-status", "0"];

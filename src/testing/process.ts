@@ -1,0 +1,17 @@
+import type { Random } from "../core/random.ts";
+import type { Place } from "../policy/call.ts";
+import type { PolicyRuntime } from "../policy/runtime.ts";
+import { createPolicyRuntime } from "../policy/snapshot/create-runtime.ts";
+
+/** A process that decides about calls: a gateway, a client, a sidecar. What it learns is its own. */
+export class SimProcess {
+  readonly name: string;
+  readonly place: Place;
+  readonly policy: PolicyRuntime;
+
+  constructor(name: string, place: Place, random: Random) {
+    this.name = name;
+    this.place = place;
+    this.policy = createPolicyRuntime({ random, record: "all" });
+  }
+}

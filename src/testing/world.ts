@@ -1,0 +1,373 @@
+import type { DescService } from "@bufbuild/protobuf";
+import type { Client } from "../call/client-types.ts";
+import { contractMethods } from "../contract/contract-set.ts";
+import type { Endpoint, Health } from "../core/endpoint.ts";
+import { WeftError } from "../core/errors.ts";
+import type { CallContext, Decision, Place } from "../policy/call.ts";
+import { copyDecision } from "../policy/decision/decision.ts";
+import { explainDecision } from "../policy/decision/explain.ts";
+import type { Query } from "../policy/machine/query.ts";
+import type { Resource } from "../policy/resource/resources.ts";
+import type { MethodInfo } from "../policy/runtime.ts";
+import type { AnyServiceDefinition } from "../service/definition.ts";
+import { httpOf, OK } from "./answer.ts";
+import { type CallWorld, CarriedCall, type SimAttempt } from "./carried-call.ts";
+import { EventQueue } from "./event-queue.ts";
+import { createMeshClient, createServingScope, serveDefinition } from "./handlers.ts";
+import { LoadRun } from "./load.ts";
+import { Onward } from "./onward.ts";
+import { SimProcess } from "./process.ts";
+import { Pump } from "./pump.ts";
+import { type Replica, recordOf, type Serve } from "./replica.ts";
+import { createRequest, type SimRequest } from "./request.ts";
+import { Seeds } from "./seeds.ts";
+import { Topology } from "./topology.ts";
+import { restBody, Transcoder } from "./transcoder.ts";
+import type {
+  CallOptions,
+  DecisionFilter,
+  Endpoints,
+  Fault,
+  FaultHandle,
+  LoadOptions,
+  LoadReport,
+  QueryAnswer,
+  RequestSpec,
+  ResourceInput,
+  ServiceModel,
+  SimulatedCall,
+  SimulatedSystem,
+  SimulateOptions,
+  World,
+} from "./types.ts";
+
+/** The world behind `simulate`: what its parts (servers, processes, calls on their way) share. */
+export class SimWorld implements World, CallWorld {
+  readonly events = new EventQueue();
+  readonly seeds: Seeds;
+  readonly pump: Pump;
+  readonly topology: Topology;
+  readonly #place: Place;
+  readonly #scope = createServingScope();
+  readonly #processes = new Map<string, SimProcess>();
+  readonly #answers = new Map<string, QueryAnswer>();
+  readonly #methods: MethodInfo[];
+  readonly #transcoder: Transcoder;
+  readonly #decisions: Decision[] = [];
+  #resources: readonly Resource[];
+  #revision = 1;
+  #endpointVersion = 1;
+  #calls = 0;
+
+  constructor(system: SimulatedSystem, options: SimulateOptions) {
+    this.seeds = new Seeds(options.seed ?? 1);
+    this.pump = new Pump(this.events);
+    this.#place = options.place ?? "gateway";
+    const { routes = [], policies = [], resources = [] } = system;
+    this.#resources = resourcesOf([...routes, ...policies, ...resources]);
+    this.#methods = [...(system.methods ?? [])];
+    this.topology = new Topology(this.events, this.seeds, (service, model) => this.#serveOf(service, model));
+    const contracts: [string, DescService][] = [];
+    for (const [name, described] of Object.entries(system.services)) {
+      const given: ServiceModel = { ...described, ...options.services?.[name] };
+      const definition = typeof given.definition === "function" ? given.definition(this) : given.definition;
+      const model: ServiceModel = definition === undefined ? given : { ...given, definition };
+      const desc = definition === undefined ? given.contract : (definition.desc as DescService);
+      if (desc !== undefined) {
+        contracts.push([name, desc]);
+        for (const { path, idempotent, clientStreaming, serverStreaming } of contractMethods(desc))
+          this.#methods.push({ path, service: name, idempotent, clientStreaming, serverStreaming });
+      }
+      this.topology.addService(name, model);
+    }
+    for (const name of Object.keys(options.services ?? {})) this.topology.model(name); // throws for a name that nobody has
+    this.#transcoder = new Transcoder(contracts);
+    this.topology.onChange = (changed, removed) => this.#endpointsChanged(changed, removed);
+    this.process(this.#place, this.#place); // so that what is wrong with the resources is told now
+  }
+
+  get now(): number {
+    return this.events.now();
+  }
+
+  // --- calls --------------------------------------------------------------------------------------------------
+
+  call(request: string | RequestSpec, options: CallOptions = {}): Promise<SimulatedCall> {
+    return this.pump.wait<SimulatedCall>((done) => {
+      const call = this.start(createRequest(request, options), undefined, (carried, decision) => {
+        const copy = copyDecision(decision);
+        this.keep(copy);
+        done(new Result(carried, copy));
+      });
+      call.begin();
+    });
+  }
+
+  load(request: string | RequestSpec | readonly (string | RequestSpec)[], options: LoadOptions): Promise<LoadReport> {
+    const requests = (Array.isArray(request) ? request : [request]) as readonly (string | RequestSpec)[];
+    const made = requests.map((each) => createRequest(each, options.with));
+    return this.pump.wait<LoadReport>((done) => new LoadRun(this, made, options, done).start());
+  }
+
+  connect<S extends DescService>(desc: S, options: { service?: string; from?: string } = {}): Client<S> {
+    const service = options.service ?? this.#methods.find(({ path }) => path.startsWith(`/${desc.typeName}/`))?.service;
+    if (service === undefined) {
+      throw new WeftError("not_found", `no service of this system has the contract ${desc.typeName}`, {
+        reason: "UNKNOWN_CONTRACT",
+      });
+    }
+    return createMeshClient(desc, service, this.#scope, (request, serving, callOptions) => {
+      const now = this.events.now();
+      const { timeoutMs = Number.POSITIVE_INFINITY, signal } = callOptions;
+      const run = (done: (call: CarriedCall) => void): void => {
+        const deadline = Math.min(now + timeoutMs, serving?.deadline ?? Number.POSITIVE_INFINITY);
+        const from = { place: "client" as const, name: serving?.replica.id ?? options.from ?? "client", deadline };
+        const call = this.start(request, from, (carried, decision) => {
+          this.keep(copyDecision(decision));
+          done(carried);
+        });
+        for (const gone of [signal, serving?.signal])
+          gone?.addEventListener("abort", () => call.cancel(), { once: true });
+        call.begin();
+      };
+      // A handler's call moves nothing by itself: its own caller is waited for.
+      return serving === undefined ? this.pump.wait(run) : new Promise((resolve) => run(resolve));
+    });
+  }
+
+  /** Makes a call that has not begun. Internal to testing/. */
+  start(
+    request: SimRequest,
+    caller: Caller | undefined,
+    onEnd: (call: CarriedCall, decision: Decision) => void,
+  ): CarriedCall {
+    const { spec } = request;
+    const place = caller?.place ?? spec.place ?? this.#place;
+    const process = this.process(caller?.name ?? spec.from ?? place, place);
+    const sent = place === "gateway" ? this.#transcoder.transcode(request, process.policy) : request;
+    const context: CallContext = {
+      place,
+      service: sent.service,
+      asSent: sent.asSent,
+      peerAddress: spec.peerAddress ?? "10.255.0.1:40000",
+      peerIdentity: spec.peerIdentity ?? "",
+      secure: spec.secure ?? (spec.peerIdentity ?? "") !== "",
+      deadline: caller?.deadline ?? this.now + (spec.deadlineMs ?? Number.POSITIVE_INFINITY),
+      callerAttempt: 0,
+      requestId: `call-${++this.#calls}`,
+    };
+    return new CarriedCall(this, process, sent, context, onEnd);
+  }
+
+  keep(decision: Decision): void {
+    this.#decisions.push(decision);
+    if (this.#decisions.length > MAX_DECISIONS * 2) this.#decisions.splice(0, MAX_DECISIONS);
+  }
+
+  decisions({ service, route, reason, place }: DecisionFilter = {}): readonly Decision[] {
+    return this.#decisions
+      .slice(-MAX_DECISIONS)
+      .filter(
+        (decision) =>
+          (service === undefined || decision.service === service) &&
+          (route === undefined || decision.route === route) &&
+          (reason === undefined || decision.outcome.reason === reason) &&
+          (place === undefined || decision.place === place),
+      );
+  }
+
+  // --- what happens to the world ------------------------------------------------------------------------------
+
+  fault(target: string, fault: Fault): FaultHandle {
+    const replicas = this.topology.find(target);
+    checkFault(fault);
+    const { from = 0, forMs = fault.stallMs } = fault;
+    const begin = (): void => {
+      for (const replica of replicas) replica.add(fault);
+    };
+    const clear = (): void => {
+      cancelBegin();
+      cancelEnd();
+      for (const replica of replicas) replica.clear(fault);
+    };
+    let cancelBegin = (): void => {};
+    let cancelEnd = (): void => {};
+    if (from > 0) cancelBegin = this.events.after(from, begin);
+    else begin();
+    if (forMs !== undefined) cancelEnd = this.events.after(from + forMs, clear);
+    return { clear };
+  }
+
+  advance(ms: number): Promise<void> {
+    return this.pump.wait<void>((done) => void this.events.after(ms, done));
+  }
+
+  sleep(ms: number): Promise<void> {
+    return new Promise((resolve) => this.events.after(ms, resolve));
+  }
+
+  answer(kind: string, answer: QueryAnswer): void {
+    this.#answers.set(kind, answer);
+  }
+
+  endpoints(service: string): Endpoints {
+    this.topology.model(service); // throws for a name that nobody has
+    const one = (target: string): Replica => {
+      const found = this.topology.find(target.startsWith("#") ? service + target : target);
+      return found[0];
+    };
+    return {
+      list: () => this.topology.find(service).map(({ id }) => id),
+      describe: (from = this.#place) =>
+        this.process(from, this.#place)
+          .policy.describe(service)
+          .map(({ endpoint: { id, health }, inFlight, ewmaMs, breaker, ejected }) => {
+            return { id, health, inFlight, ewmaMs, breaker, ejected };
+          }),
+      add: (model = {}) => this.topology.add(service, model).id,
+      remove: (target) => this.topology.remove(one(target)),
+      health: (target, health: Health) => this.topology.setHealth(one(target), health),
+    };
+  }
+
+  apply(resources: readonly ResourceInput[]): void {
+    const all = resourcesOf(resources);
+    this.#revision++;
+    for (const { policy } of this.#processes.values()) policy.applyResources(this.#revision, all, this.#methods);
+    this.#resources = all;
+  }
+
+  // --- for its parts ------------------------------------------------------------------------------------------
+
+  replicaOf(endpointId: string): Replica | null {
+    return this.topology.replica(endpointId);
+  }
+
+  ask(query: Query): unknown {
+    const answer = this.#answers.get(query.kind)?.(query) ?? null;
+    if (!(answer instanceof Promise)) return answer;
+    this.pump.atWork++;
+    return answer.finally(() => this.pump.atWork--);
+  }
+
+  /** One that decides about calls, made when it is first named. */
+  process(name: string, place: Place): SimProcess {
+    const key = `${place} ${name}`;
+    let process = this.#processes.get(key);
+    if (process === undefined) {
+      process = new SimProcess(name, place, this.seeds.of(`policy ${key}`));
+      process.policy.applyResources(this.#revision, this.#resources, this.#methods);
+      const changed = [...this.topology.all()].map(({ endpoint }) => endpoint);
+      process.policy.applyEndpoints({ endpointVersion: this.#endpointVersion, full: true, changed, removed: [] });
+      this.#processes.set(key, process);
+    }
+    return process;
+  }
+
+  #endpointsChanged(changed: readonly Endpoint[], removed: readonly Endpoint[]): void {
+    const endpointVersion = ++this.#endpointVersion;
+    for (const { policy } of this.#processes.values())
+      policy.applyEndpoints({ endpointVersion, full: false, changed, removed });
+  }
+
+  #serveOf(_service: string, model: ServiceModel): Serve | null {
+    const { calls, definition } = model;
+    const handle: Serve | null =
+      definition === undefined
+        ? null
+        : serveDefinition(definition as AnyServiceDefinition, this.events, this.pump, this.#scope);
+    if (calls === undefined || calls.length === 0) return handle;
+    const then: Serve = handle ?? ((attempt, replica) => replica.answer(attempt, OK));
+    return (attempt, replica) =>
+      new Onward(
+        attempt,
+        replica,
+        (from, at, to, ended) => this.#callOn(from, at, to, ended),
+        () => then(attempt, replica),
+      ).start();
+  }
+
+  #callOn(
+    attempt: SimAttempt,
+    replica: Replica,
+    { service, request }: { service: string; request: string },
+    ended: (status: number, grpcStatus: number) => void,
+  ): CarriedCall {
+    this.topology.model(service);
+    const deadline = attempt.call.request.grpc ? this.now + attempt.timeoutMs : Number.POSITIVE_INFINITY;
+    const from: Caller = { place: "client", name: replica.id, deadline };
+    return this.start(createRequest(request, { service }), from, ({ status }, { outcome }) =>
+      ended(status, outcome.grpcStatus),
+    );
+  }
+}
+
+interface Caller {
+  readonly place: Place;
+  readonly name: string;
+  /** Absolute. */
+  readonly deadline: number;
+}
+
+class Result implements SimulatedCall {
+  readonly status: number;
+  readonly grpcStatus: number;
+  readonly reason: string;
+  readonly durationMs: number;
+  readonly attempts: number;
+  readonly decision: Decision;
+  readonly fields: Readonly<Record<string, string>>;
+  readonly body: string;
+  readonly message: object | null;
+  readonly #title: string;
+
+  constructor({ request, status, fields, body, message, local }: CarriedCall, decision: Decision) {
+    const { outcome } = decision;
+    const rest = request.asSent !== null;
+    this.grpcStatus = outcome.grpcStatus;
+    this.status = rest && local === null ? httpOf(outcome.grpcStatus) : outcome.reason === "CANCELLED" ? 499 : status;
+    this.reason = outcome.reason;
+    this.durationMs = decision.durationMs;
+    this.attempts = decision.attempts.length;
+    this.decision = decision;
+    this.fields = recordOf(fields);
+    this.message = message;
+    this.body = new TextDecoder().decode(
+      rest && message !== null && !Array.isArray(message) ? restBody(request, message) : body,
+    );
+    this.#title = request.title;
+  }
+
+  get ok(): boolean {
+    return this.reason === "" && this.status < 400 && this.grpcStatus <= 0;
+  }
+
+  explain(): string {
+    return explainDecision(this.decision, { request: this.#title });
+  }
+}
+
+function resourcesOf(inputs: readonly ResourceInput[]): Resource[] {
+  return inputs.flatMap((input) => ("resources" in input ? [...input.resources()] : [input]));
+}
+
+function checkFault(fault: Fault): void {
+  for (const name of ["errorRate", "resetRate", "hangRate"] as const) {
+    const share = fault[name];
+    if (share !== undefined && !(share >= 0 && share <= 1)) bad(name, share, "between 0 and 1");
+  }
+  for (const name of ["stallMs", "addMs", "from", "forMs"] as const) {
+    const ms = fault[name];
+    if (ms !== undefined && !(ms >= 0)) bad(name, ms, "at least 0");
+  }
+  if (fault.slowBy !== undefined && !(fault.slowBy > 0)) bad("slowBy", fault.slowBy, "above 0");
+}
+
+function bad(field: string, value: number, rule: string): never {
+  throw new WeftError("invalid_argument", `a fault's ${field} must be ${rule}, not ${value}`, {
+    reason: "BAD_OPTION",
+    place: { field },
+  });
+}
+
+const MAX_DECISIONS = 10_000;
