@@ -1,4 +1,8 @@
 import type { Endpoint } from "../../core/endpoint.ts";
+import { Group } from "./group.ts";
+import type { LoadReport } from "./load-report.ts";
+import { Loads } from "./loads.ts";
+import { NOT_SEEN } from "./weights.ts";
 
 /**
  * Every endpoint known to the process with its statistics, in flat arrays indexed by slot, and the groups that balancers choose from.
@@ -26,6 +30,10 @@ export class EndpointTable {
   /** 1 while one call tries an endpoint that was put aside. */
   probing = new Uint8Array(CAPACITY);
   generation = new Uint32Array(CAPACITY);
+  /** When a balancer that starts slowly first saw it healthy; NOT_SEEN before. */
+  joinedAt = new Float64Array(CAPACITY).fill(NOT_SEEN);
+  /** What endpoints report of their load; null before the first report. */
+  loads: Loads | null = null;
   /** Positions in Group.slots, -1: not a member. */
   #inAll = new Int32Array(CAPACITY);
   #inVersion = new Int32Array(CAPACITY);
@@ -45,6 +53,11 @@ export class EndpointTable {
   /** Slots of all endpoints of a service, healthy or not. */
   slotsOf(service: string): Iterable<number> {
     return this.#services.get(service)?.slots ?? [];
+  }
+
+  /** Another whenever an endpoint of the service came, went or changed. */
+  revisionOf(service: string): number {
+    return this.#services.get(service)?.revision ?? 0;
   }
 
   services(): Iterable<string> {
@@ -120,17 +133,27 @@ export class EndpointTable {
   cost(slot: number, now: number, decayMs: number): number {
     const inFlight = this.inFlight[slot];
     const weight = (this.endpoints[slot] as Endpoint).weight;
+    if (this.ewmaMs[slot] === 0) return inFlight === 0 ? 0 : (UNKNOWN_PENALTY_MS + inFlight) / weight;
+    return (this.latency(slot, now, decayMs) * (inFlight + 1)) / weight;
+  }
+
+  /** The peak EWMA, decayed since last heard of; 0 when it was never heard of. */
+  latency(slot: number, now: number, decayMs: number): number {
     const ewma = this.ewmaMs[slot];
-    if (ewma === 0) return inFlight === 0 ? 0 : (UNKNOWN_PENALTY_MS + inFlight) / weight;
     const idle = now - this.ewmaAt[slot];
-    const latency = idle > decayMs / 16 ? ewma * Math.exp(-idle / decayMs) : ewma;
-    return (latency * (inFlight + 1)) / weight;
+    return idle > decayMs / 16 ? ewma * Math.exp(-idle / decayMs) : ewma;
+  }
+
+  /** What an endpoint said of its load. */
+  report(slot: number, report: LoadReport, now: number): void {
+    this.loads ??= new Loads(this.inFlight.length);
+    this.loads.set(slot, report, this.inFlight[slot], now);
   }
 
   #service(name: string): Service {
     let entry = this.#services.get(name);
     if (entry === undefined) {
-      entry = { slots: new Set(), all: new Group(name, ""), versions: new Map() };
+      entry = { slots: new Set(), revision: 0, all: new Group(name, ""), versions: new Map() };
       this.#services.set(name, entry);
     }
     return entry;
@@ -148,9 +171,25 @@ export class EndpointTable {
       } else if (before.health !== "healthy" && endpoint.health === "healthy") this.#pardon(slot); // an active check vouches for it
     }
     if (slot === undefined) slot = this.#add(endpoint);
+    const entry = this.#service(endpoint.service);
+    entry.revision++;
+    if (
+      before !== null &&
+      this.#inAll[slot] >= 0 &&
+      endpoint.health === "healthy" &&
+      before.version === endpoint.version
+    ) {
+      // It stays where it is, so that turns and places of everybody else do, too.
+      this.endpoints[slot] = endpoint;
+      entry.all.reweigh(this.#inAll[slot], endpoint.weight);
+      if (this.#inVersion[slot] >= 0)
+        this.group(endpoint.service, endpoint.version).reweigh(this.#inVersion[slot], endpoint.weight);
+      return;
+    }
     this.#leave(slot);
     this.endpoints[slot] = endpoint;
     if (endpoint.health === "healthy") this.#join(slot, endpoint);
+    else this.joinedAt[slot] = NOT_SEEN;
   }
 
   #add(endpoint: Endpoint): number {
@@ -160,6 +199,8 @@ export class EndpointTable {
     this.#service(endpoint.service).slots.add(slot);
     this.inFlight[slot] = this.ewmaMs[slot] = this.ewmaAt[slot] = 0;
     this.#pardon(slot);
+    this.joinedAt[slot] = NOT_SEEN;
+    this.loads?.forget(slot);
     this.#inAll[slot] = this.#inVersion[slot] = -1;
     this.endpoints[slot] = endpoint;
     return slot;
@@ -170,7 +211,9 @@ export class EndpointTable {
     if (slot === undefined) return;
     this.#leave(slot);
     this.#slotOf.delete(id);
-    this.#services.get((this.endpoints[slot] as Endpoint).service)?.slots.delete(slot);
+    const entry = this.#service((this.endpoints[slot] as Endpoint).service);
+    entry.slots.delete(slot);
+    entry.revision++;
     this.endpoints[slot] = null;
     this.generation[slot]++;
     this.#free.push(slot);
@@ -206,66 +249,18 @@ export class EndpointTable {
     this.ejections = grown(this.ejections, new Uint8Array(size));
     this.probing = grown(this.probing, new Uint8Array(size));
     this.generation = grown(this.generation, new Uint32Array(size));
+    this.joinedAt = grown(this.joinedAt, new Float64Array(size));
+    this.loads?.grow(size);
     this.#inAll = grown(this.#inAll, new Int32Array(size));
     this.#inVersion = grown(this.#inVersion, new Int32Array(size));
   }
 }
 
-/** Healthy endpoints of a service or of one of its versions: what a balancer chooses from. */
-export class Group {
-  readonly service: string;
-  /** "" is every version. */
-  readonly version: string;
-  readonly slots: number[] = [];
-  readonly #weights: number[] = [];
-  #maxWeight = 0;
-  /** Position of round robin and of the stride scheduler. */
-  cursor = 0;
-  /** Attempts under way from this process. */
-  inFlight = 0;
-
-  constructor(service: string, version: string) {
-    this.service = service;
-    this.version = version;
-  }
-
-  get name(): string {
-    return this.version === "" ? this.service : `${this.service}@${this.version}`;
-  }
-
-  weightAt(index: number): number {
-    return this.#weights[index];
-  }
-
-  /** The largest weight among the members. */
-  get maxWeight(): number {
-    if (this.#maxWeight === 0)
-      for (const weight of this.#weights) if (weight > this.#maxWeight) this.#maxWeight = weight;
-    return this.#maxWeight;
-  }
-
-  /** Returns the member's index. */
-  add(slot: number, weight: number): number {
-    if (this.#maxWeight !== 0 && weight > this.#maxWeight) this.#maxWeight = weight;
-    this.#weights.push(weight);
-    return this.slots.push(slot) - 1;
-  }
-
-  /** The last member takes the place; returns its slot, or -1 when none moved. */
-  removeAt(index: number): number {
-    const weight = this.#weights[index];
-    const lastSlot = this.slots.pop() as number;
-    const lastWeight = this.#weights.pop() as number;
-    if (weight === this.#maxWeight) this.#maxWeight = 0; // found again when it is asked for
-    if (index === this.slots.length) return -1;
-    this.slots[index] = lastSlot;
-    this.#weights[index] = lastWeight;
-    return lastSlot;
-  }
-}
-
 interface Service {
+  /** Of all its endpoints, healthy or not. */
   readonly slots: Set<number>;
+  /** Another whenever anything about them is. */
+  revision: number;
   readonly all: Group;
   readonly versions: Map<string, Group>;
 }

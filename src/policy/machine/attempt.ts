@@ -1,13 +1,18 @@
 import type { Endpoint } from "../../core/endpoint.ts";
 import { codeOf } from "../../core/errors.ts";
-import type { Pick } from "../balance/balancer.ts";
+import { Pick } from "../balance/pick.ts";
+import { whyText } from "../balance/why.ts";
 import type { AttemptRecord } from "../call.ts";
+import type { Binding } from "../snapshot/snapshot.ts";
 
 /** One attempt of a call: what the machine needs of it, and its record. Reused from call to call. */
-export class Attempt implements AttemptRecord, Pick {
+export class Attempt extends Pick implements AttemptRecord {
   number = 0;
   to: Endpoint | null = null;
   slot = -1;
+  /** What it was made for: policy, breaker, budgets. */
+  binding: Binding | null = null;
+  kind: AttemptKind = AttemptKind.first;
   generation = 0;
   /** From the choice of its endpoint until its end. */
   live = false;
@@ -30,15 +35,6 @@ export class Attempt implements AttemptRecord, Pick {
   outcome = "";
   /** What the shell said of a failure, for people. */
   message = "";
-  // what the balancer looked at
-  how = "";
-  rival = -1;
-  rivalId = "";
-  ewmaMs = 0;
-  inFlight = 0;
-  rivalEwmaMs = 0;
-  rivalInFlight = 0;
-  candidates = 0;
 
   get endpoint(): string {
     return this.to?.id ?? "";
@@ -58,11 +54,7 @@ export class Attempt implements AttemptRecord, Pick {
   }
 
   get why(): string {
-    if (this.candidates === 1) return "the only endpoint";
-    if (this.rivalId === "") return `${this.how}: one of ${this.candidates}`;
-    const own = `ewma ${ms(this.ewmaMs)} x ${this.inFlight + 1}`;
-    const rival = `${ms(this.rivalEwmaMs)} x ${this.rivalInFlight + 1}`;
-    return `P2C: chosen over ${this.rivalId} (${own} against ${rival})`;
+    return whyText(this);
   }
 
   toJSON(): AttemptRecord {
@@ -70,6 +62,10 @@ export class Attempt implements AttemptRecord, Pick {
     return { number, endpoint, address, startMs, durationMs, outcome, why };
   }
 }
+
+/** Why an attempt was made: as the first, after another failed, beside another, or at the stand-by service. */
+export const AttemptKind = { first: 0, retry: 1, hedge: 2, standby: 3 } as const;
+export type AttemptKind = (typeof AttemptKind)[keyof typeof AttemptKind];
 
 /** The word for an answer. */
 export function answerOutcome(status: number, grpcStatus: number): string {

@@ -1,17 +1,19 @@
 import { Effect } from "../call.ts";
 import type { Binding } from "../snapshot/snapshot.ts";
-import { Attempt } from "./attempt.ts";
+import { Attempt, AttemptKind } from "./attempt.ts";
 import type { CallState } from "./call-state.ts";
 import { chooseEndpoint } from "./choose-endpoint.ts";
 
 /** Picks an endpoint, counts the attempt in flight and forwards the request. Null when no endpoint can take it. `probe`: the breaker's. */
-export function openAttempt(state: CallState, probe: boolean, now: number): Attempt | null {
+export function openAttempt(state: CallState, kind: AttemptKind, probe: boolean, now: number): Attempt | null {
   const { decision, pool, effects } = state;
   const { table } = state.shared;
-  const { group, policy, budget } = state.binding as Binding;
+  const binding = state.binding as Binding;
+  const { group, policy, budget, outliers } = binding;
   const { attempts } = decision;
   const number = attempts.length + 1;
   const attempt = (pool[number - 1] ??= new Attempt());
+  outliers?.sweep(table, group, state.tape, now);
   const slot = chooseEndpoint(state, attempt, now);
   if (slot < 0) return null;
   attempts.push(attempt);
@@ -19,7 +21,10 @@ export function openAttempt(state: CallState, probe: boolean, now: number): Atte
   attempt.to = table.endpoints[slot];
   attempt.slot = slot;
   attempt.generation = table.generation[slot];
+  attempt.binding = binding;
+  attempt.kind = kind;
   attempt.live = true;
+  state.live++;
   attempt.forwarded = attempt.judged = attempt.timed = false;
   attempt.probe = probe;
   attempt.callStartedAt = decision.startedAt;
@@ -30,7 +35,10 @@ export function openAttempt(state: CallState, probe: boolean, now: number): Atte
   table.inFlight[slot]++;
   table.chosen(slot, now);
   group.inFlight++;
-  if (number === 1 && policy.retry.attempts > 0) budget.deposit(now);
+  if (kind === AttemptKind.first || kind === AttemptKind.standby) {
+    if (policy.retry.attempts > 0) budget.deposit(now);
+    binding.hedgeBudget?.deposit();
+  }
 
   const leftMs = decision.deadline - now;
   const { perTryTimeout: perTryTimeoutMs } = policy;
@@ -51,10 +59,11 @@ export function liveAttempt({ decision }: CallState, number: number): Attempt | 
 export function settle(state: CallState, attempt: Attempt, outcome: string, now: number): void {
   const { table } = state.shared;
   attempt.live = false;
+  state.live--;
   attempt.endedAt = now;
   attempt.outcome = outcome;
   if (table.generation[attempt.slot] === attempt.generation) table.inFlight[attempt.slot]--;
-  (state.binding as Binding).group.inFlight--;
+  (attempt.binding as Binding).group.inFlight--;
   state.timers.stopTry(attempt);
 }
 
@@ -64,7 +73,7 @@ export function endAttempts(state: CallState, outcome: string, now: number): voi
     if (!attempt.live) continue;
     if (!attempt.judged) {
       attempt.judged = true;
-      (state.binding as Binding).breaker?.forget(attempt.probe);
+      (attempt.binding as Binding).breaker?.forget(attempt.probe);
     }
     settle(state, attempt, outcome, now);
     state.effects.push(Effect.cancel, attempt.number, 0);

@@ -1,3 +1,9 @@
+import type { RateLimitSpec } from "../limit/rate-limit-spec.ts";
+import type { BalancerSpec } from "../balance/balancer-spec.ts";
+import type { FallbackSpec } from "../resilience/fallback-field.ts";
+import type { HedgeSpec } from "../resilience/hedge-field.ts";
+import type { OutlierSpec } from "../resilience/outlier-field.ts";
+import type { FaultSpec } from "../fault/fault-field.ts";
 /**
  * What people write to say what may happen to calls. Kubernetes-like objects: routes in the Gateway API's shapes (so a cluster's own
  * YAML is accepted), weft's policies beside them. Plain data; `parseResources` (validate.ts) checks it, builders.ts makes it, snapshot.ts
@@ -16,6 +22,8 @@ export interface Metadata {
   readonly namespace?: string;
   readonly labels?: Readonly<Record<string, string>>;
   readonly annotations?: Readonly<Record<string, string>>;
+  /** What a cluster writes: of routes that match alike the oldest wins. */
+  readonly creationTimestamp?: string;
 }
 
 /** "800ms", "1.5s", "2m", "1h30m"; "0s" where a time-out may be switched off. */
@@ -58,6 +66,7 @@ export interface HTTPRouteRule {
   readonly backendRefs?: readonly BackendRef[];
   readonly timeouts?: RouteTimeouts;
   readonly retry?: RouteRetry;
+  readonly sessionPersistence?: SessionPersistence;
 }
 
 /** All conditions of one match hold together. */
@@ -69,14 +78,15 @@ export interface HTTPRouteMatch {
 }
 
 export interface PathMatch {
-  /** Default "PathPrefix", which matches whole segments: "/v1" matches "/v1" and "/v1/x", not "/v10". */
-  readonly type?: "Exact" | "PathPrefix";
+  /** Default "PathPrefix", which matches whole segments: "/v1" matches "/v1" and "/v1/x", not "/v10". "RegularExpression": of RE2, and matches whole paths. */
+  readonly type?: "Exact" | "PathPrefix" | "RegularExpression";
   /** Default "/". */
   readonly value?: string;
 }
 
 export interface ValueMatch {
-  readonly type?: "Exact";
+  /** Default "Exact". "RegularExpression": of RE2, and matches whole values. */
+  readonly type?: "Exact" | "RegularExpression";
   readonly name: string;
   readonly value: string;
 }
@@ -86,9 +96,13 @@ export interface BackendRef {
   readonly kind?: "Service";
   /** "products", or "products@v1" for its endpoints of version v1. */
   readonly name: string;
+  /** Accepted with a warning when it is the route's own. */
+  readonly namespace?: string;
   readonly port?: number;
   /** Relative share, default 1; 0 takes none. */
   readonly weight?: number;
+  /** Header modifiers for what goes to this backend, after the rule's own. */
+  readonly filters?: readonly RouteFilter[];
 }
 
 export interface RouteTimeouts {
@@ -112,7 +126,38 @@ export type RouteFilter =
   | { readonly type: "ResponseHeaderModifier"; readonly responseHeaderModifier: HeaderModifier }
   | { readonly type: "URLRewrite"; readonly urlRewrite: URLRewrite }
   | { readonly type: "RequestRedirect"; readonly requestRedirect: RequestRedirect }
-  | { readonly type: "RequestMirror"; readonly requestMirror: RequestMirror };
+  | { readonly type: "RequestMirror"; readonly requestMirror: RequestMirror }
+  | { readonly type: "CORS"; readonly cors: CORSFilter };
+
+/** Which web pages of other origins may use it (HTTPRoute; see route/cors.ts). Absent lists are empty. */
+export interface CORSFilter {
+  /** "https://shop.example", "https://*.shop.example" (any labels to the left), "*" for all; other ports than the scheme's own are written. */
+  readonly allowOrigins?: readonly string[];
+  /** With cookies and HTTP authentication. Default false. */
+  readonly allowCredentials?: boolean;
+  /** Beside GET, HEAD and POST; or ["*"]. */
+  readonly allowMethods?: readonly string[];
+  /** Request headers beside the few that are always allowed; or ["*"]. */
+  readonly allowHeaders?: readonly string[];
+  /** Response headers that pages may read; or ["*"], which is without effect when there are credentials. */
+  readonly exposeHeaders?: readonly string[];
+  /** Seconds that a browser may keep the answer to a preflight. Default 5. */
+  readonly maxAge?: number;
+}
+
+/** Calls of a session go to one endpoint (Gateway API GEP-1619; see route/session.ts). */
+export interface SessionPersistence {
+  /** Of the cookie or header. Default: made of the route's name. */
+  readonly sessionName?: string;
+  /** Default "Cookie". */
+  readonly type?: "Cookie" | "Header";
+  /** A session ends so long after it began. Default: never. */
+  readonly absoluteTimeout?: Duration;
+  /** A session ends when it has not been used for so long. Default: never. */
+  readonly idleTimeout?: Duration;
+  /** "Session" (default): the browser forgets the cookie when it ends. "Permanent": it keeps it for `absoluteTimeout`, which must be there. */
+  readonly cookieConfig?: { readonly lifetimeType?: "Session" | "Permanent" };
+}
 
 export interface HeaderModifier {
   /** Replaces the field. */
@@ -150,8 +195,10 @@ export interface RequestRedirect {
 
 export interface RequestMirror {
   readonly backendRef: BackendRef;
-  /** 0 to 100, default 100. */
+  /** 0 to 100, default 100. Not beside `fraction`. */
   readonly percent?: number;
+  /** numerator / denominator (default 100) of the requests. */
+  readonly fraction?: { readonly numerator: number; readonly denominator?: number };
 }
 
 export interface GRPCRoute {
@@ -170,13 +217,20 @@ export interface GRPCRouteSpec {
 export interface GRPCRouteRule {
   readonly name?: string;
   readonly matches?: readonly GRPCRouteMatch[];
+  /** All but URLRewrite, RequestRedirect and CORS. */
   readonly filters?: readonly RouteFilter[];
   readonly backendRefs?: readonly BackendRef[];
+  readonly sessionPersistence?: SessionPersistence;
 }
 
 export interface GRPCRouteMatch {
-  /** "counter.v1.Counter" and "Count"; either may be absent, not both. `method` alone is not supported: name the service too. */
-  readonly method?: { readonly type?: "Exact"; readonly service?: string; readonly method?: string };
+  /** "counter.v1.Counter" and "Count"; either may be absent, not both. */
+  readonly method?: {
+    /** Default "Exact". "RegularExpression": `service` and `method` are such, each of its whole name. */
+    readonly type?: "Exact" | "RegularExpression";
+    readonly service?: string;
+    readonly method?: string;
+  };
   readonly headers?: readonly ValueMatch[];
 }
 
@@ -208,12 +262,22 @@ export interface TrafficPolicySpec {
   readonly timeout?: Duration;
   /** One attempt. "0s": unlimited. */
   readonly perTryTimeout?: Duration;
+  /** No bytes either way for so long. "0s" (default): unlimited. */
+  readonly idleTimeout?: Duration;
   readonly retry?: RetrySpec;
+  readonly hedge?: HedgeSpec;
   readonly breaker?: BreakerSpec;
+  readonly outlier?: OutlierSpec;
   readonly balancer?: BalancerSpec;
   readonly limits?: LimitsSpec;
   readonly fallback?: FallbackSpec;
+  readonly fault?: FaultSpec;
 }
+
+export type { BalancerKind, BalancerSpec } from "../balance/balancer-spec.ts";
+export type { FallbackGrpcSpec, FallbackSpec } from "../resilience/fallback-field.ts";
+export type { HedgeSpec } from "../resilience/hedge-field.ts";
+export type { OutlierSpec } from "../resilience/outlier-field.ts";
 
 export interface RetrySpec {
   /** Retries beyond the first attempt, 0 to 10. 0 switches retrying off. */
@@ -227,6 +291,10 @@ export interface RetrySpec {
     readonly max?: Duration;
     /** 0..1: which share of the delay is random. */
     readonly jitter?: number;
+    /** The longest wait that a server may ask for (grpc-retry-pushback-ms, retry-after, resetHeaders). One that asks for more is not retried. */
+    readonly maxPushback?: Duration;
+    /** Further header fields by which servers say when they take requests again. */
+    readonly resetHeaders?: readonly ResetHeader[];
   };
   readonly budget?: {
     /** 0..1: retries for each call. */
@@ -239,6 +307,13 @@ export interface RetrySpec {
   readonly bufferBytes?: number;
 }
 
+/** Envoy's rate_limited_retry_back_off.reset_headers. */
+export interface ResetHeader {
+  readonly name: string;
+  /** "seconds" from now, or a "unix-timestamp" in seconds. */
+  readonly format: "seconds" | "unix-timestamp";
+}
+
 export interface BreakerSpec {
   /** False switches it off. Default true. */
   readonly enabled?: boolean;
@@ -246,21 +321,21 @@ export interface BreakerSpec {
   readonly consecutiveFailures?: number;
   /** 0..1: opens when so many of the window's calls failed; 0: not by this rule. */
   readonly failureRatio?: number;
-  /** The ratio counts only from so many calls in the window on. */
+  /** 0..1: opens when so many of the window's calls took longer than `slowCall`, whatever came of them; 0 (default): not by this rule. */
+  readonly slowRatio?: number;
+  /** Default "60s". */
+  readonly slowCall?: Duration;
+  /** The ratios count only from so many calls in the window on. */
   readonly minRequests?: number;
   readonly window?: Duration;
   /** How long it stays open before one probe is let through. */
   readonly sleep?: Duration;
   /** What counts as a failure; see conditions.ts. */
   readonly on?: readonly string[];
-}
-
-export type BalancerKind = "p2c" | "round-robin" | "random" | "weighted-round-robin";
-
-export interface BalancerSpec {
-  readonly kind: BalancerKind;
-  /** p2c: how fast old latencies are forgotten. */
-  readonly decay?: Duration;
+  /** "fleet": the evidence of several processes opens it for all, and one of them probes. Default "process": each for itself. */
+  readonly scope?: "process" | "fleet";
+  /** scope "fleet": processes that must have found the service failing, at least and by default 2; and more than half of all with calls to it. */
+  readonly quorum?: number;
 }
 
 export interface LimitsSpec {
@@ -268,17 +343,14 @@ export interface LimitsSpec {
   readonly maxInFlight?: number;
   /** Attempts in flight to one endpoint, from this process. */
   readonly maxInFlightPerEndpoint?: number;
-}
-
-export interface FallbackSpec {
-  /** 200 to 599, default 200. */
-  readonly status?: number;
-  /** Default "application/json", or "text/plain; charset=utf-8" when the body is a string. */
-  readonly contentType?: string;
-  /** A string is sent as it is, anything else as JSON. Default: empty. */
-  readonly body?: unknown;
-  /** When it answers; see conditions.ts. Default: whatever would otherwise fail with a 5xx, a time-out or an open breaker. */
-  readonly on?: readonly string[];
+  /** Retries under way or waited for, to the service, from this process. */
+  readonly maxRetries?: number;
+  /** Connections to one endpoint. Default: the pool's (HTTP/1.1 256, HTTP/2 8). */
+  readonly maxConnections?: number;
+  /** Attempts that wait for a connection to one endpoint. Default: the pool's 1,024. */
+  readonly maxPending?: number;
+  /** Requests at once on one connection. Default: what the server allows. */
+  readonly maxStreams?: number;
 }
 
 export interface RateLimit {
@@ -288,24 +360,4 @@ export interface RateLimit {
   readonly spec: RateLimitSpec;
 }
 
-/** A token bucket. Every RateLimit that applies to a call must let it pass. Enforced by the gateway and by sidecars, not by clients. */
-export interface RateLimitSpec {
-  readonly targetRefs?: readonly TargetRef[];
-  readonly requests: number;
-  /** Default "1s". */
-  readonly per?: Duration;
-  /** Size of the bucket; default `requests`. In any time T at most burst + requests x T / per pass. */
-  readonly burst?: number;
-  /** What shares a bucket. Default: all calls that the limit applies to. */
-  readonly key?: RateLimitKey;
-  /** Buckets kept at once, default 10,000. When all are in use, further keys share one. */
-  readonly maxKeys?: number;
-  /** "process" (default): each process counts for itself. "system": asks the shared limiter, and counts for itself when that does not answer. */
-  readonly scope?: "process" | "system";
-}
-
-export interface RateLimitKey {
-  /** "header" needs `header`; calls without it share a bucket. */
-  readonly by: "all" | "address" | "identity" | "header";
-  readonly header?: string;
-}
+export type { HotKeySpec, RateLimitAlgorithm, RateLimitCost, RateLimitException, RateLimitKey, RateLimitPlace, RateLimitSpec } from "../limit/rate-limit-spec.ts";

@@ -1,6 +1,8 @@
+import type { FaultSpec } from "../fault/fault-field.ts";
 import { durationText, policyName, type TargetInput, targetOf } from "./builder-parts.ts";
 import {
   type BalancerKind,
+  type BalancerSpec,
   type BreakerSpec,
   type Duration,
   type FallbackSpec,
@@ -26,14 +28,22 @@ export interface TrafficBuilder {
   retry(attempts: number, options?: Omit<RetrySpec, "attempts">): TrafficBuilder;
   /** Without arguments: opens at 50 % failures among 20 or more calls in 10 s, probes after 5 s. False: no breaker. */
   breaker(options?: BreakerSpec | false): TrafficBuilder;
-  balancer(kind: BalancerKind, options?: { decay?: Duration | number }): TrafficBuilder;
+  /** Which endpoint gets a call: `.balancer("ring-hash", { hash: [{ by: "header", name: "x-user" }] })`. */
+  balancer(kind: BalancerKind, options?: BalancerOptions): TrafficBuilder;
+  /** Options of the balancer without its kind: `.balance({ zones: { routing: "failover" } })`. */
+  balance(options: BalancerOptions): TrafficBuilder;
   limits(limits: LimitsSpec): TrafficBuilder;
   /** A fixed answer for when there is no other. `status` by number or by name: "ok", "accepted", "no-content". */
   fallback(answer: FallbackInput): TrafficBuilder;
+  /** Failures on purpose: `.fault({ delay: { fixed: "200ms", percent: 5 } })`. False: none, whatever a less specific policy says. */
+  fault(faults: FaultSpec | false): TrafficBuilder;
   /** The resource's name. Default: made of the first target. */
   named(name: string): TrafficBuilder;
   resources(): readonly Resource[];
 }
+
+/** As in the resource; `decay` also in milliseconds. */
+export type BalancerOptions = Omit<BalancerSpec, "kind" | "decay"> & { decay?: Duration | number };
 
 export type FallbackInput = Omit<FallbackSpec, "status"> & { status?: number | FallbackStatus };
 export type FallbackStatus = "ok" | "accepted" | "no-content" | "service-unavailable";
@@ -54,8 +64,8 @@ function make(name: string | null, targetRefs: readonly TargetRef[], spec: Traff
       }),
     retry: (attempts, options = {}) => change({ retry: { attempts, ...options } }),
     breaker: (options = {}) => change({ breaker: options === false ? { enabled: false } : options }),
-    balancer: (kind, { decay } = {}) =>
-      change({ balancer: { kind, ...(decay === undefined ? {} : { decay: durationText(decay) }) } }),
+    balancer: (kind, options = {}) => change({ balancer: { kind, ...balancerOptions(options) } }),
+    balance: (options) => change({ balancer: { ...spec.balancer, ...balancerOptions(options) } }),
     limits: (limits) => change({ limits }),
     fallback: ({ status, ...rest }) =>
       change({
@@ -64,6 +74,7 @@ function make(name: string | null, targetRefs: readonly TargetRef[], spec: Traff
           ...(status === undefined ? {} : { status: typeof status === "number" ? status : STATUS[status] }),
         },
       }),
+    fault: (faults) => change({ fault: faults === false ? { enabled: false } : faults }),
     named: (chosen) => make(chosen, targetRefs, spec),
     resources: () => [
       {
@@ -74,6 +85,10 @@ function make(name: string | null, targetRefs: readonly TargetRef[], spec: Traff
       },
     ],
   };
+}
+
+function balancerOptions({ decay, ...rest }: BalancerOptions): Omit<BalancerSpec, "kind"> {
+  return decay === undefined ? rest : { ...rest, decay: durationText(decay) };
 }
 
 const STATUS: Readonly<Record<FallbackStatus, number>> = {

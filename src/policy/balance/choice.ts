@@ -1,0 +1,326 @@
+import type { Endpoint } from "../../core/endpoint.ts";
+import type { Random } from "../../core/random.ts";
+import type { BalancerSettings } from "./balancer-settings.ts";
+import { DeadlineQueue } from "./deadline-queue.ts";
+import type { EndpointTable } from "./endpoint-table.ts";
+import type { Pool } from "./group.ts";
+import { hashNumber } from "./hash.ts";
+import { type HashMember, type HashPlaces, HashRing } from "./hash-ring.ts";
+import { HotCold } from "./hot-cold.ts";
+import { Maglev } from "./maglev.ts";
+import { isIn, type Pick } from "./pick.ts";
+import { EffectiveWeights } from "./weights.ts";
+
+/**
+ * One balancer over one pool: its kind's way to draw a member, and the state that it needs (turns, table, probes), which is made when it is first used and
+ * brought up to date when the pool has changed. Whether the one drawn can be used is asked by the picker, which draws again if not.
+ *
+ *     round-robin, weighted-round-robin, by-load    O(log n)   deadline-queue.ts; plain turns when there are no weights, O(1)
+ *     random, weighted-random                       O(1)       by rejection
+ *     p2c, least-request                            O(1)       of those drawn the cheapest; least-request "full" O(n)
+ *     prequal                                       O(pool)    hot-cold.ts
+ *     ring-hash, maglev                             O(log n), O(1); with bounded load as many steps more as endpoints are full
+ */
+export class Choice {
+  readonly pool: Pool;
+  readonly #table: EndpointTable;
+  readonly #settings: BalancerSettings;
+  /** Null: members have the pool's weights. */
+  readonly #weights: EffectiveWeights | null;
+  #cursor = 0;
+  #queue: DeadlineQueue | null = null;
+  #places: HashPlaces | null = null;
+  #hotCold: HotCold | null = null;
+  /** The pool's revision that the state above was made for. */
+  #revision = -1;
+  #equal = true;
+
+  constructor(table: EndpointTable, pool: Pool, settings: BalancerSettings) {
+    this.#table = table;
+    this.pool = pool;
+    this.#settings = settings;
+    this.#weights =
+      settings.slowStartMs > 0 || settings.kind === "by-load" ? new EffectiveWeights(table, pool, settings) : null;
+  }
+
+  /** A member, by slot. `draw`: how many were drawn for this attempt before, and could not be used. There must be members. */
+  draw(draw: number, avoid: readonly number[], random: Random, now: number, pick: Pick): number {
+    const { pool } = this;
+    const { slots } = pool;
+    const { kind } = this.#settings;
+    if (slots.length === 1) return slots[0];
+    this.#weights?.refresh(now);
+    switch (kind) {
+      case "p2c":
+        return this.#cheaperOfTwo(avoid, random, now, pick);
+      case "least-request":
+        return this.#leastRequest(avoid, random, now, pick);
+      case "round-robin":
+        return this.#weights === null ? slots[this.#cursor++ % slots.length] : this.#turn(now, pick);
+      case "weighted-round-robin":
+      case "by-load":
+        return this.#turn(now, pick);
+      case "random":
+        return slots[Math.floor(random.next() * slots.length)];
+      case "weighted-random":
+        return this.#weighted(random, now, pick);
+      case "prequal":
+        this.#hotCold ??= new HotCold(this.#table, this.#settings);
+        return this.#hotCold.choose(pool, this.#weights, avoid, random, now, pick);
+      default:
+        return this.#byHash(draw, random, pick);
+    }
+  }
+
+  #weightAt(index: number): number {
+    return this.#weights === null ? this.pool.weightAt(index) : this.#weights.at(index);
+  }
+
+  /** Power of two choices by peak EWMA x in flight / weight (Mitzenmacher 2001; Finagle's and Linkerd's P2C). */
+  #cheaperOfTwo(avoid: readonly number[], random: Random, now: number, pick: Pick): number {
+    const table = this.#table;
+    const { slots } = this.pool;
+    const { decayMs } = this.#settings;
+    const count = slots.length;
+    const first = Math.floor(random.next() * count);
+    let second = Math.floor(random.next() * (count - 1));
+    if (second >= first) second++;
+    let chosen = slots[first];
+    let rival = slots[second];
+    const chosenOut = !table.inRotation(chosen, now) || isIn(avoid, chosen);
+    const rivalOut = !table.inRotation(rival, now) || isIn(avoid, rival);
+    let swap = chosenOut;
+    if (chosenOut === rivalOut) {
+      let cost = table.cost(chosen, now, decayMs);
+      let rivalCost = table.cost(rival, now, decayMs);
+      if (this.#weights !== null) {
+        cost /= this.#weights.warmthAt(first);
+        rivalCost /= this.#weights.warmthAt(second);
+      }
+      swap = rivalCost < cost;
+    }
+    if (swap) {
+      const loser = chosen;
+      chosen = rival;
+      rival = loser;
+    }
+    if (this.#weights !== null) pick.warmth = this.#weights.warmthAt(swap ? second : first);
+    pick.rival = rival;
+    pick.ewmaMs = table.ewmaMs[chosen];
+    pick.inFlight = table.inFlight[chosen];
+    pick.rivalEwmaMs = table.ewmaMs[rival];
+    pick.rivalInFlight = table.inFlight[rival];
+    return chosen;
+  }
+
+  /**
+   * Envoy's least request: of `choices` drawn the one with the fewest calls in flight; "full" of all, ties at random. Where weights differ: turns
+   * by weight / (in flight + 1) ^ bias.
+   */
+  #leastRequest(avoid: readonly number[], random: Random, now: number, pick: Pick): number {
+    const table = this.#table;
+    const { slots } = this.pool;
+    const { choices, fullScan, activeRequestBias } = this.#settings;
+    this.#sync();
+    if (!this.#equal || this.#weights !== null) {
+      const queue = this.#queueOf();
+      const index = queue.first();
+      const slot = slots[index];
+      const weight = this.#weightAt(index);
+      queue.served(weight / (table.inFlight[slot] + 1) ** activeRequestBias);
+      pick.weight = weight;
+      pick.inFlight = table.inFlight[slot];
+      this.#tellWarmth(index, pick);
+      return slot;
+    }
+    let chosen = -1;
+    let rival = -1;
+    let ties = 1;
+    const looks = fullScan ? slots.length : choices;
+    for (let i = 0; i < looks; i++) {
+      const slot = slots[fullScan ? i : Math.floor(random.next() * slots.length)];
+      if (slot === chosen) continue;
+      if (chosen < 0) {
+        chosen = slot;
+        continue;
+      }
+      const out = Number(!table.inRotation(slot, now) || isIn(avoid, slot));
+      const chosenOut = Number(!table.inRotation(chosen, now) || isIn(avoid, chosen));
+      const by = out - chosenOut || table.inFlight[slot] - table.inFlight[chosen];
+      if (by > 0) {
+        rival = slot;
+        continue;
+      }
+      if (by < 0) ties = 1;
+      else if (!fullScan || random.next() * ++ties >= 1) {
+        rival = slot; // the first drawn stays
+        continue;
+      }
+      rival = chosen;
+      chosen = slot;
+    }
+    pick.looked = looks;
+    pick.rival = rival;
+    pick.inFlight = table.inFlight[chosen];
+    if (rival >= 0) pick.rivalInFlight = table.inFlight[rival];
+    return chosen;
+  }
+
+  /** Smooth weighted turns. */
+  #turn(_now: number, pick: Pick): number {
+    const queue = this.#queueOf();
+    const index = queue.first();
+    const weight = this.#weightAt(index);
+    queue.served(weight);
+    pick.weight = weight;
+    this.#tellWarmth(index, pick);
+    return this.pool.slots[index];
+  }
+
+  #queueOf(): DeadlineQueue {
+    this.#sync();
+    if (this.#queue === null) {
+      this.#queue = new DeadlineQueue();
+      this.#queue.fill(this.pool.slots, (index) => this.#weightAt(index));
+    }
+    return this.#queue;
+  }
+
+  /** By rejection, which is exact; after a few rejections by summing up, which is exact too and bounded. */
+  #weighted(random: Random, _now: number, pick: Pick): number {
+    const { slots, maxWeight } = this.pool;
+    const max = this.#weights === null ? maxWeight : this.#weights.max;
+    const count = slots.length;
+    let index = -1;
+    for (let tries = 0; tries < REJECTIONS && index < 0; tries++) {
+      const drawn = Math.floor(random.next() * count);
+      const weight = this.#weightAt(drawn);
+      if (weight === max || random.next() * max < weight) index = drawn;
+    }
+    if (index < 0) {
+      let total = 0;
+      for (let i = 0; i < count; i++) total += this.#weightAt(i);
+      let left = random.next() * total;
+      index = count - 1;
+      for (let i = 0; i < count - 1; i++) {
+        if ((left -= this.#weightAt(i)) >= 0) continue;
+        index = i;
+        break;
+      }
+    }
+    pick.weight = this.#weightAt(index);
+    this.#tellWarmth(index, pick);
+    return slots[index];
+  }
+
+  #tellWarmth(index: number, pick: Pick): void {
+    if (this.#weights !== null) pick.warmth = this.#weights.warmthAt(index);
+  }
+
+  // === by hash ====================================================================================================
+
+  /** Calls without a key go anywhere. Draws after the first go on to the next member on the way. */
+  #byHash(draw: number, random: Random, pick: Pick): number {
+    const { slots } = this.pool;
+    const places = this.#placesOf();
+    const hash = pick.hash >= 0 ? pick.hash : Math.floor(random.next() * 0x1_0000_0000);
+    let place = places.placeOf(hash);
+    let member = places.memberAt(place);
+    for (let i = 0, seen = member; i < draw && slots.length > 1; i++) {
+      place = this.#another(places, place, seen);
+      member = seen = places.memberAt(place);
+    }
+    const { boundedLoad } = this.#settings;
+    if (boundedLoad > 0 && draw === 0) {
+      place = this.#withinBound(places, place, hash, pick);
+      member = places.memberAt(place);
+    }
+    pick.place = place;
+    return slots[member];
+  }
+
+  /** The next place that is not `member`'s. */
+  #another(places: HashPlaces, place: number, member: number): number {
+    for (let steps = 0; steps < places.size; steps++) {
+      place = place + 1 === places.size ? 0 : place + 1;
+      if (places.memberAt(place) !== member) break;
+    }
+    return place;
+  }
+
+  /**
+   * Consistent hashing with bounded loads (Mirrokni, Thorup, Zadimoghaddam 2016): no member may have more than ceil(c x mean) calls in flight, the new
+   * one counted; who would is passed over, on to the next on the way. Envoy's hash_balance_factor.
+   */
+  #withinBound(places: HashPlaces, start: number, hash: number, pick: Pick): number {
+    const { pool } = this;
+    const { slots } = pool;
+    const { inFlight } = this.#table;
+    let calls = pool.inFlight;
+    if (calls < 0) {
+      calls = 0;
+      for (const slot of slots) calls += inFlight[slot];
+    }
+    this.#sync();
+    const mean = (calls + 1) / slots.length;
+    const { boundedLoad } = this.#settings;
+    const even = Math.ceil(boundedLoad * mean);
+    let passed = -1;
+    let place = start;
+    for (let steps = 0; steps < places.size; steps++) {
+      const member = places.memberAt(place);
+      const bound = this.#equal ? even : Math.ceil(boundedLoad * mean * this.#shareAt(member));
+      pick.bound = bound;
+      if (member !== passed) {
+        if (inFlight[slots[member]] + 1 <= bound) return place;
+        pick.passed++;
+        passed = member;
+      }
+      // Around a ring clockwise; through a table by jumps, since neighbours of a table's place are anybody's as well.
+      place = place + 1 === places.size ? 0 : place + 1;
+      if (steps === places.size >> 1) place = hashNumber(steps, hash) % places.size;
+    }
+    return start;
+  }
+
+  /** A member's weight, 1 being the mean. */
+  #shareAt(index: number): number {
+    const { slots } = this.pool;
+    if (this.#meanWeight === 0) {
+      for (let i = 0; i < slots.length; i++) this.#meanWeight += this.pool.weightAt(i) / slots.length;
+    }
+    return this.pool.weightAt(index) / this.#meanWeight;
+  }
+  #meanWeight = 0;
+
+  #placesOf(): HashPlaces {
+    this.#sync();
+    if (this.#places === null) {
+      const { pool } = this;
+      const members = pool.slots.map((slot, index): HashMember => {
+        const { id } = this.#table.endpoints[slot] as Endpoint;
+        return { id, index, weight: pool.weightAt(index) };
+      });
+      const { kind, minRingSize, maxRingSize, tableSize } = this.#settings;
+      this.#places =
+        kind === "maglev" ? new Maglev(members, tableSize) : new HashRing(members, minRingSize, maxRingSize);
+    }
+    return this.#places;
+  }
+
+  // === when the pool has changed ==================================================================================
+
+  #sync(): void {
+    const { pool } = this;
+    if (this.#revision === pool.revision) return;
+    this.#revision = pool.revision;
+    this.#places = null;
+    this.#meanWeight = 0;
+    this.#equal = true;
+    const first = pool.weightAt(0);
+    for (let i = 1; i < pool.slots.length && this.#equal; i++) this.#equal = pool.weightAt(i) === first;
+    this.#queue?.fill(pool.slots, (index) => this.#weightAt(index));
+  }
+}
+
+const REJECTIONS = 4;

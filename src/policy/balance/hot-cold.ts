@@ -1,0 +1,166 @@
+import type { Random } from "../../core/random.ts";
+import type { BalancerSettings } from "./balancer-settings.ts";
+import type { EndpointTable } from "./endpoint-table.ts";
+import type { Pool } from "./group.ts";
+import { isIn, type Pick } from "./pick.ts";
+import type { EffectiveWeights } from "./weights.ts";
+
+/**
+ * Prequal's hot-cold rule (Wydrowski, Kleinberg, Rumble, Archer, NSDI 2024, "Load is not what you should balance: Introducing Prequal"). Of a pool of
+ * probed endpoints, those with more requests in flight (RIF) than the quantile Q_RIF of the pool are hot. Among the cold ones that with the lowest latency
+ * is chosen; when all are hot, that with the lowest RIF. The paper's defaults: Q_RIF = 2^-0.25, a pool of 16, 3 probes a call, 1 removed a call (by
+ * turns the oldest and the worst), probes not older than 1 s.
+ *
+ * Where weft deviates:
+ *  - No probe is sent. Servers piggyback RIF and latency on the answers that they give (load-report.ts), so news comes with the calls themselves.
+ *    A probe here is a look at what is known: the last report if it is not older than `maxAge`, with own calls sent since added (the paper's
+ *    compensation for reuse); otherwise what this process sees itself: its own calls in flight, and the peak EWMA, which fades with `decay`, so that an endpoint
+ *    not heard of for long is tried again.
+ *  - So entries of the pool are endpoints, whose values are read when a call chooses, and a reuse budget is not needed: values do not become stale by reuse.
+ *  - The RIF quantile is the pool's own, not that of a longer history of probes.
+ */
+export class HotCold {
+  readonly #table: EndpointTable;
+  readonly #settings: BalancerSettings;
+  /** Indexes into the pool's slots; the oldest first. */
+  #probed: number[] = [];
+  #revision = -1;
+  #removeWorst = false;
+  readonly #rif: Float64Array;
+  readonly #sorted: Float64Array;
+
+  constructor(table: EndpointTable, settings: BalancerSettings) {
+    this.#table = table;
+    this.#settings = settings;
+    this.#rif = new Float64Array(settings.poolSize);
+    this.#sorted = new Float64Array(settings.poolSize);
+  }
+
+  choose(
+    pool: Pool,
+    weights: EffectiveWeights | null,
+    avoid: readonly number[],
+    random: Random,
+    now: number,
+    pick: Pick,
+  ): number {
+    const { slots } = pool;
+    const table = this.#table;
+    this.#probe(pool, random);
+    const probed = this.#probed;
+    const count = probed.length;
+    for (let i = 0; i < count; i++) this.#rif[i] = this.#sorted[i] = this.#rifOf(slots[probed[i]], now);
+    const hotAbove = quantile(this.#sorted, count, this.#settings.rifQuantile);
+    let best = -1;
+    let bestHot = true;
+    let bestOut = true;
+    let bestValue = Number.POSITIVE_INFINITY;
+    let second = -1;
+    let cold = 0;
+    for (let i = 0; i < count; i++) {
+      const slot = slots[probed[i]];
+      const hot = this.#rif[i] > hotAbove;
+      if (!hot) cold++;
+      const out = !table.inRotation(slot, now) || isIn(avoid, slot);
+      let value = hot ? this.#rif[i] : this.#latencyOf(slot, now);
+      value /= weights === null ? pool.weightAt(probed[i]) / pool.maxWeight : weights.at(probed[i]) / weights.max;
+      const better =
+        out !== bestOut
+          ? !out
+          : hot !== bestHot
+            ? !hot
+            : value !== bestValue
+              ? value < bestValue
+              : this.#rif[i] < this.#rif[best];
+      if (best >= 0 && !better) {
+        if (second < 0) second = i;
+        continue;
+      }
+      second = best;
+      best = i;
+      bestHot = hot;
+      bestOut = out;
+      bestValue = value;
+    }
+    const chosen = slots[probed[best]];
+    const rival = second < 0 ? -1 : slots[probed[second]];
+    pick.hotAbove = hotAbove;
+    pick.looked = count;
+    pick.cold = cold;
+    pick.ewmaMs = this.#latencyOf(chosen, now);
+    pick.inFlight = this.#rif[best];
+    pick.rival = rival;
+    if (rival >= 0) {
+      pick.rivalEwmaMs = this.#latencyOf(rival, now);
+      pick.rivalInFlight = this.#rif[second];
+    }
+    if (weights !== null) pick.warmth = weights.warmthAt(probed[best]);
+    this.#remove(count);
+    return chosen;
+  }
+
+  /** Brings the pool up to date and some endpoints into it. */
+  #probe(pool: Pool, random: Random): void {
+    const count = pool.slots.length;
+    const { poolSize, probesPerCall } = this.#settings;
+    const probed = this.#probed;
+    if (this.#revision !== pool.revision) {
+      this.#revision = pool.revision;
+      probed.length = 0;
+    }
+    if (count <= poolSize) {
+      // Small groups are looked at whole.
+      if (probed.length !== count) {
+        probed.length = 0;
+        for (let i = 0; i < count; i++) probed.push(i);
+      }
+      return;
+    }
+    const wanted = probed.length === 0 ? poolSize : probesPerCall;
+    for (let i = 0; i < wanted; i++) {
+      const index = Math.floor(random.next() * count);
+      const known = probed.indexOf(index);
+      if (known >= 0) probed.splice(known, 1);
+      else if (probed.length >= poolSize) probed.shift();
+      probed.push(index);
+    }
+  }
+
+  /** One a call leaves, by turns the oldest and the worst. */
+  #remove(count: number): void {
+    const probed = this.#probed;
+    if (probed.length < this.#settings.poolSize || count < 3) return;
+    this.#removeWorst = !this.#removeWorst;
+    let at = 0;
+    if (this.#removeWorst) for (let i = 1; i < count; i++) if (this.#rif[i] > this.#rif[at]) at = i;
+    if (probed.length > this.#settings.poolSize - this.#settings.probesPerCall) probed.splice(at, 1);
+  }
+
+  #rifOf(slot: number, now: number): number {
+    const own = this.#table.inFlight[slot];
+    const { loads } = this.#table;
+    if (loads === null || now - loads.at[slot] > this.#settings.reportMaxAgeMs || loads.rif[slot] < 0) return own;
+    return Math.max(own, loads.rif[slot] + own - loads.ownInFlight[slot]);
+  }
+
+  #latencyOf(slot: number, now: number): number {
+    const { loads } = this.#table;
+    if (loads !== null && now - loads.at[slot] <= this.#settings.reportMaxAgeMs && loads.latencyMs[slot] >= 0)
+      return loads.latencyMs[slot];
+    return this.#table.latency(slot, now, this.#settings.decayMs);
+  }
+}
+
+/** The value at a quantile of the first `count`, which are sorted on the way. */
+function quantile(values: Float64Array, count: number, q: number): number {
+  for (let i = 1; i < count; i++) {
+    const value = values[i];
+    let at = i - 1;
+    while (at >= 0 && values[at] > value) {
+      values[at + 1] = values[at];
+      at--;
+    }
+    values[at + 1] = value;
+  }
+  return values[Math.floor(q * (count - 1))];
+}

@@ -1,0 +1,71 @@
+import type { Random } from "../../core/random.ts";
+import type { BalancerSettings } from "./balancer-settings.ts";
+import { Choice } from "./choice.ts";
+import type { EndpointTable } from "./endpoint-table.ts";
+import type { Group } from "./group.ts";
+import { isIn, type Pick } from "./pick.ts";
+
+/**
+ * Chooses endpoints of one group by one set of settings, and keeps what that takes. In order of preference: endpoints in rotation that this call has not
+ * tried (`avoid`), those in rotation, those put aside that it has not tried, any. So a call never goes back to an endpoint that failed it
+ * while another is in rotation, and endpoints that were put aside are still better than none.
+ */
+export class Picker {
+  readonly settings: BalancerSettings;
+  readonly #table: EndpointTable;
+  readonly #whole: Choice;
+
+  constructor(table: EndpointTable, group: Group, settings: BalancerSettings) {
+    this.#table = table;
+    this.settings = settings;
+    this.#whole = new Choice(table, group, settings);
+  }
+
+  /** A slot, or -1 when every endpoint has `maxInFlight` calls, or there is none. */
+  pick(maxInFlight: number, avoid: readonly number[], random: Random, now: number, pick: Pick): number {
+    const table = this.#table;
+    const choice = this.#whole;
+    const { slots } = choice.pool;
+    const count = slots.length;
+    pick.begin(this.settings.kind, count);
+    if (count === 0) return -1;
+    const draws = count === 1 ? 1 : DRAWS;
+    for (let draw = 0; draw < draws; draw++) {
+      const slot = choice.draw(draw, avoid, random, now, pick);
+      if (table.inFlight[slot] < maxInFlight && table.inRotation(slot, now) && !isIn(avoid, slot)) return slot;
+      pick.skipped++;
+    }
+    pick.rival = -1;
+    pick.resort = true;
+    return this.#lastResort(slots, maxInFlight, avoid, random, now);
+  }
+
+  #lastResort(
+    slots: readonly number[],
+    maxInFlight: number,
+    avoid: readonly number[],
+    random: Random,
+    now: number,
+  ): number {
+    const table = this.#table;
+    const count = slots.length;
+    const start = Math.floor(random.next() * count);
+    let best = -1;
+    let bestRank = -1;
+    for (let i = 0; i < count; i++) {
+      const slot = slots[(start + i) % count];
+      if (table.inFlight[slot] >= maxInFlight) continue;
+      const fresh = !isIn(avoid, slot);
+      const rank = table.inRotation(slot, now) ? (fresh ? 3 : 2) : fresh ? 1 : 0;
+      if (rank > bestRank) {
+        best = slot;
+        bestRank = rank;
+        if (rank === 3) break;
+      }
+    }
+    return best;
+  }
+}
+
+/** Members drawn before all are looked through. */
+const DRAWS = 4;
