@@ -1,7 +1,8 @@
-import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { Command, CommanderError, Option } from "commander";
 import { WeftError } from "../core/errors.ts";
-import { parseAddress } from "../host/address.ts";
+import { address, addresses, addressText, count, inDir, positive } from "./arguments.ts";
 import { EXIT } from "./exit-status.ts";
+import { addPolicyCommands } from "./policy-commands.ts";
 import { printError } from "./print-error.ts";
 import type { Terminal } from "./terminal.ts";
 import { packageVersion } from "./version.ts";
@@ -251,6 +252,8 @@ NO_COLOR=1 switches colours off. Each command has its own help: weft up --help`,
     .option("--drain <ms>", "time for calls in flight when it stops, ms", count, 10_000)
     .action(async (options) => exit(await (await import("./commands/gateway.ts")).gateway(options, terminal)));
 
+  addPolicyCommands(program, terminal, exit);
+
   for (const command of program.commands)
     command.showHelpAfterError(`(weft ${command.name()} --help shows how it is used)`);
   program.showHelpAfterError("(weft --help shows the commands)");
@@ -273,43 +276,3 @@ JSON events, by "type":
   stopping, stopped
                   the system: reason, failure (null when it was asked to)
   error           why it failed: code, reason, message, place`;
-
-interface Address {
-  host: string;
-  port: number;
-}
-
-function address(text: string): Address {
-  const parsed = parseAddress(text);
-  if (parsed === null)
-    throw new InvalidArgumentError("It must be PORT or HOST:PORT, for example 8080 or 0.0.0.0:8080.");
-  return parsed;
-}
-
-function addressText(text: string): string {
-  const bare = text.replace(/^https?:\/\//, "").replace(/\/$/, "");
-  address(bare);
-  return bare.includes(":") ? bare : `127.0.0.1:${bare}`;
-}
-
-function addresses(text: string, previous: Address[] | undefined): Address[] {
-  return [...(previous ?? []), address(text)];
-}
-
-function positive(text: string): number {
-  const value = Number(text);
-  if (!(value > 0) || value > 1e9) throw new InvalidArgumentError("It must be a number above 0.");
-  return value;
-}
-
-function count(text: string): number {
-  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError("It must be a whole number.");
-  return Number(text);
-}
-
-/** Commands that talk to a running system find it by its folder. */
-function inDir(command: Command): Command {
-  return command
-    .option("-C, --dir <dir>", "folder of the running system, or its file", ".")
-    .option("--state <folder>", "the folder that weft up was given with --state");
-}

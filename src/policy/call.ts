@@ -1,3 +1,4 @@
+import type { ConnectionBounds } from "../core/connection-bounds.ts";
 import type { Endpoint } from "../core/endpoint.ts";
 import type { WeftError } from "../core/errors.ts";
 import type { Query } from "./machine/query.ts";
@@ -39,6 +40,8 @@ export interface Call {
   /** The attempt failed without a complete response. */
   failed(attempt: number, failure: AttemptFailure, now: number): void;
   timer(timerId: number, now: number): void;
+  /** `waker` was told: the call may go on, before a timer of its own says so. */
+  woken(now: number): void;
   /** Downstream can take `bytes` more. */
   credit(bytes: number, now: number): void;
   /** The caller cancelled or went away. */
@@ -59,6 +62,8 @@ export interface Call {
   /** forward, mirror: changes of the request's header by route and policy; deliver: of the response's. Flat; names to take out; null when there are none. */
   readonly addFields: readonly string[] | null;
   readonly removeFields: readonly string[] | null;
+  /** forward: how much the endpoint's connections may take; null for the pool's own limits. */
+  readonly bounds: ConnectionBounds | null;
   /** forward: the path to send, when a route rewrites it; otherwise "". */
   readonly rewritePath: string;
   /** forward: the authority to send, when a route rewrites it; otherwise "". */
@@ -71,8 +76,14 @@ export interface Call {
   readonly query: Query | null;
   /** deliver: where a copy of the response's body goes, null when nobody wants one. */
   readonly store: BodyStore | null;
+  /** deliver: how fast the body may go downstream; 0 is unlimited. */
+  readonly bytesPerSecond: number;
   /** respond: what the caller gets when no attempt's answer is delivered. The shell turns it into HTTP, gRPC or a thrown error. */
   readonly response: LocalResponse | null;
+
+  /** Set by the shell when it has the machine: told when the end of another call lets this one go on (a queue at a gate). Null: nobody is told, and
+   * the call goes on only when its time in the queue is over. */
+  set waker(waker: Waker | null);
 
   // --- end ----------------------------------------------------------------------------------------------------
   /** True from the effect that ended the call. */
@@ -120,6 +131,8 @@ export type EffectKind = (typeof Effect)[keyof typeof Effect];
 
 /** Takes a copy of a response's body while it is delivered. Of `end` and `abort` one is called, once. */
 export interface BodyStore {
+  /** In place of the head that the machine saw: the shell turned the response into another (a gRPC call's into REST's). Before data. */
+  head(status: number, fields: readonly string[]): void;
   data(chunk: Uint8Array, start: number, end: number): void;
   end(): void;
   abort(): void;
@@ -127,6 +140,11 @@ export interface BodyStore {
 
 /** Where a call is decided: the typed client, an outbound sidecar, the gateway, or (inbound) the server and its sidecar. */
 export type Place = "client" | "sidecar" | "gateway" | "server";
+
+/** Hears that a call can go on. Must not tell the machine at once, since another one is about to change its state: `woken` comes soon after. */
+export interface Waker {
+  wake(): void;
+}
 
 /** wire's Head satisfies it; typed clients build one a method. */
 export interface CallRequest {
@@ -154,8 +172,13 @@ export interface CallContext {
   readonly secure: boolean;
   /** Absolute, on the clock of `now`; Infinity when the caller set none. */
   readonly deadline: number;
+  /** A field of the request message as text, "order.customer_id"; undefined when the message has none of that name. Absent where the message is not
+   * known: requests that are passed through as bytes. */
+  readonly messageField?: (path: string) => string | undefined;
   /** Number of the caller's attempt when an authenticated peer sent one (then this hop does not retry), else 0. */
   readonly callerAttempt: number;
+  /** Unix time, ms, at 0 of the clock of `now`: for servers that name a date. Absent: dates are not understood. */
+  readonly wallOffsetMs?: number;
   readonly requestId: string;
 }
 
@@ -174,6 +197,8 @@ export interface LocalResponse {
   readonly status: number;
   readonly fields: readonly string[];
   readonly body: Uint8Array | null;
+  /** The caller's stream is reset instead (HTTP/2 RST_STREAM; over HTTP/1.1 the connection closes). Typed clients throw `error`. */
+  readonly reset?: boolean;
 }
 
 /** The record of one call. Plain data, JSON-ready. */
@@ -190,6 +215,8 @@ export interface Decision {
   readonly steps: readonly DecisionStep[];
   readonly attempts: readonly AttemptRecord[];
   readonly outcome: { readonly status: number; readonly grpcStatus: number; readonly reason: string };
+  /** What answered in place of the service: "static", "stale", "service", "function"; "" when nothing did. */
+  readonly fallback: string;
   /** The nearest change that would have turned it round, "" when it succeeded. */
   readonly nearest: string;
 }
@@ -198,6 +225,8 @@ export interface DecisionStep {
   readonly rule: string;
   readonly verdict: string;
   readonly text: string;
+  /** The resource that it comes from: "RateLimit orders", "HTTPRoute/products", "the default"; "" or absent when it has none. */
+  readonly source?: string;
   /** State and random draws that were read. */
   readonly values: Readonly<Record<string, number | string>>;
 }

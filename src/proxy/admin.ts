@@ -10,8 +10,8 @@ export interface AdminOptions {
   metrics: Metrics;
   /** Liveness is that it answers at all; readiness is this: null when ready, otherwise why not. */
   notReady: () => string | null;
-  /** Further pages: path to JSON value. */
-  pages?: Readonly<Record<string, () => unknown>>;
+  /** Further pages: path to JSON value, by what the query says. */
+  pages?: Readonly<Record<string, (query: URLSearchParams) => unknown>>;
 }
 
 /**
@@ -37,7 +37,14 @@ export function createAdminHandler(options: AdminOptions): RequestHandler {
           : answer(stream, head, 503, "text/plain", `${why}\n`);
       }
       const page = Object.hasOwn(options.pages ?? {}, path) ? options.pages?.[path] : undefined;
-      if (page !== undefined) return answer(stream, head, 200, "application/json", `${JSON.stringify(page())}\n`);
+      if (page !== undefined)
+        return answer(
+          stream,
+          head,
+          200,
+          "application/json",
+          `${JSON.stringify(page(new URLSearchParams(head.path.slice(path.length + 1))))}\n`,
+        );
       const known = ["/metrics", "/healthz", "/readyz", ...Object.keys(options.pages ?? {})];
       return answer(stream, head, 404, "text/plain", `no ${path} here; there are ${known.join(", ")}\n`);
     },

@@ -14,6 +14,7 @@ import type { ConnectionLimits } from "../wire/limits.ts";
 import { type AccessLogMode, createAccessLog } from "./access-log.ts";
 import { createAdminHandler } from "./admin.ts";
 import { createCallMetrics } from "./call-metrics.ts";
+import { decisionPage } from "./decision-page.ts";
 import { createProxyHandler } from "./handler.ts";
 
 export interface GatewayOptions {
@@ -122,7 +123,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     if (options.admin === null) return null;
     const notReady = () =>
       draining ? "draining" : options.link && policy.endpointVersion === 0 ? "no endpoints are known yet" : null;
-    return listen({ ...options.admin, clock, handler: createAdminHandler({ metrics, notReady }) });
+    const pages = { "/decisions": decisionPage(policy, clock) };
+    return listen({ ...options.admin, clock, handler: createAdminHandler({ metrics, notReady, pages }) });
   }
 }
 

@@ -1,14 +1,21 @@
 import type { DecisionStep } from "../call.ts";
 import { ms } from "../machine/attempt.ts";
 import type { Gate } from "../machine/gate.ts";
+import type { Rule } from "../route/rule.ts";
 import type { PolicyFieldName } from "../snapshot/policy-fields.ts";
 import type { CallDecision, RetryStop } from "./decision.ts";
 
 /** Everything that a call met, in order, in words. */
 export function describeSteps(decision: CallDecision): DecisionStep[] {
   const steps: DecisionStep[] = [];
-  const add = (rule: string, verdict: string, text: string, values: Record<string, number | string> = {}): void => {
-    steps.push({ rule, verdict, text, values });
+  const add = (
+    rule: string,
+    verdict: string,
+    text: string,
+    values: Record<string, number | string> = {},
+    source = "",
+  ): void => {
+    steps.push({ rule, verdict, text, values, source });
   };
   const { plan, binding } = decision;
   if (plan === null) {
@@ -18,11 +25,17 @@ export function describeSteps(decision: CallDecision): DecisionStep[] {
   const { rules } = plan.snapshot;
   const at = rules.indexOf(plan.rule) + 1; // 0: no rule of the gateway's
   const route = plan.rule.route === "" ? "implicit" : plan.rule.route;
-  add("route", "ok", plan.rule.text, at === 0 ? { route } : { route, rule: at, rules: rules.length });
+  add(
+    "route",
+    "ok",
+    plan.rule.text,
+    at === 0 ? { route } : { route, rule: at, rules: rules.length },
+    ruleName(plan.rule),
+  );
   for (const note of decision.notes) {
-    const { rule, describe } = note.gate as Gate;
-    const { text, values } = describe.call(note.gate, note);
-    steps.push({ rule, verdict: note.verdict, text, values });
+    const gate = note.gate as Gate;
+    const { text, values } = gate.describe(note);
+    add(gate.rule, note.verdict, text, values, gate.source);
   }
   if (binding === null) return steps;
   if (decision.splitDraw >= 0) {
@@ -31,30 +44,49 @@ export function describeSteps(decision: CallDecision): DecisionStep[] {
   }
   if (decision.deadline !== Number.POSITIVE_INFINITY) {
     const from = decision.deadlineOfCaller ? "the caller's deadline" : sourceOf(decision, "timeout");
-    add("deadline", "ok", `${ms(decision.deadline - decision.startedAt)} from ${from}`);
+    add("deadline", "ok", `${ms(decision.deadline - decision.startedAt)} from ${from}`, {}, from);
   }
   if (decision.breakerRefused) {
-    add("breaker", "denied", `${binding.name} is open; a probe goes in ${ms(decision.breakerReopensMs)}`, {
-      reopensInMs: decision.breakerReopensMs,
-    });
+    add(
+      "breaker",
+      "denied",
+      `${binding.name} is open; a probe goes in ${ms(decision.breakerReopensMs)}`,
+      {
+        reopensInMs: decision.breakerReopensMs,
+      },
+      sourceOf(decision, "breaker"),
+    );
   }
   if (decision.noEndpoint !== "") {
     const text =
       decision.noEndpoint === "overflow"
         ? `every endpoint of ${binding.name} has as many calls as ${sourceOf(decision, "limits")} allows`
         : `no healthy endpoint of ${binding.name}; ${decision.known} of ${binding.group.service} are known`;
-    add("endpoint", "failed", text, { known: decision.known });
+    add(
+      "endpoint",
+      "failed",
+      text,
+      { known: decision.known },
+      decision.noEndpoint === "overflow" ? sourceOf(decision, "limits") : "",
+    );
   }
   if (decision.stop !== "") {
-    const values: Record<string, number | string> = {
-      budgetLeft: decision.budgetLeft,
-      budgetSize: decision.budgetSize,
-    };
+    const values: Record<string, number | string> = {};
+    if (decision.budgetSize > 0) {
+      values.budgetLeft = decision.budgetLeft;
+      values.budgetSize = decision.budgetSize;
+    }
     if (decision.backoffDraw >= 0) values.backoffDraw = decision.backoffDraw;
-    add(`attempt ${decision.attempts.length + 1}`, "skipped", stopText(decision), values);
+    add(`attempt ${decision.attempts.length + 1}`, "skipped", stopText(decision), values, sourceOf(decision, "retry"));
   }
-  if (decision.fellBack) add("fallback", "chosen", `answered by ${sourceOf(decision, "fallback")}`);
+  if (decision.fellBack)
+    add("fallback", "chosen", `answered by ${sourceOf(decision, "fallback")}`, {}, sourceOf(decision, "fallback"));
   return steps;
+}
+
+/** "HTTPRoute/products", "HTTPRoute/products#canary" for a rule with a name, "" for an implicit one. */
+export function ruleName({ route, name }: Pick<Rule, "route" | "name">): string {
+  return name === "" ? route : `${route}#${name}`;
 }
 
 /** "TrafficPolicy payments", or "the default". */

@@ -1,4 +1,4 @@
-import type { AttemptRecord, Decision } from "../call.ts";
+import type { AttemptRecord, Decision, DecisionStep } from "../call.ts";
 import { ms } from "../machine/attempt.ts";
 
 export interface ExplainOptions {
@@ -6,6 +6,10 @@ export interface ExplainOptions {
   request?: string;
   /** When it was, for people: "12:03:07.114". */
   when?: string;
+  /** Who decided, besides the kind of place: "gateway-1". */
+  process?: string;
+  /** Lines to put under an attempt: what the called service did meanwhile. */
+  under?: (attempt: number) => readonly string[];
 }
 
 /**
@@ -15,41 +19,93 @@ export interface ExplainOptions {
  *       route      /v1/orders -> orders   rule 2 of 14 (HTTPRoute/orders)
  *       attempt 1  orders-2 10.0.0.7:9002   reset, 3 ms     P2C: chosen over orders-1 (ewma 4.1 ms x 3 against 9 ms x 2)
  *       nearest    might have passed with more than 800 ms (TrafficPolicy orders)
+ *
+ * Steps are shown in the order in which they were met, with the values they saw; what came after the attempts (the one that was not made, the fallback)
+ * stands after them.
  */
 export function explainDecision(decision: Decision, options: ExplainOptions = {}): string {
   const { outcome, attempts, steps } = decision;
-  const lines: [label: string, text: string][] = [];
-  // What ended the call comes after the attempts that were made.
-  const isLater = (rule: string): boolean => rule.startsWith("attempt") || rule === "fallback";
-  const describe = (rules: typeof steps): void => {
-    for (const { rule, verdict, text, values } of rules) {
-      const which = values.rules === undefined ? "" : `   rule ${values.rule} of ${values.rules} (${values.route})`;
-      lines.push([rule, `${text}${which}${verdict === "denied" ? "  (refused)" : ""}`]);
-    }
-  };
-  describe(steps.filter(({ rule }) => !isLater(rule)));
-  if (steps.length === 0 && decision.route !== "") lines.push(["route", decision.route]);
-  for (const [label, text] of attemptLines(attempts)) lines.push([label, text]);
-  describe(steps.filter(({ rule }) => isLater(rule)));
-  if (decision.nearest !== "") lines.push(["nearest", decision.nearest]);
-  const width = Math.max(...lines.map(([label]) => label.length), 9);
   const result = outcome.grpcStatus >= 0 ? `grpc ${outcome.grpcStatus}` : String(outcome.status);
   const reason = outcome.reason === "" ? "" : ` ${outcome.reason}`;
   const request = options.request ?? (decision.requestId === "" ? "call" : decision.requestId);
-  const where = [`revision ${decision.revision}`, options.when ?? "", decision.place].filter((part) => part !== "");
+  const place = [decision.place, options.process ?? ""].filter((part) => part !== "").join(" ");
+  const where = [`revision ${decision.revision}`, options.when ?? "", place].filter((part) => part !== "");
   const title = `${request}  ->  ${result}${reason} after ${ms(decision.durationMs)}        ${where.join(", ")}`;
-  return [title, ...lines.map(([label, text]) => `  ${label.padEnd(width)}  ${text}`)].join("\n");
+
+  const before = steps.filter(({ rule }) => !isLater(rule)).map(stepRow);
+  if (steps.length === 0 && decision.route !== "") before.push({ label: "route", text: decision.route, values: "" });
+  const later = steps.filter(({ rule }) => isLater(rule)).map(stepRow);
+  if (decision.nearest !== "") later.push({ label: "nearest", text: decision.nearest, values: "" });
+  const tries = attemptRows(attempts);
+  const labels = [...before, ...later, ...tries].map(({ label }) => label.length);
+  const width = Math.max(...labels, 9);
+  const line = (label: string, text: string): string => `  ${label.padEnd(width)}  ${text}`;
+
+  const lines = [title];
+  const table = (rows: readonly Row[]): void => {
+    // Values stand in a column of their own, as far as texts are not much longer than others.
+    const textWidth = Math.min(
+      MAX_TEXT_WIDTH,
+      Math.max(0, ...rows.filter(({ values }) => values !== "").map(({ text }) => text.length)),
+    );
+    for (const { label, text, values } of rows)
+      lines.push(line(label, values === "" ? text : `${text.padEnd(textWidth)}   ${values}`));
+  };
+  table(before);
+  for (const { label, text, number } of tries) {
+    lines.push(line(label, text));
+    for (const under of options.under?.(number) ?? []) lines.push(`      ${under}`);
+  }
+  table(later);
+  return lines.join("\n");
 }
 
-function attemptLines(attempts: readonly AttemptRecord[]): [string, string][] {
+interface Row {
+  readonly label: string;
+  readonly text: string;
+  readonly values: string;
+}
+
+/** What ended the call comes after the attempts that were made. */
+function isLater(rule: string): boolean {
+  return rule.startsWith("attempt") || rule === "fallback";
+}
+
+function stepRow({ rule, verdict, text, values }: DecisionStep): Row {
+  const refused =
+    verdict === "denied" ? "  (refused)" : verdict === "shadow" || verdict === "audit" ? `  (${verdict} only)` : "";
+  return { label: rule, text: `${text}${refused}`, values: formatValues(values) };
+}
+
+/** "draw 0.4213, left 7 of 12": of a step, what its text does not show already. */
+function formatValues(values: DecisionStep["values"]): string {
+  const { rule, rules, route, ...rest } = values;
+  const parts = rules === undefined ? [] : [`rule ${rule} of ${rules} (${route})`];
+  for (const [name, value] of Object.entries(rest)) {
+    if (typeof value === "string") {
+      if (value !== "") parts.push(`${name} ${value}`);
+    } else if (Number.isFinite(value))
+      parts.push(name.endsWith("Ms") ? `${name.slice(0, -2)} ${ms(value)}` : `${name} ${formatNumber(value)}`);
+  }
+  return parts.join(", ");
+}
+
+function formatNumber(value: number): string {
+  return String(Number.isInteger(value) ? value : Number(value.toPrecision(4)));
+}
+
+function attemptRows(attempts: readonly AttemptRecord[]): { label: string; text: string; number: number }[] {
   const where = attempts.map(({ endpoint, address }) => (endpoint === address ? address : `${endpoint} ${address}`));
   const how = attempts.map(
     ({ outcome, durationMs }) => `${outcome.replace(/^(http|grpc)_/, "$1 ")}, ${ms(durationMs)}`,
   );
   const whereWidth = Math.max(0, ...where.map(({ length }) => length));
   const howWidth = Math.max(0, ...how.map(({ length }) => length));
-  return attempts.map(({ number, why }, i) => [
-    `attempt ${number}`,
-    `${where[i].padEnd(whereWidth)}   ${how[i].padEnd(howWidth)}   ${why}`.trimEnd(),
-  ]);
+  return attempts.map(({ number, why }, i) => ({
+    label: `attempt ${number}`,
+    text: `${where[i].padEnd(whereWidth)}   ${how[i].padEnd(howWidth)}   ${why}`.trimEnd(),
+    number,
+  }));
 }
+
+const MAX_TEXT_WIDTH = 48;

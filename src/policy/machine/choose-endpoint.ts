@@ -38,7 +38,7 @@ function byTape(state: CallState, attempt: Attempt, now: number): number {
       !avoid.includes(at),
     () => {
       const chosen = choose(state, attempt, now);
-      for (const field of SEEN_FIELDS) (seen as Record<string, unknown>)[field] = attempt[field];
+      for (const field of SEEN_FIELDS) (seen as unknown as Record<string, unknown>)[field] = attempt[field];
       return chosen;
     },
   );

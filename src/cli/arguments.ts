@@ -1,0 +1,46 @@
+import { type Command, InvalidArgumentError } from "commander";
+import { parseAddress } from "../host/address.ts";
+
+/** How the values of options are read. */
+
+interface Address {
+  host: string;
+  port: number;
+}
+
+/** PORT or HOST:PORT. */
+export function address(text: string): Address {
+  const parsed = parseAddress(text);
+  if (parsed === null)
+    throw new InvalidArgumentError("It must be PORT or HOST:PORT, for example 8080 or 0.0.0.0:8080.");
+  return parsed;
+}
+
+/** The same as text, HOST:PORT. */
+export function addressText(text: string): string {
+  const bare = text.replace(/^https?:\/\//, "").replace(/\/$/, "");
+  address(bare);
+  return bare.includes(":") ? bare : `127.0.0.1:${bare}`;
+}
+
+export function addresses(text: string, previous: Address[] | undefined): Address[] {
+  return [...(previous ?? []), address(text)];
+}
+
+export function positive(text: string): number {
+  const value = Number(text);
+  if (!(value > 0) || value > 1e9) throw new InvalidArgumentError("It must be a number above 0.");
+  return value;
+}
+
+export function count(text: string): number {
+  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError("It must be a whole number.");
+  return Number(text);
+}
+
+/** Commands that talk to a running system find it by its folder. */
+export function inDir(command: Command): Command {
+  return command
+    .option("-C, --dir <dir>", "folder of the running system, or its file", ".")
+    .option("--state <folder>", "the folder that weft up was given with --state");
+}

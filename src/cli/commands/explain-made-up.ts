@@ -1,0 +1,157 @@
+import { statSync } from "node:fs";
+import type { Endpoint } from "../../core/endpoint.ts";
+import { WeftError } from "../../core/errors.ts";
+import { systemRandom } from "../../core/random.ts";
+import { loadSystem } from "../../host/load-system.ts";
+import { createLink } from "../../link/link.ts";
+import type { CallContext, CallRequest } from "../../policy/call.ts";
+import { type DryRun, dryRun } from "../../policy/decision/dry-run.ts";
+import { explainDecision } from "../../policy/decision/explain.ts";
+import type { Resource } from "../../policy/resource/resources.ts";
+import { parseResources } from "../../policy/resource/validate.ts";
+import { parseBackend } from "../../policy/route/rule.ts";
+import type { PolicyRuntime } from "../../policy/runtime.ts";
+import { createPolicyRuntime } from "../../policy/snapshot/create-runtime.ts";
+import { formatColumns } from "../columns.ts";
+import { controlAddress } from "../control-address.ts";
+import { EXIT } from "../exit-status.ts";
+import { readResourceFiles } from "../resource-files.ts";
+import { systemResources } from "../resources.ts";
+import { sanitize, type Terminal } from "../terminal.ts";
+
+export interface MadeUpFlags {
+  dir: string;
+  state?: string;
+  method?: string;
+  path?: string;
+  host?: string;
+  header?: string[];
+  service?: string;
+  identity?: string;
+  address?: string;
+  place?: "gateway" | "client" | "server";
+  from?: string[];
+  control?: string;
+  json: boolean;
+}
+
+/** Decides a call that nobody makes, under what is live or under files, and shows which endpoints it could have gone to. */
+export async function explainMadeUp(flags: MadeUpFlags, terminal: Terminal): Promise<number> {
+  const path = flags.path ?? "/";
+  if (!path.startsWith("/"))
+    throw new WeftError("invalid_argument", `--path must begin with "/", is "${path}"`, { reason: "BAD_USAGE" });
+  const request: CallRequest = {
+    method: (flags.method ?? "GET").toUpperCase(),
+    scheme: "http",
+    authority: flags.host ?? "localhost",
+    path,
+    protocol: "",
+    fields: fieldsOf(flags.header ?? []),
+    memo: null,
+  };
+  const context: CallContext = {
+    place: flags.place ?? (flags.service === undefined ? "gateway" : "client"),
+    service: flags.service ?? "",
+    asSent: null,
+    peerAddress: flags.address ?? "127.0.0.1:0",
+    peerIdentity: flags.identity ?? "",
+    secure: (flags.identity ?? "") !== "",
+    deadline: Number.POSITIVE_INFINITY,
+    callerAttempt: 0,
+    requestId: "",
+  };
+  const { runtime, close } = flags.from === undefined ? await liveRuntime(flags) : await runtimeOfFiles(flags.from);
+  try {
+    const found = dryRun(runtime, request, context);
+    if (flags.json)
+      terminal.out(`${JSON.stringify({ request: { method: request.method, path }, ...found }, null, 2)}\n`);
+    else print(found, `${request.method} ${path}`, terminal);
+    return EXIT.ok;
+  } finally {
+    await close();
+  }
+}
+
+function print({ decision, candidates, notAsked }: DryRun, request: string, terminal: Terminal): void {
+  const text = explainDecision(decision, { request, process: "(made up: nothing was sent)" });
+  terminal.out(
+    `${text
+      .split("\n")
+      .map((line) => sanitize(line, false))
+      .join("\n")}\n`,
+  );
+  for (const what of notAsked) terminal.out(`  not asked  ${what}: decided as when there is no answer\n`);
+  if (candidates.length === 0) return;
+  const titles = ["CANDIDATE", "ADDRESS", "VERSION", "ZONE", "WHY"].map((title) => ({ title }));
+  const rows = candidates.map(({ endpoint, address, version, zone, chosen, why }) =>
+    [endpoint, address, version, zone, why].map((cell) => ({
+      text: sanitize(cell, false),
+      ...(chosen && { style: terminal.color.bold }),
+    })),
+  );
+  terminal.out(`\n${formatColumns(titles, rows, terminal.color.dim).join("\n")}\n`);
+}
+
+interface Decider {
+  readonly runtime: PolicyRuntime;
+  close(): Promise<void>;
+}
+
+/** Resources, methods and endpoints as the control plane has them now; statistics, limits and breakers of its own, all fresh. */
+async function liveRuntime(flags: MadeUpFlags): Promise<Decider> {
+  const runtime = createPolicyRuntime({ random: systemRandom, record: "all" });
+  const link = createLink({ address: controlAddress(flags), policy: runtime, process: "weft-explain" });
+  try {
+    await link.subscribe("*");
+  } catch (error) {
+    await link.close();
+    throw error;
+  }
+  return { runtime, close: () => link.close() };
+}
+
+/** Files of resources, or the description of a system; every service that they name has endpoints that are made up. */
+async function runtimeOfFiles(from: readonly string[]): Promise<Decider> {
+  const runtime = createPolicyRuntime({ random: systemRandom, record: "all" });
+  const backends = new Map<string, { service: string; version: string; replicas: number }>();
+  let resources: readonly Resource[];
+  if (
+    from.length === 1 &&
+    (statSync(from[0], { throwIfNoEntry: false })?.isDirectory() || /\.[cm]?[jt]s$/.test(from[0]))
+  ) {
+    const system = await loadSystem(from[0]);
+    resources = systemResources(system).resources;
+    for (const { name, service, version, replicas } of system.units) backends.set(name, { service, version, replicas });
+  } else resources = parseResources(readResourceFiles(from)).resources;
+  for (const resource of resources) {
+    if (resource.kind !== "HTTPRoute" && resource.kind !== "GRPCRoute") continue;
+    for (const ref of resource.spec.rules.flatMap(({ backendRefs }) => backendRefs ?? [])) {
+      const { service, version } = parseBackend(ref);
+      if (
+        !backends.has(ref.name) &&
+        ![...backends.values()].some((known) => known.service === service && version === "")
+      )
+        backends.set(ref.name, { service, version, replicas: 2 });
+    }
+  }
+  runtime.applyResources(1, resources, []);
+  const changed = [...backends.values()].flatMap(({ service, version, replicas }) =>
+    Array.from({ length: replicas }, (_, i): Endpoint => {
+      const id = `${service}${version === "" ? "" : `-${version}`}-${i + 1} (made up)`;
+      const rest = { zone: "", weight: 1, protocol: "h2c", health: "healthy", metadata: {} } as const;
+      return { id, service, version, host: "0.0.0.0", port: 0, ...rest };
+    }),
+  );
+  runtime.applyEndpoints({ endpointVersion: 1, full: true, changed, removed: [] });
+  return { runtime, close: async () => {} };
+}
+
+function fieldsOf(headers: readonly string[]): string[] {
+  return headers.flatMap((header) => {
+    const colon = header.search(/[:=]/);
+    if (colon > 0) return [header.slice(0, colon).trim().toLowerCase(), header.slice(colon + 1).trim()];
+    throw new WeftError("invalid_argument", `"${header}" is no header; write it as name:value`, {
+      reason: "BAD_USAGE",
+    });
+  });
+}

@@ -1,0 +1,14 @@
+import { WeftError } from "../core/errors.ts";
+import { type DirFlags, runningSystem } from "./commands/host.ts";
+
+/** Where the control plane is: as it was named, WEFT_CONTROL, or that of the system that runs in the folder. */
+export function controlAddress(flags: DirFlags & { control?: string }): string {
+  const bare = (address: string | null | undefined): string => address?.replace(/^http:\/\//, "") ?? "";
+  const address = bare(flags.control) || bare(process.env.WEFT_CONTROL) || bare(runningSystem(flags).control);
+  if (address !== "") return address;
+  throw new WeftError(
+    "failed_precondition",
+    "the system is starting and has no control plane yet; try again in a moment",
+    { reason: "NOT_READY" },
+  );
+}

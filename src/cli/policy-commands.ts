@@ -1,0 +1,63 @@
+import { type Command, InvalidArgumentError, Option } from "commander";
+import { addressText, count, inDir } from "./arguments.ts";
+import type { Terminal } from "./terminal.ts";
+
+/** The commands that say why: what became of a call, what would become of calls under other policy, and what is wrong with policy. */
+export function addPolicyCommands(program: Command, terminal: Terminal, exit: (status: number) => void): void {
+  inDir(
+    program
+      .command("explain")
+      .summary("say why a call went as it did")
+      .description(
+        "Prints one record of a call across every process that it passed: the rules met, in order, with the values they saw; why each endpoint was chosen; what " +
+          "limited, cut or refused it; and the nearest change that would have turned it round. With --path or --service it decides a made-up call instead: nothing is sent.",
+      )
+      .argument("[id]", "request id: the header x-request-id of the answer, or the access log's"),
+  )
+    .addOption(
+      new Option("--control <address>", "the control plane, instead of the running system's (WEFT_CONTROL)")
+        .argParser(addressText)
+        .conflicts("admin"),
+    )
+    .addOption(new Option("--admin <address>", "ask one process alone, at its admin address").argParser(addressText))
+    .option("--timeout <ms>", "how long processes may take to answer, ms", count, 2_000)
+    .option("--method <method>", "made-up call: its HTTP method (default GET)")
+    .option("--path <path>", "made-up call: its path, with the query; of gRPC /package.Service/Method")
+    .option("--host <name>", "made-up call: its host")
+    .option("-H, --header <name:value...>", "made-up call: a header; may be repeated")
+    .option("--service <name>", "made-up call: the service that a client calls, without a gateway")
+    .option("--identity <id>", "made-up call: identity of the caller, as its certificate says it")
+    .option("--address <address>", "made-up call: address of the caller")
+    .addOption(
+      new Option("--place <place>", "made-up call: who decides (default gateway; client with --service)").choices([
+        "gateway",
+        "client",
+        "server",
+      ]),
+    )
+    .option(
+      "--from <path...>",
+      "made-up call: decide under these files of resources, or the description of a system, instead of what is live",
+    )
+    .option("--json", "print the record as JSON", false)
+    .addHelpText("after", EXPLAIN_HELP)
+    .action(async (id: string | undefined, options) =>
+      exit(await (await import("./commands/explain.ts")).explain(id, options, terminal)),
+    );
+}
+
+const EXPLAIN_HELP = `
+Examples:
+  curl -si localhost:8080/v1/orders/17 | grep x-request-id
+  weft explain 0f3a9c
+  weft explain --path /v1/products -H x-lane:blue
+  weft explain --from weft.config.ts --method POST --path /v1/orders --identity spiffe://shop/web
+
+Exit status: 0 the call was found or decided, 1 nobody remembers it, 2 wrong usage.`;
+
+/** 0 to 1, or "10%". */
+export function share(text: string): number {
+  const value = text.endsWith("%") ? Number(text.slice(0, -1)) / 100 : Number(text);
+  if (!(value > 0 && value <= 1)) throw new InvalidArgumentError("It must be a share above 0: 0.1 or 10%.");
+  return value;
+}
