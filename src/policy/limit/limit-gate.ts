@@ -1,79 +1,248 @@
-import type { DecisionStep } from "../call.ts";
-import type { GateNote } from "../decision/gate-note.ts";
+import type { DecisionStep, Place } from "../call.ts";
+import type { GateNote, Verdict } from "../decision/gate-note.ts";
+import type { ProcessState } from "../admission/process-state.ts";
 import { ms } from "../machine/attempt.ts";
 import type { CallState } from "../machine/call-state.ts";
 import { type Gate, GateAnswer } from "../machine/gate.ts";
 import type { GateContext } from "../machine/gates.ts";
 import { errorAnswer } from "../machine/local-answers.ts";
-import type { LimiterState } from "./limiter.ts";
+import { ConcurrencyGate } from "./concurrency-gate.ts";
+import { type CostReader, compileCost } from "./limit-cost.ts";
+import { keyText } from "./limit-key.ts";
+import type { LimitException, LimiterState } from "./limiter.ts";
+import { tellLimit } from "./rate-limit-headers.ts";
+import type { RateLimitPlace } from "./rate-limit-spec.ts";
+import { parseSharedAnswer, type SharedLimitRequest } from "./shared-limit.ts";
 
-/** Every RateLimit that holds for the calls. Clients do not enforce them: a call is limited once. */
-export function limitGates({ place, attached, keeper }: GateContext): Gate[] {
-  if (place === "client") return [];
-  return attached("RateLimit").map((limit) => new LimitGate(keeper.limiter(limit)));
+/** Every RateLimit that holds for the calls and is enforced at this place, in the order from least to most specific. */
+export function limitGates({ place, methodName, attached, keeper }: GateContext): Gate[] {
+  const gates: Gate[] = [];
+  for (const limit of attached("RateLimit")) {
+    const { enforcedBy = "gateway", cost } = limit.spec;
+    if (!isEnforced(enforcedBy, place)) continue;
+    const limiter = keeper.limiter(limit);
+    if (limiter.inFlight !== null) gates.push(new ConcurrencyGate(limiter, limiter.inFlight));
+    else
+      gates.push(new LimitGate(limiter, compileCost(cost, methodName), keeper.process, enforcedBy === "both", place));
+  }
+  return gates;
 }
 
-/** Takes a token of the call's bucket, or of the bucket that the whole system shares. Note: a = ms until there is one; text = the key. */
+/** The table of rate-limit-spec.ts: a call that passes several places is limited once. */
+function isEnforced(by: RateLimitPlace, place: Place): boolean {
+  if (place === "gateway") return by === "gateway" || by === "both";
+  if (place === "server") return by === "server" || by === "both";
+  return by === "client";
+}
+
+/**
+ * Takes from the count that the call shares with others of its key, here or (scope "system") from the one that the whole system shares.
+ *
+ *     enter -> [counted by the gateway? pass] -> [hot key? its own limit] -> this process's count ------> pass | wait | respond
+ *                                                                        `-> ask -> answered ----------> pass | respond
+ *                                                                                      `silence: this process's share
+ *
+ * Note: code = what decided; a = ms until it may pass; b = what is left; c = cost; text = the key; detail = the limit of a single key.
+ */
 class LimitGate implements Gate {
   readonly rule = "limit";
   readonly source: string;
   readonly #limiter: LimiterState;
+  readonly #cost: CostReader;
+  readonly #process: ProcessState;
+  /** Enforced at gateways and services: the first tells the second. */
+  readonly #both: boolean;
+  readonly #place: Place;
 
-  constructor(limiter: LimiterState) {
+  constructor(limiter: LimiterState, cost: CostReader, process: ProcessState, both: boolean, place: Place) {
     this.#limiter = limiter;
+    this.#cost = cost;
+    this.#process = process;
+    this.#both = both;
+    this.#place = place;
     this.source = `RateLimit ${limiter.name}`;
   }
 
   enter(call: CallState, slot: number, now: number): GateAnswer {
     const limiter = this.#limiter;
-    const { peerAddress, peerIdentity, asSent } = call.caller;
-    const key = limiter.keyOf((asSent ?? call.request).fields, peerAddress, peerIdentity);
-    call.memory[slot] = key;
-    if (!limiter.shared) return this.#take(call, key, now);
-    call.query = { kind: "shared-limit", key: `${limiter.name}/${key}`, about: limiter };
+    if (this.#both && this.#countedBefore(call)) {
+      call.decision.note(this, "skipped").code = By.gateway;
+      return GateAnswer.pass;
+    }
+    const key = limiter.keyOf(call);
+    const cost = this.#cost(call);
+    const exception = limiter.exceptions?.get(key) ?? null;
+    const { hot } = limiter;
+    if (hot !== null && exception === null && call.tape.read(hot.shareOf(key, cost, now)) > hot.share) {
+      const waitMs = call.tape.read(hot.counter.take(key, cost, 1, now));
+      const left = call.tape.read(hot.counter.left);
+      if (waitMs > 0) return this.#refuse(call, By.hot, key, cost, exception, waitMs, left, hot.counter.resetMs);
+    }
+    if (!limiter.shared) return this.#take(call, By.process, key, cost, exception, 1, now);
+    const { name, algorithm, requests, perMs, burst } = limiter;
+    const about = {
+      name,
+      key,
+      algorithm,
+      requests: exception?.requests ?? requests,
+      perMs,
+      burst: exception?.burst ?? burst,
+      cost,
+    } as SharedLimitRequest;
+    call.memory[slot] = about;
+    call.query = { kind: "shared-limit", key: `${name}/${key}`, about };
     call.queryMs = QUERY_MS;
     return GateAnswer.ask;
   }
 
-  /** The shared limiter says whether, and when not, after how many ms. Silence leaves it to this process's own bucket. */
+  /** Silence of the shared limiter leaves it to this process, which keeps to its share. */
   answered(call: CallState, slot: number, result: unknown, now: number): GateAnswer {
-    const key = call.memory[slot] as string;
-    const answer = result as { allowed?: unknown; waitMs?: unknown } | null;
-    if (answer?.allowed === true) return this.#verdict(call, key, 0);
-    if (answer?.allowed === false) {
-      return this.#verdict(call, key, typeof answer.waitMs === "number" ? answer.waitMs : this.#limiter.perMs);
+    const { key, cost, requests, perMs } = call.memory[slot] as SharedLimitRequest;
+    const exception = this.#limiter.exceptions?.get(key) ?? null;
+    const answer = parseSharedAnswer(call.tape.keep(parseSharedAnswer(result)));
+    if (answer === null) {
+      this.#limiter.counts.alone++;
+      return this.#take(call, By.share, key, cost, exception, Math.max(1, call.tape.read(this.#process.peers)), now);
     }
-    return this.#take(call, key, now);
+    const resetMs = ((requests - answer.left) / requests) * perMs;
+    if (answer.allowed) return this.#pass(call, By.system, key, cost, exception, 0, answer.left, resetMs);
+    return this.#refuse(call, By.system, key, cost, exception, answer.waitMs, answer.left, resetMs);
   }
 
-  #take(call: CallState, key: string, now: number): GateAnswer {
-    return this.#verdict(call, key, call.tape.read(this.#limiter.buckets.take(key, now)));
+  /** The time until its place has come is over. */
+  resumed(): GateAnswer {
+    return GateAnswer.pass;
   }
 
-  #verdict(call: CallState, key: string, waitMs: number): GateAnswer {
-    const note = call.decision.note(this, waitMs > 0 ? "denied" : "ok");
-    note.a = waitMs;
-    note.text = key;
-    if (waitMs <= 0) return GateAnswer.pass;
-    const { name, requests, perMs } = this.#limiter;
+  #take(
+    call: CallState,
+    by: By,
+    key: string,
+    cost: number,
+    exception: LimitException | null,
+    share: number,
+    now: number,
+  ): GateAnswer {
+    const counter = exception?.counter ?? this.#limiter.counter;
+    const waitMs = call.tape.read(counter.take(key, cost, share, now, call.caller.deadline - now));
+    const taken = call.tape.read(counter.taken || waitMs === 0 ? 1 : 0) === 1;
+    const left = call.tape.read(counter.left);
+    if (taken) return this.#pass(call, by, key, cost, exception, waitMs, left, counter.resetMs);
+    return this.#refuse(call, by, key, cost, exception, waitMs, left, counter.resetMs);
+  }
+
+  #pass(
+    call: CallState,
+    by: By,
+    key: string,
+    cost: number,
+    exception: LimitException | null,
+    waitMs: number,
+    left: number,
+    resetMs: number,
+  ): GateAnswer {
+    const limiter = this.#limiter;
+    this.#note(call, "ok", by, key, cost, exception, waitMs, left);
+    limiter.counts.passed++;
+    if (limiter.headers !== "none") tellLimit(call, limiter, exception?.requests ?? limiter.requests, left, resetMs);
+    if (this.#both && this.#place === "gateway") call.addRequestField(LIMITED, limiter.name);
+    if (waitMs === 0) return GateAnswer.pass;
+    limiter.counts.waited++;
+    call.waitMs = waitMs;
+    return GateAnswer.wait;
+  }
+
+  #refuse(
+    call: CallState,
+    by: By,
+    key: string,
+    cost: number,
+    exception: LimitException | null,
+    waitMs: number,
+    left: number,
+    resetMs: number,
+  ): GateAnswer {
+    const limiter = this.#limiter;
+    if (limiter.shadow) {
+      this.#note(call, "shadow", by, key, cost, exception, waitMs, left);
+      limiter.counts.shadow++;
+      return GateAnswer.pass;
+    }
+    this.#note(call, "denied", by, key, cost, exception, waitMs, left);
+    limiter.counts.denied++;
+    const requests = by === By.hot ? (limiter.hot?.requests ?? 0) : (exception?.requests ?? limiter.requests);
+    if (limiter.headers !== "none") tellLimit(call, limiter, requests, left, resetMs);
     const seconds = String(Math.max(1, Math.ceil(waitMs / 1000)));
-    const message = `rate limit ${name}: over ${requests} in ${ms(perMs)}; try again in ${ms(waitMs)}`;
+    const message = `rate limit ${limiter.name}: over ${rate(requests, limiter.perMs)}; try again in ${ms(waitMs)}`;
     call.response = errorAnswer("resource_exhausted", 429, "RATE_LIMITED", message, true, ["retry-after", seconds]);
     return GateAnswer.respond;
   }
 
-  describe({ a: waitMs, text: key, verdict }: GateNote): Pick<DecisionStep, "text" | "values"> {
-    const { name, requests, perMs } = this.#limiter;
-    const rate = `${requests} in ${ms(perMs)}`;
-    if (verdict === "ok") return { text: `${name}: ${rate}`, values: {} };
-    const who = key === "" ? "" : ` for ${key}`;
-    return { text: `${name}: over ${rate}${who}; next in ${ms(waitMs)}`, values: { waitMs } };
+  #note(
+    call: CallState,
+    verdict: Verdict,
+    by: By,
+    key: string,
+    cost: number,
+    exception: LimitException | null,
+    waitMs: number,
+    left: number,
+  ): void {
+    const note = call.decision.note(this, verdict);
+    note.code = by;
+    note.a = waitMs;
+    note.b = left;
+    note.c = cost;
+    note.text = key;
+    note.detail = exception;
   }
 
-  nearest({ a: waitMs }: GateNote): string {
-    return `would have passed ${ms(waitMs)} later, or with a higher rate or burst in ${this.source}`;
+  /** A gateway that this service believes has counted the call for the same limit. */
+  #countedBefore({ caller, request }: CallState): boolean {
+    if (this.#place !== "server" || caller.peerIdentity === "") return false;
+    const { fields } = caller.asSent ?? request;
+    const { name } = this.#limiter;
+    for (let i = 0; i < fields.length; i += 2) if (fields[i] === LIMITED && fields[i + 1] === name) return true;
+    return false;
+  }
+
+  describe(note: GateNote): Pick<DecisionStep, "text" | "values"> {
+    const { name, perMs, hot, requests } = this.#limiter;
+    const { code, a: waitMs, b: left, c: cost, text: key, verdict } = note;
+    if (code === By.gateway) return { text: `${name}: counted by the gateway`, values: {} };
+    const exception = note.detail as LimitException | null;
+    const limit = code === By.hot ? (hot?.requests ?? 0) : (exception?.requests ?? requests);
+    const who = key === "" ? "" : ` for ${keyText(key)}`;
+    const how = [code === By.hot ? "hot key" : "", code === By.share ? "own share" : "", cost > 1 ? `cost ${cost}` : ""]
+      .filter((part) => part !== "")
+      .join(", ");
+    const aside = how === "" ? "" : ` (${how})`;
+    const values = { left, waitMs, cost, ...(key === "" ? {} : { key: keyText(key) }) };
+    if (verdict === "ok") {
+      const waited = waitMs > 0 ? `, waited ${ms(waitMs)}` : "";
+      return { text: `${name}: ${left} of ${rate(limit, perMs)} left${who}${waited}${aside}`, values };
+    }
+    const shadow = verdict === "shadow" ? "; let pass, since the limit only watches" : `; next in ${ms(waitMs)}`;
+    return { text: `${name}: over ${rate(limit, perMs)}${who}${shadow}${aside}`, values };
+  }
+
+  nearest({ a: waitMs, code }: GateNote): string {
+    const what = code === By.hot ? "a higher limit of hot keys" : "a higher rate or burst";
+    return `would have passed ${ms(waitMs)} later, or with ${what} in ${this.source}`;
   }
 }
 
+/** "100/s", "5/min", "10 in 5 s". */
+function rate(requests: number, perMs: number): string {
+  const unit = perMs === 1_000 ? "s" : perMs === 60_000 ? "min" : perMs === 3_600_000 ? "h" : "";
+  return unit === "" ? `${requests} in ${ms(perMs)}` : `${requests}/${unit}`;
+}
+
+/** What decided: the process's count, that of the system, the process's share of it, a hot key's limit, or a gateway before. */
+const By = { process: 0, system: 1, share: 2, hot: 3, gateway: 4 } as const;
+type By = (typeof By)[keyof typeof By];
+
 /** How long the shared limiter may take to answer. */
 const QUERY_MS = 50;
+/** Said by a gateway to the service: the call was counted for this limit. Believed from authenticated peers only. */
+const LIMITED = "x-weft-limited";

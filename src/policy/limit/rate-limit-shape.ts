@@ -1,23 +1,173 @@
 import { FIELD_NAME, POSITIVE, targetRefs } from "../resource/common-shapes.ts";
-import { number, object, oneOf } from "../resource/shape.ts";
+import { bool, type Check, list, number, object, oneOf, text } from "../resource/shape.ts";
+import type { HotKeySpec, RateLimitKey, RateLimitKeyKind, RateLimitSpec } from "./rate-limit-spec.ts";
+
+const KINDS: readonly RateLimitKeyKind[] = [
+  "all",
+  "address",
+  "identity",
+  "subject",
+  "claim",
+  "header",
+  "cookie",
+  "query",
+  "path",
+  "field",
+];
+/** What a kind of key needs beside `by`. */
+const NEEDS: Partial<Record<RateLimitKeyKind, keyof RateLimitKey>> = {
+  claim: "claim",
+  header: "header",
+  cookie: "cookie",
+  query: "query",
+  field: "field",
+};
+const COUNT = number(1, 1_000_000_000, true);
+const COST = number(1, 1_000_000, true);
+const DOTTED = text('a name, or several with dots between: "tenant.id"', /^[\w-]+(\.[\w-]+)*$/, 256);
+
+const oneKey = object(
+  {
+    by: oneOf(KINDS),
+    header: FIELD_NAME,
+    cookie: text("the name of a cookie", /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/, 256),
+    query: text("the name of a query parameter", /^[^&=#\s]+$/, 256),
+    claim: DOTTED,
+    field: DOTTED,
+    segment: number(1, 32, true),
+    ipv4Prefix: number(0, 32, true),
+    ipv6Prefix: number(0, 128, true),
+  },
+  ["by"],
+  (value, path, report) => {
+    const key = value as RateLimitKey;
+    const needed = NEEDS[key.by];
+    if (needed !== undefined && key[needed] === undefined) report(path, `"${needed}" is missing: which one?`);
+    for (const field of Object.keys(key) as (keyof RateLimitKey)[]) {
+      const of = FIELD_OF[field];
+      if (of !== undefined && of !== key.by) report([...path, field], `is for "by: ${of}" only`);
+    }
+  },
+);
+const FIELD_OF: Partial<Record<keyof RateLimitKey, RateLimitKeyKind>> = {
+  header: "header",
+  cookie: "cookie",
+  query: "query",
+  claim: "claim",
+  field: "field",
+  segment: "path",
+  ipv4Prefix: "address",
+  ipv6Prefix: "address",
+};
+
+const key: Check = (value, path, report) => {
+  if (Array.isArray(value)) list(oneKey, 1, MAX_KEYS)(value, path, report);
+  else oneKey(value, path, report);
+};
+
+const cost: Check = (value, path, report) => {
+  if (typeof value === "number") COST(value, path, report);
+  else costs(value, path, report);
+};
+const costs = object({
+  fixed: COST,
+  max: COST,
+  header: FIELD_NAME,
+  methods: (value, path, report) => {
+    if (typeof value !== "object" || value === null || Array.isArray(value))
+      return report(path, 'must be an object: "package.Service/Method": cost');
+    const entries = Object.entries(value);
+    if (entries.length > 1_024) return report(path, `has ${entries.length} methods; at most 1024 are allowed`);
+    for (const [method, of] of entries) {
+      if (!/^[A-Za-z_][\w.]*\/[A-Za-z_]\w*$/.test(method))
+        report([...path, method], 'must be a method: "package.Service/Method"');
+      COST(of, [...path, method], report);
+    }
+  },
+});
+
+const VALUE = text("a value of the key", /(?:)/, 256);
+const exceptionValue: Check = (value, path, report) => {
+  if (Array.isArray(value)) list(VALUE, 1, MAX_KEYS)(value, path, report);
+  else VALUE(value, path, report);
+};
 
 /** RateLimit.spec */
 export const rateLimitSpec = object(
   {
     targetRefs,
-    requests: number(1, 1_000_000_000, true),
+    requests: COUNT,
     per: POSITIVE,
-    burst: number(1, 1_000_000_000, true),
-    key: object(
-      { by: oneOf(["all", "address", "identity", "header"]), header: FIELD_NAME },
-      ["by"],
-      (value, path, report) => {
-        const { by, header } = value as { by: string; header?: string };
-        if (by === "header" && header === undefined) report(path, '"header" is missing: which one?');
-      },
-    ),
+    algorithm: oneOf(["token-bucket", "gcra", "sliding-window", "concurrency"]),
+    burst: COUNT,
+    maxWait: POSITIVE,
+    maxQueue: number(0, 100_000, true),
+    key,
     maxKeys: number(1, 10_000_000, true),
     scope: oneOf(["process", "system"]),
+    enforcedBy: oneOf(["gateway", "server", "both", "client"]),
+    mode: oneOf(["enforce", "shadow"]),
+    headers: (value, path, report) => {
+      if (value !== "legacy") bool(value, path, (at) => report(at, 'must be true, false or "legacy"'));
+    },
+    cost,
+    exceptions: list(
+      object({ value: exceptionValue, requests: COUNT, burst: COUNT }, ["value", "requests"]),
+      0,
+      1_024,
+    ),
+    hot: object(
+      {
+        share: number(0.001, 1, false),
+        requests: COUNT,
+        burst: COUNT,
+        window: POSITIVE,
+        minCalls: number(1, 1_000_000, true),
+      },
+      ["share", "requests"],
+    ),
   },
   ["requests"],
+  (value, path, report) => fitsTogether(value as RateLimitSpec, (field, message) => report([...path, field], message)),
 );
+
+/** What a limit of this kind cannot act on is refused. */
+function fitsTogether(spec: RateLimitSpec, report: (field: string, message: string) => void): void {
+  const { algorithm = "token-bucket" } = spec;
+  const refuse = (field: keyof RateLimitSpec, message: string): void => {
+    if (spec[field] !== undefined) report(field, message);
+  };
+  if (algorithm === "concurrency") {
+    const why = 'has no meaning with "concurrency", which limits calls in flight; use another algorithm for a rate';
+    for (const field of ["per", "burst", "cost", "hot", "headers", "exceptions"] as const) refuse(field, why);
+    if (spec.scope === "system")
+      report("scope", 'calls in flight are counted by each process; use "process", or a rate for the whole system');
+    if ((spec.maxQueue ?? 0) > 0 && spec.maxWait === undefined)
+      report("maxQueue", 'needs "maxWait": how long may a call wait?');
+    if (spec.maxWait !== undefined && !spec.maxQueue) report("maxWait", 'needs "maxQueue": how many calls may wait?');
+    return;
+  }
+  refuse("maxQueue", 'is for "concurrency" only');
+  if (algorithm === "sliding-window") refuse("burst", "a sliding window has no burst: `requests` is what passes at once");
+  if (algorithm !== "gcra") refuse("maxWait", 'is for "gcra" and "concurrency" only');
+  else if (spec.maxWait !== undefined && spec.scope === "system")
+    report("maxWait", 'calls wait within their process only; use "scope: process", or no "maxWait"');
+  const whole = spec.key === undefined || (!Array.isArray(spec.key) && (spec.key as RateLimitKey).by === "all");
+  if (whole) {
+    refuse("hot", 'needs a "key" that tells calls apart');
+    refuse("exceptions", 'need a "key" whose values they name');
+  }
+  const parts = Array.isArray(spec.key) ? spec.key.length : 1;
+  for (const { value } of spec.exceptions ?? []) {
+    const given = Array.isArray(value) ? value.length : 1;
+    if (given !== parts) report("exceptions", `need ${parts} value${parts === 1 ? "" : "s"} each, as many as the key has`);
+  }
+  if (spec.hot !== undefined) hotFits(spec.hot, spec.requests, report);
+}
+
+function hotFits({ requests }: HotKeySpec, usual: number, report: (field: string, message: string) => void): void {
+  if (requests >= usual) report("hot", `its ${requests} requests are no tighter than the limit's ${usual}`);
+}
+
+/** Parts of a key. */
+const MAX_KEYS = 4;

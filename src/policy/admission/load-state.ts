@@ -1,0 +1,43 @@
+/**
+ * How loaded the process is, as its shell measures it about every 100 ms. Nothing is measured until some policy wants to know.
+ */
+export class LoadState {
+  /** 0..1: share of the last interval that the event loop was busy. */
+  eventLoopUtilisation = 0;
+  /** 0..1: of one core, all threads of the process together. */
+  cpu = 0;
+  /** How late the event loop came to what was due, ms. */
+  loopDelayMs = 0;
+  /** Readings so far. */
+  readings = 0;
+  #wanted = false;
+  #start: (() => void) | null = null;
+
+  /** A new reading. */
+  tell(eventLoopUtilisation: number, cpu: number, loopDelayMs: number): void {
+    this.eventLoopUtilisation = clamp(eventLoopUtilisation);
+    this.cpu = clamp(cpu);
+    this.loopDelayMs = loopDelayMs >= 0 ? loopDelayMs : 0;
+    this.readings++;
+  }
+
+  /** Somebody decides by it: the shell shall measure from now on. */
+  want(): void {
+    if (this.#wanted) return;
+    this.#wanted = true;
+    this.#start?.();
+  }
+
+  /** What begins to measure; called once, at once when it is wanted already. */
+  onWanted(start: () => void): void {
+    this.#start = start;
+    if (this.#wanted) start();
+  }
+}
+
+/** Ms between two readings that policies count on. */
+export const READING_MS = 100;
+
+function clamp(ratio: number): number {
+  return ratio > 0 ? Math.min(1, ratio) : 0; // also what is no number
+}
