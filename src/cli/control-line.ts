@@ -61,6 +61,7 @@ function observed(runtime: PolicyRuntime, onEndpoints: (change: EndpointChange) 
       return runtime.endpointVersion;
     },
     backendsOf: (request) => runtime.backendsOf(request),
+    quorumBreakers: () => runtime.quorumBreakers(),
     createCall: () => runtime.createCall(),
     release: (call) => runtime.release(call),
     describe: (service) => runtime.describe(service),

@@ -9,6 +9,7 @@ import { createAdminService } from "./admin.ts";
 import { Catalog } from "./catalog.ts";
 import { ContractStore } from "./contract-store.ts";
 import { openControlDatabase } from "./control-database.ts";
+import { createFleetService, Fleet } from "./fleet.ts";
 import { assertHealthCheckOptions, type HealthCheckOptions } from "./health-check.ts";
 import { HealthChecker } from "./health-checker.ts";
 import { Hub } from "./hub.ts";
@@ -113,7 +114,7 @@ function listen(hub: Hub, options: ControlPlaneOptions, version: string, clock: 
     { attach: (requests, call) => new Session(hub, call.peer.address).run(requests, call.signal) },
     { maxRequestBytes: hub.limits.maxRequestBytes },
   );
-  return serve([control, createAdminService(hub, version)], {
+  return serve([control, createAdminService(hub, version), createFleetService(new Fleet(clock))], {
     host: options.host ?? "127.0.0.1",
     port: options.port ?? 0,
     // A runtime of its own: the control plane is nobody's process.

@@ -13,6 +13,7 @@ import { assertServiceName, CONTRACT_NAME } from "../registry/validate.ts";
 import { answerTo } from "./answers.ts";
 import { BackOff, type BackOffOptions } from "./back-off.ts";
 import { errorOf, lineDown, unreachable } from "./errors.ts";
+import { FleetLine } from "./fleet-line.ts";
 import { HeldRegistration } from "./held-registration.ts";
 import { Mirror, type MirrorChange } from "./mirror.ts";
 import { PolicyFeed } from "./policy-feed.ts";
@@ -65,6 +66,7 @@ class ControlLink implements Link {
   readonly #backOff: BackOff;
   readonly #process: string;
   readonly #direct: ReturnType<typeof createDirectClient<typeof Control>>;
+  readonly #fleet: FleetLine;
   readonly #wanted = new Map<string, Wish>();
   readonly #registrations = new Map<string, HeldRegistration>();
   readonly #contractListeners: ((contracts: readonly ServiceContract[]) => void)[] = [];
@@ -87,6 +89,12 @@ class ControlLink implements Link {
       clock: this.#clock,
       maxMessageBytes: MAX_MESSAGE_BYTES,
       pool: { background: options.background === true },
+    });
+    this.#fleet = new FleetLine({
+      address: options.address,
+      policy: options.policy,
+      process: this.#process,
+      clock: this.#clock,
     });
     const { stateFile } = options;
     this.#saver =
@@ -157,6 +165,7 @@ class ControlLink implements Link {
     for (const wish of this.#wanted.values()) wish.waiters.settle(closed);
     for (const held of this.#registrations.values()) held.waiters.settle(closed);
     await this.#saver?.close();
+    await this.#fleet.close();
     await this.#direct.close();
   }
 

@@ -71,10 +71,15 @@ export class Breaker {
         this.#open(now);
         return;
       }
-      this.#state = "closed";
-      this.#consecutive = 0;
-      this.#window.clear();
+      this.reset();
     }
+  }
+
+  /** Closes it, with nothing counted. */
+  reset(): void {
+    this.#state = "closed";
+    this.#consecutive = 0;
+    this.#window.clear();
   }
 
   failed(probe: boolean, now: number, tookMs = 0): void {

@@ -14,6 +14,8 @@ export interface FleetWord {
   readonly reopensInMs: number;
   /** Half-open: this process may let one call through, and says how it went. The lease's number goes with the result; 0: it may not. */
   readonly probe: number;
+  /** Counts the times that it closed. Evidence from before the last of them says nothing of now. */
+  readonly term: number;
   /** Processes with calls to the service: alone, a process goes by its own evidence. */
   readonly voters: number;
 }
@@ -30,7 +32,7 @@ export interface FleetWord {
  *
  *     Q1  At most one probe lease is out at any time; results of older leases count for nothing.
  *     Q2  Evidence of fewer than `quorum` processes never opens it.
- *     Q3  A process that is gone votes no more and holds no lease.
+ *     Q3  A process that says nothing any more votes no more after evidenceMs, and loses the lease after the sleep.
  */
 export class FleetBreaker {
   readonly settings: FleetBreakerSettings;
@@ -39,6 +41,7 @@ export class FleetBreaker {
   readonly #evidence = new Map<string, Evidence>();
   #prober = "";
   #lease = 0;
+  #term = 0;
   #leaseEndsAt = 0;
   /** Processes that had calls before it opened: one of them probes. */
   readonly #candidates: string[] = [];
@@ -56,11 +59,12 @@ export class FleetBreaker {
     return this.#prober;
   }
 
-  /** A process had `calls` since it last reported; `tripped`: by its own rules the breaker would be open. True when the fleet is to be told. */
-  report(process: string, calls: number, tripped: boolean, now: number): boolean {
+  /** A process had `calls` since it last reported; `tripped`: by its own rules the breaker would be open, in the `term` that it last heard of. True when the fleet is to be told. */
+  report(process: string, term: number, calls: number, tripped: boolean, now: number): boolean {
     const known = this.#evidence.get(process);
     if (known === undefined && this.#evidence.size >= MAX_PROCESSES) return false;
     const before = this.voters(now);
+    if (term !== this.#term) tripped = false;
     if (calls > 0 || tripped) this.#evidence.set(process, { tripped, at: now });
     else if (known !== undefined) known.tripped = false;
     if (this.#state !== "closed") {
@@ -81,6 +85,7 @@ export class FleetBreaker {
     this.#prober = "";
     if (succeeded) {
       this.#state = "closed";
+      this.#term++;
       this.#evidence.clear();
       this.#candidates.length = 0;
     } else this.#open(now);
@@ -102,20 +107,12 @@ export class FleetBreaker {
     return false;
   }
 
-  gone(process: string, now: number): boolean {
-    this.#evidence.delete(process);
-    const at = this.#candidates.indexOf(process);
-    if (at >= 0) this.#candidates.splice(at, 1);
-    if (this.#prober !== process) return false;
-    this.#prober = "";
-    return this.tick(now);
-  }
-
   word(process: string, now: number): FleetWord {
     return {
       state: this.#state,
       reopensInMs: this.#state === "open" ? Math.max(0, this.settings.sleepMs - (now - this.#openedAt)) : 0,
       probe: this.#state === "half-open" && this.#prober === process ? this.#lease : 0,
+      term: this.#term,
       voters: this.voters(now),
     };
   }

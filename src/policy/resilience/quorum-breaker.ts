@@ -6,10 +6,14 @@ export interface CallBreaker {
   readonly settings: BreakerSettings;
   readonly state: BreakerState;
   admit(now: number): Admission;
-  succeeded(probe: boolean, now: number): void;
-  failed(probe: boolean, now: number): void;
+  succeeded(probe: boolean, now: number, tookMs?: number): void;
+  failed(probe: boolean, now: number, tookMs?: number): void;
   forget(probe: boolean): void;
   reopensInMs(now: number): number;
+  readonly consecutive: number;
+  /** How often it opened. */
+  readonly openings: number;
+  counts(now: number): { calls: number; failures: number; slow: number };
 }
 
 /**
@@ -42,6 +46,22 @@ export class QuorumBreaker implements CallBreaker {
     return this.#word !== null && this.#word.voters !== 1 ? this.#word.state : this.#own.state;
   }
 
+  get consecutive(): number {
+    return this.#own.consecutive;
+  }
+
+  get openings(): number {
+    return this.#own.openings;
+  }
+
+  counts(now: number): { calls: number; failures: number; slow: number } {
+    return this.#own.counts(now);
+  }
+
+  get term(): number {
+    return this.#word?.term ?? 0;
+  }
+
   /** What to tell the fleet: calls since last asked, the own verdict, and how a leased probe went. */
   evidence(): { calls: number; tripped: boolean; result: ProbeResult | null } {
     const { state } = this.#own;
@@ -53,6 +73,7 @@ export class QuorumBreaker implements CallBreaker {
 
   /** The fleet's word. */
   hear(word: FleetWord, now: number): void {
+    if (this.#word !== null && word.term !== this.#word.term) this.#own.reset();
     this.#word = word;
     this.#heardAt = now;
     if (word.probe === 0) this.#probing = 0;
@@ -71,14 +92,14 @@ export class QuorumBreaker implements CallBreaker {
     return Admission.probe;
   }
 
-  succeeded(probe: boolean, now: number): void {
+  succeeded(probe: boolean, now: number, tookMs?: number): void {
     if (this.#judged(probe, true)) return;
-    this.#own.succeeded(probe, now);
+    this.#own.succeeded(probe, now, tookMs);
   }
 
-  failed(probe: boolean, now: number): void {
+  failed(probe: boolean, now: number, tookMs?: number): void {
     if (this.#judged(probe, false)) return;
-    this.#own.failed(probe, now);
+    this.#own.failed(probe, now, tookMs);
   }
 
   forget(probe: boolean): void {

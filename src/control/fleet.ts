@@ -1,0 +1,98 @@
+import {
+  type BreakerReport,
+  BreakerState,
+  type BreakerWordSchema,
+  Fleet as FleetContract,
+  type MeetRequest,
+  type MeetResponseSchema,
+} from "../contract/gen/weft/control/v1/fleet.ts";
+import type { MessageInitShape } from "../contract/runtime.ts";
+import type { Clock } from "../core/clock.ts";
+import { WeftError } from "../core/errors.ts";
+import { FleetBreaker } from "../policy/resilience/fleet-breaker.ts";
+import { type ServiceDefinition, service } from "../service/definition.ts";
+
+/**
+ * What processes decide together. Kept in memory only: after a restart of the control plane every process goes by its own evidence until it has been heard
+ * of again. Nothing here has a timer: time goes on when somebody asks.
+ */
+export class Fleet {
+  readonly #clock: Clock;
+  readonly #breakers = new Map<string, { breaker: FleetBreaker; usedAt: number }>();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** @throws invalid_argument for what no process of ours would send */
+  meet({ process, breakers, limits }: MeetRequest): MessageInitShape<typeof MeetResponseSchema> {
+    if (process === "" || process.length > MAX_NAME || breakers.length + limits.length > MAX_REPORTS) {
+      throw new WeftError(
+        "invalid_argument",
+        `a process has a name of at most ${MAX_NAME} characters and asks about at most ${MAX_REPORTS} things`,
+        {
+          reason: "BAD_REPORT",
+        },
+      );
+    }
+    const now = this.#clock.now();
+    return { breakers: breakers.map((report) => this.#breaker(process, report, now)), limits: [] };
+  }
+
+  /** State of every breaker, for people. */
+  *states(): Generator<{ key: string; state: string; voters: number; prober: string }> {
+    const now = this.#clock.now();
+    for (const [key, { breaker }] of this.#breakers) {
+      yield { key, state: breaker.state, voters: breaker.voters(now), prober: breaker.prober };
+    }
+  }
+
+  #breaker(process: string, report: BreakerReport, now: number): MessageInitShape<typeof BreakerWordSchema> {
+    const breaker = this.#breakerOf(report, now);
+    breaker.tick(now);
+    if (report.probe > 0) breaker.probed(process, report.probe, report.succeeded, now);
+    breaker.report(process, report.term, report.calls, report.tripped, now);
+    const { state, reopensInMs, probe, term, voters } = breaker.word(process, now);
+    return { state: STATES[state], reopensInMs: Math.ceil(reopensInMs), probe, term, voters };
+  }
+
+  #breakerOf({ key, quorum, sleepMs, evidenceMs }: BreakerReport, now: number): FleetBreaker {
+    if (key === "" || key.length > MAX_KEY) {
+      throw new WeftError("invalid_argument", `a breaker's key has 1 to ${MAX_KEY} characters`, {
+        reason: "BAD_REPORT",
+      });
+    }
+    let entry = this.#breakers.get(key);
+    if (entry === undefined) {
+      if (this.#breakers.size >= MAX_BREAKERS) this.#forgetIdle(now);
+      entry = { breaker: new FleetBreaker({ quorum, sleepMs, evidenceMs }), usedAt: now };
+      this.#breakers.set(key, entry);
+    }
+    entry.usedAt = now;
+    return entry.breaker;
+  }
+
+  #forgetIdle(now: number): void {
+    for (const [key, { usedAt }] of this.#breakers) if (now - usedAt > IDLE_MS) this.#breakers.delete(key);
+    if (this.#breakers.size >= MAX_BREAKERS) {
+      throw new WeftError("resource_exhausted", `at most ${MAX_BREAKERS} breakers are shared`, {
+        reason: "TOO_MANY_BREAKERS",
+      });
+    }
+  }
+}
+
+export function createFleetService(fleet: Fleet): ServiceDefinition<typeof FleetContract> {
+  return service(FleetContract, { meet: (request) => fleet.meet(request) });
+}
+
+const STATES = {
+  closed: BreakerState.CLOSED,
+  open: BreakerState.OPEN,
+  "half-open": BreakerState.HALF_OPEN,
+} as const;
+const MAX_NAME = 256;
+const MAX_KEY = 2_048;
+const MAX_REPORTS = 10_000;
+const MAX_BREAKERS = 10_000;
+const IDLE_MS = 600_000;

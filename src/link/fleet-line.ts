@@ -1,0 +1,104 @@
+import { createDirectClient } from "../call/direct.ts";
+import {
+  type BreakerReportSchema,
+  BreakerState,
+  Fleet,
+  type MeetResponse,
+} from "../contract/gen/weft/control/v1/fleet.ts";
+import type { MessageInitShape } from "../contract/runtime.ts";
+import type { Cancel, Clock } from "../core/clock.ts";
+import type { FleetWord } from "../policy/resilience/fleet-breaker.ts";
+import type { QuorumBreaker } from "../policy/resilience/quorum-breaker.ts";
+import type { PolicyRuntime } from "../policy/runtime.ts";
+
+export interface FleetLineOptions {
+  /** The control plane, "host:port". */
+  address: string;
+  policy: PolicyRuntime;
+  /** Unique to this run of the process. */
+  process: string;
+  clock: Clock;
+}
+
+/**
+ * A process's part in what the fleet decides: twice a second it tells the control plane what its shared breakers saw, and hears what the fleet makes of
+ * them. It connects when the first such breaker is there. What fails is asked again next time; meanwhile each process goes by its own evidence.
+ */
+export class FleetLine {
+  readonly #options: FleetLineOptions;
+  #direct: ReturnType<typeof createDirectClient<typeof Fleet>> | null = null;
+  #cancel: Cancel = () => {};
+  #asking = false;
+  #closed = false;
+
+  constructor(options: FleetLineOptions) {
+    this.#options = options;
+    this.#wait();
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#cancel();
+    await this.#direct?.close();
+  }
+
+  #wait(): void {
+    this.#cancel = this.#options.clock.after(EVERY_MS, () => {
+      void this.#meet();
+      if (!this.#closed) this.#wait();
+    });
+  }
+
+  async #meet(): Promise<void> {
+    const { policy, clock, process, address } = this.#options;
+    const breakers = [...policy.quorumBreakers()].slice(0, MAX_REPORTS);
+    if (this.#asking || breakers.length === 0) return;
+    this.#asking = true;
+    try {
+      this.#direct ??= createDirectClient(Fleet, address, { clock, pool: { background: true } });
+      const answer = await this.#direct.client.meet(
+        { process, breakers: breakers.map(reportOf) },
+        { timeoutMs: TIMEOUT_MS },
+      );
+      if (!this.#closed) hear(breakers, answer, clock.now());
+    } catch {
+      // The control plane is away or older than this: silence is what the breakers go by.
+    } finally {
+      this.#asking = false;
+    }
+  }
+}
+
+function reportOf(breaker: QuorumBreaker): MessageInitShape<typeof BreakerReportSchema> {
+  const { key, settings, term } = breaker;
+  const { calls, tripped, result } = breaker.evidence();
+  return {
+    key,
+    quorum: settings.quorum,
+    sleepMs: settings.sleepMs,
+    evidenceMs: settings.windowMs,
+    term,
+    calls,
+    tripped,
+    probe: result?.lease ?? 0,
+    succeeded: result?.succeeded ?? false,
+  };
+}
+
+function hear(breakers: readonly QuorumBreaker[], { breakers: words }: MeetResponse, now: number): void {
+  breakers.forEach((breaker, i) => {
+    const word = words[i];
+    if (word === undefined) return;
+    const { reopensInMs, probe, term, voters } = word;
+    breaker.hear({ state: STATES[word.state] ?? "closed", reopensInMs, probe, term, voters }, now);
+  });
+}
+
+const STATES: Readonly<Record<number, FleetWord["state"]>> = {
+  [BreakerState.CLOSED]: "closed",
+  [BreakerState.OPEN]: "open",
+  [BreakerState.HALF_OPEN]: "half-open",
+};
+const EVERY_MS = 500;
+const TIMEOUT_MS = 2_000;
+const MAX_REPORTS = 1_000;
