@@ -16,7 +16,7 @@ const ALLOWED: Record<string, readonly string[]> = {
   net: ["wire"],
   call: ["net", "policy", "wire", "telemetry", "contract"],
   link: ["call", "contract", "policy", "registry", "settings", "net"],
-  drivers: ["registry", "settings", "call", "contract"],
+  drivers: ["registry", "settings", "call", "contract", "policy"],
   service: ["contract", "call", "link", "telemetry", "registry", "net", "wire", "policy"],
   proxy: ["call", "contract", "link", "net", "policy", "wire", "telemetry", "service"],
   control: ["call", "service", "policy", "registry", "settings", "telemetry", "contract"],
