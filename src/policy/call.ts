@@ -215,8 +215,8 @@ export interface Decision {
   readonly steps: readonly DecisionStep[];
   readonly attempts: readonly AttemptRecord[];
   readonly outcome: { readonly status: number; readonly grpcStatus: number; readonly reason: string };
-  /** What answered in place of the service: "static", "stale", "service", "function"; "" when nothing did. */
-  readonly fallback: string;
+  /** What answered in place of the service: "static", "stale", "service", "function"; "" or absent when nothing did. */
+  readonly fallback?: string;
   /** The nearest change that would have turned it round, "" when it succeeded. */
   readonly nearest: string;
 }

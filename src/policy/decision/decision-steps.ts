@@ -4,6 +4,7 @@ import type { Gate } from "../machine/gate.ts";
 import type { Rule } from "../route/rule.ts";
 import type { PolicyFieldName } from "../snapshot/policy-fields.ts";
 import type { CallDecision, RetryStop } from "./decision.ts";
+import { addResilience, breakerText } from "./resilience-steps.ts";
 
 /** Everything that a call met, in order, in words. */
 export function describeSteps(decision: CallDecision): DecisionStep[] {
@@ -50,9 +51,13 @@ export function describeSteps(decision: CallDecision): DecisionStep[] {
     add(
       "breaker",
       "denied",
-      `${binding.name} is open; a probe goes in ${ms(decision.breakerReopensMs)}`,
+      `${decision.standby || binding.name} is open (${breakerText(decision)}); a probe goes in ${ms(decision.breakerReopensMs)}`,
       {
         reopensInMs: decision.breakerReopensMs,
+        calls: decision.breakerCalls,
+        failures: decision.breakerFailures,
+        slow: decision.breakerSlow,
+        consecutive: decision.breakerConsecutive,
       },
       sourceOf(decision, "breaker"),
     );
@@ -79,8 +84,7 @@ export function describeSteps(decision: CallDecision): DecisionStep[] {
     if (decision.backoffDraw >= 0) values.backoffDraw = decision.backoffDraw;
     add(`attempt ${decision.attempts.length + 1}`, "skipped", stopText(decision), values, sourceOf(decision, "retry"));
   }
-  if (decision.fellBack)
-    add("fallback", "chosen", `answered by ${sourceOf(decision, "fallback")}`, {}, sourceOf(decision, "fallback"));
+  addResilience(decision, binding, add);
   return steps;
 }
 
@@ -109,9 +113,13 @@ function stopText(decision: CallDecision): string {
     case "not-idempotent":
       return "not made: the call is not idempotent";
     case "budget":
-      return `not made: no retry left of ${decision.budgetSize} in the budget`;
+      return `not made: budget left ${decision.budgetLeft} of ${decision.budgetSize}`;
+    case "max-retries":
+      return `not made: as many retries are under way as limits.maxRetries allows (${sourceOf(decision, "limits")})`;
+    case "stand-by":
+      return "not made: a stand-by service is asked once";
     case "deadline":
-      return `not made: ${ms(decision.leftMs)} left, ${ms(decision.neededMs)} needed`;
+      return `not made  deadline: ${ms(decision.leftMs)} left, ${ms(decision.neededMs)} needed`;
     case "pushback":
       return "not made: the server asked not to retry";
     case "committed":

@@ -1,6 +1,7 @@
 import type { AttemptRecord, Decision, DecisionStep } from "../call.ts";
 import type { Attempt } from "../machine/attempt.ts";
 import type { Gate } from "../machine/gate.ts";
+import type { FallbackKind } from "../resilience/policy-stats.ts";
 import type { Binding, Plan } from "../snapshot/snapshot.ts";
 import { describeSteps } from "./decision-steps.ts";
 import { GateNote, type Verdict } from "./gate-note.ts";
@@ -53,7 +54,21 @@ export class CallDecision implements Decision {
   budgetSize = 0;
   backoffMs = 0;
   backoffDraw = -1;
-  fellBack = false;
+  /** The breaker that refused: what it counted, and failures in a row. */
+  breakerCalls = 0;
+  breakerFailures = 0;
+  breakerSlow = 0;
+  breakerConsecutive = 0;
+  /** Ms after which a hedge was to be made, -1 when none was. */
+  hedgeAfterMs = -1;
+  hedgeBudgetLeft = 0;
+  /** Why a hedge that policy wants was not made. */
+  hedgeStop: HedgeStop = "";
+  fallback: "" | FallbackKind = "";
+  /** The stand-by service that was tried. */
+  standby = "";
+  /** Ms without a byte either way that ended the call, 0 when that was not it. */
+  idleMs = 0;
 
   /** Makes it as new. */
   reset(): void {
@@ -62,10 +77,13 @@ export class CallDecision implements Decision {
     this.plan = this.binding = null;
     this.noted = 0;
     this.splitDraw = this.backoffDraw = -1;
-    this.breakerReopensMs = this.known = 0;
+    this.breakerReopensMs = this.known = this.hedgeBudgetLeft = this.idleMs = 0;
+    this.breakerCalls = this.breakerFailures = this.breakerSlow = this.breakerConsecutive = 0;
+    this.hedgeAfterMs = -1;
+    this.hedgeStop = this.fallback = this.standby = "";
     this.leftMs = this.neededMs = this.budgetLeft = this.budgetSize = this.backoffMs = 0;
     this.deadline = Number.POSITIVE_INFINITY;
-    this.explained = this.deadlineOfCaller = this.breakerRefused = this.fellBack = false;
+    this.explained = this.deadlineOfCaller = this.breakerRefused = false;
     this.noEndpoint = this.stop = "";
   }
 
@@ -112,9 +130,14 @@ export type RetryStop =
   | "body"
   | "not-idempotent"
   | "budget"
+  | "max-retries"
+  | "stand-by"
   | "deadline"
   | "pushback"
   | "committed";
+
+/** Why no hedge was made; "" when it was, or when none was wanted. "unknown": too little is known of the method's latency. */
+export type HedgeStop = "" | "unknown" | "not-idempotent" | "body" | "breaker" | "budget" | "no-endpoint";
 
 /** A decision as plain data that lasts. */
 export function copyDecision(decision: Decision): Decision {
@@ -141,6 +164,7 @@ export function copyDecision(decision: Decision): Decision {
       }),
     ),
     outcome: { ...decision.outcome },
+    ...(decision.fallback ? { fallback: decision.fallback } : {}),
     nearest,
   };
 }

@@ -3,6 +3,7 @@ import type { Binding } from "../snapshot/snapshot.ts";
 import { Attempt, AttemptKind } from "./attempt.ts";
 import type { CallState } from "./call-state.ts";
 import { chooseEndpoint } from "./choose-endpoint.ts";
+import { sawSlowness } from "./evidence.ts";
 
 /** Picks an endpoint, counts the attempt in flight and forwards the request. Null when no endpoint can take it. `probe`: the breaker's. */
 export function openAttempt(state: CallState, kind: AttemptKind, probe: boolean, now: number): Attempt | null {
@@ -67,15 +68,26 @@ export function settle(state: CallState, attempt: Attempt, outcome: string, now:
   state.timers.stopTry(attempt);
 }
 
+/** One attempt's answer is delivered: the others are not wanted any more. They took at least so long, and say nothing else. */
+export function cancelOthers(state: CallState, winner: Attempt, now: number): void {
+  for (const attempt of state.decision.attempts) {
+    if (!attempt.live || attempt === winner) continue;
+    sawSlowness(state, attempt, now);
+    giveUp(state, attempt, "cancelled", now);
+  }
+}
+
 /** Gives up what is under way. */
 export function endAttempts(state: CallState, outcome: string, now: number): void {
-  for (const attempt of state.decision.attempts) {
-    if (!attempt.live) continue;
-    if (!attempt.judged) {
-      attempt.judged = true;
-      (attempt.binding as Binding).breaker?.forget(attempt.probe);
-    }
-    settle(state, attempt, outcome, now);
-    state.effects.push(Effect.cancel, attempt.number, 0);
+  if (state.live === 0) return;
+  for (const attempt of state.decision.attempts) if (attempt.live) giveUp(state, attempt, outcome, now);
+}
+
+function giveUp(state: CallState, attempt: Attempt, outcome: string, now: number): void {
+  if (!attempt.judged) {
+    attempt.judged = true;
+    (attempt.binding as Binding).breaker?.forget(attempt.probe);
   }
+  settle(state, attempt, outcome, now);
+  state.effects.push(Effect.cancel, attempt.number, 0);
 }

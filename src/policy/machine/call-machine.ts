@@ -1,35 +1,33 @@
-import type { Endpoint } from "../../core/endpoint.ts";
 import { anotherInRotation } from "../balance/balancer.ts";
 import {
   type AttemptFailure,
-  type BodyStore,
   type Call,
   type CallContext,
   type CallRequest,
   Effect,
-  type EffectKind,
   type LocalResponse,
+  type Waker,
 } from "../call.ts";
-import type { CallDecision } from "../decision/decision.ts";
 import type { DecisionJournal } from "../decision/journal.ts";
 import { Admission } from "../resilience/breaker.ts";
 import { EVENT_NAMES, EventKind } from "../resource/conditions.ts";
 import type { RuntimeState } from "../snapshot/runtime-state.ts";
 import type { Binding, Plan } from "../snapshot/snapshot.ts";
-import { type Attempt, answerOutcome, ms } from "./attempt.ts";
-import { endAttempts, liveAttempt, openAttempt, settle } from "./attempts.ts";
-import { chooseBackend, sendMirrors } from "./backend-choice.ts";
+import { type Attempt, AttemptKind, answerOutcome, ms } from "./attempt.ts";
+import { cancelOthers, endAttempts, liveAttempt, openAttempt, settle } from "./attempts.ts";
+import { bindingAhead, sendMirrors } from "./backend-choice.ts";
+import { CallEffects } from "./call-effects.ts";
 import { CallState } from "./call-state.ts";
-import { type CallTimers, TIMER_DEADLINE, TIMER_TRY, TIMER_WAIT } from "./call-timers.ts";
-import type { EffectQueue } from "./effect-queue.ts";
-import { judgeAnswer, judgeEvent, sawAnswer, sawFailure, sawSlowness } from "./evidence.ts";
+import { type CallTimers, TIMER_DEADLINE, TIMER_HEDGE, TIMER_IDLE, TIMER_TRY, TIMER_WAIT } from "./call-timers.ts";
+import { judgeAnswer, judgeEvent, noteBreaker, sawAnswer, sawFailure, sawSlowness } from "./evidence.ts";
+import { answerFixed, canFallBack, noteFallback, turnToStandby } from "./fall-back.ts";
 import { GateAnswer } from "./gate.ts";
 import { GRPC_UNKNOWN, grpcNumber, grpcStatusOf } from "./grpc-status.ts";
+import { armHedge, hedgeOnFailure, makeHedge } from "./hedging.ts";
 import * as answers from "./local-answers.ts";
-import type { Query } from "./query.ts";
 import { factsOf, type RequestFacts } from "./request-facts.ts";
-import { mayRetry } from "./retry.ts";
-import { answerBegan, isUnary, limitAnswer, setTimeLimits } from "./time-limits.ts";
+import { askedMs, mayRetry, releaseRetry } from "./retry.ts";
+import { answerBegan, isUnary, limitAnswer, setTimeLimits, watchSilence } from "./time-limits.ts";
 
 /**
  * The call machine: one call from its request's head to its end. call.ts says what its events and effects mean.
@@ -39,45 +37,32 @@ import { answerBegan, isUnary, limitAnswer, setTimeLimits } from "./time-limits.
  *        +---------------------------------- retry, at once or after a back-off <--------------+--+
  *        v                                                                                        |
  *     breaker -> pick an endpoint -> forward -> [trying] --failed, or an answer to retry----------+
- *        | refused   | none                        | answer              | no retry: budget, deadline, attempts...
+ *        | refused   | none           ^            | answer              | no retry: budget, deadline, attempts...
+ *        |           |                | hedge: another attempt beside it |
  *        v           v                             v                     v
- *     fallback or error: respond -> end         deliver -> [committed or session] -> end, or abort -> end
+ *     fail: stale answer, stand-by service,     deliver -> [committed or session] -> end, or abort -> end
+ *           fixed answer or error -> end           (the other attempts are cancelled)
  *
  * This file is the path; above 400 lines because a call's path has that many turns, and is read in one go. What the steps do is in request-facts.ts,
- * gates.ts, backend-choice.ts, time-limits.ts, attempts.ts, retry.ts, evidence.ts (of endpoints and services) and local-answers.ts.
+ * gates.ts, backend-choice.ts, time-limits.ts, attempts.ts, retry.ts, hedging.ts, evidence.ts (of endpoints and services) and local-answers.ts; what the
+ * shell pulls in call-effects.ts.
  *
  *     C1  `end` is the last effect, and comes exactly once.
  *     C2  A call is answered exactly once: by respond, or by deliver (perhaps followed by abort), or not at all when its caller went away.
  *     C3  After deliver there is no forward.
  *     C4  deliver, cancel and replayBody name attempts that were forwarded; one attempt is cancelled at most once.
- *     C5  At most 1 + retry.attempts attempts are made, and retries never exceed the budget.
+ *     C5  At most 1 + retry.attempts + hedge.max attempts are made, and one at a stand-by service; retries and hedges never exceed their budgets.
  *     C6  What is not idempotent is sent again only when the server certainly did not act, or when policy says so.
  *     C7  A call does not go back to an endpoint that failed it while another is in rotation.
  *     C8  Every attempt that was counted in flight is counted out when it ends, whichever way.
  *     C9  Every timer that was started and did not fire is cancelled before `end`.
  *     C10 No attempt begins after the deadline.
+ *     C11 While an attempt is under way, or a retry is waited for, the failure of another ends nothing. Once one is delivered no other is live.
  */
-export class CallMachine implements Call {
-  // effect parameters
-  attempt = 0;
-  endpoint: Endpoint | null = null;
-  timeoutMs = Number.POSITIVE_INFINITY;
-  addFields: readonly string[] | null = null;
-  removeFields: readonly string[] | null = null;
-  rewritePath = "";
-  rewriteAuthority = "";
-  timerId = 0;
-  timerMs = 0;
-  queryId = 0;
-  query: Query | null = null;
-  store: BodyStore | null = null;
-  response: LocalResponse | null = null;
+export class CallMachine extends CallEffects implements Call {
   // state
   ended = false;
-  decision: CallDecision;
-  private readonly state: CallState;
   private readonly timers: CallTimers;
-  private readonly effects: EffectQueue;
   private phase: Phase = IDLE;
   private delivered: Attempt | null = null;
   /** The gate that the call is at; `gatesEntered` of them have been entered. */
@@ -86,10 +71,8 @@ export class CallMachine implements Call {
   private acceptedStatus = 0;
 
   constructor(shared: RuntimeState) {
-    this.state = new CallState(shared);
-    this.decision = this.state.decision;
+    super(new CallState(shared));
     this.timers = this.state.timers;
-    this.effects = this.state.effects;
   }
 
   get committed(): boolean {
@@ -110,10 +93,9 @@ export class CallMachine implements Call {
   reset(): void {
     this.ended = false;
     this.phase = IDLE;
-    this.endpoint = this.response = this.delivered = null;
-    this.addFields = this.removeFields = null;
+    this.delivered = null;
     this.gateAt = this.gatesEntered = 0;
-    this.query = this.store = null;
+    this.resetEffects();
     this.state.reset();
   }
 
@@ -203,6 +185,17 @@ export class CallMachine implements Call {
     if (this.heard(gate.resumed?.(state, this.gateAt, now) ?? GateAnswer.pass, now)) this.passGates(now);
   }
 
+  /** A waker was told: what the call waits for at its gate may have come before the time was over. */
+  woken(now: number): void {
+    if (this.phase !== HELD) return;
+    this.timers.stopWaiting();
+    this.resumed(now);
+  }
+
+  set waker(waker: Waker | null) {
+    this.state.waker = waker;
+  }
+
   /** Past all gates. */
   private passed(now: number): void {
     if (this.state.caller.place === "server") {
@@ -215,7 +208,7 @@ export class CallMachine implements Call {
   private route(now: number): void {
     const { state, decision } = this;
     const plan = state.plan as Plan;
-    const binding = chooseBackend(state);
+    const binding = bindingAhead(state);
     if (binding === null) {
       this.respond(answers.noBackendAnswer(plan), now);
       return;
@@ -223,50 +216,51 @@ export class CallMachine implements Call {
     state.binding = decision.binding = binding;
     decision.service = binding.group.service;
     if (plan.mirrors.length > 0) sendMirrors(state, now);
-    const { retry } = binding.policy;
-    const { callerAttempt } = state.context as CallContext;
-    state.replayable = retry.attempts > 0 && callerAttempt === 0 && state.requestBytes <= retry.bufferBytes;
+    const { retry, hedge, fallback } = binding.policy;
+    state.fallback = fallback;
+    const mayRepeat = (retry.attempts > 0 || hedge !== null) && state.caller.callerAttempt === 0;
+    state.replayable = (mayRepeat || binding.standby !== null) && state.requestBytes <= retry.bufferBytes;
     setTimeLimits(state, now);
     if (decision.deadline <= now) this.deadlinePassed(now);
     else {
       if (decision.deadline !== Number.POSITIVE_INFINITY) this.timers.startDeadline(decision.deadline - now);
-      this.tryOnce(now);
+      this.tryOnce(AttemptKind.first, now);
     }
   }
 
   // === attempts =================================================================================================
 
   /** The loop's head: breaker, endpoint, forward. */
-  private tryOnce(now: number): void {
+  private tryOnce(kind: AttemptKind, now: number): void {
     const { state, decision } = this;
     const binding = state.binding as Binding;
     const { breaker } = binding;
-    const admission = breaker === null ? Admission.pass : breaker.admit(now);
+    const admission = breaker === null ? Admission.pass : (state.tape.read(breaker.admit(now)) as Admission);
     if (breaker !== null && admission === Admission.reject) {
-      decision.breakerRefused = true;
-      decision.breakerReopensMs = breaker.reopensInMs(now);
-      if (this.fallBackOn(EventKind.breakerOpen, now)) return;
-      this.respond(answers.breakerAnswer(binding, decision.breakerReopensMs), now);
+      noteBreaker(decision, breaker, state.tape, now);
+      this.fail(EventKind.breakerOpen, answers.breakerAnswer(binding, decision.breakerReopensMs), true, now);
       return;
     }
     const probe = admission === Admission.probe;
-    if (openAttempt(state, probe, now) !== null) {
-      this.phase = TRYING;
+    if (openAttempt(state, kind, probe, now) === null) {
+      breaker?.forget(probe);
+      if (state.live === 0) this.noEndpoint(binding, now);
       return;
     }
-    breaker?.forget(probe);
-    this.noEndpoint(binding, now);
+    this.phase = TRYING;
+    armHedge(state, now);
+    watchSilence(state, now);
   }
 
   private noEndpoint(binding: Binding, now: number): void {
     const { decision } = this;
     let known = 0;
     for (const _slot of this.state.shared.table.slotsOf(binding.group.service)) known++;
-    decision.known = known;
-    const overflow = binding.group.slots.length > 0;
+    decision.known = this.state.tape.read(known);
+    const overflow = this.state.tape.read(binding.group.slots.length) > 0;
     decision.noEndpoint = overflow ? "overflow" : "unhealthy";
-    if (this.fallBackOn(overflow ? EventKind.overflow : EventKind.noEndpoint, now)) return;
-    this.respond(overflow ? answers.overflowAnswer(binding) : answers.noEndpointAnswer(binding, known), now);
+    const failure = overflow ? answers.overflowAnswer(binding) : answers.noEndpointAnswer(binding, decision.known);
+    this.fail(overflow ? EventKind.overflow : EventKind.noEndpoint, failure, true, now);
   }
 
   connected(attempt: number, now: number): void {
@@ -285,28 +279,39 @@ export class CallMachine implements Call {
     if (tried === null || tried.headAt >= 0) return;
     const facts = state.facts as RequestFacts;
     const binding = state.binding as Binding;
-    const { retry, fallback } = binding.policy;
-    tried.headAt = now;
+    const { retry, hedge } = binding.policy;
+    tried.headAt = state.activeAt = now;
     tried.status = status;
     const grpcStatus = facts.grpc && fin ? grpcStatusOf(fields, status) : -1;
     const good = grpcStatus < 0 ? status < 400 : grpcStatus === 0;
-    sawAnswer(state.shared.table, binding, tried, good, now);
+    sawAnswer(state, tried, good, now);
     if (!good && !state.committed) {
-      if (mayRetry(state, tried, retry.on.hasAnswer(status, grpcStatus), false, fields, now)) {
+      const retried = retry.on.hasAnswer(status, grpcStatus);
+      if (this.othersPending(tried)) {
+        if (hedge?.nonFatal?.hasAnswer(status, grpcStatus) ?? retried) {
+          this.discard(tried, grpcStatus, fin, now);
+          hedgeOnFailure(state, askedMs(state, fields, now), now);
+          return;
+        }
+      } else if (mayRetry(state, tried, retried, false, fields, now)) {
         this.discard(tried, grpcStatus, fin, now);
         this.retryAfter(now);
         return;
       }
-      if (fallback?.on.hasAnswer(status, grpcStatus) && this.mayFallBack()) {
-        this.discard(tried, grpcStatus, fin, now);
-        this.decision.fellBack = true;
-        this.respond(answers.fallbackAnswer(fallback), now);
-        return;
-      }
     }
     if ((state.plan as Plan).watched && this.headed(tried, status, grpcStatus, fields, fin, now)) return;
+    if (
+      !good &&
+      !state.committed &&
+      state.fallback?.on.hasAnswer(status, grpcStatus) &&
+      canFallBack(state, false, now)
+    ) {
+      this.discard(tried, grpcStatus, fin, now);
+      this.fallBack(now);
+      return;
+    }
     // What follows a gRPC head decides about a unary call; anything else is judged by its head.
-    if (!facts.grpc || fin || !isUnary(state.plan as Plan)) judgeAnswer(binding, tried, status, grpcStatus, now);
+    if (!facts.grpc || fin || !isUnary(state.plan as Plan)) judgeAnswer(state, tried, status, grpcStatus, now);
     this.commit(tried, facts.session && (status === 101 || (status >= 200 && status < 300)), now);
     if (fin) this.complete(tried, facts.grpc ? grpcStatus : -1, now);
   }
@@ -318,14 +323,14 @@ export class CallMachine implements Call {
     const { kind, unprocessed, message } = failure;
     const event = EventKind[kind];
     const { table } = state.shared;
-    const binding = state.binding as Binding;
+    const binding = tried.binding as Binding;
     tried.message = message;
     settle(state, tried, EVENT_NAMES[event], now);
-    sawFailure(table, tried, event, now);
+    sawFailure(state, tried, event, now);
     state.avoid.push(tried.slot);
     // A lost connection says something of one endpoint; of the service only when no other is in rotation.
-    const others = anotherInRotation(table, binding.group, state.avoid, now);
-    judgeEvent(binding, tried, event, !others, now);
+    const others = state.tape.read(Number(anotherInRotation(table, binding.group, state.avoid, now))) === 1;
+    judgeEvent(state, tried, event, !others, now);
     if (state.committed) {
       if (tried !== this.delivered) return;
       this.abortDelivery(
@@ -335,7 +340,8 @@ export class CallMachine implements Call {
       return;
     }
     const { retry } = binding.policy;
-    if (mayRetry(state, tried, retry.on.hasEvent(event), unprocessed, NO_FIELDS, now, others, event)) {
+    if (this.othersPending(tried)) hedgeOnFailure(state, undefined, now);
+    else if (mayRetry(state, tried, retry.on.hasEvent(event), unprocessed, NO_FIELDS, now, others, event)) {
       this.retryAfter(now);
     } else this.conclude(event, message, unprocessed, now);
   }
@@ -361,30 +367,43 @@ export class CallMachine implements Call {
     return false;
   }
 
-  private tryTimedOut(tried: Attempt, now: number): void {
+  /** The attempt took too long. Unless it is given up (Envoy's hedge_on_per_try_timeout), it goes on beside what follows. */
+  private tryTimedOut(tried: Attempt, message: string, mayGoOn: boolean, now: number): void {
     const { state } = this;
-    const binding = state.binding as Binding;
-    const { retry, perTryTimeout } = binding.policy;
-    sawSlowness(state.shared.table, binding, tried, now);
-    judgeEvent(binding, tried, EventKind.timeout, true, now);
-    settle(state, tried, "timeout", now);
-    this.effects.push(Effect.cancel, tried.number, 0);
+    const { retry, hedge } = (state.binding as Binding).policy;
+    const goesOn = mayGoOn && hedge?.onTryTimeout === true;
+    sawSlowness(state, tried, now);
+    judgeEvent(state, tried, EventKind.timeout, true, now);
+    if (!goesOn) {
+      settle(state, tried, "timeout", now);
+      this.effects.push(Effect.cancel, tried.number, 0);
+    }
     state.avoid.push(tried.slot);
-    if (mayRetry(state, tried, retry.on.hasEvent(EventKind.timeout), false, NO_FIELDS, now)) this.retryAfter(now);
-    else this.conclude(EventKind.timeout, `no answer within ${ms(perTryTimeout)}`, false, now);
+    if (this.othersPending(tried)) {
+      if (!goesOn) hedgeOnFailure(state, undefined, now);
+    } else if (mayRetry(state, tried, retry.on.hasEvent(EventKind.timeout), false, NO_FIELDS, now)) {
+      if (goesOn) this.tryOnce(AttemptKind.retry, now);
+      else this.retryAfter(now);
+    } else if (!goesOn) this.conclude(EventKind.timeout, message, false, now);
+  }
+
+  /** Whether more may come of this call than of this attempt. */
+  private othersPending({ live }: Attempt): boolean {
+    return this.state.live > (live ? 1 : 0) || this.phase === WAITING;
   }
 
   /** An answer that its caller will not see. */
   private discard(tried: Attempt, grpcStatus: number, fin: boolean, now: number): void {
-    judgeAnswer(this.state.binding as Binding, tried, tried.status, grpcStatus, now);
+    judgeAnswer(this.state, tried, tried.status, grpcStatus, now);
     settle(this.state, tried, answerOutcome(tried.status, grpcStatus), now);
     if (!fin) this.effects.push(Effect.cancel, tried.number, 0);
   }
 
   private retryAfter(now: number): void {
     const delayMs = this.decision.backoffMs;
+    this.timers.stopHedge();
     if (delayMs <= 0) {
-      this.tryOnce(now);
+      this.tryOnce(AttemptKind.retry, now);
       return;
     }
     this.phase = WAITING;
@@ -401,10 +420,15 @@ export class CallMachine implements Call {
     this.phase = session ? SESSION : COMMITTED;
     this.effects.push(Effect.deliver, tried.number, 0);
     this.timers.stopTry(tried);
+    this.timers.stopHedge();
+    this.timers.stopWaiting();
+    if (state.live > 1) cancelOthers(state, tried, now);
+    if (tried.kind === AttemptKind.hedge) (tried.binding as Binding).counters.hedgesWon++;
     answerBegan(state, now);
   }
 
   responseData(attempt: number, _bytes: number, fin: boolean, now: number): void {
+    this.state.activeAt = now;
     if (!fin || this.phase === SESSION) return;
     if (this.phase === ACCEPTED) {
       this.finish(this.acceptedStatus, this.isGrpc() ? GRPC_UNKNOWN : -1, "", now);
@@ -427,7 +451,9 @@ export class CallMachine implements Call {
     this.judgeAndComplete(tried, this.isGrpc() ? grpcStatusOf(fields, tried.status) : -1, now);
   }
 
-  carried(_toUpstream: number, _toDownstream: number, _now: number): void {}
+  carried(_toUpstream: number, _toDownstream: number, now: number): void {
+    this.state.activeAt = now;
+  }
 
   sessionEnd(now: number): void {
     if (this.phase !== SESSION || this.delivered === null) return;
@@ -435,7 +461,7 @@ export class CallMachine implements Call {
   }
 
   private judgeAndComplete(tried: Attempt, grpcStatus: number, now: number): void {
-    judgeAnswer(this.state.binding as Binding, tried, tried.status, grpcStatus, now);
+    judgeAnswer(this.state, tried, tried.status, grpcStatus, now);
     this.complete(tried, grpcStatus, now);
   }
 
@@ -451,6 +477,7 @@ export class CallMachine implements Call {
     if (this.ended) return;
     const { state } = this;
     state.requestBytes += bytes;
+    state.activeAt = now;
     const keptBytes = state.binding?.policy.retry.bufferBytes ?? KEPT_BYTES;
     if (!state.replayable || state.requestBytes <= keptBytes) return;
     state.replayable = false;
@@ -458,7 +485,8 @@ export class CallMachine implements Call {
     if (this.phase === WAITING) {
       this.timers.stopWaiting();
       this.decision.stop = "body";
-      this.conclude(EventKind.reset, "", false, now);
+      this.phase = TRYING;
+      if (state.live === 0) this.conclude(EventKind.reset, "", false, now);
     }
   }
 
@@ -486,62 +514,87 @@ export class CallMachine implements Call {
     } else if (timerId === TIMER_WAIT) {
       if (!timers.waitRuns) return;
       timers.waitRuns = false;
-      if (this.phase === WAITING) this.tryOnce(now);
+      if (this.phase === WAITING) this.tryOnce(AttemptKind.retry, now);
       else if (this.phase === HELD) this.resumed(now);
       else if (this.phase === ASKING) {
         if (now >= this.state.caller.deadline) this.respond(answers.deadlineAnswer(this.decision), now);
         else this.answered(this.queryId, null, now);
       }
+    } else if (timerId === TIMER_HEDGE) {
+      if (!timers.hedgeRuns) return;
+      timers.hedgeRuns = false;
+      makeHedge(this.state, now);
+    } else if (timerId === TIMER_IDLE) {
+      if (!timers.idleRuns) return;
+      timers.idleRuns = false;
+      this.fellSilent(now);
     } else {
       const tried = liveAttempt(this.state, timerId - TIMER_TRY);
       if (tried === null || !tried.timed) return;
       tried.timed = false;
-      this.tryTimedOut(tried, now);
+      const limit = (tried.binding as Binding).policy.perTryTimeout;
+      this.tryTimedOut(tried, `no answer within ${ms(limit)}`, true, now);
     }
   }
 
   private deadlinePassed(now: number): void {
     const { state, decision } = this;
-    const binding = state.binding as Binding;
     const ofService = !decision.deadlineOfCaller && !state.committed;
     for (const attempt of decision.attempts) {
       if (!attempt.live) continue;
-      sawSlowness(state.shared.table, binding, attempt, now);
-      judgeEvent(binding, attempt, EventKind.timeout, ofService, now);
+      sawSlowness(state, attempt, now);
+      judgeEvent(state, attempt, EventKind.timeout, ofService, now);
     }
     endAttempts(state, "timeout", now);
     if (state.committed) this.abortDelivery(answers.deadlineAnswer(decision), now);
-    else if (!this.fallBackOn(EventKind.timeout, now)) this.respond(answers.deadlineAnswer(decision), now);
+    else this.fail(EventKind.timeout, answers.deadlineAnswer(decision), false, now);
+  }
+
+  /** For so long no byte went either way, unless one did and the timer is only late. */
+  private fellSilent(now: number): void {
+    const { state, decision } = this;
+    const { idleTimeout } = (state.binding as Binding).policy;
+    if (state.live === 0 || now - state.activeAt < idleTimeout) {
+      this.timers.startIdle(Math.max(1, state.activeAt + idleTimeout - now));
+      return;
+    }
+    decision.idleMs = idleTimeout;
+    if (state.committed) {
+      this.abortDelivery(answers.idleAnswer(decision, idleTimeout), now);
+      return;
+    }
+    let last: Attempt | null = null;
+    for (const attempt of decision.attempts) if (attempt.live) last = attempt;
+    if (last === null) return;
+    if (state.live > 1) cancelOthers(state, last, now);
+    this.tryTimedOut(last, `no byte either way for ${ms(idleTimeout)}`, false, now);
   }
 
   // === the end ==================================================================================================
 
   /** No attempt's answer can be delivered. */
   private conclude(event: EventKind, message: string, unprocessed: boolean, now: number): void {
-    if (this.fallBackOn(event, now)) return;
     const binding = this.state.binding as Binding;
-    this.respond(answers.upstreamAnswer(this.decision, binding, event, message, unprocessed), now);
+    this.fail(event, answers.upstreamAnswer(this.decision, binding, event, message, unprocessed), unprocessed, now);
   }
 
-  private fallBackOn(event: EventKind, now: number): boolean {
-    const fallback = this.state.binding?.policy.fallback ?? null;
-    if (fallback === null || !fallback.on.hasEvent(event) || !this.mayFallBack()) return false;
-    this.decision.fellBack = true;
-    this.respond(answers.fallbackAnswer(fallback), now);
-    return true;
+  /** The call fails, unless something answers in its place: a gate (a stale answer from the cache), a stand-by service, a fixed answer. */
+  private fail(event: EventKind, failure: LocalResponse, unprocessed: boolean, now: number): void {
+    const { state } = this;
+    if ((state.plan as Plan).watched && this.gateAnswers(failure, now)) return;
+    if (state.fallback?.on.hasEvent(event) && canFallBack(state, unprocessed, now)) this.fallBack(now);
+    else this.respond(failure, now);
   }
 
-  /** A static answer cannot be given to a gRPC caller that the gateway passes through: it has no message to send. */
-  private mayFallBack(): boolean {
-    const { place, asSent } = this.state.context as CallContext;
-    return place === "client" || asSent !== null || !this.isGrpc();
+  /** The policy's fallback, which can be given (canFallBack). */
+  private fallBack(now: number): void {
+    const { state } = this;
+    if (turnToStandby(state)) this.tryOnce(AttemptKind.standby, now);
+    else this.respond(answerFixed(state), now);
   }
 
   private respond(response: LocalResponse, now: number): void {
     const { state } = this;
-    if (response.error !== null && state.binding !== null && (state.plan as Plan).watched) {
-      response = this.failing(response, now);
-    }
     const { responseAdd } = state;
     if (responseAdd !== null) response = { ...response, fields: [...response.fields, ...responseAdd] };
     this.response = response;
@@ -551,15 +604,18 @@ export class CallMachine implements Call {
     this.finish(status, grpcStatus, error?.reason ?? "", now);
   }
 
-  /** What a gate says in place of a failure, or the failure. */
-  private failing(failure: LocalResponse, now: number): LocalResponse {
+  /** Whether a gate answers in place of the failure. */
+  private gateAnswers(failure: LocalResponse, now: number): boolean {
     const { state } = this;
     const { gates } = state.plan as Plan;
     state.failure = failure;
     for (let at = gates.length - 1; at >= 0; at--) {
-      if (gates[at].failing?.(state, at, now) === GateAnswer.respond) return state.response as LocalResponse;
+      if (gates[at].failing?.(state, at, now) !== GateAnswer.respond) continue;
+      noteFallback(state, "stale");
+      this.respond(state.response as LocalResponse, now);
+      return true;
     }
-    return failure;
+    return false;
   }
 
   /** The answer that began cannot be brought to its end. */
@@ -575,8 +631,8 @@ export class CallMachine implements Call {
   private finish(status: number, grpcStatus: number, reason: string, now: number): void {
     const { decision, state } = this;
     endAttempts(state, "cancelled", now);
-    this.timers.stopWaiting();
-    this.timers.stopDeadline();
+    releaseRetry(state);
+    this.timers.stopAll();
     this.phase = ENDED;
     this.ended = true;
     decision.durationMs = now - decision.startedAt;
@@ -587,82 +643,12 @@ export class CallMachine implements Call {
       for (let at = this.gatesEntered - 1; at >= 0; at--) state.plan.gates[at].left?.(state, at, now);
     }
     const { record } = state.shared;
-    decision.explained = record === "all" || (record === "failed" && decision.failed);
+    decision.explained = record === "all" || (record === "failed" && (decision.failed || decision.fallback !== ""));
     this.effects.push(Effect.end, 0, 0);
   }
 
   private isGrpc(): boolean {
     return (this.state.facts as RequestFacts).grpc;
-  }
-
-  // === effects ==================================================================================================
-
-  next(): EffectKind {
-    const { effects } = this;
-    const { waiting } = effects;
-    while (effects.first < effects.tail) {
-      const at = effects.first;
-      const kind = waiting[at] as EffectKind;
-      const number = waiting[at + 1];
-      const value = waiting[at + 2];
-      effects.first = at + 3;
-      switch (kind) {
-        case Effect.forward: {
-          const attempt = this.decision.attempts[number - 1];
-          if (!attempt.live) continue; // it was given up before the shell heard of it
-          attempt.forwarded = true;
-          this.attempt = number;
-          this.endpoint = attempt.to;
-          this.timeoutMs = value;
-          this.requestChanges();
-          return kind;
-        }
-        case Effect.mirror:
-          this.endpoint = this.state.mirrors[number];
-          this.requestChanges();
-          return kind;
-        case Effect.replayBody:
-          if (!this.decision.attempts[number - 1].live) continue;
-          this.attempt = number;
-          return kind;
-        case Effect.cancel:
-          if (!this.decision.attempts[number - 1].forwarded) continue;
-          this.attempt = number;
-          return kind;
-        case Effect.deliver: {
-          const { state } = this;
-          const { rule } = state.plan as Plan;
-          this.attempt = number;
-          this.addFields = both(rule.responseAdd, state.responseAdd);
-          this.removeFields = rule.responseRemove;
-          this.store = state.store;
-          return kind;
-        }
-        case Effect.query:
-          this.query = this.state.query;
-          return kind;
-        case Effect.startTimer:
-          this.timerId = number;
-          this.timerMs = value;
-          return kind;
-        case Effect.cancelTimer:
-          this.timerId = number;
-          return kind;
-        default:
-          return kind;
-      }
-    }
-    effects.first = effects.tail = 0;
-    return Effect.none;
-  }
-
-  private requestChanges(): void {
-    const { rule } = this.state.plan as Plan;
-    const facts = this.state.facts as RequestFacts;
-    this.addFields = both(rule.requestAdd, this.state.requestAdd);
-    this.removeFields = both(rule.requestRemove, this.state.requestRemove);
-    this.rewritePath = facts.rewritePath;
-    this.rewriteAuthority = facts.rewriteAuthority;
   }
 }
 
@@ -684,8 +670,3 @@ const ACCEPTED = 8;
 /** Body bytes that may come before it is clear which policy holds. */
 const KEPT_BYTES = 65_536;
 const NO_FIELDS: readonly string[] = [];
-
-function both(one: readonly string[] | null, other: readonly string[] | null): readonly string[] | null {
-  if (other === null) return one;
-  return one === null ? other : [...one, ...other];
-}

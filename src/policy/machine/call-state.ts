@@ -1,7 +1,8 @@
 import type { Endpoint } from "../../core/endpoint.ts";
-import type { BodyStore, CallContext, CallRequest, LocalResponse } from "../call.ts";
+import type { BodyStore, CallContext, CallRequest, LocalResponse, Waker } from "../call.ts";
 import { CallDecision } from "../decision/decision.ts";
 import { type DecisionJournal, MAX_PATH } from "../decision/journal.ts";
+import type { FallbackSettings } from "../resilience/fallback-field.ts";
 import type { RuntimeState } from "../snapshot/runtime-state.ts";
 import type { Binding, Plan } from "../snapshot/snapshot.ts";
 import { Attempt } from "./attempt.ts";
@@ -30,6 +31,20 @@ export class CallState {
   requestEnded = false;
   requestBytes = 0;
   retries = 0;
+  /** Attempts under way. */
+  live = 0;
+  hedges = 0;
+  /** A server asked not to be tried again. */
+  hedgingOver = false;
+  /** A retry of this call is counted as under way (limits.maxRetries). */
+  retryHeld = false;
+  /** What answers when the call fails: of the policy that it began with. */
+  fallback: FallbackSettings | null = null;
+  /** The call has turned to the stand-by service. */
+  standby = false;
+  standbyAllowed = false;
+  /** When bytes last went either way. */
+  activeAt = 0;
   /** Absolute: the call's end at the latest, and the time by which an answer must have begun. */
   hardAt = Number.POSITIVE_INFINITY;
   softAt = Number.POSITIVE_INFINITY;
@@ -51,6 +66,10 @@ export class CallState {
   /** What will be said unless a gate's `failing` knows better. */
   failure: LocalResponse | null = null;
   store: BodyStore | null = null;
+  /** How fast the response's body may be delivered; 0 is unlimited. */
+  bytesPerSecond = 0;
+  /** The backend, chosen before its time since a gate has to know it (backend-choice.ts). */
+  ahead: Binding | null = null;
   /** What each gate keeps of this call, by its place in the plan. */
   readonly memory: unknown[] = [];
   requestAdd: string[] | null = null;
@@ -61,6 +80,14 @@ export class CallState {
     this.shared = shared;
     this.tape = new Tape(shared.random);
     this.timers = new CallTimers(this.effects);
+  }
+
+  /** Told when another call's end lets this one, which waits at a gate, go on. Its shell then tells the machine `woken`. */
+  waker: Waker | null = null;
+
+  /** For gates: a call that waits may go on before its time is over. Without a waker it finds out when that is. */
+  wake(): void {
+    this.waker?.wake();
   }
 
   get caller(): CallContext {
@@ -96,10 +123,13 @@ export class CallState {
   /** Makes it as new. */
   reset(): void {
     this.request = NO_REQUEST;
+    this.waker = null;
     this.context = this.facts = this.plan = this.binding = null;
     this.committed = this.bodyFollows = this.requestEnded = false;
     this.replayable = true;
-    this.requestBytes = this.retries = 0;
+    this.requestBytes = this.retries = this.live = this.hedges = this.activeAt = 0;
+    this.hedgingOver = this.retryHeld = this.standby = this.standbyAllowed = false;
+    this.fallback = null;
     this.hardAt = this.softAt = Number.POSITIVE_INFINITY;
     if (this.avoid.length > 0) this.avoid.length = 0;
     if (this.mirrors.length > 0) this.mirrors.length = 0;
@@ -108,11 +138,12 @@ export class CallState {
     this.priority = DEFAULT_PRIORITY;
     this.query = null;
     this.response = this.failure = null;
-    this.store = null;
+    this.store = this.ahead = null;
+    this.bytesPerSecond = 0;
     this.requestAdd = this.requestRemove = this.responseAdd = null;
     this.effects.reset();
     this.timers.reset();
-    for (const attempt of this.decision.attempts) attempt.to = null;
+    for (const attempt of this.decision.attempts) attempt.to = attempt.binding = null;
     this.decision.reset();
   }
 }

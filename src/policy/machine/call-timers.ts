@@ -6,14 +6,19 @@ import type { EffectQueue } from "./effect-queue.ts";
 export const TIMER_DEADLINE = 1;
 export const TIMER_WAIT = 2;
 export const TIMER_TRY = 2;
+/** Beyond the last attempt's: 1 first, 10 retries, 4 hedges, 1 at a stand-by. */
+export const TIMER_HEDGE = 30;
+export const TIMER_IDLE = 31;
 
 /**
  * Which of a call's timers run: one for its deadline, one for what it waits for before the next step (a back-off, the answer to a query), one for each
- * attempt (its `timed`). What runs is cancelled once; what fired late is ignored.
+ * attempt (its `timed`), one for the next hedge, and one for the silence on both sides. What runs is cancelled once; what fired late is ignored.
  */
 export class CallTimers {
   deadlineRuns = false;
   waitRuns = false;
+  hedgeRuns = false;
+  idleRuns = false;
   private readonly effects: EffectQueue;
 
   constructor(effects: EffectQueue) {
@@ -43,6 +48,29 @@ export class CallTimers {
     this.effects.push(Effect.cancelTimer, TIMER_WAIT, 0);
   }
 
+  startHedge(delayMs: number): void {
+    this.hedgeRuns = true;
+    this.effects.push(Effect.startTimer, TIMER_HEDGE, delayMs);
+  }
+
+  stopHedge(): void {
+    if (!this.hedgeRuns) return;
+    this.hedgeRuns = false;
+    this.effects.push(Effect.cancelTimer, TIMER_HEDGE, 0);
+  }
+
+  /** Starts it, or starts it anew. */
+  startIdle(delayMs: number): void {
+    this.idleRuns = true;
+    this.effects.push(Effect.startTimer, TIMER_IDLE, delayMs);
+  }
+
+  stopIdle(): void {
+    if (!this.idleRuns) return;
+    this.idleRuns = false;
+    this.effects.push(Effect.cancelTimer, TIMER_IDLE, 0);
+  }
+
   startTry(attempt: Attempt, delayMs: number): void {
     attempt.timed = true;
     this.effects.push(Effect.startTimer, TIMER_TRY + attempt.number, delayMs);
@@ -54,7 +82,15 @@ export class CallTimers {
     this.effects.push(Effect.cancelTimer, TIMER_TRY + attempt.number, 0);
   }
 
+  /** All but those of attempts. */
+  stopAll(): void {
+    this.stopWaiting();
+    this.stopHedge();
+    this.stopIdle();
+    this.stopDeadline();
+  }
+
   reset(): void {
-    this.deadlineRuns = this.waitRuns = false;
+    this.deadlineRuns = this.waitRuns = this.hedgeRuns = this.idleRuns = false;
   }
 }

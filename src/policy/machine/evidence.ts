@@ -1,66 +1,92 @@
-import type { EndpointTable } from "../balance/endpoint-table.ts";
+import type { CallDecision } from "../decision/decision.ts";
+import { httpStatusOf } from "../resilience/outlier.ts";
+import type { CallBreaker } from "../resilience/quorum-breaker.ts";
 import { EventKind } from "../resource/conditions.ts";
 import type { Binding } from "../snapshot/snapshot.ts";
 import type { Attempt } from "./attempt.ts";
+import type { CallState } from "./call-state.ts";
+import type { Tape } from "./tape.ts";
 
 /*
- * What an attempt says of its endpoint (to the table: latency, failures in a row) and of its service (to the breaker: once for each attempt).
- * An endpoint that has left the table, so that its slot may be another's, is told nothing.
+ * What an attempt says of its endpoint (to the table: latency, failures in a row; to outlier detection) and of its service (to the breaker, to the estimate
+ * of its latency): once for each attempt. An endpoint that has left the table, so that its slot may be another's, is told nothing.
  */
 
 /** The endpoint answered. */
-export function sawAnswer(
-  table: EndpointTable,
-  { policy }: Binding,
-  attempt: Attempt,
-  good: boolean,
-  now: number,
-): void {
+export function sawAnswer({ shared: { table } }: CallState, attempt: Attempt, good: boolean, now: number): void {
   const { slot } = attempt;
+  const { policy, latency } = attempt.binding as Binding;
+  const latencyMs = now - attempt.startedAt;
+  if (latency !== null && good && attempt.number === 1) latency.record(latencyMs, now);
   if (table.generation[slot] !== attempt.generation) return;
   if (table.failures[slot] !== 0 || table.ejections[slot] !== 0) table.alive(slot);
-  const latencyMs = now - attempt.startedAt;
   // A quick error must not make an endpoint look fast.
   if (good || latencyMs > table.ewmaMs[slot]) table.observe(slot, latencyMs, now, policy.balancer.decayMs);
 }
 
 /** The attempt was lost. That connections or streams ran out is no fault of the endpoint's. */
-export function sawFailure(table: EndpointTable, attempt: Attempt, event: EventKind, now: number): void {
+export function sawFailure({ shared: { table } }: CallState, attempt: Attempt, event: EventKind, now: number): void {
   if (event === EventKind.overflow || table.generation[attempt.slot] !== attempt.generation) return;
   table.failed(attempt.slot, event === EventKind.connect, now);
 }
 
-/** An attempt that was given up took at least so long: the balancer shall know. */
-export function sawSlowness(table: EndpointTable, { policy }: Binding, attempt: Attempt, now: number): void {
-  if (attempt.headAt >= 0 || table.generation[attempt.slot] !== attempt.generation) return;
+/** An attempt that was given up took at least so long: the balancer shall know, and the estimate by which hedges are made. */
+export function sawSlowness({ shared: { table } }: CallState, attempt: Attempt, now: number): void {
+  if (attempt.headAt >= 0) return;
+  const { policy, latency } = attempt.binding as Binding;
   const latencyMs = now - attempt.startedAt;
+  if (latency !== null && attempt.number === 1) latency.record(latencyMs, now);
+  if (table.generation[attempt.slot] !== attempt.generation) return;
   if (latencyMs > table.ewmaMs[attempt.slot]) table.observe(attempt.slot, latencyMs, now, policy.balancer.decayMs);
 }
 
-/** Tells the breaker how the attempt was answered. */
-export function judgeAnswer(
-  { breaker }: Binding,
-  attempt: Attempt,
-  status: number,
-  grpcStatus: number,
-  now: number,
-): void {
-  if (breaker === null || attempt.judged) return;
-  attempt.judged = true;
-  if (breaker.settings.on.hasAnswer(status, grpcStatus)) breaker.failed(attempt.probe, now);
-  else breaker.succeeded(attempt.probe, now);
+/** The breaker refused: its state, for the record. */
+export function noteBreaker(decision: CallDecision, breaker: CallBreaker, tape: Tape, now: number): void {
+  decision.breakerRefused = true;
+  decision.breakerReopensMs = tape.read(breaker.reopensInMs(now));
+  const { calls, failures, slow } = breaker.counts(now);
+  decision.breakerCalls = tape.read(calls);
+  decision.breakerFailures = tape.read(failures);
+  decision.breakerSlow = tape.read(slow);
+  decision.breakerConsecutive = tape.read(breaker.consecutive);
 }
 
-/** Tells the breaker that there was no answer, for a reason that counts only when it is the service's. */
+/** Tells the breaker and outlier detection how the attempt was answered. */
+export function judgeAnswer(state: CallState, attempt: Attempt, status: number, grpcStatus: number, now: number): void {
+  if (attempt.judged) return;
+  attempt.judged = true;
+  const { breaker, outliers, group } = attempt.binding as Binding;
+  if (breaker !== null) {
+    const tookMs = now - attempt.startedAt;
+    if (breaker.settings.on.hasAnswer(status, grpcStatus)) breaker.failed(attempt.probe, now, tookMs);
+    else breaker.succeeded(attempt.probe, now, tookMs);
+  }
+  const { table } = state.shared;
+  if (outliers === null || table.generation[attempt.slot] !== attempt.generation) return;
+  outliers.answered(table, group, attempt.slot, grpcStatus < 0 ? status : httpStatusOf(grpcStatus), state.tape, now);
+}
+
+/**
+ * Tells the breaker that there was no answer, for a reason that counts only when it is the service's, and outlier detection, unless it was the caller who
+ * had too little time or this process that had no room.
+ */
 export function judgeEvent(
-  { breaker, policy }: Binding,
+  state: CallState,
   attempt: Attempt,
   event: EventKind,
   ofService: boolean,
   now: number,
 ): void {
-  if (breaker === null || attempt.judged) return;
+  if (attempt.judged) return;
   attempt.judged = true;
-  if (ofService && policy.breaker?.on.hasEvent(event)) breaker.failed(attempt.probe, now);
-  else breaker.forget(attempt.probe);
+  const { breaker, outliers, group } = attempt.binding as Binding;
+  if (breaker !== null) {
+    if (ofService && breaker.settings.on.hasEvent(event)) breaker.failed(attempt.probe, now, now - attempt.startedAt);
+    else breaker.forget(attempt.probe);
+  }
+  const { table } = state.shared;
+  if (outliers === null || table.generation[attempt.slot] !== attempt.generation) return;
+  const timeout = event === EventKind.timeout;
+  if (event === EventKind.overflow || (timeout && !ofService)) return;
+  outliers.lost(table, group, attempt.slot, timeout, state.tape, now);
 }

@@ -3,7 +3,7 @@ import type { CallRequest, LocalResponse } from "../call.ts";
 import type { CallDecision } from "../decision/decision.ts";
 import { sourceOf } from "../decision/decision-steps.ts";
 import { nearestRoute } from "../decision/nearest.ts";
-import type { FallbackSettings } from "../resilience/fallback-field.ts";
+import type { FixedAnswer } from "../resilience/fallback-field.ts";
 import { EventKind } from "../resource/conditions.ts";
 import type { Binding, Plan } from "../snapshot/snapshot.ts";
 import { ms } from "./attempt.ts";
@@ -26,8 +26,17 @@ export function errorAnswer(
   return { error, status, fields, body: null };
 }
 
-export function fallbackAnswer({ status, fields, body }: FallbackSettings): LocalResponse {
-  return { error: null, status, fields, body: body.length === 0 ? null : body };
+/** A fixed answer, as its caller can read it. */
+export function fixedAnswer({ status, fields, body, grpc }: FixedAnswer, forGrpc: boolean): LocalResponse {
+  if (!forGrpc || grpc === null) return { error: null, status, fields, body: body.length === 0 ? null : body };
+  if (grpc.code !== "ok") return errorAnswer(grpc.code, status, "FALLBACK", grpc.message);
+  return { error: null, status: 200, fields: ["content-type", "application/grpc"], body: grpc.body };
+}
+
+/** The answer, or what was to come of it, stayed away. */
+export function idleAnswer({ binding }: CallDecision, idleMs: number): LocalResponse {
+  const message = `${binding?.name ?? "the service"}: no byte either way for ${ms(idleMs)}`;
+  return errorAnswer("deadline_exceeded", 504, "IDLE_TIMEOUT", message);
 }
 
 export function redirectAnswer(request: CallRequest, facts: RequestFacts): LocalResponse {

@@ -25,14 +25,15 @@ export function mayRetry(
   event: EventKind | -1 = -1,
 ): boolean {
   const { decision } = state;
-  const { policy, budget } = state.binding as Binding;
+  const { policy, budget, counters } = state.binding as Binding;
   const { retry } = policy;
+  releaseRetry(state);
   const stop = retryStop(state, matches, unprocessed);
   decision.stop = stop;
   if (stop !== "") return false;
   if (tried.status > 0) state.avoid.push(tried.slot);
-  const asked = pushbackMs(fields);
-  if (asked !== undefined && (asked < 0 || asked > MAX_PUSHBACK_MS)) return stopped(state, "pushback");
+  const asked = askedMs(state, fields, now);
+  if (asked !== undefined && asked < 0) return stopped(state, "pushback");
   // A lost attempt goes elsewhere at once, since its endpoint is at fault, not load: the first time, and while servers certainly did nothing.
   const lost = event >= 0 && event !== EventKind.protocol;
   const elsewhere = others && (unprocessed || state.retries === 0);
@@ -48,7 +49,11 @@ export function mayRetry(
   if (decision.leftMs < decision.neededMs) return stopped(state, "deadline");
   decision.budgetLeft = state.tape.read(budget.left(now));
   decision.budgetSize = state.tape.read(budget.size(now));
-  if (state.tape.read(Number(budget.withdraw(now))) === 0) return stopped(state, "budget");
+  if (state.tape.read(Number(budget.held < policy.limits.maxRetries)) === 0) return refused(state, "max-retries");
+  if (state.tape.read(Number(budget.withdraw(now))) === 0) return refused(state, "budget");
+  budget.held++;
+  state.retryHeld = true;
+  counters.retries++;
   state.retries++;
   decision.backoffMs = delayMs;
   return true;
@@ -57,6 +62,7 @@ export function mayRetry(
 /** Why there is no retry, as far as it does not depend on time: "" when there may be one. */
 function retryStop(state: CallState, matches: boolean, unprocessed: boolean): RetryStop {
   const { retry } = (state.binding as Binding).policy;
+  if (state.standby) return "stand-by";
   if (retry.attempts === 0) return "off";
   if (!matches && !unprocessed) return "condition";
   if ((state.context as CallContext).callerAttempt > 0) return "caller-retries";
@@ -71,5 +77,24 @@ function stopped(state: CallState, stop: RetryStop): false {
   return false;
 }
 
-/** A server that wants more patience than this means the caller, not a retry. */
-const MAX_PUSHBACK_MS = 5_000;
+function refused(state: CallState, stop: RetryStop): false {
+  (state.binding as Binding).counters.retriesRefused++;
+  return stopped(state, stop);
+}
+
+/**
+ * How long the server asks to wait before it is tried again: undefined when it says nothing, -1 when it asks not to be, or for more patience than policy has
+ * (which means the caller, not a retry).
+ */
+export function askedMs({ binding, context }: CallState, fields: readonly string[], now: number): number | undefined {
+  const { resetHeaders, maxPushbackMs } = (binding as Binding).policy.retry;
+  const asked = pushbackMs(fields, resetHeaders, now + ((context as CallContext).wallOffsetMs ?? Number.NaN));
+  return asked !== undefined && asked > maxPushbackMs ? -1 : asked;
+}
+
+/** The retry that was granted last is over. */
+export function releaseRetry(state: CallState): void {
+  if (!state.retryHeld) return;
+  state.retryHeld = false;
+  (state.binding as Binding).budget.held--;
+}

@@ -12,6 +12,8 @@ import type { RequestFacts } from "./request-facts.ts";
  *                         may stream, HTTP                      soft, from the request's end
  *                         session                               soft, from begin to the switch
  *                         may stream, gRPC                      none: its head may come with the first message, whenever that is
+ *
+ * Beside them: perTryTimeout limits each attempt until its answer begins, idleTimeout the silence on both sides, streams and sessions too.
  */
 export function setTimeLimits(state: CallState, now: number): void {
   const { decision } = state;
@@ -56,6 +58,14 @@ export function answerBegan(state: CallState, now: number): void {
   decision.deadlineOfCaller = true;
   if (hardAt !== Number.POSITIVE_INFINITY) timers.startDeadline(hardAt - now);
   else timers.stopDeadline();
+}
+
+/** An attempt was begun: from now on something must move. Cheap while it does: bytes only leave their time (`activeAt`), the timer looks at it. */
+export function watchSilence(state: CallState, now: number): void {
+  const { idleTimeout } = (state.binding as Binding).policy;
+  if (idleTimeout === Number.POSITIVE_INFINITY) return;
+  state.activeAt = now;
+  if (!state.timers.idleRuns) state.timers.startIdle(idleTimeout);
 }
 
 /** Known to be one message each way. */

@@ -12,6 +12,7 @@ const SETTINGS: BreakerSettings = {
   minRequests: 20,
   windowMs: 10_000,
   sleepMs: 5_000,
+  quorum: 0,
   on: new ConditionSet(["5xx"]),
 };
 

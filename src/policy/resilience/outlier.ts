@@ -1,5 +1,6 @@
 import type { Random } from "../../core/random.ts";
-import type { EndpointTable, Group } from "../balance/endpoint-table.ts";
+import type { EndpointTable } from "../balance/endpoint-table.ts";
+import type { Group } from "../balance/group.ts";
 import type { OutlierSettings } from "./outlier-field.ts";
 
 /**

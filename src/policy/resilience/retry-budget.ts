@@ -14,6 +14,8 @@ export class RetryBudget {
   readonly settings: RetryBudgetSettings;
   readonly #window: RollingWindow;
   readonly #reserve: number;
+  /** Retries under way or waited for; those who make them count them in and out. */
+  held = 0;
 
   constructor(settings: RetryBudgetSettings) {
     this.settings = settings;

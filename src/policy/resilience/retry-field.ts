@@ -1,9 +1,9 @@
-import { conditions, POSITIVE } from "../resource/common-shapes.ts";
+import { conditions, FIELD_NAME, POSITIVE } from "../resource/common-shapes.ts";
 import { ConditionSet } from "../resource/conditions.ts";
 import { durationMs } from "../resource/duration.ts";
 import { defined, type PolicyField } from "../resource/policy-field.ts";
-import type { RetrySpec } from "../resource/resources.ts";
-import { bool, number, object } from "../resource/shape.ts";
+import type { ResetHeader, RetrySpec } from "../resource/resources.ts";
+import { bool, list, number, object, oneOf } from "../resource/shape.ts";
 import type { RetryBudgetSettings } from "./retry-budget.ts";
 
 export interface RetrySettings {
@@ -13,6 +13,8 @@ export interface RetrySettings {
   readonly baseMs: number;
   readonly maxMs: number;
   readonly jitter: number;
+  readonly maxPushbackMs: number;
+  readonly resetHeaders: readonly ResetHeader[];
   readonly budget: RetryBudgetSettings;
   readonly bufferBytes: number;
 }
@@ -24,7 +26,7 @@ export const DEFAULT_RETRY = {
   attempts: 2,
   on: ["connect-failure", "refused", "reset", "overflow", "timeout", "gateway-error", "unavailable"],
   nonIdempotent: false,
-  backoff: { base: "25ms", max: "250ms", jitter: 1 },
+  backoff: { base: "25ms", max: "250ms", jitter: 1, maxPushback: "5s", resetHeaders: [] as readonly ResetHeader[] },
   budget: { ratio: 0.2, minPerSecond: 10, ttl: "10s" },
   bufferBytes: 65_536,
 } as const;
@@ -35,7 +37,17 @@ export const retryField: PolicyField<RetrySpec, RetrySettings> = {
     attempts: number(0, MAX_RETRIES, true),
     on: conditions,
     nonIdempotent: bool,
-    backoff: object({ base: POSITIVE, max: POSITIVE, jitter: number(0, 1, false) }),
+    backoff: object({
+      base: POSITIVE,
+      max: POSITIVE,
+      jitter: number(0, 1, false),
+      maxPushback: POSITIVE,
+      resetHeaders: list(
+        object({ name: FIELD_NAME, format: oneOf(["seconds", "unix-timestamp"]) }, ["name", "format"]),
+        0,
+        8,
+      ),
+    }),
     budget: object({ ratio: number(0, 1, false), minPerSecond: number(0, 100_000, false), ttl: POSITIVE }),
     bufferBytes: number(0, 67_108_864, true),
   }),
@@ -59,6 +71,8 @@ export const retryField: PolicyField<RetrySpec, RetrySettings> = {
       baseMs: durationMs(backoff.base),
       maxMs: durationMs(backoff.max),
       jitter: backoff.jitter,
+      maxPushbackMs: durationMs(backoff.maxPushback),
+      resetHeaders: backoff.resetHeaders.map(({ name, format }) => ({ name: name.toLowerCase(), format })),
       budget: { ratio: budget.ratio, minPerSecond: budget.minPerSecond, ttlMs: durationMs(budget.ttl) },
       bufferBytes: retry.bufferBytes,
     };

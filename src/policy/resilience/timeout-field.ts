@@ -12,3 +12,5 @@ function timeoutField(standard: Duration): PolicyField<Duration, number> {
 export const callTimeoutField = timeoutField("15s");
 /** One attempt. */
 export const perTryTimeoutField = timeoutField("0s");
+/** No bytes either way. */
+export const idleTimeoutField = timeoutField("0s");

@@ -1,9 +1,9 @@
-import type { RateLimitSpec } from "../limit/rate-limit-spec.ts";
 import type { BalancerSpec } from "../balance/balancer-spec.ts";
+import type { FaultSpec } from "../fault/fault-field.ts";
+import type { RateLimitSpec } from "../limit/rate-limit-spec.ts";
 import type { FallbackSpec } from "../resilience/fallback-field.ts";
 import type { HedgeSpec } from "../resilience/hedge-field.ts";
 import type { OutlierSpec } from "../resilience/outlier-field.ts";
-import type { FaultSpec } from "../fault/fault-field.ts";
 /**
  * What people write to say what may happen to calls. Kubernetes-like objects: routes in the Gateway API's shapes (so a cluster's own
  * YAML is accepted), weft's policies beside them. Plain data; `parseResources` (validate.ts) checks it, builders.ts makes it, snapshot.ts
@@ -360,4 +360,12 @@ export interface RateLimit {
   readonly spec: RateLimitSpec;
 }
 
-export type { HotKeySpec, RateLimitAlgorithm, RateLimitCost, RateLimitException, RateLimitKey, RateLimitPlace, RateLimitSpec } from "../limit/rate-limit-spec.ts";
+export type {
+  HotKeySpec,
+  RateLimitAlgorithm,
+  RateLimitCost,
+  RateLimitException,
+  RateLimitKey,
+  RateLimitPlace,
+  RateLimitSpec,
+} from "../limit/rate-limit-spec.ts";

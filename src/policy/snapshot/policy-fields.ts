@@ -1,9 +1,12 @@
 import { balancerField } from "../balance/balancer-field.ts";
+import { faultField } from "../fault/fault-field.ts";
 import { breakerField } from "../resilience/breaker-field.ts";
 import { fallbackField } from "../resilience/fallback-field.ts";
+import { hedgeField } from "../resilience/hedge-field.ts";
 import { limitsField } from "../resilience/limits-field.ts";
+import { outlierField } from "../resilience/outlier-field.ts";
 import { retryField } from "../resilience/retry-field.ts";
-import { callTimeoutField, perTryTimeoutField } from "../resilience/timeout-field.ts";
+import { callTimeoutField, idleTimeoutField, perTryTimeoutField } from "../resilience/timeout-field.ts";
 import { targetRefs } from "../resource/common-shapes.ts";
 import type { PolicyField } from "../resource/policy-field.ts";
 import type { TrafficPolicySpec } from "../resource/resources.ts";
@@ -13,11 +16,15 @@ import { object } from "../resource/shape.ts";
 export const POLICY_FIELDS = {
   timeout: callTimeoutField,
   perTryTimeout: perTryTimeoutField,
+  idleTimeout: idleTimeoutField,
   retry: retryField,
+  hedge: hedgeField,
   breaker: breakerField,
+  outlier: outlierField,
   balancer: balancerField,
   limits: limitsField,
   fallback: fallbackField,
+  fault: faultField,
 } as const;
 
 export type PolicyFieldName = keyof typeof POLICY_FIELDS;

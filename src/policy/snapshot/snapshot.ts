@@ -1,12 +1,25 @@
-import type { EndpointTable, Group } from "../balance/endpoint-table.ts";
+import type { EndpointTable } from "../balance/endpoint-table.ts";
+import type { Group } from "../balance/group.ts";
 import type { CallRequest, Place } from "../call.ts";
 import type { Gate } from "../machine/gate.ts";
 import { compileGates } from "../machine/gates.ts";
-import type { Breaker } from "../resilience/breaker.ts";
+import type { HedgeBudget } from "../resilience/hedge-budget.ts";
+import type { LatencyEstimate } from "../resilience/latency-estimate.ts";
+import type { OutlierDetector } from "../resilience/outlier.ts";
+import type { ServiceCounters } from "../resilience/policy-stats.ts";
+import type { CallBreaker } from "../resilience/quorum-breaker.ts";
 import type { RetryBudget } from "../resilience/retry-budget.ts";
 import type { Resource, ResourceKind } from "../resource/resources.ts";
+import { oldestFirst, routeEntries } from "../route/route-entries.ts";
 import { RouteTable } from "../route/route-table.ts";
-import { type Backend, backendName, implicitRule, type Rule, type RuleMatch, routeEntries } from "../route/rule.ts";
+import {
+  type Backend,
+  type BackendChanges,
+  backendName,
+  implicitRule,
+  type Rule,
+  type RuleMatch,
+} from "../route/rule.ts";
 import type { MethodInfo } from "../runtime.ts";
 import { type EffectivePolicy, Level, type PolicyLayer, resolvePolicy } from "./effective-policy.ts";
 import { indexPolicies, layersFor, type PolicyIndex, type PolicyTarget, TargetIndex } from "./policy-index.ts";
@@ -57,7 +70,7 @@ export class Snapshot {
     const gateway = [];
     const byService = new Map<string, ReturnType<typeof routeEntries>>();
     let order = 0;
-    for (const resource of resources) {
+    for (const resource of oldestFirst(resources)) {
       if (resource.kind !== "HTTPRoute" && resource.kind !== "GRPCRoute") {
         this.#attach(resource);
         continue;
@@ -78,6 +91,11 @@ export class Snapshot {
     this.#gateway = new RouteTable(gateway);
     this.rules = [...new Set(gateway.map(({ target }) => target.rule))];
     for (const [service, entries] of byService) this.#byService.set(service, new RouteTable(entries));
+  }
+
+  /** Endpoints with their statistics, for explanations. */
+  get table(): EndpointTable {
+    return this.#table;
   }
 
   /** Services to which the gateway's explicit route for this request may send it. */
@@ -167,17 +185,35 @@ export class Snapshot {
       const at: PolicyTarget = { ...target, service: backend.service, version: backend.version };
       const layers: PolicyLayer[] = layersFor(this.#policies, at);
       if (rule.policy !== null) layers.push({ level: Level.rule, source: rule.route, spec: rule.policy });
-      return this.#bind(backend, resolvePolicy(layers));
+      const policy = resolvePolicy(layers);
+      return this.#bind(backend, policy, methodName, this.#standby(policy, target));
     });
-    const attached = <Kind extends ResourceKind>(kind: Kind): Extract<Resource, { kind: Kind }>[] => {
-      const found = new Set<Resource>();
+    type Found<Kind> = Extract<Resource, { kind: Kind }>;
+    const attachedAt = <Kind extends ResourceKind>(kind: Kind): (readonly [Level, Found<Kind>])[] => {
+      const found = new Map<Resource, Level>();
       for (const at of targets)
-        for (const [, resource] of this.#attached.get(kind)?.find(at) ?? []) found.add(resource);
-      return [...found] as Extract<Resource, { kind: Kind }>[];
+        for (const [level, resource] of this.#attached.get(kind)?.find(at) ?? [])
+          found.set(resource, Math.max(level, found.get(resource) ?? level) as Level);
+      return Array.from(found, ([resource, level]) => [level, resource as Found<Kind>] as const);
     };
+    const attached = <Kind extends ResourceKind>(kind: Kind): Found<Kind>[] =>
+      attachedAt(kind).map(([, resource]) => resource);
+    const all = <Kind extends ResourceKind>(kind: Kind): Found<Kind>[] =>
+      (this.#attached.get(kind)?.values() ?? []) as Found<Kind>[];
     const services = [...new Set(rule.backends.map(({ service }) => service))];
     const policies = bindings.map(({ policy }) => policy);
-    const gates = compileGates({ place, rule, method, methodName, services, policies, keeper: this.#keeper, attached });
+    const gates = compileGates({
+      place,
+      rule,
+      method,
+      methodName,
+      services,
+      policies,
+      keeper: this.#keeper,
+      attached,
+      attachedAt,
+      all,
+    });
     return {
       snapshot: this,
       rule,
@@ -194,15 +230,30 @@ export class Snapshot {
     };
   }
 
-  #bind(backend: Backend, policy: EffectivePolicy): Binding {
+  /** The service that stands in for one that fails, with the policy that holds there; its own fallback is not looked at. */
+  #standby(policy: EffectivePolicy, target: Omit<PolicyTarget, "service">): Binding | null {
+    const named = policy.fallback?.service ?? "";
+    if (named === "") return null;
+    const [service, version = ""] = named.split("@", 2);
+    const own = resolvePolicy(layersFor(this.#policies, { ...target, service, version, route: "", rule: "" }));
+    return this.#bind({ service, version, weight: 1, changes: null }, own, target.method, null);
+  }
+
+  #bind(backend: Backend, policy: EffectivePolicy, methodName: string, standby: Binding | null): Binding {
     const name = backendName(backend);
     return {
       name,
       weight: backend.weight,
+      changes: backend.changes,
       group: this.#table.group(backend.service, backend.version),
       policy,
       breaker: policy.breaker === null ? null : this.#keeper.breaker(name, policy.breaker),
       budget: this.#keeper.budget(backend.service, policy.retry.budget),
+      counters: this.#keeper.counters(backend.service),
+      hedgeBudget: policy.hedge === null ? null : this.#keeper.hedgeBudget(backend.service, policy.hedge.ratio),
+      latency: policy.hedge === null ? null : this.#keeper.latency(name, methodName),
+      outliers: policy.outlier === null ? null : this.#keeper.outliers(name, policy.outlier),
+      standby,
     };
   }
 }
@@ -229,10 +280,20 @@ export interface Binding {
   /** "products@v1" */
   readonly name: string;
   readonly weight: number;
+  /** Header changes in place of the rule's; null when there are none of its own. */
+  readonly changes: BackendChanges | null;
   readonly group: Group;
   readonly policy: EffectivePolicy;
-  readonly breaker: Breaker | null;
+  readonly breaker: CallBreaker | null;
   readonly budget: RetryBudget;
+  readonly counters: ServiceCounters;
+  /** Null: no hedging. */
+  readonly hedgeBudget: HedgeBudget | null;
+  readonly latency: LatencyEstimate | null;
+  /** Null: no outlier detection. */
+  readonly outliers: OutlierDetector | null;
+  /** Whom to ask when this one fails; null for nobody. */
+  readonly standby: Binding | null;
 }
 
 /** "counter.v1.Counter" of "/counter.v1.Counter/Count"; "" when it is no method's path. */

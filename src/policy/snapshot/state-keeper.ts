@@ -1,25 +1,85 @@
+import { ProcessState } from "../admission/process-state.ts";
+import { ActiveFaults } from "../fault/active-faults.ts";
 import { LimiterState } from "../limit/limiter.ts";
 import { Breaker, type BreakerSettings } from "../resilience/breaker.ts";
+import { HedgeBudget } from "../resilience/hedge-budget.ts";
+import { LatencyEstimate } from "../resilience/latency-estimate.ts";
+import { OutlierDetector } from "../resilience/outlier.ts";
+import type { OutlierSettings } from "../resilience/outlier-field.ts";
+import { ejectionsByRule, type PolicyStats, ServiceCounters } from "../resilience/policy-stats.ts";
+import { type CallBreaker, QuorumBreaker } from "../resilience/quorum-breaker.ts";
 import { RetryBudget, type RetryBudgetSettings } from "../resilience/retry-budget.ts";
 import type { RateLimit } from "../resource/resources.ts";
+import type { Provider } from "../security/provider.ts";
+import type { ExternalAnswer } from "../security/questions.ts";
+import { Tallies } from "../security/tallies.ts";
+import { VerifiedCache } from "../security/verified-cache.ts";
 
 /**
  * Breakers, budgets and limiters by what they belong to and how they are set, so that a new snapshot goes on with the state of whatever it
  * leaves as it was.
  */
 export class StateKeeper {
-  readonly #breakers = new Map<string, Breaker>();
+  readonly process = new ProcessState();
+  /** Outcomes, by provider and by policy. */
+  readonly authentications = new Tallies();
+  readonly authorizations = new Tallies();
+  readonly #providers = new Map<string, Provider>();
+  readonly #external = new Map<string, VerifiedCache<ExternalAnswer>>();
+  readonly #breakers = new Map<string, CallBreaker>();
   readonly #budgets = new Map<string, RetryBudget>();
   readonly #limiters = new Map<string, LimiterState>();
+  readonly #hedgeBudgets = new Map<string, HedgeBudget>();
+  readonly #latencies = new Map<string, LatencyEstimate>();
+  readonly #outliers = new Map<string, OutlierDetector>();
+  readonly #counters = new Map<string, ServiceCounters>();
+  readonly #faults = new Map<string, ActiveFaults>();
 
   /** `group`: "products" or "products@v1". */
-  breaker(group: string, settings: BreakerSettings): Breaker {
+  breaker(group: string, settings: BreakerSettings): CallBreaker {
     const key = `${group} ${JSON.stringify({ ...settings, on: settings.on.names })}`;
-    return kept(this.#breakers, key, () => new Breaker(settings));
+    return kept(this.#breakers, key, () => {
+      const own = new Breaker(settings);
+      return settings.quorum > 0 ? new QuorumBreaker(key, own) : own;
+    });
   }
 
   budget(service: string, settings: RetryBudgetSettings): RetryBudget {
     return kept(this.#budgets, `${service} ${JSON.stringify(settings)}`, () => new RetryBudget(settings));
+  }
+
+  hedgeBudget(service: string, ratio: number): HedgeBudget {
+    return kept(this.#hedgeBudgets, `${service} ${ratio}`, () => new HedgeBudget(ratio));
+  }
+
+  /** How long calls to a method of a backend take. `method` is "" for whatever is not gRPC. */
+  latency(group: string, method: string): LatencyEstimate {
+    return kept(this.#latencies, `${group} ${method}`, () => new LatencyEstimate());
+  }
+
+  /** `group`: "products" or "products@v1". */
+  outliers(group: string, settings: OutlierSettings): OutlierDetector {
+    return kept(this.#outliers, `${group} ${JSON.stringify(settings)}`, () => new OutlierDetector(settings));
+  }
+
+  counters(service: string): ServiceCounters {
+    return kept(this.#counters, service, () => new ServiceCounters());
+  }
+
+  /** What resilience did, by service. */
+  *stats(): Generator<PolicyStats> {
+    for (const [service, { fallbacks, ...counters }] of this.#counters) {
+      const breakers = [...ofService(this.#breakers, service)];
+      const states = breakers.map(({ state }) => state);
+      yield {
+        service,
+        ...counters,
+        fallbacks: { ...fallbacks },
+        ejections: ejectionsByRule(Array.from(ofService(this.#outliers, service), ({ ejections }) => ejections)),
+        breaker: states.includes("open") ? "open" : states.includes("half-open") ? "half-open" : "closed",
+        breakerOpenings: breakers.reduce((sum, { openings }) => sum + openings, 0),
+      };
+    }
   }
 
   limiter(limit: RateLimit): LimiterState {
@@ -27,14 +87,43 @@ export class StateKeeper {
     return kept(this.#limiters, `${limit.metadata.name} ${JSON.stringify(settings)}`, () => new LimiterState(limit));
   }
 
+  /** With the tokens that it has verified. */
+  provider(key: string, make: () => Provider): Provider {
+    return kept(this.#providers, key, make);
+  }
+
+  /** Answers of an external authorization, by what was asked. */
+  externalAnswers(key: string): VerifiedCache<ExternalAnswer> {
+    return kept(this.#external, key, () => new VerifiedCache<ExternalAnswer>());
+  }
+
+  /** Of the policy that says what faults there are. */
+  faults(source: string): ActiveFaults {
+    return kept(this.#faults, source, () => new ActiveFaults());
+  }
+
+  limiters(): IterableIterator<LimiterState> {
+    return this.#limiters.values();
+  }
+
+  /** The breakers that the fleet decides. */
+  *quorumBreakers(): Generator<QuorumBreaker> {
+    for (const breaker of this.#breakers.values()) if (breaker instanceof QuorumBreaker) yield breaker;
+  }
+
   /** The breakers of a service, all versions and settings. */
-  *breakersOf(group: string): Generator<Breaker> {
+  *breakersOf(group: string): Generator<CallBreaker> {
     for (const [key, breaker] of this.#breakers) if (key.startsWith(`${group} `)) yield breaker;
   }
 }
 
 /** Settings that nobody uses any more stay behind; that many of them are no longer a system's but a leak. */
 const MAX_KEPT = 20_000;
+
+/** What belongs to a service, whatever version and settings. */
+function* ofService<T>(states: ReadonlyMap<string, T>, service: string): Generator<T> {
+  for (const [key, state] of states) if (key.startsWith(`${service} `) || key.startsWith(`${service}@`)) yield state;
+}
 
 function kept<T>(states: Map<string, T>, key: string, make: () => T): T {
   let state = states.get(key);
