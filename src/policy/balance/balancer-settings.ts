@@ -46,10 +46,15 @@ export interface BalancerSettings {
 }
 
 export interface SubsetSettings {
+  /** What calls want, when all of it is written; null when headers say it. */
+  readonly wanted: string | null;
   readonly match: readonly { readonly key: string; readonly value: string; readonly header: string }[];
   readonly fallback: "none" | "any" | "default";
   readonly byDefault: readonly { readonly key: string; readonly value: string }[];
 }
+
+/** Between the values of the subset that a call wants. */
+export const VALUE_END = "\u0000";
 
 /** What a checked spec means; null: the default. */
 export function balancerSettings(spec: BalancerSpec | null): BalancerSettings {
@@ -97,10 +102,12 @@ export function balancerSettings(spec: BalancerSpec | null): BalancerSettings {
 }
 
 function subsetSettings({ match, fallback = "any", default: byDefault = {} }: SubsetSpec): SubsetSettings {
+  const wants = Object.entries(match).map(([key, value]) =>
+    typeof value === "string" ? { key, value, header: "" } : { key, value: "", header: value.header.toLowerCase() },
+  );
   return {
-    match: Object.entries(match).map(([key, value]) =>
-      typeof value === "string" ? { key, value, header: "" } : { key, value: "", header: value.header.toLowerCase() },
-    ),
+    match: wants,
+    wanted: wants.some(({ header }) => header !== "") ? null : wants.map(({ value }) => value).join(VALUE_END),
     fallback,
     byDefault: Object.entries(byDefault).map(([key, value]) => ({ key, value })),
   };

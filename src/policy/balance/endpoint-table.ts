@@ -34,6 +34,8 @@ export class EndpointTable {
   joinedAt = new Float64Array(CAPACITY).fill(NOT_SEEN);
   /** What endpoints report of their load; null before the first report. */
   loads: Loads | null = null;
+  /** Of this process: its zone ("" unknown), the service that it is ("" none), and what its subsets are drawn by (-1: drawn when first needed). */
+  readonly local = { zone: "", service: "", seed: -1 };
   /** Positions in Group.slots, -1: not a member. */
   #inAll = new Int32Array(CAPACITY);
   #inVersion = new Int32Array(CAPACITY);
@@ -58,6 +60,16 @@ export class EndpointTable {
   /** Another whenever an endpoint of the service came, went or changed. */
   revisionOf(service: string): number {
     return this.#services.get(service)?.revision ?? 0;
+  }
+
+  /** How many healthy endpoints of a service are in each zone. */
+  zonesOf(service: string): ReadonlyMap<string, number> {
+    const zones = new Map<string, number>();
+    for (const slot of this.slotsOf(service)) {
+      const endpoint = this.endpoints[slot];
+      if (endpoint?.health === "healthy") zones.set(endpoint.zone, (zones.get(endpoint.zone) ?? 0) + 1);
+    }
+    return zones;
   }
 
   services(): Iterable<string> {

@@ -91,18 +91,35 @@ export class Group implements Pool {
   }
 }
 
-/** Endpoints of a group that were chosen by priority, zone, subset or panic. Replaced whole. */
+/** Endpoints of a group that belong together by priority, zone, subset or panic. */
 export class MemberPool implements Pool {
-  readonly slots: readonly number[];
-  readonly revision = 0;
+  slots: readonly number[] = [];
+  revision = 0;
   readonly inFlight = -1;
-  readonly maxWeight: number;
-  readonly #weights: readonly number[];
+  maxWeight = 0;
+  readonly #table: EndpointTable;
+  #weights: readonly number[] = [];
+  /** Of the members' slots, which may be another endpoint's by now. */
+  #generations: readonly number[] = [];
 
-  constructor(table: EndpointTable, slots: readonly number[]) {
+  constructor(table: EndpointTable) {
+    this.#table = table;
+  }
+
+  /** Has these members from now on; remains what it is when they are the same. */
+  set(slots: readonly number[]): void {
+    const { endpoints, generation } = this.#table;
+    const weights = slots.map((slot) => endpoints[slot]?.weight ?? 1);
+    const generations = slots.map((slot) => generation[slot]);
+    const same = (a: readonly number[], b: readonly number[]): boolean =>
+      a.length === b.length && a.every((value, i) => value === b[i]);
+    if (same(slots, this.slots) && same(weights, this.#weights) && same(generations, this.#generations)) return;
     this.slots = slots;
-    this.#weights = slots.map((slot) => table.endpoints[slot]?.weight ?? 1);
-    this.maxWeight = Math.max(0, ...this.#weights);
+    this.#weights = weights;
+    this.#generations = generations;
+    this.maxWeight = 0;
+    for (const weight of weights) if (weight > this.maxWeight) this.maxWeight = weight;
+    this.revision++;
   }
 
   weightAt(index: number): number {

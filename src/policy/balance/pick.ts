@@ -17,6 +17,8 @@ export class Pick {
   hash = -1;
   /** In: what the hash was made of, "header x-user". */
   hashSource = "";
+  /** In: the values of the subset that the call wants. */
+  wanted = "";
   /** The place in the ring or table that the hash led to, -1 for none. */
   place = -1;
   /** Endpoints that were passed over since they were at their bound, and that bound. */
@@ -47,24 +49,14 @@ export class Pick {
   /** No draw found one in rotation: the best of all was taken. */
   resort = false;
 
-  /** Makes it as new, but for the hash. */
-  begin(how: string, candidates: number): void {
+  /** Makes it as new, but for what goes in. */
+  begin(how: string): void {
     this.how = how;
-    this.candidates = candidates;
-    this.rival = -1;
-    this.rivalId = "";
-    this.place = this.hotAbove = -1;
-    this.passed = this.skipped = this.weight = 0;
+    this.rivalId = this.zone = this.subset = this.subsetFallback = "";
+    this.rival = this.place = this.hotAbove = this.localShare = -1;
+    this.candidates = this.passed = this.skipped = this.weight = this.levels = 0;
     this.warmth = 1;
-    this.resort = false;
-  }
-
-  /** Forgets the choice of priority, zone and subset. */
-  beginPlacement(): void {
-    this.levels = 0;
-    this.localShare = -1;
-    this.zone = this.subset = this.subsetFallback = "";
-    this.panic = false;
+    this.resort = this.panic = false;
   }
 }
 

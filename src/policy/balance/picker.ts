@@ -3,6 +3,7 @@ import type { BalancerSettings } from "./balancer-settings.ts";
 import { Choice } from "./choice.ts";
 import type { EndpointTable } from "./endpoint-table.ts";
 import type { Group } from "./group.ts";
+import { Layout } from "./layout.ts";
 import { isIn, type Pick } from "./pick.ts";
 
 /**
@@ -13,26 +14,35 @@ import { isIn, type Pick } from "./pick.ts";
 export class Picker {
   readonly settings: BalancerSettings;
   readonly #table: EndpointTable;
+  /** Over the whole group; there unless a layout says which part of it a call has. */
   readonly #whole: Choice;
+  readonly #layout: Layout | null;
 
   constructor(table: EndpointTable, group: Group, settings: BalancerSettings) {
     this.#table = table;
     this.settings = settings;
     this.#whole = new Choice(table, group, settings);
+    this.#layout = settings.placed ? new Layout(table, group, settings) : null;
   }
 
-  /** A slot, or -1 when every endpoint has `maxInFlight` calls, or there is none. */
+  /**
+   * A slot, or -1 when every endpoint has `maxInFlight` calls, or there is none. `pick.hash` is the call's key, where the kind goes by one, and
+   * `pick.wanted` the values of the subset that it wants.
+   */
   pick(maxInFlight: number, avoid: readonly number[], random: Random, now: number, pick: Pick): number {
     const table = this.#table;
-    const choice = this.#whole;
+    pick.begin(this.settings.kind);
+    const choice = this.#layout === null ? this.#whole : this.#layout.choose(pick.wanted, random, now, pick);
+    if (choice === null) return -1;
     const { slots } = choice.pool;
     const count = slots.length;
-    pick.begin(this.settings.kind, count);
+    pick.candidates = count;
     if (count === 0) return -1;
+    const panic = this.#layout !== null && pick.panic;
     const draws = count === 1 ? 1 : DRAWS;
     for (let draw = 0; draw < draws; draw++) {
       const slot = choice.draw(draw, avoid, random, now, pick);
-      if (table.inFlight[slot] < maxInFlight && table.inRotation(slot, now) && !isIn(avoid, slot)) return slot;
+      if (table.inFlight[slot] < maxInFlight && (panic || table.inRotation(slot, now)) && !isIn(avoid, slot)) return slot;
       pick.skipped++;
     }
     pick.rival = -1;

@@ -70,6 +70,8 @@ export class CallState {
   bytesPerSecond = 0;
   /** The backend, chosen before its time since a gate has to know it (backend-choice.ts). */
   ahead: Binding | null = null;
+  /** Cookies that were made for this call to be balanced by, by name. */
+  madeCookies: Map<string, string> | null = null;
   /** What each gate keeps of this call, by its place in the plan. */
   readonly memory: unknown[] = [];
   requestAdd: string[] | null = null;
@@ -138,7 +140,7 @@ export class CallState {
     this.priority = DEFAULT_PRIORITY;
     this.query = null;
     this.response = this.failure = null;
-    this.store = this.ahead = null;
+    this.store = this.ahead = this.madeCookies = null;
     this.bytesPerSecond = 0;
     this.requestAdd = this.requestRemove = this.responseAdd = null;
     this.effects.reset();

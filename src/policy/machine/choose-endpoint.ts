@@ -1,6 +1,7 @@
-import { pickEndpoint } from "../balance/balancer.ts";
+import { Pick, pickEndpoint } from "../balance/balancer.ts";
 import type { Binding } from "../snapshot/snapshot.ts";
 import type { Attempt } from "./attempt.ts";
+import { readBalanceKey, readSubset } from "./balance-key.ts";
 import type { CallState } from "./call-state.ts";
 
 /** The slot of the endpoint that the next attempt goes to, -1 when none can take it. What the balancer looked at is left in `attempt`. */
@@ -8,13 +9,16 @@ export function chooseEndpoint(state: CallState, attempt: Attempt, now: number):
   return state.tape.on ? byTape(state, attempt, now) : choose(state, attempt, now);
 }
 
-function choose({ binding, shared, avoid, tape }: CallState, attempt: Attempt, now: number): number {
+function choose(state: CallState, attempt: Attempt, now: number): number {
+  const { binding, shared, avoid, tape } = state;
   const { table } = shared;
   const { group, policy } = binding as Binding;
   const { balancer, limits } = policy;
   if (group.inFlight >= limits.maxInFlight) return -1;
+  attempt.hash = -1;
+  if (balancer.hash.length > 0) readBalanceKey(state, balancer.hash, attempt);
+  if (balancer.subset !== null) attempt.wanted = readSubset(state, balancer.subset);
   const slot = pickEndpoint(table, group, balancer, limits.maxInFlightPerEndpoint, avoid, tape, now, attempt);
-  attempt.how = balancer.kind;
   attempt.rivalId = attempt.rival < 0 ? "" : (table.endpoints[attempt.rival]?.id ?? "");
   return slot;
 }
@@ -25,7 +29,7 @@ function byTape(state: CallState, attempt: Attempt, now: number): number {
   const { table } = shared;
   const { group, name, policy } = state.binding as Binding;
   const { maxInFlight, maxInFlightPerEndpoint } = policy.limits;
-  const seen = new Seen();
+  const seen = new Pick();
   const slot = tape.pick(
     name,
     seen,
@@ -46,14 +50,4 @@ function byTape(state: CallState, attempt: Attempt, now: number): number {
   return slot;
 }
 
-/** Of an attempt, what its balancer looked at. */
-class Seen {
-  how = "";
-  rivalId = "";
-  ewmaMs = 0;
-  inFlight = 0;
-  rivalEwmaMs = 0;
-  rivalInFlight = 0;
-  candidates = 0;
-}
-const SEEN_FIELDS = Object.keys(new Seen()) as (keyof Seen)[];
+const SEEN_FIELDS = Object.keys(new Pick()) as (keyof Pick)[];
