@@ -16,6 +16,7 @@ function chosenText(pick: Pick): string {
     pick.skipped === 0 || candidates === 1
       ? ""
       : `, ${pick.skipped} drawn before ${pick.skipped === 1 ? "was" : "were"} tried, put aside or full`;
+  if (how === "session") return "its session's endpoint";
   if (candidates === 1) return "the only endpoint";
   if (pick.resort) return `${how}: the best of ${candidates} looked through${skipped}`;
   switch (how) {

@@ -1,4 +1,4 @@
-import type { AttemptRecord, Decision, DecisionStep } from "../call.ts";
+import type { AttemptRecord, CallRequest, Decision, DecisionStep } from "../call.ts";
 import type { Attempt } from "../machine/attempt.ts";
 import type { Gate } from "../machine/gate.ts";
 import type { FallbackKind } from "../resilience/policy-stats.ts";
@@ -28,10 +28,18 @@ export class CallDecision implements Decision {
   method = "";
   path = "";
 
+  /** The request as the caller sent it, when texts are wanted. */
+  sent: CallRequest | null = null;
+
   // what was met, in the order of the machine
   request = "";
   plan: Plan | null = null;
   binding: Binding | null = null;
+  /** What the rule's CORS filter did, "" without one or without an origin; and the origin. */
+  cors: "" | "preflight" | "preflight-denied" | "allowed" | "denied" = "";
+  origin = "";
+  /** Whether the call was part of a session with an endpoint: "gone" when the endpoint is. "" where rules keep none. */
+  session: "" | "none" | "gone" | "kept" = "";
   /** Random number that chose the backend, -1 when there was nothing to choose. */
   splitDraw = -1;
   /** What gates did, in order; of the pool the first `noted`. */
@@ -73,8 +81,9 @@ export class CallDecision implements Decision {
   /** Makes it as new. */
   reset(): void {
     while (this.attempts.length > 0) this.attempts.pop(); // setting length to 0 would drop the array's store
-    this.route = this.service = this.request = "";
-    this.plan = this.binding = null;
+    this.route = this.service = this.request = this.origin = "";
+    this.cors = this.session = "";
+    this.plan = this.binding = this.sent = null;
     this.noted = 0;
     this.splitDraw = this.backoffDraw = -1;
     this.breakerReopensMs = this.known = this.hedgeBudgetLeft = this.idleMs = 0;

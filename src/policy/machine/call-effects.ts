@@ -2,6 +2,7 @@ import type { ConnectionBounds } from "../../core/connection-bounds.ts";
 import type { Endpoint } from "../../core/endpoint.ts";
 import { type BodyStore, Effect, type EffectKind, type LocalResponse } from "../call.ts";
 import type { CallDecision } from "../decision/decision.ts";
+import type { BackendChanges } from "../route/rule.ts";
 import type { Binding, Plan } from "../snapshot/snapshot.ts";
 import type { CallState } from "./call-state.ts";
 import type { EffectQueue } from "./effect-queue.ts";
@@ -59,12 +60,12 @@ export abstract class CallEffects {
           this.endpoint = attempt.to;
           this.timeoutMs = value;
           this.bounds = (attempt.binding as Binding).policy.limits.connections;
-          this.requestChanges();
+          this.requestChanges(attempt.binding?.changes ?? null);
           return kind;
         }
         case Effect.mirror:
           this.endpoint = this.state.mirrors[number];
-          this.requestChanges();
+          this.requestChanges(null);
           return kind;
         case Effect.replayBody:
           if (!this.decision.attempts[number - 1].live) continue;
@@ -76,10 +77,11 @@ export abstract class CallEffects {
           return kind;
         case Effect.deliver: {
           const { state } = this;
-          const { rule } = state.plan as Plan;
+          const { responseAdd, responseRemove } =
+            this.decision.attempts[number - 1].binding?.changes ?? (state.plan as Plan).rule;
           this.attempt = number;
-          this.addFields = both(rule.responseAdd, state.responseAdd);
-          this.removeFields = rule.responseRemove;
+          this.addFields = both(responseAdd, state.responseAdd);
+          this.removeFields = responseRemove;
           this.store = state.store;
           this.bytesPerSecond = state.bytesPerSecond;
           return kind;
@@ -105,11 +107,12 @@ export abstract class CallEffects {
     return Effect.none;
   }
 
-  private requestChanges(): void {
-    const { rule } = this.state.plan as Plan;
+  /** `changes`: a backend's, in place of the rule's. */
+  private requestChanges(changes: BackendChanges | null): void {
+    const { requestAdd, requestRemove } = changes ?? (this.state.plan as Plan).rule;
     const facts = this.state.facts as RequestFacts;
-    this.addFields = both(rule.requestAdd, this.state.requestAdd);
-    this.removeFields = both(rule.requestRemove, this.state.requestRemove);
+    this.addFields = both(requestAdd, this.state.requestAdd);
+    this.removeFields = both(requestRemove, this.state.requestRemove);
     this.rewritePath = facts.rewritePath;
     this.rewriteAuthority = facts.rewriteAuthority;
   }

@@ -19,6 +19,7 @@ import { bindingAhead, sendMirrors } from "./backend-choice.ts";
 import { CallEffects } from "./call-effects.ts";
 import { CallState } from "./call-state.ts";
 import { type CallTimers, TIMER_DEADLINE, TIMER_HEDGE, TIMER_IDLE, TIMER_TRY, TIMER_WAIT } from "./call-timers.ts";
+import { crossOrigin } from "./cross-origin.ts";
 import { judgeAnswer, judgeEvent, noteBreaker, sawAnswer, sawFailure, sawSlowness } from "./evidence.ts";
 import { answerFixed, canFallBack, noteFallback, turnToStandby } from "./fall-back.ts";
 import { GateAnswer } from "./gate.ts";
@@ -27,6 +28,7 @@ import { armHedge, hedgeOnFailure, makeHedge } from "./hedging.ts";
 import * as answers from "./local-answers.ts";
 import { factsOf, type RequestFacts } from "./request-facts.ts";
 import { askedMs, mayRetry, releaseRetry } from "./retry.ts";
+import { giveSession } from "./session-choice.ts";
 import { answerBegan, isUnary, limitAnswer, setTimeLimits, watchSilence } from "./time-limits.ts";
 
 /**
@@ -125,6 +127,13 @@ export class CallMachine extends CallEffects implements Call {
     const { plan } = facts.match;
     state.plan = decision.plan = plan;
     decision.route = plan.rule.text;
+    if (plan.rule.cors !== null) {
+      const response = crossOrigin(state, plan.rule.cors);
+      if (response !== null) {
+        this.respond(response, now);
+        return;
+      }
+    }
     if (plan.rule.redirect !== null) this.respond(answers.redirectAnswer(context.asSent ?? request, facts), now);
     else if (plan.gates.length === 0) this.passed(now);
     else {
@@ -424,6 +433,7 @@ export class CallMachine extends CallEffects implements Call {
     this.timers.stopWaiting();
     if (state.live > 1) cancelOthers(state, tried, now);
     if (tried.kind === AttemptKind.hedge) (tried.binding as Binding).counters.hedgesWon++;
+    if ((state.plan as Plan).rule.session !== null) giveSession(state, tried, now);
     answerBegan(state, now);
   }
 
@@ -644,6 +654,7 @@ export class CallMachine extends CallEffects implements Call {
     }
     const { record } = state.shared;
     decision.explained = record === "all" || (record === "failed" && (decision.failed || decision.fallback !== ""));
+    if (decision.explained) decision.sent = state.context?.asSent ?? state.request;
     this.effects.push(Effect.end, 0, 0);
   }
 

@@ -3,6 +3,7 @@ import type { BodyStore, CallContext, CallRequest, LocalResponse, Waker } from "
 import { CallDecision } from "../decision/decision.ts";
 import { type DecisionJournal, MAX_PATH } from "../decision/journal.ts";
 import type { FallbackSettings } from "../resilience/fallback-field.ts";
+import type { SessionToken } from "../route/session.ts";
 import type { RuntimeState } from "../snapshot/runtime-state.ts";
 import type { Binding, Plan } from "../snapshot/snapshot.ts";
 import { Attempt } from "./attempt.ts";
@@ -68,6 +69,9 @@ export class CallState {
   store: BodyStore | null = null;
   /** How fast the response's body may be delivered; 0 is unlimited. */
   bytesPerSecond = 0;
+  /** The token of the session that the call belongs to, and the slot of the endpoint that it names, -1 for none (session-choice.ts). */
+  session: SessionToken | null = null;
+  preferred = -1;
   /** The backend, chosen before its time since a gate has to know it (backend-choice.ts). */
   ahead: Binding | null = null;
   /** Cookies that were made for this call to be balanced by, by name. */
@@ -140,6 +144,8 @@ export class CallState {
     this.priority = DEFAULT_PRIORITY;
     this.query = null;
     this.response = this.failure = null;
+    this.session = null;
+    this.preferred = -1;
     this.store = this.ahead = this.madeCookies = null;
     this.bytesPerSecond = 0;
     this.requestAdd = this.requestRemove = this.responseAdd = null;

@@ -3,6 +3,7 @@ import type { Binding } from "../snapshot/snapshot.ts";
 import type { Attempt } from "./attempt.ts";
 import { readBalanceKey, readSubset } from "./balance-key.ts";
 import type { CallState } from "./call-state.ts";
+import { preferredSlot } from "./session-choice.ts";
 
 /** The slot of the endpoint that the next attempt goes to, -1 when none can take it. What the balancer looked at is left in `attempt`. */
 export function chooseEndpoint(state: CallState, attempt: Attempt, now: number): number {
@@ -15,6 +16,14 @@ function choose(state: CallState, attempt: Attempt, now: number): number {
   const { group, policy } = binding as Binding;
   const { balancer, limits } = policy;
   if (group.inFlight >= limits.maxInFlight) return -1;
+  if (state.preferred >= 0) {
+    const slot = preferredSlot(state, now);
+    if (slot >= 0) {
+      attempt.begin("session", group.slots.length);
+      attempt.beginPlacement();
+      return slot;
+    }
+  }
   attempt.hash = -1;
   if (balancer.hash.length > 0) readBalanceKey(state, balancer.hash, attempt);
   if (balancer.subset !== null) attempt.wanted = readSubset(state, balancer.subset);

@@ -1,17 +1,18 @@
 import { DEFAULT_RETRY } from "../resilience/retry-field.ts";
 import type {
   BackendRef,
-  GRPCRoute,
-  HeaderModifier,
-  HTTPRoute,
   PathModifier,
+  RequestMirror,
   RequestRedirect,
   RouteFilter,
   RouteRetry,
   RouteTimeouts,
+  SessionPersistence,
   TrafficPolicySpec,
 } from "../resource/resources.ts";
-import type { RouteEntry } from "./route-table.ts";
+import { CORS_FIELDS, Cors } from "./cors.ts";
+import { headerChanges } from "./header-changes.ts";
+import { SessionKeeper } from "./session.ts";
 
 /** One rule of a route, or the implicit rule of a service, with its filters read. */
 export interface Rule {
@@ -32,6 +33,8 @@ export interface Rule {
   readonly rewriteHost: string;
   readonly rewritePath: PathModifier | null;
   readonly redirect: RequestRedirect | null;
+  readonly cors: Cors | null;
+  readonly session: SessionKeeper | null;
   /** What the route itself says about time-outs and retries. */
   readonly policy: TrafficPolicySpec | null;
 }
@@ -40,6 +43,15 @@ export interface Backend {
   readonly service: string;
   readonly version: string;
   readonly weight: number;
+  /** Header changes for this backend together with the rule's; null when it has none of its own. */
+  readonly changes: BackendChanges | null;
+}
+
+export interface BackendChanges {
+  readonly requestAdd: readonly string[] | null;
+  readonly requestRemove: readonly string[] | null;
+  readonly responseAdd: readonly string[] | null;
+  readonly responseRemove: readonly string[] | null;
 }
 
 /** A rule, and the prefix that one of its matches has, for ReplacePrefixMatch. */
@@ -48,8 +60,17 @@ export interface RuleMatch {
   readonly prefix: string;
 }
 
+/** What HTTPRoute's and GRPCRoute's rules have in common. */
+export interface RuleSpec {
+  readonly filters?: readonly RouteFilter[];
+  readonly backendRefs?: readonly BackendRef[];
+  readonly timeouts?: RouteTimeouts;
+  readonly retry?: RouteRetry;
+  readonly sessionPersistence?: SessionPersistence;
+}
+
 /** "products@v1" is version v1 of products. */
-export function parseBackend(ref: BackendRef): Backend {
+export function parseBackend(ref: BackendRef): Omit<Backend, "changes"> {
   const at = ref.name.indexOf("@");
   return {
     service: at < 0 ? ref.name : ref.name.slice(0, at),
@@ -60,80 +81,21 @@ export function parseBackend(ref: BackendRef): Backend {
 
 /** The rule of calls that name their service, or whose method's contract does. */
 export function implicitRule(service: string): Rule {
-  return makeRule("", "", service, { backendRefs: [{ name: service }] });
+  return makeRule("", "", service, "/", { backendRefs: [{ name: service }] });
 }
 
-/** Table entries of a route; `order` numbers them all. */
-export function routeEntries(route: HTTPRoute | GRPCRoute, order: number): RouteEntry<RuleMatch>[] {
-  const entries: RouteEntry<RuleMatch>[] = [];
-  const hostnames = route.spec.hostnames ?? [];
-  const key = `${route.kind}/${route.metadata.name}`;
-  if (route.kind === "HTTPRoute") {
-    for (const spec of route.spec.rules) {
-      const matches = spec.matches === undefined || spec.matches.length === 0 ? [{}] : spec.matches;
-      const text = matches.map(({ path }) => path?.value ?? "/").join(", ");
-      const rule = makeRule(key, spec.name ?? "", text, spec);
-      for (const match of matches) {
-        const exact = match.path?.type === "Exact";
-        const value = match.path?.value ?? "/";
-        entries.push({
-          hostnames,
-          path: { exact, value },
-          method: match.method ?? "",
-          grpc: false,
-          headers: flat(match.headers, true),
-          query: flat(match.queryParams, false),
-          order: order++,
-          target: { rule, prefix: exact ? "" : value.replace(/\/+$/, "") },
-        });
-      }
-    }
-  } else {
-    for (const spec of route.spec.rules) {
-      const matches = spec.matches === undefined || spec.matches.length === 0 ? [{}] : spec.matches;
-      const text = matches.map(({ method }) => `/${method?.service ?? ""}/${method?.method ?? "*"}`).join(", ");
-      const rule = makeRule(key, spec.name ?? "", text, spec);
-      for (const { method, headers } of matches) {
-        const exact = method?.service !== undefined && method.method !== undefined;
-        entries.push({
-          hostnames,
-          path: { exact, value: exact ? `/${method.service}/${method.method}` : `/${method?.service ?? ""}` },
-          method: "",
-          grpc: true,
-          headers: flat(headers, true),
-          query: [],
-          order: order++,
-          target: { rule, prefix: "" },
-        });
-      }
-    }
-  }
-  return entries;
-}
-
-interface RuleSpec {
-  readonly filters?: readonly RouteFilter[];
-  readonly backendRefs?: readonly BackendRef[];
-  readonly timeouts?: RouteTimeouts;
-  readonly retry?: RouteRetry;
-}
-
-function makeRule(route: string, name: string, match: string, spec: RuleSpec): Rule {
-  const backends = (spec.backendRefs ?? []).map(parseBackend);
-  const request = new HeaderChanges();
-  const response = new HeaderChanges();
+/** `match` says in words what the rule is for; `path` is what its matches' paths have in common, for cookies. */
+export function makeRule(route: string, name: string, match: string, path: string, spec: RuleSpec): Rule {
+  const filters = spec.filters ?? NO_FILTERS;
+  const { request, response } = headerChanges(filters);
   const mirrors: { backend: Backend; percent: number }[] = [];
   let rewriteHost = "";
   let rewritePath: PathModifier | null = null;
   let redirect: RequestRedirect | null = null;
-  for (const filter of spec.filters ?? []) {
+  let cors: Cors | null = null;
+  let crossSite = false;
+  for (const filter of filters) {
     switch (filter.type) {
-      case "RequestHeaderModifier":
-        request.apply(filter.requestHeaderModifier);
-        break;
-      case "ResponseHeaderModifier":
-        response.apply(filter.responseHeaderModifier);
-        break;
       case "URLRewrite":
         rewriteHost = filter.urlRewrite.hostname ?? "";
         rewritePath = filter.urlRewrite.path ?? null;
@@ -141,21 +103,37 @@ function makeRule(route: string, name: string, match: string, spec: RuleSpec): R
       case "RequestRedirect":
         redirect = filter.requestRedirect;
         break;
-      case "RequestMirror": {
-        const { backendRef, percent } = filter.requestMirror;
-        mirrors.push({ backend: parseBackend(backendRef), percent: percent ?? 100 });
-      }
+      case "RequestMirror":
+        mirrors.push({
+          backend: { ...parseBackend(filter.requestMirror.backendRef), changes: null },
+          percent: mirrorPercent(filter.requestMirror),
+        });
+        break;
+      case "CORS":
+        cors = new Cors(filter.cors);
+        crossSite = filter.cors.allowCredentials === true;
     }
   }
+  if (cors !== null) {
+    // What a backend says of it goes; what the rule itself adds to answers stays.
+    const { added } = response;
+    response.added = null;
+    for (const field of CORS_FIELDS) response.remove(field);
+    response.added = added;
+  }
+  const backends = (spec.backendRefs ?? []).map(
+    (ref): Backend => ({ ...parseBackend(ref), changes: backendChanges(filters, ref.filters, response.removed) }),
+  );
   const shares = backends.length > 1;
   const to = backends.map((backend) => backendName(backend) + (shares ? ` (${backend.weight})` : "")).join(", ");
+  const { sessionPersistence } = spec;
   return {
     route,
     name,
     text: route === "" ? `implicit -> ${to}` : `${match} -> ${redirect !== null ? "redirect" : to}`,
     backends,
     totalWeight: backends.reduce((sum, { weight }) => sum + weight, 0),
-    mirrors,
+    mirrors: mirrors.length === 0 ? NO_MIRRORS : mirrors,
     requestAdd: request.added,
     requestRemove: request.removed,
     responseAdd: response.added,
@@ -163,6 +141,11 @@ function makeRule(route: string, name: string, match: string, spec: RuleSpec): R
     rewriteHost,
     rewritePath,
     redirect,
+    cors,
+    session:
+      sessionPersistence === undefined
+        ? null
+        : new SessionKeeper(sessionPersistence, sessionName(route, name), path, crossSite),
     policy: policyOf(spec.timeouts, spec.retry),
   };
 }
@@ -171,18 +154,34 @@ export function backendName({ service, version }: { service: string; version: st
   return version === "" ? service : `${service}@${version}`;
 }
 
-class HeaderChanges {
-  added: string[] | null = null;
-  removed: string[] | null = null;
+const NO_FILTERS: readonly RouteFilter[] = [];
+const NO_MIRRORS: Rule["mirrors"] = [];
 
-  apply({ set, add, remove }: HeaderModifier): void {
-    for (const name of remove ?? []) (this.removed ??= []).push(name.toLowerCase());
-    for (const { name, value } of set ?? []) {
-      (this.removed ??= []).push(name.toLowerCase());
-      (this.added ??= []).push(name.toLowerCase(), value);
-    }
-    for (const { name, value } of add ?? []) (this.added ??= []).push(name.toLowerCase(), value);
-  }
+function backendChanges(
+  under: readonly RouteFilter[],
+  filters: readonly RouteFilter[] | undefined,
+  removed: readonly string[] | null,
+): BackendChanges | null {
+  if (filters === undefined || filters.length === 0) return null;
+  const { request, response } = headerChanges(filters, under);
+  const responseRemove = [...new Set([...(removed ?? []), ...(response.removed ?? [])])];
+  return {
+    requestAdd: request.added,
+    requestRemove: request.removed,
+    responseAdd: response.added,
+    responseRemove: responseRemove.length === 0 ? null : responseRemove,
+  };
+}
+
+function mirrorPercent({ percent, fraction }: RequestMirror): number {
+  if (fraction !== undefined) return (fraction.numerator * 100) / (fraction.denominator ?? 100);
+  return percent ?? 100;
+}
+
+/** "weft-orders-main": of sessions that are not named. A cookie's name has no "/". */
+function sessionName(route: string, name: string): string {
+  const short = `${route.slice(route.indexOf("/") + 1)}${name === "" ? "" : `-${name}`}`;
+  return `weft-${short.slice(0, 100)}`;
 }
 
 function policyOf(timeouts: RouteTimeouts | undefined, retry: RouteRetry | undefined): TrafficPolicySpec | null {
@@ -201,8 +200,4 @@ function policyOf(timeouts: RouteTimeouts | undefined, retry: RouteRetry | undef
           },
         }),
   };
-}
-
-function flat(matches: readonly { name: string; value: string }[] | undefined, lower: boolean): string[] {
-  return (matches ?? []).flatMap(({ name, value }) => [lower ? name.toLowerCase() : name, value]);
 }

@@ -1,0 +1,164 @@
+import type {
+  GRPCRoute,
+  GRPCRouteMatch,
+  HTTPRoute,
+  HTTPRouteMatch,
+  Resource,
+  ValueMatch,
+} from "../resource/resources.ts";
+import { compilePattern } from "./pattern.ts";
+import type { ValuePattern } from "./route-conditions.ts";
+import type { PathCondition, RouteEntry } from "./route-table.ts";
+import { makeRule, type RuleMatch } from "./rule.ts";
+
+type Entry = RouteEntry<RuleMatch>;
+
+/** Table entries of a route; `order` numbers them all. */
+export function routeEntries(route: HTTPRoute | GRPCRoute, order: number): Entry[] {
+  return route.kind === "HTTPRoute" ? httpEntries(route, order) : grpcEntries(route, order);
+}
+
+function httpEntries({ kind, metadata, spec }: HTTPRoute, order: number): Entry[] {
+  const hostnames = spec.hostnames ?? NONE;
+  return spec.rules.flatMap((ruleSpec) => {
+    const matches = someMatch<HTTPRouteMatch>(ruleSpec.matches, ANY);
+    const paths = matches.map((match) => httpPath(match));
+    const text = paths.map(({ kind, value }) => (kind === "pattern" ? `~${value}` : value)).join(", ");
+    const rule = makeRule(`${kind}/${metadata.name}`, ruleSpec.name ?? "", text, commonPath(paths), ruleSpec);
+    return matches.map((match, i): Entry => {
+      const path = paths[i];
+      const { method = "", headers, queryParams } = match;
+      const target = { rule, prefix: path.kind === "prefix" ? path.value.replace(/\/+$/, "") : "" };
+      return entry(target, hostnames, path, order++, { method, headers, queryParams, grpc: false });
+    });
+  });
+}
+
+function grpcEntries({ kind, metadata, spec }: GRPCRoute, order: number): Entry[] {
+  const hostnames = spec.hostnames ?? NONE;
+  return spec.rules.flatMap((ruleSpec) => {
+    const matches = someMatch<GRPCRouteMatch>(ruleSpec.matches, ANY);
+    const paths = matches.map((match) => grpcPath(match));
+    const text = matches.map(({ method }) => `/${method?.service ?? "*"}/${method?.method ?? "*"}`).join(", ");
+    const rule = makeRule(`${kind}/${metadata.name}`, ruleSpec.name ?? "", text, commonPath(paths), ruleSpec);
+    const target = { rule, prefix: "" };
+    return matches.map(({ headers }, i) => {
+      return entry(target, hostnames, paths[i], order++, { method: "", headers, grpc: true });
+    });
+  });
+}
+
+/**
+ * Resources in the order in which their routes count as written: those from a cluster by age, then by namespace and name, as the Gateway API has it; what has
+ * no age (written by hand) after them, as it stands.
+ */
+export function oldestFirst(resources: readonly Resource[]): readonly Resource[] {
+  if (!resources.some(({ metadata }) => metadata.creationTimestamp !== undefined)) return resources;
+  const aged = resources.filter(({ metadata }) => metadata.creationTimestamp !== undefined);
+  const key = ({ metadata }: Resource): string =>
+    `${metadata.creationTimestamp} ${metadata.namespace ?? ""}/${metadata.name}`;
+  aged.sort((a, b) => (key(a) < key(b) ? -1 : 1));
+  return [...aged, ...resources.filter(({ metadata }) => metadata.creationTimestamp === undefined)];
+}
+
+interface EntryParts {
+  readonly method: string;
+  readonly grpc: boolean;
+  readonly headers?: readonly ValueMatch[];
+  readonly queryParams?: readonly ValueMatch[];
+}
+
+function entry(
+  target: RuleMatch,
+  hostnames: readonly string[],
+  path: PathCondition,
+  order: number,
+  { method, grpc, headers, queryParams }: EntryParts,
+): Entry {
+  const fields = firstOfName(headers, true);
+  const parameters = firstOfName(queryParams, false);
+  const patterns = [...valuePatterns("header", fields), ...valuePatterns("query", parameters)];
+  return {
+    hostnames,
+    path,
+    method,
+    grpc,
+    headers: flat(fields),
+    query: flat(parameters),
+    patterns: patterns.length === 0 ? NO_PATTERNS : patterns,
+    preflight: target.rule.cors !== null,
+    order,
+    target,
+  };
+}
+
+function httpPath({ path }: HTTPRouteMatch): PathCondition {
+  const value = path?.value ?? "/";
+  if (path?.type === "RegularExpression") return { kind: "pattern", value, pattern: compilePattern(value) };
+  return { kind: path?.type === "Exact" ? "exact" : "prefix", value };
+}
+
+/** A service or method that is not written may be any. */
+function grpcPath({ method }: GRPCRouteMatch): PathCondition {
+  const { type, service = "", method: name = "" } = method ?? {};
+  if (type === "RegularExpression") {
+    const value = `/${grouped(service)}/${grouped(name)}`;
+    return { kind: "pattern", value, pattern: compilePattern(value) };
+  }
+  if (service === "") return name === "" ? { kind: "prefix", value: "/" } : { kind: "method", value: name };
+  return name === "" ? { kind: "prefix", value: `/${service}` } : { kind: "exact", value: `/${service}/${name}` };
+}
+
+function grouped(pattern: string): string {
+  return pattern === "" ? "[^/]+" : `(?:${pattern})`;
+}
+
+/** Whole segments that all the paths begin with: "/" unless they are said letter by letter. */
+function commonPath(paths: readonly PathCondition[]): string {
+  let common: string[] | null = null;
+  for (const { kind, value } of paths) {
+    if (kind === "pattern" || kind === "method") return "/";
+    const segments = value.split("/").filter((segment) => segment !== "");
+    if (common === null) common = segments;
+    else {
+      const until: number = common.findIndex((segment, i) => segment !== segments[i]);
+      if (until >= 0) common = common.slice(0, until);
+    }
+  }
+  return `/${(common ?? []).join("/")}`;
+}
+
+/** Of several conditions on one name only the first counts (HTTPHeaderMatch.name). */
+function firstOfName(matches: readonly ValueMatch[] | undefined, lower: boolean): readonly ValueMatch[] {
+  if (matches === undefined || matches.length === 0) return NO_MATCHES;
+  const seen = new Set<string>();
+  const first: ValueMatch[] = [];
+  for (const match of matches) {
+    const name = lower ? match.name.toLowerCase() : match.name;
+    if (seen.has(name)) continue;
+    seen.add(name);
+    first.push({ ...match, name });
+  }
+  return first;
+}
+
+function flat(matches: readonly ValueMatch[]): readonly string[] {
+  const exact = matches.filter(({ type }) => type !== "RegularExpression");
+  return exact.length === 0 ? NONE : exact.flatMap(({ name, value }) => [name, value]);
+}
+
+function valuePatterns(where: ValuePattern["in"], matches: readonly ValueMatch[]): ValuePattern[] {
+  return matches
+    .filter(({ type }) => type === "RegularExpression")
+    .map(({ name, value }) => ({ in: where, name, pattern: compilePattern(value) }));
+}
+
+function someMatch<Match>(matches: readonly Match[] | undefined, any: Match): readonly Match[] {
+  return matches === undefined || matches.length === 0 ? [any] : matches;
+}
+
+// Shared by all entries: a system has ten thousand of them.
+const ANY = {};
+const NONE: readonly string[] = [];
+const NO_MATCHES: readonly ValueMatch[] = [];
+const NO_PATTERNS: readonly ValuePattern[] = [];
