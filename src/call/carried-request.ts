@@ -1,4 +1,4 @@
-import type { AttemptFailure } from "../policy/call.ts";
+import type { AttemptFailure, BodyStore } from "../policy/call.ts";
 import { type Call, Effect } from "../policy/call.ts";
 import type { Query } from "../policy/machine/query.ts";
 import { formatGrpcTimeout } from "../wire/grpc/timeout.ts";
@@ -9,6 +9,7 @@ import type { CarrierState } from "./carrier.ts";
 import { KeptBody } from "./kept-body.ts";
 import { Mirror } from "./mirror.ts";
 import { changedResponse } from "./response-changes.ts";
+import { SLICE_MS, ThrottledBody } from "./throttled-body.ts";
 import { TimedCall } from "./timed-call.ts";
 import type { CallContext, CarriedCall, Downstream } from "./types.ts";
 import { upgradeRequest } from "./upgrade.ts";
@@ -53,6 +54,10 @@ export class CarriedRequest extends TimedCall implements CarriedCall {
   // response
   private responsePaused = false;
   private owedCredit = 0;
+  /** Where a copy of the body goes; null when nobody wants one, or once it is complete. */
+  private store: BodyStore | null = null;
+  /** Paces the body; null when it may go as it comes. */
+  private throttle: ThrottledBody | null = null;
   // session (after an upgrade)
   private session = false;
   private carriedUp = 0;
@@ -173,11 +178,19 @@ export class CarriedRequest extends TimedCall implements CarriedCall {
   }
 
   onResponseData(attempt: Attempt, chunk: Uint8Array, start: number, end: number, fin: boolean): void {
+    if (this.throttle !== null && this.delivering === attempt) {
+      this.throttle.add(chunk, start, end, fin);
+      this.pace(this.carrier.clock.now());
+    } else this.passData(attempt, chunk, start, end, fin);
+  }
+
+  private passData(attempt: Attempt, chunk: Uint8Array, start: number, end: number, fin: boolean): void {
     if (this.delivering === attempt) {
       if (this.session) {
         this.sessionDown(chunk, start, end, fin);
         return;
       }
+      if (this.store !== null) this.keep(this.store, chunk, start, end, fin);
       this.downstream.onData(chunk, start, end, fin);
       if (this.ended) return;
     } else attempt.hold(chunk, start, end, fin);
@@ -188,7 +201,15 @@ export class CarriedRequest extends TimedCall implements CarriedCall {
   }
 
   onResponseTrailers(attempt: Attempt, head: Head): void {
+    if (this.throttle !== null && this.delivering === attempt) {
+      this.throttle.trailers = head;
+      this.pace(this.carrier.clock.now());
+    } else this.passTrailers(attempt, head);
+  }
+
+  private passTrailers(attempt: Attempt, head: Head): void {
     if (this.delivering === attempt) {
+      if (this.store !== null) this.keep(this.store, EMPTY, 0, 0, true);
       this.downstream.onTrailers(head);
       if (this.ended) return;
     } else attempt.heldTrailers = head;
@@ -200,6 +221,10 @@ export class CarriedRequest extends TimedCall implements CarriedCall {
 
   override onTimer(id: number, now: number): void {
     if (this.ended) return;
+    if (id === PACE_TIMER) {
+      this.pace(now);
+      return;
+    }
     this.call.timer(id, now);
     this.drain(now);
   }
@@ -329,6 +354,10 @@ export class CarriedRequest extends TimedCall implements CarriedCall {
     const head = attempt.responseHead;
     const status = head.status;
     this.session = status === 101 || ((request.protocol !== "" || request.method === "CONNECT") && status < 300);
+    const { store, bytesPerSecond } = this.call;
+    if (store !== null) this.beginStore(store, attempt.headFin);
+    if (bytesPerSecond > 0 && !this.session)
+      this.throttle = new ThrottledBody(bytesPerSecond, this.carrier.clock.now());
     downstream.onHead(changedResponse(head, this.call.addFields, this.call.removeFields), attempt.headFin);
     if (attempt.held !== null || attempt.heldFin || attempt.heldTrailers !== null) this.deliverHeld(attempt);
   }
@@ -337,12 +366,52 @@ export class CarriedRequest extends TimedCall implements CarriedCall {
     const downstream = this.downstream;
     const held = attempt.held ?? [];
     attempt.held = null;
+    if (this.throttle !== null) {
+      for (const piece of held) this.throttle.add(piece, 0, piece.length, false);
+      this.throttle.fin = attempt.heldFin;
+      this.throttle.trailers = attempt.heldTrailers;
+      this.pace(this.carrier.clock.now());
+      return;
+    }
+    const { store } = this;
+    if (store !== null) {
+      for (const piece of held) store.data(piece, 0, piece.length);
+      if (attempt.heldFin || attempt.heldTrailers !== null) this.keep(store, EMPTY, 0, 0, true);
+    }
     for (let i = 0; i < held.length && !this.ended; i++) {
       downstream.onData(held[i], 0, held[i].length, attempt.heldFin && i === held.length - 1);
     }
     if (this.ended) return;
     if (attempt.heldFin && held.length === 0) downstream.onData(EMPTY, 0, 0, true);
     if (attempt.heldTrailers !== null && !this.ended) downstream.onTrailers(attempt.heldTrailers);
+  }
+
+  /** Passes on what the throttle lets through, and comes back for the rest. */
+  private pace(now: number): void {
+    const { throttle, delivering } = this;
+    if (throttle === null || delivering === null) return;
+    for (let piece = throttle.take(now); piece !== null; piece = throttle.take(now)) {
+      const last = throttle.empty && throttle.fin;
+      this.passData(delivering, piece, 0, piece.length, last);
+      if (last || this.ended) return;
+    }
+    if (!throttle.empty) this.startTimer(PACE_TIMER, SLICE_MS, now);
+    else if (throttle.trailers !== null) this.passTrailers(delivering, throttle.trailers);
+    else if (throttle.fin) this.passData(delivering, EMPTY, 0, 0, true);
+  }
+
+  /** A downstream that turns the response into another one keeps that. */
+  private beginStore(store: BodyStore, fin: boolean): void {
+    if (this.downstream.takeStore !== undefined) this.downstream.takeStore(store);
+    else if (fin) store.end();
+    else this.store = store;
+  }
+
+  private keep(store: BodyStore, chunk: Uint8Array, start: number, end: number, fin: boolean): void {
+    if (end > start) store.data(chunk, start, end);
+    if (!fin) return;
+    this.store = null;
+    store.end();
   }
 
   private abandon(number: number): void {
@@ -357,7 +426,12 @@ export class CarriedRequest extends TimedCall implements CarriedCall {
     const carrier = this.carrier;
     for (let attempt = this.attempts; attempt !== null; attempt = attempt.next) attempt.abandon();
     this.freeTimers();
-    this.attempts = this.delivering = this.kept = null;
+    this.attempts = this.delivering = this.kept = this.throttle = null;
+    if (this.store !== null) {
+      const { store } = this;
+      this.store = null;
+      store.abort();
+    }
     if (this.mirrors !== null && !this.requestEnded) for (const mirror of this.mirrors) mirror.stop();
     carrier.inFlight--;
     this.downstream.onEnd(this.call.decision);
@@ -482,5 +556,7 @@ export class CarriedRequest extends TimedCall implements CarriedCall {
 
 const EMPTY = new Uint8Array(0);
 const NEVER = Number.POSITIVE_INFINITY;
+/** Beside the machine's own, which are below 32. */
+const PACE_TIMER = 32;
 /** How often a long session's bytes are told to the machine. */
 const TELL_CARRIED_BYTES = 262_144;

@@ -430,6 +430,7 @@ class Machine implements Call {
   readonly queryId = 0;
   readonly query = null;
   readonly store = null;
+  readonly bytesPerSecond = 0;
   readonly response: LocalResponse = { error: null, status: 503, fields: [], body: null };
   committed = false;
   readonly decision = {} as Decision;

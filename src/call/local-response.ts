@@ -7,7 +7,7 @@ import type { HttpStream } from "../wire/stream.ts";
 
 /**
  * The one place where an answer of weft's own becomes HTTP or gRPC: a trailers-only response to gRPC callers, application/problem+json to
- * others, or the fallback's, redirect's or preflight's own fields and body. `extra` are further fields of the head. Returns the HTTP status.
+ * others, or the fallback's, redirect's or preflight's own fields and body; a reset when it asks for one. `extra` are further fields of the head. Returns the HTTP status.
  */
 export function sendLocalResponse(
   stream: HttpStream,
@@ -15,6 +15,10 @@ export function sendLocalResponse(
   caller: { grpc: boolean; headOnly: boolean },
   extra: readonly string[] | null,
 ): number {
+  if (response.reset === true) {
+    stream.reset(INTERNAL_ERROR);
+    return response.status;
+  }
   if (caller.grpc) return sendGrpc(stream, response, extra);
   const { status, fields, body } = response.error === null ? response : problemOf(response.error, response);
   const length = body === null ? 0 : body.length;

@@ -1,4 +1,4 @@
-import type { CallContext, Decision, LocalResponse } from "../policy/call.ts";
+import type { BodyStore, CallContext, Decision, LocalResponse } from "../policy/call.ts";
 import type { Head } from "../wire/head.ts";
 
 /**
@@ -33,6 +33,8 @@ export interface Downstream {
   /** Body bytes [start, end), valid during the call only. The upstream may send no more than its window until CarriedCall.credit. */
   onData(chunk: Uint8Array, start: number, end: number, fin: boolean): void;
   onTrailers(head: Head): void;
+  /** For a downstream that turns the response into another one: before onHead, where a copy of what it makes is wanted. Of `end` and `abort` it calls one. */
+  takeStore?(store: BodyStore): void;
   /** Policy answered, or every attempt failed: nothing was delivered before. */
   onLocal(response: LocalResponse): void;
   /** The upstream failed after delivery began. */
