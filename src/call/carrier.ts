@@ -63,6 +63,10 @@ export class CarrierState implements Carrier {
     return call;
   }
 
+  get readsMessages(): boolean {
+    return this.policy.readsMessages === true;
+  }
+
   /** A timer that is not scheduled. Timers go back with freeTimer, since nothing refers to a cancelled one. */
   takeTimer(owner: TimerOwner, id: number): CallTimer {
     const timer = this.#freeTimers.pop() ?? new CallTimer();

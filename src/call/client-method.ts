@@ -1,6 +1,7 @@
 import { gzipSync } from "node:zlib";
 import type { DescMethod } from "@bufbuild/protobuf";
 import { codecOf, scratch } from "../contract/codec.ts";
+import { messageField } from "../contract/message-field.ts";
 import type { Codec } from "../contract/types.ts";
 import { type Clock, systemClock } from "../core/clock.ts";
 import { WeftError } from "../core/errors.ts";
@@ -37,25 +38,16 @@ export class ClientEnvironment {
     this.ambient = options.ambient;
     this.onDecision = options.onDecision;
     this.userAgent = options.userAgent ?? "weft";
-    this.plainContext = this.context(Number.POSITIVE_INFINITY, "");
+    this.plainContext = new ClientContext(this.service, Number.POSITIVE_INFINITY, "", null, null);
   }
 
-  context(deadline: number, requestId: string): CallContext {
-    return {
-      place: "client",
-      service: this.service,
-      asSent: null,
-      peerAddress: "",
-      peerIdentity: "",
-      secure: false,
-      deadline,
-      callerAttempt: 0,
-      requestId,
-    };
-  }
-
-  /** The context of a call made now. */
-  contextOf(options: CallOptions | undefined, ambient: AmbientCall | undefined): CallContext {
+  /** The context of a call made now; `extra` are its extraFields, `message` what it sends when that is one message. */
+  contextOf(
+    options: CallOptions | undefined,
+    ambient: AmbientCall | undefined,
+    extra: readonly string[] | null,
+    message: object | null,
+  ): CallContext {
     const timeoutMs = options?.timeoutMs ?? this.timeoutMs;
     if (!(timeoutMs >= 0)) {
       throw new WeftError("invalid_argument", `timeoutMs is ${timeoutMs}; it must be 0 or more milliseconds`, {
@@ -64,10 +56,13 @@ export class ClientEnvironment {
     }
     const inherited = ambient === undefined ? Number.POSITIVE_INFINITY : ambient.deadline;
     const requestId = ambient?.requestId ?? "";
+    const read = message !== null && this.carrier.readsMessages === true ? message : null;
     if (timeoutMs === Number.POSITIVE_INFINITY && inherited === Number.POSITIVE_INFINITY) {
-      return requestId === "" ? this.plainContext : this.context(inherited, requestId);
+      if (requestId === "" && extra === null && read === null) return this.plainContext;
+      return new ClientContext(this.service, inherited, requestId, extra, read);
     }
-    return this.context(Math.min(inherited, this.clock.now() + timeoutMs), requestId);
+    const deadline = Math.min(inherited, this.clock.now() + timeoutMs);
+    return new ClientContext(this.service, deadline, requestId, extra, read);
   }
 
   /** Fields of one call beyond its method's constant head; null when there are none. */
@@ -78,6 +73,38 @@ export class ClientEnvironment {
     const fields = inherited === null ? [] : [...inherited];
     appendMetadata(fields, metadata);
     return fields;
+  }
+}
+
+class ClientContext implements CallContext {
+  readonly place = "client";
+  readonly service: string;
+  readonly asSent = null;
+  readonly peerAddress = "";
+  readonly peerIdentity = "";
+  readonly secure = false;
+  readonly deadline: number;
+  readonly callerAttempt = 0;
+  readonly requestId: string;
+  readonly extraFields: readonly string[] | null;
+  readonly #message: object | null;
+
+  constructor(
+    service: string,
+    deadline: number,
+    requestId: string,
+    extraFields: readonly string[] | null,
+    message: object | null,
+  ) {
+    this.service = service;
+    this.deadline = deadline;
+    this.requestId = requestId;
+    this.extraFields = extraFields;
+    this.#message = message;
+  }
+
+  messageField(path: string): string | undefined {
+    return messageField(this.#message, path);
   }
 }
 

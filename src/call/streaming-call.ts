@@ -16,7 +16,7 @@ export function callServerStreaming(
   options: CallOptions | undefined,
 ): StreamingCall {
   const call = new StreamingCall(caller, options);
-  call.start(false);
+  call.start(message);
   call.send(message, true);
   return call;
 }
@@ -28,7 +28,7 @@ export function callBidiStreaming(
   options: CallOptions | undefined,
 ): StreamingCall {
   const call = new StreamingCall(caller, options);
-  call.start(false);
+  call.start(null);
   void call.sendAll(messages);
   return call;
 }
@@ -88,7 +88,8 @@ export class StreamingCall implements Downstream, MessageSink, AsyncIterableIter
 
   // --- request ------------------------------------------------------------------------------------------------
 
-  start(fin: boolean): void {
+  /** `message`: what the request consists of, when that is one message. */
+  start(message: object | null): void {
     const { env, head, path } = this.#caller;
     try {
       const ambient = env.ambient?.();
@@ -97,8 +98,9 @@ export class StreamingCall implements Downstream, MessageSink, AsyncIterableIter
         if (signal.aborted) throw abortError(signal, path);
         this.#signals.push(signal);
       }
-      const context = env.contextOf(this.#options, ambient);
-      const call = env.carrier.begin(head, env.extraFields(this.#options, ambient), context, this, fin);
+      const extra = env.extraFields(this.#options, ambient);
+      const context = env.contextOf(this.#options, ambient, extra, message);
+      const call = env.carrier.begin(head, extra, context, this, false);
       if (this.#ended) return;
       this.#call = call;
       for (const signal of this.#signals) signal.addEventListener("abort", this.#onAbortSignal);

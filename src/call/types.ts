@@ -24,6 +24,8 @@ export interface Carrier {
   ): CarriedCall;
   /** Calls not yet ended. */
   readonly inFlight: number;
+  /** Whether some policy looks at fields of request messages, so that contexts should have `messageField`. */
+  readonly readsMessages?: boolean;
 }
 
 /** Where the answer goes. Exactly one of `onLocal`, a finished response (head ... fin or trailers), `onAbort` ends a call; then `onEnd`. */

@@ -72,8 +72,8 @@ class UnaryCall implements Downstream, MessageSink {
       const ambientSignal = ambient === undefined ? undefined : ambient.signal;
       if (signal?.aborted) throw abortError(signal, this.#caller.path);
       if (ambientSignal?.aborted) throw abortError(ambientSignal, this.#caller.path);
-      const context = env.contextOf(options, ambient);
       const extra = env.extraFields(options, ambient);
+      const context = env.contextOf(options, ambient, extra, message);
       const end = this.#caller.encode(message);
       const call = env.carrier.begin(head, extra, context, this, false);
       if (this.#ended) return;

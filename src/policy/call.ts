@@ -175,10 +175,10 @@ export interface CallContext {
   /** A field of the request message as text, "order.customer_id"; undefined when the message has none of that name. Absent where the message is not
    * known: requests that are passed through as bytes. */
   readonly messageField?: (path: string) => string | undefined;
+  /** Fields of the request beside its own (a typed client's metadata), flat; they are sent with it, and rules may look at them. */
+  readonly extraFields?: readonly string[] | null;
   /** Number of the caller's attempt when an authenticated peer sent one (then this hop does not retry), else 0. */
   readonly callerAttempt: number;
-  /** Unix time, ms, at 0 of the clock of `now`: for servers that name a date. Absent: dates are not understood. */
-  readonly wallOffsetMs?: number;
   readonly requestId: string;
 }
 

@@ -2,7 +2,10 @@ import type { Endpoint } from "../core/endpoint.ts";
 import type { Random } from "../core/random.ts";
 import type { Call, CallRequest } from "./call.ts";
 import type { DecisionJournal } from "./decision/journal.ts";
+import type { PolicyStats } from "./resilience/policy-stats.ts";
+import type { QuorumBreaker } from "./resilience/quorum-breaker.ts";
 import type { Resource } from "./resource/resources.ts";
+import type { Tally } from "./security/tallies.ts";
 
 /**
  * What outlives a call: the current snapshot and the state that its rules read and write (balancer statistics, breakers, limiters,
@@ -20,6 +23,10 @@ export interface PolicyRuntime {
   }): void;
   readonly revision: number;
   readonly endpointVersion: number;
+  /** Whether some resource in force looks at fields of request messages. */
+  readonly readsMessages?: boolean;
+  /** Breakers that the fleet decides, as far as calls have needed them, for the line to the control plane. */
+  quorumBreakers(): Iterable<QuorumBreaker>;
   /** A fresh (or reused) machine for one call. */
   createCall(): Call;
   /** Gives an ended call's machine back for reuse; its decision must have been read. */
@@ -27,14 +34,26 @@ export interface PolicyRuntime {
   /** Services to which the explicit route that matches this request may send it; empty when no explicit route matches. For a gateway that has to
    * know whether a REST request goes to the service whose contract describes it. */
   backendsOf(request: CallRequest): readonly string[];
-  /** Endpoints of a service as the balancer sees them, for `weft explain`, dashboards and tests. */
-  describe(service: string): readonly EndpointState[];
+  /** Endpoints of a service as the balancer sees them, for `weft explain`, dashboards and tests. Without `now` what outlier detection put out is not said. */
+  describe(service: string, now?: number): readonly EndpointState[];
+  /** What retries, hedges, breakers, outlier detection and fallbacks did, by service, for metrics. */
+  stats?(): Iterable<PolicyStats>;
+  /** Says again what time it is: clocks are set, and machines sleep. `wallAt` as in PolicyRuntimeOptions. */
+  setWallAt?(wallAt: number): void;
+  /** What authentication and authorization did, for metrics. */
+  securityTallies?(): { readonly authentications: Iterable<Tally>; readonly authorizations: Iterable<Tally> };
   /** What is remembered of calls that have ended, for `weft explain`; null when nothing is. */
   readonly journal?: DecisionJournal | null;
 }
 
 export interface PolicyRuntimeOptions {
   random: Random;
+  /** Where this process runs, for balancers that go by zones; default "" (unknown). */
+  zone?: string;
+  /** The service that this process is, whose endpoints' zones say where such callers are; default "" (none). */
+  service?: string;
+  /** Epoch ms of 0 on the clock in which events are told. Default: of the system's clock. */
+  wallAt?: number;
   /** How many decisions keep their full text: "failed" (default) calls only, "all", or "none". Timings and attempts are always kept. */
   record?: "failed" | "all" | "none";
   /** Takes the decision of every call that has ended. Default: none. */

@@ -1,6 +1,7 @@
 import { sendAbort, sendLocalResponse } from "../call/local-response.ts";
 import type { CarriedCall, Carrier, Downstream } from "../call/types.ts";
 import { conditionalAnswer } from "../contract/conditional.ts";
+import { messageField } from "../contract/message-field.ts";
 import type { Message } from "../contract/runtime.ts";
 import { scratch } from "../contract/scratch.ts";
 import { codeOfHttpStatus, errorFromTrailers } from "../contract/status.ts";
@@ -124,6 +125,7 @@ class TranscodedCall implements Downstream, MessageSink {
   send(): void {
     const { binding, variables, query, input, head } = this.#rest;
     let end: number;
+    let context = this.#context;
     try {
       const message = requestToMessage(
         binding,
@@ -133,6 +135,8 @@ class TranscodedCall implements Downstream, MessageSink {
         fieldOf(this.#request.fields, "content-type") ?? "",
       );
       end = input.encodeScratch(message, PREFIX_BYTES);
+      if (this.#options.carrier.readsMessages)
+        context = { ...context, messageField: (path) => messageField(message, path) };
     } catch (thrown) {
       return this.refuse(toWeftError(thrown));
     } finally {
@@ -140,7 +144,7 @@ class TranscodedCall implements Downstream, MessageSink {
     }
     const { bytes } = scratch;
     writeMessagePrefix(bytes, 0, end - PREFIX_BYTES, false);
-    const call = this.#options.carrier.begin(head, this.#extra, this.#context, this, false);
+    const call = this.#options.carrier.begin(head, this.#extra, context, this, false);
     if (this.#ended) return; // policy answered at once
     this.#call = call;
     call.data(bytes, 0, end, true);

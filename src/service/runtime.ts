@@ -94,7 +94,7 @@ class RuntimeState implements Runtime {
   readonly wheel: TimerWheel;
   readonly scope = new CallScope();
   readonly meters = new Set<LoadMeter>();
-  readonly policy: PolicyRuntime = createPolicyRuntime({ random: systemRandom, journal: new DecisionJournal() });
+  readonly policy: PolicyRuntime;
   #pool: UpstreamPool | null = null;
   #carrier: Carrier | null = null;
   #link: Link | null = null;
@@ -108,6 +108,8 @@ class RuntimeState implements Runtime {
   constructor(settings: ProcessSettings, clock: Clock, tls: UpstreamPoolOptions["tls"]) {
     this.#tls = tls;
     this.settings = settings;
+    const { zone, service } = settings;
+    this.policy = createPolicyRuntime({ random: systemRandom, journal: new DecisionJournal(), zone, service });
     this.clock = clock;
     this.wheel = new TimerWheel(clock);
   }

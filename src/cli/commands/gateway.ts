@@ -23,7 +23,11 @@ export interface GatewayFlags {
 
 export async function gateway(flags: GatewayFlags, terminal: Terminal): Promise<number> {
   const tls = tlsOfFlags(flags);
-  const policy = createPolicyRuntime({ random: systemRandom, journal: new DecisionJournal() });
+  const policy = createPolicyRuntime({
+    random: systemRandom,
+    journal: new DecisionJournal(),
+    zone: process.env.WEFT_ZONE ?? "",
+  });
   const onError = (error: Error): void => terminal.err(`${error.message}\n`);
   const link = createLink({
     address: flags.control,

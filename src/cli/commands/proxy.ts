@@ -27,7 +27,11 @@ export async function proxy(flags: ProxyFlags, terminal: Terminal): Promise<numb
   const secure = flags.toTls || flags.toCa !== undefined;
   const upstreamTls = flags.toCa === undefined ? undefined : { ca: readCaFile(flags.toCa, "--to-ca") };
   const tls = tlsOfFlags(flags);
-  const policy = createPolicyRuntime({ random: systemRandom, journal: new DecisionJournal() });
+  const policy = createPolicyRuntime({
+    random: systemRandom,
+    journal: new DecisionJournal(),
+    zone: process.env.WEFT_ZONE ?? "",
+  });
   const changed = flags.to.map(({ host, port }): Endpoint => {
     const protocol = secure ? "h2" : flags.h2 ? "h2c" : "http1";
     return {

@@ -17,6 +17,7 @@ function chosenText(pick: Pick): string {
       ? ""
       : `, ${pick.skipped} drawn before ${pick.skipped === 1 ? "was" : "were"} tried, put aside or full`;
   if (how === "session") return "its session's endpoint";
+  if (how === "session") return `the endpoint of its session, of ${candidates}`;
   if (candidates === 1) return "the only endpoint";
   if (pick.resort) return `${how}: the best of ${candidates} looked through${skipped}`;
   switch (how) {

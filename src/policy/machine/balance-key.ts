@@ -1,5 +1,5 @@
-import type { HashKeySpec } from "../balance/balancer-spec.ts";
 import { type SubsetSettings, VALUE_END } from "../balance/balancer-settings.ts";
+import type { HashKeySpec } from "../balance/balancer-spec.ts";
 import { hashText, joinHashes } from "../balance/hash.ts";
 import type { CallRequest } from "../call.ts";
 import { parseDuration } from "../resource/duration.ts";
@@ -32,15 +32,14 @@ export function readBalanceKey(state: CallState, keys: readonly HashKeySpec[], a
 /** The values of the subset that a call wants. */
 export function readSubset(state: CallState, { match, wanted }: SubsetSettings): string {
   if (wanted !== null) return wanted;
-  const request = sentBy(state);
-  return match.map(({ value, header }) => (header === "" ? value : fieldValue(request, header))).join(VALUE_END);
+  return match.map(({ value, header }) => (header === "" ? value : headerValue(state, header))).join(VALUE_END);
 }
 
 function valueOf(state: CallState, { by, name = "", ttl, path = "/" }: HashKeySpec): string {
   const { caller } = state;
   switch (by) {
     case "header":
-      return fieldValue(sentBy(state), name.toLowerCase());
+      return headerValue(state, name.toLowerCase());
     case "query":
       return queryValue(sentBy(state), name);
     case "address":
@@ -69,6 +68,12 @@ function makeCookie(state: CallState, name: string, ttl: string, path: string): 
   const secure = caller.secure ? "; Secure" : "";
   state.addResponseField("set-cookie", `${name}=${value}; Max-Age=${seconds}; Path=${path}; HttpOnly${secure}`);
   return value;
+}
+
+function headerValue(state: CallState, name: string): string {
+  const value = fieldValue(sentBy(state).fields, name);
+  const { extraFields } = state.caller;
+  return value === "" && extraFields ? fieldValue(extraFields, name) : value;
 }
 
 /** The request as the caller sent it, when the gateway made another of it. */

@@ -19,8 +19,8 @@ function choose(state: CallState, attempt: Attempt, now: number): number {
   if (state.preferred >= 0) {
     const slot = preferredSlot(state, now);
     if (slot >= 0) {
-      attempt.begin("session", group.slots.length);
-      attempt.beginPlacement();
+      attempt.begin("session");
+      attempt.candidates = group.slots.length;
       return slot;
     }
   }

@@ -3,7 +3,7 @@ import type { CallRequest } from "../call.ts";
 /* What a request says, by name; "" when it does not. */
 
 /** `name` is lower-case. */
-export function fieldValue({ fields }: CallRequest, name: string): string {
+export function fieldValue(fields: readonly string[], name: string): string {
   for (let i = 0; i < fields.length; i += 2) if (fields[i] === name) return fields[i + 1];
   return "";
 }

@@ -1,9 +1,12 @@
+import { systemClock } from "../../core/clock.ts";
 import type { Endpoint } from "../../core/endpoint.ts";
 import { systemRandom } from "../../core/random.ts";
 import { EndpointTable } from "../balance/endpoint-table.ts";
 import type { Call, CallRequest } from "../call.ts";
 import type { DecisionJournal } from "../decision/journal.ts";
 import { CallMachine } from "../machine/call-machine.ts";
+import type { PolicyStats } from "../resilience/policy-stats.ts";
+import type { QuorumBreaker } from "../resilience/quorum-breaker.ts";
 import type { Resource } from "../resource/resources.ts";
 import { parseResources } from "../resource/validate.ts";
 import type { EndpointState, MethodInfo, PolicyRuntime, PolicyRuntimeOptions } from "../runtime.ts";
@@ -23,15 +26,44 @@ class Runtime implements PolicyRuntime {
 
   readonly journal: DecisionJournal | null;
 
-  constructor({ random = systemRandom, record = "failed", journal = null }: Partial<PolicyRuntimeOptions>) {
+  constructor({
+    random = systemRandom,
+    record = "failed",
+    journal = null,
+    wallAt,
+    zone = "",
+    service = "",
+  }: Partial<PolicyRuntimeOptions>) {
     this.journal = journal;
     const table = new EndpointTable();
+    table.local.zone = zone;
+    table.local.service = service;
     const snapshot = new Snapshot(0, [], [], table, this.#keeper);
-    this.#state = { table, random, record, snapshot, endpointVersion: 0 };
+    this.#state = {
+      table,
+      random,
+      record,
+      snapshot,
+      endpointVersion: 0,
+      wallAt: wallAt ?? systemClock.wallMs() - systemClock.now(),
+    };
+  }
+
+  setWallAt(wallAt: number): void {
+    this.#state.wallAt = wallAt;
+  }
+
+  securityTallies() {
+    const { authentications, authorizations } = this.#keeper;
+    return { authentications, authorizations };
   }
 
   get revision(): number {
     return this.#state.snapshot.revision;
+  }
+
+  get readsMessages(): boolean {
+    return this.#state.snapshot.readsMessages;
   }
 
   get endpointVersion(): number {
@@ -54,6 +86,10 @@ class Runtime implements PolicyRuntime {
     this.#state.endpointVersion = delta.endpointVersion;
   }
 
+  quorumBreakers(): Iterable<QuorumBreaker> {
+    return this.#keeper.quorumBreakers();
+  }
+
   createCall(): Call {
     return this.#free.pop() ?? new CallMachine(this.#state);
   }
@@ -70,7 +106,11 @@ class Runtime implements PolicyRuntime {
     return this.#state.snapshot.backendsOf(request);
   }
 
-  describe(service: string): readonly EndpointState[] {
+  stats(): Iterable<PolicyStats> {
+    return this.#keeper.stats();
+  }
+
+  describe(service: string, now = Number.POSITIVE_INFINITY): readonly EndpointState[] {
     const { table } = this.#state;
     const states: EndpointState[] = [];
     for (const slot of table.slotsOf(service)) {
@@ -81,7 +121,7 @@ class Runtime implements PolicyRuntime {
         inFlight: table.inFlight[slot],
         ewmaMs: table.ewmaMs[slot],
         breaker: this.#worstBreaker(endpoint),
-        ejected: table.ejections[slot] > 0,
+        ejected: table.ejections[slot] > 0 || table.outlierUntil[slot] > now,
       });
     }
     return states;

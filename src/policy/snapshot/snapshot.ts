@@ -32,6 +32,8 @@ import type { StateKeeper } from "./state-keeper.ts";
  */
 export class Snapshot {
   readonly revision: number;
+  /** Something looks at fields of request messages. */
+  readonly readsMessages: boolean;
   /** Explicit rules of the gateway, for `nearest`. */
   readonly rules: readonly Rule[];
   readonly #gateway: RouteTable<RuleMatch>;
@@ -60,6 +62,7 @@ export class Snapshot {
     keeper: StateKeeper,
   ) {
     this.revision = revision;
+    this.readsMessages = readsMessages(resources);
     this.#table = table;
     this.#keeper = keeper;
     for (const method of methods) {
@@ -256,6 +259,14 @@ export class Snapshot {
       standby,
     };
   }
+}
+
+/** Balancers hash by `{ by: "message" }`, rate limits count by `{ by: "field" }`. */
+function readsMessages(resources: readonly Resource[]): boolean {
+  return resources.some((resource) => {
+    if (resource.kind === "TrafficPolicy") return resource.spec.balancer?.hash?.some(({ by }) => by === "message");
+    return resource.kind === "RateLimit" && JSON.stringify(resource.spec.key ?? "").includes('"by":"field"');
+  });
 }
 
 export interface RouteMatch {
