@@ -2,6 +2,7 @@ import type { Random } from "../core/random.ts";
 import type { Place } from "../policy/call.ts";
 import type { PolicyRuntime } from "../policy/runtime.ts";
 import { createPolicyRuntime } from "../policy/snapshot/create-runtime.ts";
+import { START_WALL_MS } from "./event-queue.ts";
 
 /** A process that decides about calls: a gateway, a client, a sidecar. What it learns is its own. */
 export class SimProcess {
@@ -12,6 +13,6 @@ export class SimProcess {
   constructor(name: string, place: Place, random: Random) {
     this.name = name;
     this.place = place;
-    this.policy = createPolicyRuntime({ random, record: "all" });
+    this.policy = createPolicyRuntime({ random, record: "all", wallAt: START_WALL_MS });
   }
 }

@@ -86,9 +86,9 @@ function refused(state: CallState, stop: RetryStop): false {
  * How long the server asks to wait before it is tried again: undefined when it says nothing, -1 when it asks not to be, or for more patience than policy has
  * (which means the caller, not a retry).
  */
-export function askedMs({ binding, context }: CallState, fields: readonly string[], now: number): number | undefined {
+export function askedMs({ binding, shared }: CallState, fields: readonly string[], now: number): number | undefined {
   const { resetHeaders, maxPushbackMs } = (binding as Binding).policy.retry;
-  const asked = pushbackMs(fields, resetHeaders, now + ((context as CallContext).wallOffsetMs ?? Number.NaN));
+  const asked = pushbackMs(fields, resetHeaders, now + shared.wallAt);
   return asked !== undefined && asked > maxPushbackMs ? -1 : asked;
 }
 

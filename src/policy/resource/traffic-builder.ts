@@ -6,7 +6,9 @@ import {
   type BreakerSpec,
   type Duration,
   type FallbackSpec,
+  type HedgeSpec,
   type LimitsSpec,
+  type OutlierSpec,
   type Resource,
   type RetrySpec,
   type TargetRef,
@@ -24,8 +26,17 @@ export interface TrafficBuilder {
   and(target: TargetInput): TrafficBuilder;
   /** The whole call, and each attempt. Numbers are milliseconds; 0 is unlimited. */
   timeout(call: Duration | number, perTry?: Duration | number): TrafficBuilder;
+  /** No bytes either way for so long: streams and sessions too. */
+  idleTimeout(silence: Duration | number): TrafficBuilder;
   /** Retries beyond the first attempt; 0 switches them off. */
   retry(attempts: number, options?: Omit<RetrySpec, "attempts">): TrafficBuilder;
+  /**
+   * Another attempt while one is slow: after a quantile of the method's own latency ("p95", the default), or a time. False: no hedging, whatever a less
+   * specific policy says.
+   */
+  hedge(after?: string | number | false, options?: Omit<HedgeSpec, "after" | "enabled">): TrafficBuilder;
+  /** Puts endpoints aside that do worse than the others; without arguments with Envoy's defaults. False: not. */
+  outlier(options?: OutlierSpec | false): TrafficBuilder;
   /** Without arguments: opens at 50 % failures among 20 or more calls in 10 s, probes after 5 s. False: no breaker. */
   breaker(options?: BreakerSpec | false): TrafficBuilder;
   /** Which endpoint gets a call: `.balancer("ring-hash", { hash: [{ by: "header", name: "x-user" }] })`. */
@@ -33,7 +44,10 @@ export interface TrafficBuilder {
   /** Options of the balancer without its kind: `.balance({ zones: { routing: "failover" } })`. */
   balance(options: BalancerOptions): TrafficBuilder;
   limits(limits: LimitsSpec): TrafficBuilder;
-  /** A fixed answer for when there is no other. `status` by number or by name: "ok", "accepted", "no-content". */
+  /**
+   * What answers when the service does not: `{ stale: true }`, `{ service: "products-standby" }`, a fixed answer, or all of them, in this order. `status` by
+   * number or by name: "ok", "accepted", "no-content".
+   */
   fallback(answer: FallbackInput): TrafficBuilder;
   /** Failures on purpose: `.fault({ delay: { fixed: "200ms", percent: 5 } })`. False: none, whatever a less specific policy says. */
   fault(faults: FaultSpec | false): TrafficBuilder;
@@ -62,6 +76,10 @@ function make(name: string | null, targetRefs: readonly TargetRef[], spec: Traff
         timeout: durationText(call),
         ...(perTry === undefined ? {} : { perTryTimeout: durationText(perTry) }),
       }),
+    idleTimeout: (silence) => change({ idleTimeout: durationText(silence) }),
+    hedge: (after = "p95", options = {}) =>
+      change({ hedge: after === false ? { enabled: false } : { after: durationText(after), ...options } }),
+    outlier: (options = {}) => change({ outlier: options === false ? { enabled: false } : options }),
     retry: (attempts, options = {}) => change({ retry: { attempts, ...options } }),
     breaker: (options = {}) => change({ breaker: options === false ? { enabled: false } : options }),
     balancer: (kind, options = {}) => change({ balancer: { kind, ...balancerOptions(options) } }),
