@@ -431,6 +431,7 @@ class Machine implements Call {
   readonly query = null;
   readonly store = null;
   readonly bytesPerSecond = 0;
+  waker = null;
   readonly response: LocalResponse = { error: null, status: 503, fields: [], body: null };
   committed = false;
   readonly decision = {} as Decision;
@@ -453,6 +454,7 @@ class Machine implements Call {
     if (this.#hedge) this.#push(Effect.startTimer);
   }
   answered(): void {}
+  woken(): void {}
   requestData(bytes: number): void {
     this.#body += bytes;
   }

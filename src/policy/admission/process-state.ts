@@ -1,5 +1,12 @@
+import type { AdaptiveState } from "../concurrency/adaptive-gate.ts";
+import { createAdaptiveLimit } from "../concurrency/adaptive-limit.ts";
+import type { ConcurrencySettings } from "../concurrency/concurrency-field.ts";
+import type { AdmissionSettings } from "./admission-field.ts";
+import { Shedding } from "./admission-gate.ts";
 import { LoadState } from "./load-state.ts";
 import { PressureSources } from "./pressure.ts";
+import { ServiceTimes } from "./service-times.ts";
+import { ShedLevel } from "./shed-level.ts";
 
 /** What policy knows of the process that it decides in. Kept across snapshots; written by shells. */
 export class ProcessState {
@@ -10,9 +17,56 @@ export class ProcessState {
   /** What admission turned away, by reason and priority. */
   readonly shed = new Map<string, Float64Array>();
 
+  readonly #adaptive = new Map<string, AdaptiveState>();
+  readonly #shedding = new Map<string, Shedding>();
+  readonly #levels = new Map<string, ShedLevel>();
+  readonly #times = new Map<string, ServiceTimes>();
+
+  /** Of calls under these settings, whatever service they are for. */
+  shedding(settings: AdmissionSettings): Shedding {
+    const { priority: _, priorities: _rules, deadline: _deadline, ...overload } = settings;
+    return kept(this.#shedding, JSON.stringify(overload), () => new Shedding(settings, this));
+  }
+
+  /** Of a service's calls, for pressure from elsewhere. */
+  level(service: string): ShedLevel {
+    return kept(this.#levels, service, () => new ShedLevel());
+  }
+
+  /** How long calls of one method take at one place. */
+  times(key: string): ServiceTimes {
+    return kept(this.#times, key, () => new ServiceTimes());
+  }
+
+  /** The adaptive limit of a service's calls, inbound or outbound, as one policy sets it; the same state as long as the settings are. */
+  adaptive(name: string, inbound: boolean, source: string, settings: ConcurrencySettings): AdaptiveState {
+    const key = `${name} ${inbound} ${source} ${JSON.stringify(settings)}`;
+    return kept(this.#adaptive, key, () => {
+      const limit = createAdaptiveLimit(settings, this.load);
+      const { algorithm, initial } = settings;
+      return { name, source, algorithm, limit, current: initial, inFlight: 0, refused: 0 };
+    });
+  }
+
+  get adaptiveLimits(): IterableIterator<AdaptiveState> {
+    return this.#adaptive.values();
+  }
+
   countShed(reason: string, priority: number): void {
     let counts = this.shed.get(reason);
     if (counts === undefined) this.shed.set(reason, (counts = new Float64Array(11)));
     counts[priority]++;
   }
+}
+
+/** What nobody uses any more stays behind until so much is there. */
+const MAX_KEPT = 5_000;
+
+function kept<T>(states: Map<string, T>, key: string, make: () => T): T {
+  let state = states.get(key);
+  if (state === undefined) {
+    if (states.size >= MAX_KEPT) states.delete(states.keys().next().value as string);
+    states.set(key, (state = make()));
+  }
+  return state;
 }

@@ -20,7 +20,7 @@ import { CallEffects } from "./call-effects.ts";
 import { CallState } from "./call-state.ts";
 import { type CallTimers, TIMER_DEADLINE, TIMER_HEDGE, TIMER_IDLE, TIMER_TRY, TIMER_WAIT } from "./call-timers.ts";
 import { crossOrigin } from "./cross-origin.ts";
-import { judgeAnswer, judgeEvent, noteBreaker, sawAnswer, sawFailure, sawSlowness } from "./evidence.ts";
+import { judgeAnswer, judgeEvent, noteBreaker, sawAnswer, sawFailure, sawLoad, sawSlowness } from "./evidence.ts";
 import { answerFixed, canFallBack, noteFallback, turnToStandby } from "./fall-back.ts";
 import { GateAnswer } from "./gate.ts";
 import { GRPC_UNKNOWN, grpcNumber, grpcStatusOf } from "./grpc-status.ts";
@@ -294,6 +294,7 @@ export class CallMachine extends CallEffects implements Call {
     const grpcStatus = facts.grpc && fin ? grpcStatusOf(fields, status) : -1;
     const good = grpcStatus < 0 ? status < 400 : grpcStatus === 0;
     sawAnswer(state, tried, good, now);
+    sawLoad(state, tried, fields, now);
     if (!good && !state.committed) {
       const retried = retry.on.hasAnswer(status, grpcStatus);
       if (this.othersPending(tried)) {
@@ -458,6 +459,7 @@ export class CallMachine extends CallEffects implements Call {
     }
     const tried = liveAttempt(this.state, attempt);
     if (tried === null || tried !== this.delivered) return;
+    sawLoad(this.state, tried, fields, now);
     this.judgeAndComplete(tried, this.isGrpc() ? grpcStatusOf(fields, tried.status) : -1, now);
   }
 

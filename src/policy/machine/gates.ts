@@ -1,9 +1,14 @@
+import { admissionGates } from "../admission/admission-gate.ts";
 import type { Place } from "../call.ts";
+import { adaptiveGates } from "../concurrency/adaptive-gate.ts";
+import { faultGates } from "../fault/fault-gate.ts";
 import { limitGates } from "../limit/limit-gate.ts";
 import type { Resource, ResourceKind } from "../resource/resources.ts";
 import type { Rule } from "../route/rule.ts";
 import type { MethodInfo } from "../runtime.ts";
-import type { EffectivePolicy } from "../snapshot/effective-policy.ts";
+import { authenticateGates } from "../security/authenticate-gate.ts";
+import { authorizeGates } from "../security/authorize-gate.ts";
+import type { EffectivePolicy, Level } from "../snapshot/effective-policy.ts";
 import type { StateKeeper } from "../snapshot/state-keeper.ts";
 import type { Gate } from "./gate.ts";
 
@@ -21,13 +26,22 @@ export interface GateContext {
   readonly keeper: StateKeeper;
   /** Resources of a kind that are attached to these calls, the least specific first. */
   attached<Kind extends ResourceKind>(kind: Kind): readonly Extract<Resource, { kind: Kind }>[];
+  /** The same with the level at which each is attached, the most specific one. */
+  attachedAt<Kind extends ResourceKind>(kind: Kind): readonly (readonly [Level, Extract<Resource, { kind: Kind }>])[];
+  /** Every resource of a kind, wherever it is attached. */
+  all<Kind extends ResourceKind>(kind: Kind): readonly Extract<Resource, { kind: Kind }>[];
 }
 
 /** The gates of a plan, in the order in which a call passes them (design.md, "The call machine"). */
 export function compileGates(context: GateContext): readonly Gate[] {
   return [
-    // admission, authenticate, authorize
+    ...admissionGates(context, false),
+    ...authenticateGates(context),
+    ...authorizeGates(context),
+    ...admissionGates(context, true),
     ...limitGates(context),
-    // fault, cache
+    ...faultGates(context),
+    // cache
+    ...adaptiveGates(context), // next to what they count
   ];
 }

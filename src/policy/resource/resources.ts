@@ -1,5 +1,9 @@
+import type { AdmissionSpec } from "../admission/admission-field.ts";
+import type { ConcurrencySpec } from "../concurrency/concurrency-field.ts";
 import type { BalancerSpec } from "../balance/balancer-spec.ts";
 import type { FaultSpec } from "../fault/fault-field.ts";
+import type { Authentication } from "../security/authentication-resource.ts";
+import type { Authorization } from "../security/authorization-resource.ts";
 import type { RateLimitSpec } from "../limit/rate-limit-spec.ts";
 import type { FallbackSpec } from "../resilience/fallback-field.ts";
 import type { HedgeSpec } from "../resilience/hedge-field.ts";
@@ -9,7 +13,7 @@ import type { OutlierSpec } from "../resilience/outlier-field.ts";
  * YAML is accepted), weft's policies beside them. Plain data; `parseResources` (validate.ts) checks it, builders.ts makes it, snapshot.ts
  * compiles it.
  */
-export type Resource = HTTPRoute | GRPCRoute | TrafficPolicy | RateLimit;
+export type Resource = HTTPRoute | GRPCRoute | TrafficPolicy | RateLimit | Authentication | Authorization;
 export type ResourceKind = Resource["kind"];
 
 export const GATEWAY_API = "gateway.networking.k8s.io/v1";
@@ -272,6 +276,8 @@ export interface TrafficPolicySpec {
   readonly limits?: LimitsSpec;
   readonly fallback?: FallbackSpec;
   readonly fault?: FaultSpec;
+  readonly admission?: AdmissionSpec;
+  readonly concurrency?: ConcurrencySpec;
 }
 
 export type { BalancerKind, BalancerSpec } from "../balance/balancer-spec.ts";

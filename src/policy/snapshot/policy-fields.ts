@@ -1,4 +1,6 @@
+import { admissionField } from "../admission/admission-field.ts";
 import { balancerField } from "../balance/balancer-field.ts";
+import { concurrencyField } from "../concurrency/concurrency-field.ts";
 import { faultField } from "../fault/fault-field.ts";
 import { breakerField } from "../resilience/breaker-field.ts";
 import { fallbackField } from "../resilience/fallback-field.ts";
@@ -14,6 +16,8 @@ import { object } from "../resource/shape.ts";
 
 /** Every field of a TrafficPolicy. */
 export const POLICY_FIELDS = {
+  admission: admissionField,
+  concurrency: concurrencyField,
   timeout: callTimeoutField,
   perTryTimeout: perTryTimeoutField,
   idleTimeout: idleTimeoutField,
