@@ -2,5 +2,11 @@
 
 export type { TargetInput } from "./resource/builder-parts.ts";
 export { type RateLimitBuilder, rateLimit } from "./resource/rate-limit-builder.ts";
+export {
+  type AuthenticationBuilder,
+  authentication,
+  type ProviderOptions,
+} from "./security/authentication-builder.ts";
+export { type AuthorizationBuilder, authorization } from "./security/authorization-builder.ts";
 export { type HeaderChanges, type RouteBuilder, route } from "./resource/route-builder.ts";
 export { type FallbackInput, type FallbackStatus, type TrafficBuilder, traffic } from "./resource/traffic-builder.ts";

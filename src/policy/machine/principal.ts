@@ -4,10 +4,12 @@ export interface Principal {
   readonly source: string;
   /** "jwt", "api-key", "hmac", "basic", "mtls", "oidc"; "" for nobody. */
   readonly method: string;
+  /** The provider in full, "jwt:shop". */
+  readonly provider: string;
   /** The user: a token's `sub`, a key's name. */
   readonly subject: string;
   readonly issuer: string;
   readonly claims: Readonly<Record<string, unknown>>;
 }
 
-export const NOBODY: Principal = { source: "", method: "", subject: "", issuer: "", claims: {} };
+export const NOBODY: Principal = { source: "", method: "", provider: "", subject: "", issuer: "", claims: {} };

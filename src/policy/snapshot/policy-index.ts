@@ -17,8 +17,10 @@ export interface PolicyTarget {
 /** One attachment of anything to targets, found again by what it is attached to. */
 export class TargetIndex<T> {
   readonly #entries = new Map<string, T[]>();
+  readonly #values = new Set<T>();
 
   add(targets: readonly TargetRef[] | undefined, value: T): void {
+    this.#values.add(value);
     for (const key of targets === undefined || targets.length === 0 ? ["System"] : targets.map(keyOf)) {
       const entries = this.#entries.get(key);
       if (entries === undefined) this.#entries.set(key, [value]);
@@ -40,6 +42,11 @@ export class TargetIndex<T> {
     }
     if (route !== "") yield* this.#at(Level.route, `Route ${route}`);
     if (rule !== "") yield* this.#at(Level.rule, `Route ${route}#${rule}`);
+  }
+
+  /** Everything that is attached anywhere, in the order in which it was added. */
+  values(): T[] {
+    return [...this.#values];
   }
 
   /** Whether anything is attached to this method, or to this contract. */

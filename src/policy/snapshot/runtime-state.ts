@@ -9,4 +9,6 @@ export interface RuntimeState {
   readonly record: "failed" | "all" | "none";
   snapshot: Snapshot;
   endpointVersion: number;
+  /** Epoch ms of 0 on the clock of events: what turns `now` into wall time, for what expires by the calendar. */
+  wallAt: number;
 }

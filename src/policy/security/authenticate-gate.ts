@@ -1,0 +1,259 @@
+import type { DecisionStep } from "../call.ts";
+import type { GateNote } from "../decision/gate-note.ts";
+import type { CallState } from "../machine/call-state.ts";
+import { type Gate, GateAnswer } from "../machine/gate.ts";
+import type { GateContext } from "../machine/gates.ts";
+import { errorAnswer } from "../machine/local-answers.ts";
+import type { Principal } from "../machine/principal.ts";
+import type { Authentication, ClaimHeader } from "./authentication-resource.ts";
+import { claimField, claimOf, claimText } from "./claims.ts";
+import { OidcProvider } from "./oidc-provider.ts";
+import { type Outcome, type Provider, Question, Refusal, Reply, Verified } from "./provider.ts";
+import { createProvider, findProvider } from "./providers.ts";
+import type { Tallies } from "./tallies.ts";
+
+/** Who is calling, where an Authentication is enforced. The most specific level at which one is attached holds alone. */
+export function authenticateGates(context: GateContext): Gate[] {
+  const { place, keeper } = context;
+  if (place !== "gateway" && place !== "server") return [];
+  const attached = mostSpecific(context).filter(({ spec }) => (spec.at ?? ["gateway"]).includes(place));
+  if (attached.length === 0) return [];
+  const tried: Tried[] = [];
+  for (const resource of attached) {
+    for (const written of resource.spec.providers) {
+      const found =
+        written.use === undefined
+          ? { provider: written, resource }
+          : findProvider(written.use, context.all("Authentication"));
+      if (found === null) continue; // validation refuses it; without it fewer callers pass
+      const { claimHeaders = found.provider.claimHeaders ?? [], forwardToken = found.provider.forwardToken } = written;
+      const spec = { ...found.provider, claimHeaders, forwardToken };
+      const { name } = found.resource.metadata;
+      const key = `${name} ${JSON.stringify(spec)}`;
+      tried.push({ provider: keeper.provider(key, () => createProvider(spec, name)), claimHeaders });
+    }
+  }
+  const optional = attached.every(({ spec }) => spec.optional === true);
+  const source = attached.map(({ metadata }) => `Authentication ${metadata.name}`).join(", ");
+  return [new AuthenticateGate(source, tried, optional, keeper.authentications)];
+}
+
+/** Whether any of these calls' end users is established here. */
+export function isAuthenticated(context: GateContext): boolean {
+  return authenticatedAt(mostSpecific(context), context.place);
+}
+
+function authenticatedAt(attached: readonly Authentication[], place: string): boolean {
+  return attached.some(({ spec }) => (spec.at ?? ["gateway"]).some((at) => at === place));
+}
+
+function mostSpecific({ attachedAt }: GateContext): readonly Authentication[] {
+  const all = attachedAt("Authentication");
+  const level = Math.max(-1, ...all.map(([at]) => at));
+  return all.filter(([at]) => at === level).map(([, resource]) => resource);
+}
+
+interface Tried {
+  readonly provider: Provider;
+  readonly claimHeaders: readonly ClaimHeader[];
+}
+
+/** What the gate keeps of a call that waits for an answer. */
+interface Asked {
+  readonly at: number;
+  readonly question: Question;
+  readonly refused: Refusal | null;
+  readonly refusedBy: Provider | null;
+}
+
+/**
+ * Tries its providers in order; the first whose credential is good says who it is. Note: code = what became of it; text = the provider; detail = who, or
+ * the refusal's words.
+ *
+ *     credential good -> principal, claims as fields        none, optional -> nobody
+ *     none, required  -> 401 AUTHENTICATION_REQUIRED        wrong -> 401 TOKEN_INVALID       cannot be judged -> 503
+ */
+class AuthenticateGate implements Gate {
+  readonly rule = "authenticate";
+  readonly source: string;
+  readonly #tried: readonly Tried[];
+  readonly #optional: boolean;
+  /** Fields that only this gate may say. */
+  readonly #claimFields: readonly string[];
+  readonly #tallies: Tallies;
+
+  constructor(source: string, tried: readonly Tried[], optional: boolean, tallies: Tallies) {
+    this.source = source;
+    this.#tried = tried;
+    this.#optional = optional;
+    this.#claimFields = [
+      ...new Set(tried.flatMap(({ claimHeaders }) => claimHeaders.map(({ header }) => header.toLowerCase()))),
+    ];
+    this.#tallies = tallies;
+  }
+
+  enter(call: CallState, slot: number, now: number): GateAnswer {
+    for (const name of this.#claimFields) call.removeRequestField(name);
+    return this.#try(call, slot, 0, null, null, now);
+  }
+
+  answered(call: CallState, slot: number, result: unknown, now: number): GateAnswer {
+    const { at, question, refused, refusedBy } = call.memory[slot] as Asked;
+    call.memory[slot] = null;
+    return this.#heard(question.answered(result, call, now), call, slot, at, refused, refusedBy, now);
+  }
+
+  #try(
+    call: CallState,
+    slot: number,
+    from: number,
+    refused: Refusal | null,
+    refusedBy: Provider | null,
+    now: number,
+  ): GateAnswer {
+    for (let at = from; at < this.#tried.length; at++) {
+      const outcome = this.#tried[at].provider.check(call, now);
+      if (outcome === null) continue;
+      if (!(outcome instanceof Refusal)) return this.#heard(outcome, call, slot, at, refused, refusedBy, now);
+      if (refused === null || outcome.rank > refused.rank) {
+        refused = outcome;
+        refusedBy = this.#tried[at].provider;
+      }
+    }
+    if (refused !== null) return this.#refuse(call, refused, refusedBy as Provider);
+    return this.#anonymous(call, slot, now);
+  }
+
+  #heard(
+    outcome: Outcome,
+    call: CallState,
+    slot: number,
+    at: number,
+    refused: Refusal | null,
+    refusedBy: Provider | null,
+    now: number,
+  ): GateAnswer {
+    const { provider } = this.#tried[at];
+    if (outcome instanceof Verified) return this.#pass(call, this.#tried[at], outcome);
+    if (outcome instanceof Question) {
+      call.memory[slot] = { at, question: outcome, refused, refusedBy } satisfies Asked;
+      call.query = outcome.query;
+      call.queryMs = outcome.timeoutMs;
+      return GateAnswer.ask;
+    }
+    if (outcome instanceof Reply) return this.#reply(call, provider, outcome);
+    const worse = refused === null || outcome.rank > refused.rank;
+    return this.#try(call, slot, at + 1, worse ? outcome : refused, worse ? provider : refusedBy, now);
+  }
+
+  #pass(call: CallState, { provider, claimHeaders }: Tried, verified: Verified): GateAnswer {
+    const { principal } = verified;
+    call.principal = principal;
+    if (claimHeaders.length > 0) {
+      verified.fields ??= fieldsOf(principal, claimHeaders);
+      for (let i = 0; i < verified.fields.length; i += 2)
+        call.addRequestField(verified.fields[i], verified.fields[i + 1]);
+    }
+    provider.strip(call);
+    this.#tallies.count(provider.label, "allowed");
+    const note = call.decision.note(this, "ok");
+    note.code = KNOWN;
+    note.text = provider.label;
+    note.detail = principal;
+    return GateAnswer.pass;
+  }
+
+  #reply(call: CallState, provider: Provider, { response, text }: Reply): GateAnswer {
+    this.#tallies.count(provider.label, "redirected");
+    const note = call.decision.note(this, "chosen");
+    note.code = REPLIED;
+    note.text = provider.label;
+    note.detail = text;
+    call.response = response;
+    return GateAnswer.respond;
+  }
+
+  #anonymous(call: CallState, slot: number, now: number): GateAnswer {
+    if (this.#optional) {
+      const note = call.decision.note(this, "ok");
+      note.code = NOBODY_CALLS;
+      this.#tallies.count("none", "anonymous");
+      return GateAnswer.pass;
+    }
+    for (let at = 0; at < this.#tried.length; at++) {
+      const { provider } = this.#tried[at];
+      const login = provider instanceof OidcProvider ? provider.login(call, now) : null;
+      if (login !== null) return this.#heard(login, call, slot, at, null, null, now);
+    }
+    this.#tallies.count("none", "missing");
+    const note = call.decision.note(this, "denied");
+    note.code = MISSING;
+    const fields = this.#tried.flatMap(({ provider }) => ["www-authenticate", provider.challenge("")]);
+    const message = `authentication is required: ${this.#wanted()}`;
+    call.response = errorAnswer("unauthenticated", 401, "AUTHENTICATION_REQUIRED", message, false, fields);
+    return GateAnswer.respond;
+  }
+
+  #refuse(call: CallState, { problem, unavailable }: Refusal, provider: Provider): GateAnswer {
+    this.#tallies.count(provider.label, unavailable ? "unavailable" : "refused");
+    const note = call.decision.note(this, "denied");
+    note.code = unavailable ? UNAVAILABLE : WRONG;
+    note.text = provider.label;
+    note.detail = problem;
+    const message = `${provider.label}: ${problem}`;
+    if (unavailable) call.response = errorAnswer("unavailable", 503, "AUTHENTICATION_UNAVAILABLE", message, true);
+    else {
+      const fields = ["www-authenticate", provider.challenge(problem)];
+      call.response = errorAnswer("unauthenticated", 401, "TOKEN_INVALID", message, false, fields);
+    }
+    return GateAnswer.respond;
+  }
+
+  #wanted(): string {
+    return this.#tried.map(({ provider }) => provider.wanted).join(", or ");
+  }
+
+  describe({ code, text: provider, detail }: GateNote): Pick<DecisionStep, "text" | "values"> {
+    switch (code) {
+      case KNOWN: {
+        const principal = detail as Principal;
+        const shown = SHOWN_CLAIMS.filter((name) => claimOf(principal.claims, name) !== undefined);
+        const claims = shown.map((name) => `, ${name} ${claimText(claimOf(principal.claims, name))}`).join("");
+        return {
+          text: `allowed by ${provider}   subject ${principal.subject || "unknown"}${claims}`,
+          values: { provider, subject: principal.subject },
+        };
+      }
+      case NOBODY_CALLS:
+        return { text: `nobody: no credential, which ${this.source} allows`, values: {} };
+      case MISSING:
+        return { text: `no credential; ${this.source} wants ${this.#wanted()}`, values: {} };
+      default:
+        return { text: `${provider}: ${String(detail)}`, values: { provider } };
+    }
+  }
+
+  nearest({ code, text: provider }: GateNote): string {
+    if (code === UNAVAILABLE) return `might have passed if ${provider} could have been asked`;
+    const wanted = this.#tried.find((tried) => tried.provider.label === provider)?.provider.wanted ?? this.#wanted();
+    return `would have passed with ${code === WRONG ? "a good one of: " : ""}${wanted}`;
+  }
+}
+
+function fieldsOf({ claims }: Principal, headers: readonly ClaimHeader[]): string[] {
+  const fields: string[] = [];
+  for (const { claim, header } of headers) {
+    const value = claimField(claimOf(claims, claim));
+    if (value !== null) fields.push(header.toLowerCase(), value);
+  }
+  return fields;
+}
+
+const KNOWN = 1;
+const NOBODY_CALLS = 2;
+const MISSING = 3;
+const WRONG = 4;
+const UNAVAILABLE = 5;
+const REPLIED = 6;
+/** Told in explanations beside the subject. */
+const SHOWN_CLAIMS = ["role", "roles", "scope", "groups"];

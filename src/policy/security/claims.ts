@@ -1,0 +1,54 @@
+import type { ClaimMatch } from "./authentication-resource.ts";
+
+export type Claims = Readonly<Record<string, unknown>>;
+
+/** A claim by its name, or by a path through objects: "realm_access.roles". A claim whose own name has dots is found first. */
+export function claimOf(claims: Claims, path: string): unknown {
+  if (Object.hasOwn(claims, path)) return claims[path];
+  if (!path.includes(".")) return undefined;
+  let value: unknown = claims;
+  for (const part of path.split(".")) {
+    if (typeof value !== "object" || value === null || !Object.hasOwn(value, part)) return undefined;
+    value = (value as Record<string, unknown>)[part];
+  }
+  return value;
+}
+
+/** Strict: "1" is not 1. A list equals nothing, but may contain. */
+export function matchesClaim(claims: Claims, match: ClaimMatch): boolean {
+  const value = claimOf(claims, match.claim);
+  if (match.exists !== undefined) return (value !== undefined) === match.exists;
+  if (match.equals !== undefined) return value === match.equals;
+  if (match.in !== undefined) return match.in.includes(value as string);
+  if (Array.isArray(value)) return value.includes(match.contains);
+  return typeof value === "string" && typeof match.contains === "string" && value.split(" ").includes(match.contains);
+}
+
+/** "role = buyer", for explanations. */
+export function claimMatchText(match: ClaimMatch): string {
+  const { claim } = match;
+  if (match.exists !== undefined) return `${claim} ${match.exists ? "is there" : "is not there"}`;
+  if (match.equals !== undefined) return `${claim} = ${String(match.equals)}`;
+  if (match.in !== undefined) return `${claim} is ${match.in.join(" or ")}`;
+  return `${claim} has ${String(match.contains)}`;
+}
+
+/** A claim's value for people, short. */
+export function claimText(value: unknown): string {
+  const text = typeof value === "string" ? value : (JSON.stringify(value) ?? "absent");
+  return text.length > 64 ? `${text.slice(0, 61)}...` : text;
+}
+
+/**
+ * A claim as the value of a header field: lists joined with commas, objects as JSON; what a field cannot hold is percent-encoded (RFC 3986). Null when
+ * there is nothing to send.
+ */
+export function claimField(value: unknown): string | null {
+  if (value === undefined || value === null) return null;
+  const plain = Array.isArray(value) && value.every((one) => typeof one !== "object");
+  const text = plain ? value.join(",") : typeof value === "object" ? JSON.stringify(value) : String(value);
+  if (text.length > MAX_FIELD) return null;
+  return text.replace(/[^\x20-\x7e]|^ | $/gu, (char) => encodeURIComponent(char.isWellFormed() ? char : "\ufffd"));
+}
+
+const MAX_FIELD = 4_096;
