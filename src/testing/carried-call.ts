@@ -1,4 +1,4 @@
-import { type Call, type CallContext, type Decision, Effect, type LocalResponse } from "../policy/call.ts";
+import { type Call, type CallContext, type Decision, Effect, type LocalResponse, type Waker } from "../policy/call.ts";
 import type { Query } from "../policy/machine/query.ts";
 import { type Answer, EMPTY } from "./answer.ts";
 import { type EventQueue, SimEvent } from "./event-queue.ts";
@@ -6,6 +6,7 @@ import type { SimProcess } from "./process.ts";
 import type { Replica } from "./replica.ts";
 import type { SimRequest } from "./request.ts";
 import type { Job } from "./server-queue.ts";
+import { restBody } from "./transcoder.ts";
 
 /** What a carried call needs of its world. */
 export interface CallWorld {
@@ -21,7 +22,7 @@ export interface CallWorld {
  *     R1  Effects are drained after every event, by one loop: an event from inside an effect only adds to what that loop will see.
  *     R2  After `end` no event of it is scheduled, no server works for it (unless it finishes what nobody wants), and its machine has been given back.
  */
-export class CarriedCall {
+export class CarriedCall implements Waker {
   readonly world: CallWorld;
   readonly process: SimProcess;
   readonly request: SimRequest;
@@ -55,6 +56,7 @@ export class CarriedCall {
     this.context = context;
     this.#onEnd = onEnd;
     this.#call = process.policy.createCall();
+    this.#call.waker = this;
   }
 
   begin(): void {
@@ -79,6 +81,17 @@ export class CarriedCall {
     this.#drain(now);
   }
 
+  /** The end of another call lets this one go on: soon, since the machine that says so is at work. */
+  wake(): void {
+    const { events } = this.world;
+    events.after(0, () => {
+      if (this.ended) return;
+      const now = events.now();
+      this.#call.woken(now);
+      this.#drain(now);
+    });
+  }
+
   // --- from attempts and timers -------------------------------------------------------------------------------
 
   onConnected(attempt: SimAttempt): void {
@@ -100,21 +113,51 @@ export class CarriedCall {
     const fields = trailersOnly ? [...answer.fields, ...grpcTrailers(answer)] : answer.fields;
     call.head(number, status, fields, fin, now);
     this.#drain(now);
-    if (fin || attempt.done || this.ended) return this.#over(attempt);
-    if (bytes > 0) {
-      if (this.#delivering === attempt) attempt.store?.data(answer.body, 0, bytes);
-      call.responseData(number, bytes, !grpc, now);
+    if (fin || attempt.done || this.ended) {
+      attempt.done = true;
+      this.#keep(attempt);
+      return;
+    }
+    const paceMs = this.#delivering === attempt && call.bytesPerSecond > 0 ? (bytes * 1_000) / call.bytesPerSecond : 0;
+    if (paceMs > 0) this.world.events.after(paceMs, () => this.#finish(attempt, answer));
+    else this.#finish(attempt, answer);
+  }
+
+  /** The answer's body, and its end. */
+  #finish(attempt: SimAttempt, answer: Answer): void {
+    if (attempt.done || this.ended) return;
+    const { grpc } = this.request;
+    const call = this.#call;
+    const now = this.world.events.now();
+    const { length } = answer.body;
+    this.#keep(attempt);
+    if (length > 0) {
+      call.responseData(attempt.number, length, !grpc, now);
       this.#drain(now);
     }
-    if (!grpc) {
-      attempt.store?.end();
-      return this.#over(attempt);
-    }
-    if (!attempt.done && !this.ended) {
-      call.trailers(number, grpcTrailers(answer), now);
+    if (grpc && !attempt.done && !this.ended) {
+      call.trailers(attempt.number, grpcTrailers(answer), now);
       this.#drain(now);
     }
-    this.#over(attempt);
+    attempt.done = true;
+  }
+
+  /** Gives a copy of the whole answer to whoever wants one. */
+  #keep(attempt: SimAttempt): void {
+    const { store, answer } = attempt;
+    if (store === null || answer === null) return;
+    attempt.store = null;
+    const { asSent } = this.request;
+    if (asSent === null) {
+      if (answer.body.length > 0) store.data(answer.body, 0, answer.body.length);
+      store.end();
+    } else if (answer.grpcStatus > 0 || answer.message === null || Array.isArray(answer.message)) store.abort();
+    else {
+      const body = restBody(this.request, answer.message);
+      store.head(200, ["content-type", "application/json", ...answer.fields]);
+      if (body.length > 0) store.data(body, 0, body.length);
+      store.end();
+    }
   }
 
   onFailed(attempt: SimAttempt, kind: "connect" | "reset" | "refused", message: string): void {
@@ -227,7 +270,9 @@ export class CarriedCall {
 
   #respond(response: LocalResponse): void {
     this.aborted = this.#delivering !== null;
-    if (this.aborted) this.#delivering?.store?.abort();
+    const store = this.#delivering?.store ?? null;
+    if (this.#delivering !== null) this.#delivering.store = null;
+    store?.abort();
     this.local = response;
     this.status = response.status;
     this.fields = response.fields;
@@ -263,10 +308,6 @@ export class CarriedCall {
       for (const timer of this.#timers) if (timer !== undefined) this.world.events.cancel(timer);
     this.#onEnd(this, this.#call.decision);
     this.process.policy.release(this.#call);
-  }
-
-  #over(attempt: SimAttempt): void {
-    attempt.done = true;
   }
 }
 

@@ -124,4 +124,4 @@ function before(a: SimEvent, b: SimEvent): boolean {
   return a.at < b.at || (a.at === b.at && a.order < b.order);
 }
 
-const START_WALL_MS = Date.UTC(2026, 0, 1);
+export const START_WALL_MS = Date.UTC(2026, 0, 1);

@@ -2,6 +2,7 @@ import { WeftError } from "../core/errors.ts";
 import type { Random } from "../core/random.ts";
 import type { Decision } from "../policy/call.ts";
 import { copyDecision } from "../policy/decision/decision.ts";
+import { type Attempt, AttemptKind } from "../policy/machine/attempt.ts";
 import type { CarriedCall } from "./carried-call.ts";
 import { SimEvent } from "./event-queue.ts";
 import type { Replica } from "./replica.ts";
@@ -189,7 +190,7 @@ class Tally {
     this.#attempts += length;
     if (length === 0) this.#rejected++;
     for (let i = 1; i < length; i++) {
-      if ((attempts[i] as { hedge?: boolean }).hedge === true) this.#hedges++;
+      if ((attempts[i] as Attempt).kind === AttemptKind.hedge) this.#hedges++;
       else this.#retries++;
     }
     const { reason, status, grpcStatus } = outcome;

@@ -4,7 +4,9 @@ import type { Random } from "../core/random.ts";
 import { type Answer, EMPTY, failure, httpOf, OK } from "./answer.ts";
 import type { SimAttempt } from "./carried-call.ts";
 import type { EventQueue } from "./event-queue.ts";
+import { recordOf } from "./fields.ts";
 import { createLatency } from "./latency.ts";
+import { LoadReports } from "./load-reports.ts";
 import type { Seeds } from "./seeds.ts";
 import { ServerQueue } from "./server-queue.ts";
 import type { Fault, ModelAnswer, ServiceModel } from "./types.ts";
@@ -31,6 +33,9 @@ export class Replica {
   readonly #speed: number;
   readonly #serve: Serve | null;
   readonly #faults = new Set<Fault>();
+  /** Latencies of faults, which the last of them decides. */
+  readonly #instead = new Map<Fault, (random: Random) => number>();
+  readonly #reports: LoadReports | null;
   /** Attempts whose modelled work is done, and that `serve` goes on with. */
   readonly #beyond = new Set<SimAttempt>();
 
@@ -51,6 +56,7 @@ export class Replica {
     this.#random = seeds.of(`latency ${id}`);
     this.#chance = seeds.of(`chance ${id}`);
     this.#serve = serve;
+    this.#reports = model.reportsLoad ? new LoadReports(events) : null;
     const { concurrency = Number.POSITIVE_INFINITY, above = "line", maxWaiting = Number.POSITIVE_INFINITY } = model;
     if (!(concurrency > 0)) bad(id, "concurrency", concurrency, "above 0");
     if (!(speed > 0)) bad(id, "speed", speed, "above 0");
@@ -68,6 +74,7 @@ export class Replica {
       return;
     }
     let workMs = this.#latency(this.#random);
+    for (const latency of this.#instead.values()) workMs = latency(this.#random) * this.#speed;
     for (const { addMs, hangRate } of this.#faults) {
       if (addMs !== undefined) workMs += addMs * this.#speed;
       if (hangRate !== undefined && this.#chance.next() < hangRate) workMs = Number.POSITIVE_INFINITY;
@@ -77,6 +84,7 @@ export class Replica {
       attempt.lost("refused", `${this.id} has no room for another call`);
       return;
     }
+    this.#reports?.began(attempt, this.inFlight);
     this.inFlight++;
     if (this.inFlight > this.maxInFlight) this.maxInFlight = this.inFlight;
   }
@@ -104,7 +112,7 @@ export class Replica {
   answer(attempt: SimAttempt, answer: Answer): void {
     this.#beyond.delete(attempt);
     this.inFlight--;
-    attempt.answered(answer);
+    attempt.answered(this.#reports === null ? answer : this.#reports.with(answer, this.inFlight, attempt));
   }
 
   abandoned(attempt: SimAttempt): void {
@@ -115,11 +123,13 @@ export class Replica {
 
   add(fault: Fault): void {
     this.#faults.add(fault);
+    if (fault.latencyMs !== undefined) this.#instead.set(fault, createLatency(fault.latencyMs, "a fault's latencyMs"));
     this.#changed();
   }
 
   clear(fault: Fault): void {
     this.#faults.delete(fault);
+    this.#instead.delete(fault);
     this.#changed();
   }
 
@@ -166,16 +176,6 @@ export class Replica {
       }),
     );
   }
-}
-
-/** Of several values under one name, all, separated by ", ". */
-export function recordOf(fields: readonly string[]): Record<string, string> {
-  const record: Record<string, string> = {};
-  for (let i = 0; i < fields.length; i += 2) {
-    const name = fields[i].toLowerCase();
-    record[name] = Object.hasOwn(record, name) ? `${record[name]}, ${fields[i + 1]}` : fields[i + 1];
-  }
-  return record;
 }
 
 function modelAnswer({ status = 200, grpcStatus, fields = {}, body }: ModelAnswer): Answer {

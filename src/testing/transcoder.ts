@@ -5,7 +5,7 @@ import { createRestRouter, type RestRoute, type RestRouter } from "../contract/r
 import { messageToResponse, requestToMessage, splitPath } from "../contract/transcode.ts";
 import type { PolicyRuntime } from "../policy/runtime.ts";
 import { EMPTY } from "./answer.ts";
-import { recordOf } from "./replica.ts";
+import { recordOf } from "./fields.ts";
 import type { SimRequest } from "./request.ts";
 
 /** REST requests as the gRPC calls that the services' contracts make of them, as the gateway does it. */

@@ -46,6 +46,8 @@ export interface ServiceModel {
   readonly connectMs?: number;
   /** Time to the server and back, beside the call itself. Default 0. */
   readonly networkMs?: number;
+  /** Its answers say what load it is under (ORCA's endpoint-load-metrics): calls in flight, their latency, use of `concurrency`. Default false. */
+  readonly reportsLoad?: boolean;
   /** A replica whose caller went away does the work nevertheless. Default false. */
   readonly finishesCancelled?: boolean;
   readonly version?: string;
@@ -169,6 +171,8 @@ export interface SimulatedCall {
   /** Header and trailer fields of the answer; lower-case names. */
   readonly fields: Readonly<Record<string, string>>;
   readonly body: string;
+  /** The caller's stream was reset instead of being answered. */
+  readonly reset: boolean;
   /** The response message, from a definition's handler. */
   readonly message: object | null;
   /** The decision in words, as `weft explain` prints it. */
@@ -232,6 +236,8 @@ export interface EndpointLoad {
 export interface Fault {
   /** Nothing is done for so long (a long garbage collection); what is there waits and goes on afterwards. */
   readonly stallMs?: number;
+  /** Calls take this in place of what the model says. */
+  readonly latencyMs?: LatencyModel;
   /** Takes so many times as long. */
   readonly slowBy?: number;
   /** Takes so much longer. */

@@ -13,12 +13,13 @@ import type { AnyServiceDefinition } from "../service/definition.ts";
 import { httpOf, OK } from "./answer.ts";
 import { type CallWorld, CarriedCall, type SimAttempt } from "./carried-call.ts";
 import { EventQueue } from "./event-queue.ts";
+import { recordOf } from "./fields.ts";
 import { createMeshClient, createServingScope, serveDefinition } from "./handlers.ts";
 import { LoadRun } from "./load.ts";
 import { Onward } from "./onward.ts";
 import { SimProcess } from "./process.ts";
 import { Pump } from "./pump.ts";
-import { type Replica, recordOf, type Serve } from "./replica.ts";
+import type { Replica, Serve } from "./replica.ts";
 import { createRequest, type SimRequest } from "./request.ts";
 import { Seeds } from "./seeds.ts";
 import { Topology } from "./topology.ts";
@@ -319,6 +320,7 @@ class Result implements SimulatedCall {
   readonly fields: Readonly<Record<string, string>>;
   readonly body: string;
   readonly message: object | null;
+  readonly reset: boolean;
   readonly #title: string;
 
   constructor({ request, status, fields, body, message, local }: CarriedCall, decision: Decision) {
@@ -332,6 +334,7 @@ class Result implements SimulatedCall {
     this.decision = decision;
     this.fields = recordOf(fields);
     this.message = message;
+    this.reset = local?.reset === true;
     this.body = new TextDecoder().decode(
       rest && message !== null && !Array.isArray(message) ? restBody(request, message) : body,
     );

@@ -1,3 +1,4 @@
+import { LOAD_REPORT_FIELD } from "../balance/load-report.ts";
 import type { CallDecision } from "../decision/decision.ts";
 import { httpStatusOf } from "../resilience/outlier.ts";
 import type { CallBreaker } from "../resilience/quorum-breaker.ts";
@@ -21,7 +22,17 @@ export function sawAnswer({ shared: { table } }: CallState, attempt: Attempt, go
   if (table.generation[slot] !== attempt.generation) return;
   if (table.failures[slot] !== 0 || table.ejections[slot] !== 0) table.alive(slot);
   // A quick error must not make an endpoint look fast.
-  if (good || latencyMs > table.ewmaMs[slot]) table.observe(slot, latencyMs, now, policy.balancer.decayMs);
+  const { decayMs } = policy.balancer;
+  if (good || latencyMs >= table.latency(slot, now, decayMs)) table.observe(slot, latencyMs, now, decayMs);
+}
+
+/** What the endpoint says of its load, where the balancer goes by it. */
+export function sawLoad({ shared: { table } }: CallState, attempt: Attempt, fields: readonly string[], now: number): void {
+  if (!(attempt.binding as Binding).policy.balancer.wantsReports) return;
+  if (table.generation[attempt.slot] !== attempt.generation) return;
+  for (let i = 0; i < fields.length; i += 2) {
+    if (fields[i].startsWith(LOAD_REPORT_FIELD)) table.reported(attempt.slot, fields[i], fields[i + 1], now);
+  }
 }
 
 /** The attempt was lost. That connections or streams ran out is no fault of the endpoint's. */
@@ -37,7 +48,9 @@ export function sawSlowness({ shared: { table } }: CallState, attempt: Attempt, 
   const latencyMs = now - attempt.startedAt;
   if (latency !== null && attempt.number === 1) latency.record(latencyMs, now);
   if (table.generation[attempt.slot] !== attempt.generation) return;
-  if (latencyMs > table.ewmaMs[attempt.slot]) table.observe(attempt.slot, latencyMs, now, policy.balancer.decayMs);
+  // Against what is believed by now: one time-out after the other must keep the endpoint as slow as the first made it.
+  const { decayMs } = policy.balancer;
+  if (latencyMs >= table.latency(attempt.slot, now, decayMs)) table.observe(attempt.slot, latencyMs, now, decayMs);
 }
 
 /** The breaker refused: its state, for the record. */

@@ -120,7 +120,7 @@ test("a dependency that fails 100 % for 30 s at 1,000 calls/s sees at most 20 % 
 });
 
 test("what stopped retries is said with the state of the budget and the deadline", () => {
-  const budget = { ratio: 0, minPerSecond: 0.25, ttl: "10s" } as const;
+  const budget = { ratio: 0, minPerSecond: 2, ttl: "10s" } as const;
   const runtime = under(traffic("products").retry(5, { budget, on: ["reset"] }));
   for (let i = 0; i < 2; i++) new TestCall(runtime).begin(grpc(GET)).fail(1, "reset").head(2, 200, OK);
   const spent = new TestCall(runtime).begin(grpc(GET)).fail(1, "reset");

@@ -3,13 +3,24 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { RetryBudget } from "./retry-budget.ts";
 
-test("allows the reserve when there was no call", () => {
+test("allows the reserve when there was no call: a second's at the start, ten seconds' later", () => {
   const budget = new RetryBudget({ ratio: 0.2, minPerSecond: 10, ttlMs: 10_000 });
-  let made = 0;
-  while (budget.withdraw(0)) made++;
-  assert.equal(made, 100);
+  const take = (now: number): number => {
+    let made = 0;
+    while (budget.withdraw(now)) made++;
+    return made;
+  };
+  assert.equal(take(0), 10);
   assert.equal(budget.left(0), 0);
-  assert.equal(budget.left(10_000), 100);
+  assert.equal(take(500), 5);
+  assert.equal(take(30_999), 99);
+});
+
+test("over a long time the reserve is what it says a second, however it is used", () => {
+  const budget = new RetryBudget({ ratio: 0, minPerSecond: 10, ttlMs: 10_000 });
+  let made = 0;
+  for (let now = 0; now < 60_000; now += 10) while (budget.withdraw(now)) made++;
+  assert.ok(made <= 600 && made >= 590, `${made}`);
 });
 
 test("is never negative, and retries never exceed reserve plus ratio of the window's calls", () => {

@@ -34,6 +34,13 @@ export class RollingWindow {
     return this.#totals[kind];
   }
 
+  /** How much time the counts stand for: between `windowMs - windowMs / buckets` and `windowMs`. */
+  coveredMs(now: number): number {
+    this.#advance(now);
+    const inCurrent = Math.min(this.#bucketMs, Math.max(0, now - this.#current * this.#bucketMs));
+    return (this.#buckets - 1) * this.#bucketMs + inCurrent;
+  }
+
   clear(): void {
     this.#counts.fill(0);
     this.#totals.fill(0);
