@@ -1,6 +1,8 @@
 import { formatPlace, type Place, WeftError } from "../../core/errors.ts";
 import { didYouMean } from "../../core/suggest.ts";
-import { parseBackend } from "../route/rule.ts";
+import { checkRoute } from "../route/route-references.ts";
+import { checkSecurityReferences } from "../security/security-references.ts";
+import { ignoredKind } from "./ignored-kinds.ts";
 import { ResourceDocument } from "./resource-document.ts";
 import { RESOURCE_SHAPES } from "./resource-shapes.ts";
 import type { Resource, ResourceKind, TargetRef } from "./resources.ts";
@@ -28,6 +30,23 @@ export interface KnownNames {
  *   `place` is the first one's
  */
 export function parseResources(documents: readonly unknown[], known: KnownNames = {}): ParsedResources {
+  const { resources, errors, warnings } = inspectResources(documents, known);
+  if (errors.length > 0) {
+    const lines = errors.map(({ message, place }) => `${formatPlace(place)}: ${message}`);
+    throw new WeftError("invalid_argument", lines.join("\n"), { reason: "INVALID_RESOURCES", place: errors[0].place });
+  }
+  return { resources, warnings };
+}
+
+/** What is in the documents, right or wrong, and where. */
+export interface InspectedResources extends ParsedResources {
+  readonly errors: readonly Problem[];
+  /** The place of a field of one of `resources`. */
+  placeOf(resource: Resource, path: FieldPath): Place;
+}
+
+/** The same without throwing. */
+export function inspectResources(documents: readonly unknown[], known: KnownNames = {}): InspectedResources {
   const errors: Problem[] = [];
   const warnings: Problem[] = [];
   const resources: Resource[] = [];
@@ -38,6 +57,11 @@ export function parseResources(documents: readonly unknown[], known: KnownNames 
       name: nameOf(value, index),
       document: document instanceof ResourceDocument ? document : null,
     };
+    const ignored = isObject(value) ? ignoredKind(value.kind, value.apiVersion) : "";
+    if (ignored !== "") {
+      warnings.push(problem(source, ["kind"], `has no effect: ${ignored}`));
+      return;
+    }
     const before = errors.length;
     checkShape(value, (path, message) => errors.push(problem(source, path, message)));
     if (errors.length > before) return;
@@ -46,13 +70,12 @@ export function parseResources(documents: readonly unknown[], known: KnownNames 
   });
   checkNames(resources, sources, errors);
   resources.forEach((resource, i) => {
-    checkReferences(resource, sources[i], resources, known, warnings);
+    checkSecurityReferences(resource, resources, (path, message) => errors.push(problem(sources[i], path, message)));
+    checkReferences(resource, sources[i], resources, known, errors, warnings);
   });
-  if (errors.length > 0) {
-    const lines = errors.map(({ message, place }) => `${formatPlace(place)}: ${message}`);
-    throw new WeftError("invalid_argument", lines.join("\n"), { reason: "INVALID_RESOURCES", place: errors[0].place });
-  }
-  return { resources, warnings };
+  const placeOf = (resource: Resource, path: FieldPath): Place =>
+    problem(sources[resources.indexOf(resource)], path, "").place;
+  return { resources, errors, warnings, placeOf };
 }
 
 interface Source {
@@ -93,6 +116,7 @@ function checkReferences(
   source: Source,
   all: readonly Resource[],
   { services }: KnownNames,
+  errors: Problem[],
   warnings: Problem[],
 ): void {
   const warn: Tell = (path, message) => warnings.push(problem(source, path, message));
@@ -102,25 +126,8 @@ function checkReferences(
     if (!services.includes(bare)) warn(path, `no service ${bare} is declared${didYouMean(bare, services)}`);
   };
   if (resource.kind === "HTTPRoute" || resource.kind === "GRPCRoute") {
-    resource.spec.parentRefs?.forEach((parent, i) => {
-      for (const field of ["namespace", "sectionName", "port"] as const) {
-        const path = ["spec", "parentRefs", i, field];
-        if (parent[field] !== undefined)
-          warn(path, "has no effect: a system has one namespace and its gateway one listener");
-      }
-      if (parent.kind === "Service") service(parent.name, ["spec", "parentRefs", i, "name"]);
-    });
-    resource.spec.rules.forEach((rule, i) => {
-      rule.backendRefs?.forEach((ref, j) => {
-        const path = ["spec", "rules", i, "backendRefs", j];
-        service(parseBackend(ref).service, [...path, "name"]);
-        if (ref.port !== undefined)
-          warn([...path, "port"], "has no effect: endpoints come from the registry with their ports");
-      });
-      if (rule.backendRefs?.length && rule.backendRefs.every(({ weight }) => weight === 0)) {
-        warn(["spec", "rules", i, "backendRefs"], "every weight is 0: all its calls fail");
-      }
-    });
+    const tell: Tell = (path, message) => errors.push(problem(source, path, message));
+    checkRoute(resource, tell, warn, (path, name) => service(name, path));
     return;
   }
   resource.spec.targetRefs?.forEach((target, i) => {

@@ -1,0 +1,232 @@
+import type { Resource } from "../resource/resources.ts";
+import { isObject } from "../resource/shape.ts";
+
+/**
+ * Where policy can be enforced: weft's own places (design.md, "Which place enforces what") and the data planes that the same snapshot is translated
+ * for.
+ */
+export const DATA_PLANES = ["client", "sidecar", "gateway", "server", "envoy", "grpc-xds"] as const;
+export type DataPlane = (typeof DATA_PLANES)[number];
+
+/** What a place does not enforce, and why and what to use instead; a place that is not named enforces it. */
+export type Row = Readonly<Partial<Record<DataPlane, string>>>;
+
+const ROUTED = "what is there already is not routed any more; routes hold where calls are made";
+const CALLERS = "it holds where the call is made: at the client, the sidecar or the gateway";
+const BROWSERS = "cross-origin requests come to gateways";
+const HOSTS = "calls between services are routed whatever host they name";
+const JITTER = (who: string): string => `${who} draws the whole back-off at random; leave it at 1`;
+const CONSECUTIVE: Row = { "grpc-xds": "gRPC ejects by success rate and failure percentage alone (gRFC A50)" };
+const RANDOM = "gRPC has no random balancer by xDS; use round-robin";
+const LATENCY = "latencies are not looked at there";
+const MESSAGES = (who: string): string => `${who} does not read messages; use a header`;
+const HEADERS = "gRPC hashes by header alone (gRFC A42)";
+const GRPC_LIMITS = "gRPC bounds requests in flight alone (gRFC A32); use limits.maxInFlight";
+const RESETS = (who: string): string => `${who} injects no resets; use abort`;
+const FAULT_CALLERS = (who: string): string => `${who} takes faults from whoever sends the header`;
+const INBOUND = "calls are admitted where they arrive: at the gateway and at services";
+const OWN_QUOTA = 'a caller enforces its own quota alone; use enforcedBy: "client"';
+const AT_THE_EDGE = "end users are authenticated at the gateway, and at services where policy says so";
+const CALLED = "calls are authorized where they arrive: at the gateway and at services";
+
+/**
+ * Which field each place enforces: the one source for `weft check --for`, for what is said when a revision is published, and for translation to xDS, so that
+ * nothing is dropped in silence. A field takes the row of its longest beginning; a value has a row of its own ("kind=p2c"). What a place is not named for in a
+ * row it enforces; a text says why it does not, and what to use instead.
+ *
+ * Sources: Envoy's v3 API (config.route.v3.RouteAction, RetryPolicy, HedgePolicy; config.cluster.v3.CircuitBreakers, OutlierDetection; the HTTP filters fault,
+ * local_ratelimit, ratelimit, jwt_authn, rbac, oauth2, ext_authz, csrf and cors); gRPC's doc/grpc_xds_features.md and gRFCs A27, A28, A31, A32, A33, A41, A42, A44,
+ * A50, A55, A58.
+ */
+export const ENFORCEMENT: Readonly<Record<string, Row>> = {
+  HTTPRoute: { server: ROUTED, "grpc-xds": "gRPC clients follow a GRPCRoute of their service; write one" },
+  "HTTPRoute.rules.filters.type=CORS": { client: BROWSERS, sidecar: BROWSERS },
+  GRPCRoute: { server: ROUTED },
+  "GRPCRoute.hostnames": {
+    client: HOSTS,
+    sidecar: HOSTS,
+    "grpc-xds": "gRPC clients choose the route by the name they dial",
+  },
+  "GRPCRoute.rules.matches.headers": {},
+  "GRPCRoute.rules.filters": {
+    "grpc-xds": "xDS in gRPC has no header changes and no mirrors; use a gateway or sidecars",
+  },
+  "GRPCRoute.rules.sessionPersistence": {},
+  "GRPCRoute.rules.sessionPersistence.type=Header": {
+    "grpc-xds": "gRPC keeps sessions by cookie alone (gRFC A55); use type: Cookie",
+  },
+
+  TrafficPolicy: { server: CALLERS },
+  "TrafficPolicy.targetRefs": {},
+  "TrafficPolicy.timeout": {},
+  "TrafficPolicy.perTryTimeout": { "grpc-xds": "gRPC has no time-out of one attempt (gRFC A44); use timeout" },
+  "TrafficPolicy.idleTimeout": { "grpc-xds": "gRPC has no idle time-out of a call; use timeout" },
+  "TrafficPolicy.retry": {},
+  "TrafficPolicy.retry.nonIdempotent": {
+    envoy: "Envoy retries whatever its conditions name, idempotent or not; leave retry out for such methods",
+    "grpc-xds": "gRPC retries whatever its conditions name, idempotent or not; leave retry out for such methods",
+  },
+  "TrafficPolicy.retry.backoff.jitter": { envoy: JITTER("Envoy"), "grpc-xds": JITTER("gRPC") },
+  "TrafficPolicy.retry.backoff.maxPushback": {
+    envoy: "Envoy knows reset headers with a largest interval, not pushback",
+    "grpc-xds": "gRPC follows every pushback",
+  },
+  "TrafficPolicy.retry.backoff.resetHeaders": { "grpc-xds": "gRPC knows pushback alone (grpc-retry-pushback-ms)" },
+  "TrafficPolicy.retry.budget": {
+    "grpc-xds": "gRPC has retry throttling in the service config, not by xDS; lower retry.attempts",
+  },
+  "TrafficPolicy.retry.bufferBytes": { "grpc-xds": "gRPC's buffer is a channel option of each client" },
+  "TrafficPolicy.hedge": {
+    envoy: "Envoy hedges only when an attempt is over its time: use onTryTimeout with perTryTimeout",
+    "grpc-xds": "xDS in gRPC has no hedging; use typed clients or sidecars",
+  },
+  "TrafficPolicy.hedge.onTryTimeout": {},
+  "TrafficPolicy.breaker": {
+    envoy: "Envoy has no breaker that opens for a service; use outlier and limits",
+    "grpc-xds": "gRPC has no breaker that opens for a service; use outlier and limits.maxInFlight",
+  },
+  "TrafficPolicy.outlier": {},
+  "TrafficPolicy.outlier.consecutive5xx": CONSECUTIVE,
+  "TrafficPolicy.outlier.consecutiveGatewayFailure": CONSECUTIVE,
+  "TrafficPolicy.outlier.consecutiveLocalOriginFailure": CONSECUTIVE,
+  "TrafficPolicy.outlier.splitExternalLocalOriginErrors": CONSECUTIVE,
+  "TrafficPolicy.balancer": {},
+  "TrafficPolicy.balancer.kind=p2c": {
+    envoy: "Envoy's least_request compares calls in flight, not latency; use least-request",
+    "grpc-xds": "use least-request or round-robin",
+  },
+  "TrafficPolicy.balancer.kind=prequal": {
+    envoy: "Envoy has no hot-cold rule; use least-request or by-load",
+    "grpc-xds": "gRPC has no hot-cold rule; use least-request or by-load",
+  },
+  "TrafficPolicy.balancer.kind=random": { "grpc-xds": RANDOM },
+  "TrafficPolicy.balancer.kind=weighted-random": { "grpc-xds": RANDOM },
+  "TrafficPolicy.balancer.kind=maglev": { "grpc-xds": "gRPC hashes by ring alone (gRFC A42); use ring-hash" },
+  "TrafficPolicy.balancer.decay": { envoy: LATENCY, "grpc-xds": LATENCY },
+  "TrafficPolicy.balancer.boundedLoad": { "grpc-xds": "gRPC's ring_hash has no bounded loads" },
+  "TrafficPolicy.balancer.hash.by=message": { envoy: MESSAGES("Envoy"), "grpc-xds": MESSAGES("gRPC") },
+  "TrafficPolicy.balancer.hash.by=cookie": { "grpc-xds": HEADERS },
+  "TrafficPolicy.balancer.hash.by=query": { "grpc-xds": HEADERS },
+  "TrafficPolicy.balancer.hash.by=address": { "grpc-xds": HEADERS },
+  "TrafficPolicy.balancer.hash.by=identity": {
+    envoy: "Envoy hashes by header, cookie, query or address",
+    "grpc-xds": HEADERS,
+  },
+  "TrafficPolicy.balancer.slowStart": { "grpc-xds": "gRPC's balancers have no slow start" },
+  "TrafficPolicy.balancer.subset": { "grpc-xds": "gRPC has no subsets by metadata; use versions as backends" },
+  "TrafficPolicy.balancer.subsetSize": { envoy: "Envoy has no deterministic subsetting" },
+  "TrafficPolicy.balancer.panicThreshold": { "grpc-xds": "gRPC has no panic threshold" },
+  "TrafficPolicy.balancer.overprovisioning": { "grpc-xds": "gRPC does not overprovision" },
+  "TrafficPolicy.balancer.zones": {},
+  "TrafficPolicy.limits": {},
+  "TrafficPolicy.limits.maxInFlightPerEndpoint": {
+    envoy: "Envoy's per_host_thresholds bound connections alone; use maxConnections with maxStreams",
+    "grpc-xds": GRPC_LIMITS,
+  },
+  "TrafficPolicy.limits.maxRetries": { "grpc-xds": GRPC_LIMITS },
+  "TrafficPolicy.limits.maxConnections": { "grpc-xds": GRPC_LIMITS },
+  "TrafficPolicy.limits.maxPending": { "grpc-xds": GRPC_LIMITS },
+  "TrafficPolicy.limits.maxStreams": { "grpc-xds": GRPC_LIMITS },
+  "TrafficPolicy.fallback": {
+    envoy: "Envoy has no fallback answers; use a gateway or typed clients",
+    "grpc-xds": "gRPC has no fallback answers; use typed clients",
+  },
+  "TrafficPolicy.fault": {},
+  "TrafficPolicy.fault.reset": { envoy: RESETS("Envoy"), "grpc-xds": RESETS("gRPC") },
+  "TrafficPolicy.fault.throttle": { "grpc-xds": "gRPC injects delays and aborts alone (gRFC A33)" },
+  "TrafficPolicy.fault.byHeader.callers": { envoy: FAULT_CALLERS("Envoy"), "grpc-xds": FAULT_CALLERS("gRPC") },
+  "TrafficPolicy.cache": {
+    client: "answers are cached at gateways",
+    sidecar: "answers are cached at gateways",
+    envoy: "Envoy's cache filter is experimental and not translated",
+    "grpc-xds": "gRPC has no cache",
+  },
+  "TrafficPolicy.admission": {
+    client: INBOUND,
+    sidecar: INBOUND,
+    envoy: "Envoy's admission control goes by success rate; use the gateway or the services' own admission",
+    "grpc-xds": "gRPC has no admission control by load",
+  },
+  "TrafficPolicy.adaptive": { "grpc-xds": "gRPC has no adaptive concurrency" },
+  "TrafficPolicy.concurrency": { "grpc-xds": "gRPC has no adaptive concurrency" },
+
+  RateLimit: { "grpc-xds": "rate limits of gRPC (RLQS) are not translated; use the gateway or the services' own" },
+  "RateLimit.enforcedBy=gateway": {
+    client: OWN_QUOTA,
+    sidecar: OWN_QUOTA,
+    server: 'use enforcedBy: "server" or "both"',
+  },
+  "RateLimit.enforcedBy=both": { client: OWN_QUOTA, sidecar: OWN_QUOTA },
+  "RateLimit.enforcedBy=server": {
+    client: OWN_QUOTA,
+    sidecar: OWN_QUOTA,
+    gateway: 'use enforcedBy: "gateway" or "both"',
+  },
+  "RateLimit.enforcedBy=client": {
+    gateway: "it is a caller's own quota",
+    server: "it is a caller's own quota",
+    envoy: "it is a caller's own quota",
+  },
+  "RateLimit.algorithm=sliding-window": { envoy: "Envoy's local limits are token buckets" },
+  "RateLimit.algorithm=gcra": { envoy: "Envoy's local limits are token buckets" },
+  "RateLimit.algorithm=concurrency": {
+    envoy: "Envoy bounds requests in flight by circuit breakers; use limits.maxInFlight",
+  },
+  "RateLimit.hot": { envoy: "Envoy has no hot-key limits" },
+  "RateLimit.cost": { envoy: "Envoy's local limits take one token a request" },
+  "RateLimit.maxWait": { envoy: "Envoy refuses, it does not queue" },
+  "RateLimit.key.by=field": { envoy: MESSAGES("Envoy") },
+
+  Authentication: {
+    client: AT_THE_EDGE,
+    sidecar: AT_THE_EDGE,
+    "grpc-xds": "gRPC verifies no tokens; use the services' own",
+  },
+  "Authentication.hmac": { envoy: "Envoy has no HMAC signatures; use extAuthz" },
+  Authorization: { client: CALLED, sidecar: CALLED },
+  ExternalAuthorization: { client: CALLED, sidecar: CALLED, "grpc-xds": "gRPC has no external authorization" },
+  Objective: {},
+  HealthCheck: {},
+};
+
+export interface NotEnforced {
+  /** In the resource: ["spec", "hedge"]. */
+  readonly path: readonly (string | number)[];
+  /** "TrafficPolicy.hedge" */
+  readonly field: string;
+  readonly why: string;
+}
+
+/** The fields of a resource that a place does not enforce, the outermost of each. */
+export function notEnforced(resource: Resource, plane: DataPlane): NotEnforced[] {
+  const found: NotEnforced[] = [];
+  const visit = (value: unknown, path: readonly (string | number)[], key: string): void => {
+    const row = rowOf(key, value);
+    // A resource, or a part of one, that is not enforced at all is told once.
+    if (row !== null && plane in row) {
+      found.push({ path, field: key, why: row[plane] ?? "" });
+      return;
+    }
+    if (Array.isArray(value)) for (const [i, item] of value.entries()) visit(item, [...path, i], key);
+    else if (isObject(value))
+      for (const [name, item] of Object.entries(value)) visit(item, [...path, name], `${key}.${name}`);
+  };
+  const defaults = DEFAULTS[resource.kind] ?? {};
+  visit({ ...defaults, ...resource.spec }, ["spec"], resource.kind);
+  return found;
+}
+
+/** Whether the table says anything of a field, so that a new one is not taken for enforced everywhere. */
+export function isTabled(key: string): boolean {
+  return Object.hasOwn(ENFORCEMENT, key);
+}
+
+/** Written or not, this holds. */
+const DEFAULTS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = { RateLimit: { enforcedBy: "gateway" } };
+
+function rowOf(key: string, value: unknown): Row | null {
+  const ofValue = `${key}=${String(value)}`;
+  if (typeof value === "string" && Object.hasOwn(ENFORCEMENT, ofValue)) return ENFORCEMENT[ofValue];
+  if (Object.hasOwn(ENFORCEMENT, key)) return ENFORCEMENT[key];
+  return null;
+}
