@@ -1,9 +1,15 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
+import { DATA_PLANES } from "../policy/check/enforcement.ts";
 import { addressText, count, inDir } from "./arguments.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** The commands that say why: what became of a call, what would become of calls under other policy, and what is wrong with policy. */
 export function addPolicyCommands(program: Command, terminal: Terminal, exit: (status: number) => void): void {
+  addExplain(program, terminal, exit);
+  addCheck(program, terminal, exit);
+}
+
+function addExplain(program: Command, terminal: Terminal, exit: (status: number) => void): void {
   inDir(
     program
       .command("explain")
@@ -45,6 +51,40 @@ export function addPolicyCommands(program: Command, terminal: Terminal, exit: (s
       exit(await (await import("./commands/explain.ts")).explain(id, options, terminal)),
     );
 }
+
+function addCheck(program: Command, terminal: Terminal, exit: (status: number) => void): void {
+  program
+    .command("check")
+    .summary("find what is wrong with routes and policies")
+    .description(
+      "Checks resources as a whole before they are live: that each is well formed and leads somewhere, that every route can match, that policies do not contradict " +
+        "each other, that time-outs fit together, and how much retries multiply along the call graph. With --for also what a data plane would not enforce.",
+    )
+    .argument(
+      "[path...]",
+      "the description of a system or its folder (default: .), or files and folders of resources (YAML or JSON)",
+    )
+    .addOption(
+      new Option("--for <plane>", "tell every field that this data plane would not enforce").choices(DATA_PLANES),
+    )
+    .addOption(
+      new Option("--format <format>", "how findings are printed").choices(["text", "json", "sarif"]).default("text"),
+    )
+    .option("--strict", "warnings fail, too", false)
+    .option("--json", "the same as --format json", false)
+    .addHelpText("after", CHECK_HELP)
+    .action(async (paths: string[], options) =>
+      exit(await (await import("./commands/check.ts")).check(paths, options, terminal)),
+    );
+}
+
+const CHECK_HELP = `
+Examples:
+  weft check
+  weft check policies/ --for envoy
+  weft check --strict --format sarif > weft.sarif
+
+Exit status: 0 no errors (with --strict: no warnings either), 1 there are some, 2 wrong usage.`;
 
 const EXPLAIN_HELP = `
 Examples:

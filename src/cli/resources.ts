@@ -10,8 +10,13 @@ import { type ParsedResources, parseResources } from "../policy/resource/validat
  * description that it comes from. What a builder made stands at the builder's line.
  */
 export function systemResources(system: System): ParsedResources {
+  return parseResources(systemDocuments(system), { services: [...new Set(system.units.map((unit) => unit.service))] });
+}
+
+/** The same unchecked, each document with its places. */
+export function systemDocuments(system: System): ResourceDocument[] {
   const { file, locate } = system;
-  const documents = system.resources.flatMap(({ path, value }) => {
+  return system.resources.flatMap(({ path, value }) => {
     const { resources } = value as Partial<ResourceBuilder>;
     if (typeof resources !== "function") {
       return [
@@ -29,7 +34,6 @@ export function systemResources(system: System): ParsedResources {
         new ResourceDocument(resource, (field) => ({ ...place, field: `${formatPath(path)} -> ${formatPath(field)}` })),
     );
   });
-  return parseResources(documents, { services: [...new Set(system.units.map((unit) => unit.service))] });
 }
 
 /** The same as YAML, a document each. */
