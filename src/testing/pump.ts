@@ -78,4 +78,4 @@ function turn(): Promise<void> {
 }
 
 /** Tries, about a millisecond each. */
-const PATIENCE = 2_000;
+const PATIENCE = 1_000;

@@ -3,6 +3,7 @@ import { type ContractMethod, contractMethods } from "../contract/contract-set.t
 import type { HttpBinding } from "../contract/http-rule.ts";
 import { createRestRouter, type RestRoute, type RestRouter } from "../contract/rest-router.ts";
 import { messageToResponse, requestToMessage, splitPath } from "../contract/transcode.ts";
+import { toWeftError } from "../core/errors.ts";
 import type { PolicyRuntime } from "../policy/runtime.ts";
 import { EMPTY } from "./answer.ts";
 import { recordOf } from "./fields.ts";
@@ -10,16 +11,22 @@ import type { SimRequest } from "./request.ts";
 
 /** REST requests as the gRPC calls that the services' contracts make of them, as the gateway does it. */
 export class Transcoder {
-  readonly #router: RestRouter<{ service: string; method: ContractMethod }>;
+  #router: RestRouter<Target> = createRestRouter<Target>([]);
 
-  /** Throws `invalid_argument` when two contracts take the same requests. */
+  /** A contract that takes requests of one before it is left out, as at the gateway. */
   constructor(contracts: readonly (readonly [service: string, desc: DescService])[]) {
-    const routes: RestRoute<{ service: string; method: ContractMethod }>[] = [];
+    let routes: RestRoute<Target>[] = [];
     for (const [service, desc] of contracts) {
-      for (const method of contractMethods(desc))
-        for (const binding of method.bindings) routes.push({ binding, target: { service, method } });
+      const more = contractMethods(desc).flatMap((method) =>
+        method.bindings.map((binding) => ({ binding, target: { service, method } })),
+      );
+      try {
+        this.#router = createRestRouter([...routes, ...more]);
+        routes = [...routes, ...more];
+      } catch (thrown) {
+        if (toWeftError(thrown).reason !== "HTTP_CONFLICT") throw thrown;
+      }
     }
-    this.#router = createRestRouter(routes);
   }
 
   /** The request itself when no contract describes it, or when a route takes it elsewhere. */
@@ -49,6 +56,11 @@ export class Transcoder {
       binding,
     };
   }
+}
+
+interface Target {
+  readonly service: string;
+  readonly method: ContractMethod;
 }
 
 export interface TranscodedRequest extends SimRequest {
