@@ -5,6 +5,7 @@ import { sendAbort, sendLocalResponse } from "./local-response.ts";
 import type { CarriedCall, Carrier, Downstream } from "./types.ts";
 import { upgradeResponse } from "./upgrade.ts";
 import { factsOf } from "./upstream-head.ts";
+import { withoutLoad } from "./without-load.ts";
 
 /** What the owner of a listener adds to the exchanges that it passes through. One object for all of them. */
 export interface ExchangeHooks {
@@ -117,7 +118,7 @@ export class Exchange implements Downstream {
       head = upgradeResponse(head, this.request, this.stream.connection.version);
       this.status = head.status;
     }
-    this.stream.sendHead(head, extra, fin);
+    this.stream.sendHead(withoutLoad(head), extra, fin);
   }
 
   onData(chunk: Uint8Array, start: number, end: number, fin: boolean): void {
@@ -133,7 +134,7 @@ export class Exchange implements Downstream {
   }
 
   onTrailers(head: Head): void {
-    this.stream.sendTrailers(head, null);
+    this.stream.sendTrailers(withoutLoad(head), null);
   }
 
   onLocal(response: LocalResponse): void {

@@ -1,6 +1,8 @@
 import type { Endpoint } from "../core/endpoint.ts";
 import type { Random } from "../core/random.ts";
-import type { Call, CallRequest } from "./call.ts";
+import type { ProcessState } from "./admission/process-state.ts";
+import type { Call, CallContext, CallRequest } from "./call.ts";
+import type { LimitCounts } from "./limit/limiter.ts";
 import type { DecisionJournal } from "./decision/journal.ts";
 import type { PolicyStats } from "./resilience/policy-stats.ts";
 import type { QuorumBreaker } from "./resilience/quorum-breaker.ts";
@@ -42,6 +44,14 @@ export interface PolicyRuntime {
   setWallAt?(wallAt: number): void;
   /** What authentication and authorization did, for metrics. */
   securityTallies?(): { readonly authentications: Iterable<Tally>; readonly authorizations: Iterable<Tally> };
+  /** What policy knows of the process that it decides in: its load, who else enforces the same limits, reasons to shed. Shells write it. */
+  readonly process: ProcessState;
+  /** Changes with every applyResources. */
+  readonly generation: number;
+  /** Whether such a call would have to pass gates. At "server" nothing else is decided, so that a call without any needs no machine. */
+  hasGates(request: CallRequest, context: Pick<CallContext, "asSent" | "service" | "place">): boolean;
+  /** How often rate limits decided which way, by name. */
+  limitCounts(): readonly { readonly name: string; readonly counts: Readonly<LimitCounts> }[];
   /** What is remembered of calls that have ended, for `weft explain`; null when nothing is. */
   readonly journal?: DecisionJournal | null;
 }
@@ -71,10 +81,22 @@ export interface MethodInfo {
   readonly serverStreaming: boolean;
 }
 
+export interface EndpointLoad {
+  /** Calls that it serves, of all callers. */
+  readonly inFlight: number;
+  readonly latencyMs: number;
+  readonly callsPerSecond: number;
+  /** 0..1: what the application says, or else the larger of CPU and event loop. */
+  readonly utilization: number;
+  readonly memory: number;
+}
+
 export interface EndpointState {
   readonly endpoint: Endpoint;
   readonly inFlight: number;
   readonly ewmaMs: number;
   readonly breaker: "closed" | "open" | "half-open";
   readonly ejected: boolean;
+  /** What it last reported of its load, -1 for what it did not say; null when it never did (docs/policies/load-reports.md). */
+  readonly load: EndpointLoad | null;
 }

@@ -30,6 +30,7 @@ export function createLocalServices(rest: Rest, clock: Clock, wheel: TimerWheel)
     scope: new CallScope(),
     inFlight: new InFlight(),
     served: new ServedCalls(clock),
+    load: null,
     buffers: new BufferBudget(MAX_BUFFERED_BYTES),
     onError: () => {},
   };

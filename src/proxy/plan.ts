@@ -1,4 +1,6 @@
+import { parseCallerAttempt } from "../call/caller-attempt.ts";
 import { WeftError } from "../core/errors.ts";
+import { LOAD_FORMAT_FIELD } from "../policy/balance/load-report.ts";
 import { parseTraceParent, type TraceParent } from "../telemetry/trace.ts";
 import { parseGrpcTimeout } from "../wire/grpc/timeout.ts";
 import { fieldOf, Head } from "../wire/head.ts";
@@ -20,6 +22,8 @@ export class Plan {
   readonly found: RestCall | WeftError | null;
   /** From grpc-timeout, ms; Infinity without one. */
   readonly timeoutMs: number;
+  /** The number of the caller's attempt as it says, 0 when it says nothing; believed of some peers only. */
+  readonly callerAttempt: number;
   /** The caller's own request id when it is one that we pass on, otherwise "". */
   readonly requestId: string;
   readonly trace: TraceParent | null;
@@ -33,6 +37,7 @@ export class Plan {
     this.grpc = parts.grpc;
     this.found = parts.found;
     this.timeoutMs = parts.timeoutMs;
+    this.callerAttempt = parts.callerAttempt;
     this.requestId = parts.requestId;
     this.trace = parts.trace;
     this.forwardedFor = parts.forwardedFor;
@@ -73,7 +78,7 @@ export class Planner {
     fields.push("x-forwarded-host", received.forwardedHost || head.authority);
     const upstream = new Head(head.method, head.scheme, head.authority, head.path, head.protocol, 0, fields);
     const grpc = isGrpc(head);
-    const timeout = grpc ? fieldOf(head.fields, "grpc-timeout") : undefined;
+    const timeout = fieldOf(head.fields, "grpc-timeout"); // REST callers say it so too
     const timeoutMs = timeout === undefined ? Number.POSITIVE_INFINITY : parseGrpcTimeout(timeout);
     return new Plan({
       generation,
@@ -87,6 +92,7 @@ export class Planner {
             ? null
             : rest.find(upstream),
       timeoutMs: timeoutMs ?? Number.POSITIVE_INFINITY,
+      callerAttempt: parseCallerAttempt(head.fields),
       requestId: received.requestId,
       trace: parseTraceParent(fieldOf(head.fields, "traceparent")),
       forwardedFor: received.forwardedFor,
@@ -141,7 +147,9 @@ function receivedFields({ fields }: Head, trusted: boolean): ReceivedFields {
       case "via":
         received.via = joined(received.via, value);
         break;
+      case LOAD_FORMAT_FIELD: // what load servers have is nothing for outside
       case "traceparent": // each call gets a child of it
+      case "grpc-previous-rpc-attempts": // said anew, with this hop's own
         break;
       default:
         // x-weft-* is said between hops of ours, and believed from authenticated peers only

@@ -9,6 +9,7 @@ import { messageToResponse, requestToMessage } from "../contract/transcode.ts";
 import { type StreamEncoder, streamEncoder } from "../contract/transcode-stream.ts";
 import type { Clock } from "../core/clock.ts";
 import { toWeftError, WeftError } from "../core/errors.ts";
+import { LOAD_REPORT_FIELD } from "../policy/balance/load-report.ts";
 import type { CallContext, Decision, LocalResponse } from "../policy/call.ts";
 import type { BufferBudget } from "../service/buffer-budget.ts";
 import { PREFIX_BYTES, writeMessagePrefix } from "../wire/grpc/message-prefix.ts";
@@ -378,6 +379,7 @@ function answerFields(fields: readonly string[]): string[] {
       !name.startsWith("content-") &&
       !name.endsWith("-bin") &&
       name !== "trailer" &&
+      name !== LOAD_REPORT_FIELD &&
       name !== "date"
     )
       kept.push(name, fields[i + 1]);

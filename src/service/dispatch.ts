@@ -3,6 +3,7 @@ import { createRestRouter, type RestRouter } from "../contract/rest-router.ts";
 import { trailersOfError } from "../contract/status.ts";
 import { WeftError } from "../core/errors.ts";
 import { didYouMean } from "../core/suggest.ts";
+import { LOAD_FORMAT_FIELD } from "../policy/balance/load-report.ts";
 import { parseGrpcTimeout } from "../wire/grpc/timeout.ts";
 import { fieldOf, type Head, responseHead } from "../wire/head.ts";
 import type { HttpStream, RequestHandler } from "../wire/stream.ts";
@@ -147,6 +148,7 @@ class Dispatcher implements RequestHandler {
         requestEncoding === "gzip" &&
         (fieldOf(head.fields, "grpc-accept-encoding") ?? "").split(",").some((name) => name.trim() === "gzip"),
       timeoutMs,
+      load: fieldOf(head.fields, LOAD_FORMAT_FIELD) === undefined ? null : this.#environment.load,
     });
   }
 

@@ -3,6 +3,7 @@ import type { WeftError } from "../core/errors.ts";
 import type { TimerWheel } from "../core/timer-wheel.ts";
 import type { BufferBudget } from "./buffer-budget.ts";
 import type { CallScope } from "./call-scope.ts";
+import type { LoadReporter } from "./load-reporter.ts";
 import type { ServedCalls } from "./served-calls.ts";
 import type { ServerCallState } from "./server-call.ts";
 
@@ -14,6 +15,8 @@ export interface ServerEnvironment {
   readonly scope: CallScope;
   readonly inFlight: InFlight;
   readonly served: ServedCalls;
+  /** What callers that ask are told of the server's load; null where nobody is told. */
+  readonly load: LoadReporter | null;
   /** Memory of requests that arrive in parts. */
   readonly buffers: BufferBudget;
   /** Told about errors that callers see only as `internal`: exceptions of handlers, with their cause. */

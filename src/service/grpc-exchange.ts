@@ -2,11 +2,13 @@ import { scratch } from "../contract/scratch.ts";
 import { trailersOfError } from "../contract/status.ts";
 import { toWeftError, WeftError } from "../core/errors.ts";
 import { Timer } from "../core/timer-wheel.ts";
+import { LOAD_REPORT_FIELD } from "../policy/balance/load-report.ts";
 import { PREFIX_BYTES, writeMessagePrefix } from "../wire/grpc/message-prefix.ts";
 import { MessageReader } from "../wire/grpc/message-reader.ts";
 import { type Head, responseHead, trailersHead } from "../wire/head.ts";
 import type { HttpStream, StreamFailure, StreamSink } from "../wire/stream.ts";
 import type { ServerEnvironment } from "./environment.ts";
+import type { LoadReporter } from "./load-reporter.ts";
 import { compressFrame, decompressMessage } from "./message-compression.ts";
 import type { BoundMethod } from "./method.ts";
 import { NOT_TIMED } from "./served-calls.ts";
@@ -22,6 +24,8 @@ export interface GrpcPlan {
   readonly responseGzip: boolean;
   /** From grpc-timeout or the service's default; Infinity without one. */
   readonly timeoutMs: number;
+  /** The caller asks for the server's load; null when it does not. */
+  readonly load: LoadReporter | null;
 }
 
 /**
@@ -205,7 +209,7 @@ export abstract class GrpcExchange extends Timer implements StreamSink {
   protected succeed(): void {
     if (this.done) return;
     if (!this.call.headSent) this.sendHead();
-    this.stream.sendTrailers(OK_TRAILERS, this.call.trailers);
+    this.stream.sendTrailers(OK_TRAILERS, this.#withLoad(this.call.trailers));
     this.#finish(null);
   }
 
@@ -216,7 +220,8 @@ export abstract class GrpcExchange extends Timer implements StreamSink {
     if (error.reason === "UNHANDLED") this.plan.environment.onError(error, this.call);
     const { call, stream } = this;
     const fields = trailersOfError(error);
-    if (call.trailers !== null) fields.push(...call.trailers);
+    const further = this.#withLoad(call.trailers);
+    if (further !== null) fields.push(...further);
     if (!call.headSent && call.headers === null) {
       call.headSent = true;
       stream.sendHead(HEAD, fields, true);
@@ -225,6 +230,13 @@ export abstract class GrpcExchange extends Timer implements StreamSink {
       stream.sendTrailers(NO_TRAILERS, fields);
     }
     this.#close(error);
+  }
+
+  /** Trailers, and for callers that ask the server's load. */
+  #withLoad(trailers: readonly string[] | null): readonly string[] | null {
+    const { load } = this.plan;
+    if (load === null) return trailers;
+    return trailers === null ? [LOAD_REPORT_FIELD, load.text()] : [...trailers, LOAD_REPORT_FIELD, load.text()];
   }
 
   #hold(bytes: number): void {

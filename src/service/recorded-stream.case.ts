@@ -31,6 +31,7 @@ export function dispatcherUnderTest(
     scope,
     inFlight,
     served,
+    load: null,
     buffers,
     onError: (error: WeftError) => void errors.push(toWeftError(error)),
   };

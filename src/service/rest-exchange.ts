@@ -7,11 +7,13 @@ import { messageToResponse, requestToMessage } from "../contract/transcode.ts";
 import type { StreamEncoder } from "../contract/transcode-stream.ts";
 import { toWeftError, WeftError } from "../core/errors.ts";
 import { Timer } from "../core/timer-wheel.ts";
+import { LOAD_REPORT_FIELD } from "../policy/balance/load-report.ts";
 import { fieldOf, responseHead } from "../wire/head.ts";
 import type { HttpStream, StreamFailure, StreamSink } from "../wire/stream.ts";
 import type { ServerEnvironment } from "./environment.ts";
 import { badResponse, isThenable } from "./grpc-exchange.ts";
 import { KeepAlive } from "./keep-alive.ts";
+import type { LoadReporter } from "./load-reporter.ts";
 import type { BoundMethod } from "./method.ts";
 import { pump, type ResponseWriter } from "./response-pump.ts";
 import { NOT_TIMED } from "./served-calls.ts";
@@ -36,6 +38,8 @@ export interface RestRequest {
   readonly stream: StreamEncoder | null;
   /** "GET /v1/products/{id}" */
   readonly name: string;
+  /** The caller asks for the server's load; null when it does not. */
+  readonly load: LoadReporter | null;
 }
 
 /**
@@ -238,6 +242,8 @@ export class RestExchange extends Timer implements StreamSink, ResponseWriter {
     const fields = headers === null ? [] : [...headers];
     for (let i = 0; trailers !== null && i < trailers.length; i += 2)
       fields.push(`trailer-${trailers[i]}`, trailers[i + 1]);
+    const { load } = this.#request;
+    if (load !== null) fields.push(LOAD_REPORT_FIELD, load.text());
     return fields;
   }
 

@@ -3,6 +3,7 @@ import { problemResponse } from "../contract/problem.ts";
 import type { RestRouter } from "../contract/rest-router.ts";
 import { streamEncoder } from "../contract/transcode-stream.ts";
 import { WeftError } from "../core/errors.ts";
+import { LOAD_FORMAT_FIELD } from "../policy/balance/load-report.ts";
 import { parseGrpcTimeout } from "../wire/grpc/timeout.ts";
 import { fieldOf, type Head } from "../wire/head.ts";
 import type { HttpStream } from "../wire/stream.ts";
@@ -54,6 +55,7 @@ export function planRest(
       gzip: acceptsGzip(fieldOf(head.fields, "accept-encoding") ?? ""),
       stream: target.kind === "server_streaming" ? streamEncoder(binding, fieldOf(head.fields, "accept") ?? "") : null,
       name: formatBinding(binding),
+      load: fieldOf(head.fields, LOAD_FORMAT_FIELD) === undefined ? null : environment.load,
     });
   } catch (thrown) {
     if (thrown instanceof WeftError) return rejectRest(thrown);

@@ -11,6 +11,7 @@ import { InFlight } from "./environment.ts";
 import { createHealthService } from "./health.ts";
 import type { ServerInterceptor } from "./interceptor.ts";
 import { LoadMeter } from "./load-meter.ts";
+import { LoadReporter } from "./load-reporter.ts";
 import { createReflectionServices } from "./reflection.ts";
 import { processRuntime, type Runtime } from "./runtime.ts";
 import { ServedCalls } from "./served-calls.ts";
@@ -31,6 +32,8 @@ export interface ServeOptions {
   weight?: number;
   /** Told to whoever looks the endpoint up. */
   metadata?: Readonly<Record<string, string>>;
+  /** How full the service is by its own measure, 0 to 1 (above 1: more than full), for callers that balance by load. Asked for at most every 100 ms. */
+  utilization?: () => number;
   /** Around every call of every definition; the first outermost. */
   interceptors?: readonly ServerInterceptor[];
   /** Serve gRPC reflection. Default true. */
@@ -157,6 +160,7 @@ class ServerProcess implements Server {
         scope,
         inFlight: this.#inFlight,
         served: this.#served,
+        load: new LoadReporter(this.#inFlight, this.#served, clock, this.#options.utilization ?? null),
         buffers: new BufferBudget(maxBufferedBytes),
         onError,
       },

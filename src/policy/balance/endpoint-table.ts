@@ -1,6 +1,6 @@
 import type { Endpoint } from "../../core/endpoint.ts";
 import { Group } from "./group.ts";
-import type { LoadReport } from "./load-report.ts";
+import { LoadReport } from "./load-report.ts";
 import { Loads } from "./loads.ts";
 import { NOT_SEEN } from "./weights.ts";
 
@@ -39,6 +39,8 @@ export class EndpointTable {
   /** Positions in Group.slots, -1: not a member. */
   #inAll = new Int32Array(CAPACITY);
   #inVersion = new Int32Array(CAPACITY);
+  /** Read into, and read from at once. */
+  readonly #report = new LoadReport();
   readonly #slotOf = new Map<string, number>();
   readonly #free: number[] = [];
   readonly #services = new Map<string, Service>();
@@ -156,10 +158,12 @@ export class EndpointTable {
     return idle > decayMs / 16 ? ewma * Math.exp(-idle / decayMs) : ewma;
   }
 
-  /** What an endpoint said of its load. */
-  report(slot: number, report: LoadReport, now: number): void {
+  /** A field of a response that may say what load its endpoint has. True: it did. */
+  reported(slot: number, name: string, value: string, now: number): boolean {
+    if (!this.#report.read(name, value)) return false;
     this.loads ??= new Loads(this.inFlight.length);
-    this.loads.set(slot, report, this.inFlight[slot], now);
+    this.loads.set(slot, this.#report, this.inFlight[slot], now);
+    return true;
   }
 
   #service(name: string): Service {

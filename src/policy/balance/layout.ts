@@ -76,14 +76,17 @@ export class Layout {
     const byDefault: number[] = [];
     for (const slot of slots) {
       const endpoint = table.endpoints[slot] as Endpoint;
-      const values = subset.match.map(({ key }) => valueOf(endpoint, key));
+      const values = subset.match.map(({ key }) => valueFor(endpoint, key));
       if (values.every((value) => value !== undefined)) {
         const key = values.join(VALUE_END);
         const members = bySubset.get(key);
         if (members === undefined) bySubset.set(key, [slot]);
         else members.push(slot);
       }
-      if (subset.fallback === "default" && subset.byDefault.every(({ key, value }) => valueOf(endpoint, key) === value))
+      if (
+        subset.fallback === "default" &&
+        subset.byDefault.every(({ key, value }) => valueFor(endpoint, key) === value)
+      )
         byDefault.push(slot);
     }
     for (const key of this.#subsets.keys()) if (!bySubset.has(key)) this.#subsets.delete(key);
@@ -114,7 +117,7 @@ export class Layout {
 }
 
 /** Metadata, or what endpoints have as fields of their own. */
-function valueOf(endpoint: Endpoint, key: string): string | undefined {
+function valueFor(endpoint: Endpoint, key: string): string | undefined {
   if (key === "version") return endpoint.version;
   return key === "zone" ? endpoint.zone : endpoint.metadata[key];
 }

@@ -1,3 +1,4 @@
+import type { EndpointLoad } from "../runtime.ts";
 import type { BalancerSettings } from "./balancer-settings.ts";
 import type { LoadReport } from "./load-report.ts";
 
@@ -62,6 +63,18 @@ export class Loads {
     if (report.qps > 0 && this.utilization(slot, "auto") > 0) {
       if (this.usableSince[slot] < 0) this.usableSince[slot] = now;
     }
+  }
+
+  /** What a slot's endpoint reported last, null when nothing. */
+  of(slot: number): EndpointLoad | null {
+    if (this.at[slot] === Number.NEGATIVE_INFINITY) return null;
+    return {
+      inFlight: this.rif[slot],
+      latencyMs: this.latencyMs[slot],
+      callsPerSecond: this.qps[slot],
+      utilization: this.utilization(slot, "auto"),
+      memory: this.memory[slot],
+    };
   }
 
   utilization(slot: number, kind: BalancerSettings["utilization"]): number {

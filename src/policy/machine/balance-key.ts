@@ -17,7 +17,7 @@ export function readBalanceKey(state: CallState, keys: readonly HashKeySpec[], a
   let hash = -1;
   let source = "";
   for (const key of keys) {
-    const value = valueOf(state, key);
+    const value = valueFor(state, key);
     if (value === "") continue;
     const one = hashText(value, 0);
     hash = hash < 0 ? one : joinHashes(hash, one);
@@ -35,7 +35,7 @@ export function readSubset(state: CallState, { match, wanted }: SubsetSettings):
   return match.map(({ value, header }) => (header === "" ? value : headerValue(state, header))).join(VALUE_END);
 }
 
-function valueOf(state: CallState, { by, name = "", ttl, path = "/" }: HashKeySpec): string {
+function valueFor(state: CallState, { by, name = "", ttl, path = "/" }: HashKeySpec): string {
   const { caller } = state;
   switch (by) {
     case "header":

@@ -27,7 +27,12 @@ export function sawAnswer({ shared: { table } }: CallState, attempt: Attempt, go
 }
 
 /** What the endpoint says of its load, where the balancer goes by it. */
-export function sawLoad({ shared: { table } }: CallState, attempt: Attempt, fields: readonly string[], now: number): void {
+export function sawLoad(
+  { shared: { table } }: CallState,
+  attempt: Attempt,
+  fields: readonly string[],
+  now: number,
+): void {
   if (!(attempt.binding as Binding).policy.balancer.wantsReports) return;
   if (table.generation[attempt.slot] !== attempt.generation) return;
   for (let i = 0; i < fields.length; i += 2) {

@@ -1,8 +1,9 @@
 import { systemClock } from "../../core/clock.ts";
 import type { Endpoint } from "../../core/endpoint.ts";
 import { systemRandom } from "../../core/random.ts";
+import type { ProcessState } from "../admission/process-state.ts";
 import { EndpointTable } from "../balance/endpoint-table.ts";
-import type { Call, CallRequest } from "../call.ts";
+import type { Call, CallContext, CallRequest } from "../call.ts";
 import type { DecisionJournal } from "../decision/journal.ts";
 import { CallMachine } from "../machine/call-machine.ts";
 import type { PolicyStats } from "../resilience/policy-stats.ts";
@@ -23,6 +24,7 @@ class Runtime implements PolicyRuntime {
   readonly #keeper = new StateKeeper();
   readonly #state: RuntimeState;
   readonly #free: CallMachine[] = [];
+  generation = 0;
 
   readonly journal: DecisionJournal | null;
 
@@ -74,6 +76,7 @@ class Runtime implements PolicyRuntime {
     const checked = parseResources(resources).resources;
     this.journal?.settle();
     this.#state.snapshot = new Snapshot(revision, checked, methods, this.#state.table, this.#keeper);
+    this.generation++;
   }
 
   applyEndpoints(delta: {
@@ -102,6 +105,22 @@ class Runtime implements PolicyRuntime {
     this.#free.push(call);
   }
 
+  get process(): ProcessState {
+    return this.#keeper.process;
+  }
+
+  hasGates(
+    request: CallRequest,
+    { asSent, service, place }: Pick<CallContext, "asSent" | "service" | "place">,
+  ): boolean {
+    const match = this.#state.snapshot.match(request, asSent, service, place);
+    return match !== null && match.plan.gates.length > 0;
+  }
+
+  limitCounts() {
+    return Array.from(this.#keeper.limiters(), ({ name, counts }) => ({ name, counts }));
+  }
+
   backendsOf(request: CallRequest): readonly string[] {
     return this.#state.snapshot.backendsOf(request);
   }
@@ -122,6 +141,7 @@ class Runtime implements PolicyRuntime {
         ewmaMs: table.ewmaMs[slot],
         breaker: this.#worstBreaker(endpoint),
         ejected: table.ejections[slot] > 0 || table.outlierUntil[slot] > now,
+        load: table.loads?.of(slot) ?? null,
       });
     }
     return states;

@@ -1,5 +1,6 @@
 import type { EndpointTable } from "../balance/endpoint-table.ts";
 import type { Group } from "../balance/group.ts";
+import { ASK_FOR_REPORTS } from "../balance/load-report.ts";
 import type { CallRequest, Place } from "../call.ts";
 import type { Gate } from "../machine/gate.ts";
 import { compileGates } from "../machine/gates.ts";
@@ -189,7 +190,7 @@ export class Snapshot {
       const layers: PolicyLayer[] = layersFor(this.#policies, at);
       if (rule.policy !== null) layers.push({ level: Level.rule, source: rule.route, spec: rule.policy });
       const policy = resolvePolicy(layers);
-      return this.#bind(backend, policy, methodName, this.#standby(policy, target));
+      return this.#bind(backend, policy, methodName, this.#standby(policy, target, rule), rule);
     });
     type Found<Kind> = Extract<Resource, { kind: Kind }>;
     const attachedAt = <Kind extends ResourceKind>(kind: Kind): (readonly [Level, Found<Kind>])[] => {
@@ -234,20 +235,20 @@ export class Snapshot {
   }
 
   /** The service that stands in for one that fails, with the policy that holds there; its own fallback is not looked at. */
-  #standby(policy: EffectivePolicy, target: Omit<PolicyTarget, "service">): Binding | null {
+  #standby(policy: EffectivePolicy, target: Omit<PolicyTarget, "service">, rule: Rule): Binding | null {
     const named = policy.fallback?.service ?? "";
     if (named === "") return null;
     const [service, version = ""] = named.split("@", 2);
     const own = resolvePolicy(layersFor(this.#policies, { ...target, service, version, route: "", rule: "" }));
-    return this.#bind({ service, version, weight: 1, changes: null }, own, target.method, null);
+    return this.#bind({ service, version, weight: 1, changes: null }, own, target.method, null, rule);
   }
 
-  #bind(backend: Backend, policy: EffectivePolicy, methodName: string, standby: Binding | null): Binding {
+  #bind(backend: Backend, policy: EffectivePolicy, methodName: string, standby: Binding | null, rule: Rule): Binding {
     const name = backendName(backend);
     return {
       name,
       weight: backend.weight,
-      changes: backend.changes,
+      changes: policy.balancer.wantsReports ? askingForReports(backend.changes ?? rule) : backend.changes,
       group: this.#table.group(backend.service, backend.version),
       policy,
       breaker: policy.breaker === null ? null : this.#keeper.breaker(name, policy.breaker),
@@ -259,6 +260,11 @@ export class Snapshot {
       standby,
     };
   }
+}
+
+/** The changes, and the field by which servers are asked what load they have. */
+function askingForReports({ requestAdd, requestRemove, responseAdd, responseRemove }: BackendChanges): BackendChanges {
+  return { requestAdd: [...(requestAdd ?? []), ...ASK_FOR_REPORTS], requestRemove, responseAdd, responseRemove };
 }
 
 /** Balancers hash by `{ by: "message" }`, rate limits count by `{ by: "field" }`. */
