@@ -60,6 +60,12 @@ function observed(runtime: PolicyRuntime, onEndpoints: (change: EndpointChange) 
     get endpointVersion() {
       return runtime.endpointVersion;
     },
+    get generation() {
+      return runtime.generation;
+    },
+    process: runtime.process,
+    hasGates: (request, context) => runtime.hasGates(request, context),
+    limitCounts: () => runtime.limitCounts(),
     backendsOf: (request) => runtime.backendsOf(request),
     quorumBreakers: () => runtime.quorumBreakers(),
     createCall: () => runtime.createCall(),

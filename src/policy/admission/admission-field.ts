@@ -70,7 +70,10 @@ export const admissionField: PolicyField<AdmissionSpec, AdmissionSettings | null
         ["priority"],
         (value, path, report) => {
           if (Object.keys(value as object).length < 2)
-            report(path, 'has no condition: add "header", "claim", "identity" or "method", or use "priority" beside the list');
+            report(
+              path,
+              'has no condition: add "header", "claim", "identity" or "method", or use "priority" beside the list',
+            );
         },
       ),
       0,

@@ -108,7 +108,8 @@ class AdaptiveGate implements Gate {
 
   describe({ a: inFlight, b: limit, text: name, detail }: GateNote): Pick<DecisionStep, "text" | "values"> {
     const { algorithm } = detail as AdaptiveState;
-    if (limit === Number.POSITIVE_INFINITY) return { text: `${name}: ${inFlight} in flight, no limit now (${algorithm})`, values: { inFlight } };
+    if (limit === Number.POSITIVE_INFINITY)
+      return { text: `${name}: ${inFlight} in flight, no limit now (${algorithm})`, values: { inFlight } };
     return { text: `${name}: ${inFlight} in flight of at most ${limit} (${algorithm})`, values: { inFlight, limit } };
   }
 

@@ -83,7 +83,8 @@ export class BbrLimit implements AdaptiveLimit {
       leastMs = Math.min(leastMs, this.#sumMs[slot < 0 ? slot + BUCKETS : slot] / completed);
     }
     // Nothing is known: nothing is refused on that ground.
-    this.#proved = leastMs === Number.POSITIVE_INFINITY ? Number.POSITIVE_INFINITY : Math.round((most * leastMs) / this.#bucketMs);
+    this.#proved =
+      leastMs === Number.POSITIVE_INFINITY ? Number.POSITIVE_INFINITY : Math.round((most * leastMs) / this.#bucketMs);
     return this.#proved;
   }
 

@@ -78,11 +78,18 @@ export const concurrencyField: PolicyField<ConcurrencySpec, ConcurrencySettings 
       const spec = value as ConcurrencySpec;
       const algorithm = spec.algorithm ?? "gradient2";
       for (const [field, of] of Object.entries(FIELDS_OF)) {
-        if (spec[field as keyof ConcurrencySpec] !== undefined && spec.algorithm !== undefined && !of.includes(algorithm))
+        if (
+          spec[field as keyof ConcurrencySpec] !== undefined &&
+          spec.algorithm !== undefined &&
+          !of.includes(algorithm)
+        )
           report([...path, field], `is for ${of.join(" and ")}; the algorithm here is ${algorithm}`);
       }
       if (algorithm === "bbr" && spec.enforcedBy !== undefined && spec.enforcedBy !== "server")
-        report([...path, "enforcedBy"], '"bbr" goes by the load of its own process, and so holds at the server only; use gradient2 for callers');
+        report(
+          [...path, "enforcedBy"],
+          '"bbr" goes by the load of its own process, and so holds at the server only; use gradient2 for callers',
+        );
       if (spec.min !== undefined && spec.max !== undefined && spec.min > spec.max)
         report([...path, "min"], `is more than max, ${spec.max}`);
       if (algorithm === "bbr" && spec.window !== undefined && (parseDuration(spec.window) ?? 0) < MIN_BBR_WINDOW_MS)

@@ -1,6 +1,6 @@
+import type { ProcessState } from "../admission/process-state.ts";
 import type { DecisionStep, Place } from "../call.ts";
 import type { GateNote, Verdict } from "../decision/gate-note.ts";
-import type { ProcessState } from "../admission/process-state.ts";
 import { ms } from "../machine/attempt.ts";
 import type { CallState } from "../machine/call-state.ts";
 import { type Gate, GateAnswer } from "../machine/gate.ts";

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import type { CallContext, CallRequest } from "../call.ts";
-import type { CallState } from "../machine/call-state.ts";
 import { context, http } from "../machine/call.case.ts";
+import type { CallState } from "../machine/call-state.ts";
 import { NOBODY } from "../machine/principal.ts";
 import { addressPrefix } from "./address-prefix.ts";
 import { compileKey, keyOfValues, keyText } from "./limit-key.ts";
@@ -67,7 +67,8 @@ test("secrets do not become keys, long values become short ones", () => {
   ] as RateLimitKey[]) {
     assert.match(keyOf(key, secret), /^[0-9a-f]{16}$/);
   }
-  const long = (end: string) => keyOf({ by: "header", header: "x" }, http("GET", "/", ["x", `${"a".repeat(5_000)}${end}`]));
+  const long = (end: string) =>
+    keyOf({ by: "header", header: "x" }, http("GET", "/", ["x", `${"a".repeat(5_000)}${end}`]));
   assert.ok(long("1").length <= 256);
   assert.notEqual(long("1"), long("2"));
 });

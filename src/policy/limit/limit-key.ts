@@ -13,7 +13,8 @@ export type KeyReader = (call: CallState) => string;
  * (authorization, cookies, keys) are told by their digest.
  */
 export function compileKey(spec: RateLimitKey | readonly RateLimitKey[] | undefined): KeyReader {
-  const keys = spec === undefined ? [] : Array.isArray(spec) ? (spec as readonly RateLimitKey[]) : [spec as RateLimitKey];
+  const keys =
+    spec === undefined ? [] : Array.isArray(spec) ? (spec as readonly RateLimitKey[]) : [spec as RateLimitKey];
   const readers = keys.filter(({ by }) => by !== "all").map((key) => reader(key));
   if (readers.length === 0) return () => "";
   if (readers.length === 1) return readers[0];
@@ -29,7 +30,8 @@ export function keyOfValues(
   spec: RateLimitKey | readonly RateLimitKey[] | undefined,
   value: string | readonly string[],
 ): string {
-  const keys = spec === undefined ? [] : Array.isArray(spec) ? (spec as readonly RateLimitKey[]) : [spec as RateLimitKey];
+  const keys =
+    spec === undefined ? [] : Array.isArray(spec) ? (spec as readonly RateLimitKey[]) : [spec as RateLimitKey];
   const values = typeof value === "string" ? [value] : value;
   return keys
     .map((key, i) => (key.by === "all" ? "" : told(key, values[i] ?? "")))

@@ -9,7 +9,13 @@ import type { LimiterState } from "./limiter.ts";
  *
  * `legacy`: ratelimit-limit, -remaining and -reset of its drafts up to 07, which can speak of one limit only: the one with the least left.
  */
-export function tellLimit(call: CallState, limiter: LimiterState, requests: number, left: number, resetMs: number): void {
+export function tellLimit(
+  call: CallState,
+  limiter: LimiterState,
+  requests: number,
+  left: number,
+  resetMs: number,
+): void {
   const seconds = Math.max(0, Math.ceil(resetMs / 1000));
   if (limiter.headers === "fields") {
     const window = Math.max(1, Math.round(limiter.perMs / 1000));

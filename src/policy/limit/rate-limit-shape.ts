@@ -111,11 +111,7 @@ export const rateLimitSpec = object(
       if (value !== "legacy") bool(value, path, (at) => report(at, 'must be true, false or "legacy"'));
     },
     cost,
-    exceptions: list(
-      object({ value: exceptionValue, requests: COUNT, burst: COUNT }, ["value", "requests"]),
-      0,
-      1_024,
-    ),
+    exceptions: list(object({ value: exceptionValue, requests: COUNT, burst: COUNT }, ["value", "requests"]), 0, 1_024),
     hot: object(
       {
         share: number(0.001, 1, false),
@@ -148,7 +144,8 @@ function fitsTogether(spec: RateLimitSpec, report: (field: string, message: stri
     return;
   }
   refuse("maxQueue", 'is for "concurrency" only');
-  if (algorithm === "sliding-window") refuse("burst", "a sliding window has no burst: `requests` is what passes at once");
+  if (algorithm === "sliding-window")
+    refuse("burst", "a sliding window has no burst: `requests` is what passes at once");
   if (algorithm !== "gcra") refuse("maxWait", 'is for "gcra" and "concurrency" only');
   else if (spec.maxWait !== undefined && spec.scope === "system")
     report("maxWait", 'calls wait within their process only; use "scope: process", or no "maxWait"');
@@ -160,7 +157,8 @@ function fitsTogether(spec: RateLimitSpec, report: (field: string, message: stri
   const parts = Array.isArray(spec.key) ? spec.key.length : 1;
   for (const { value } of spec.exceptions ?? []) {
     const given = Array.isArray(value) ? value.length : 1;
-    if (given !== parts) report("exceptions", `need ${parts} value${parts === 1 ? "" : "s"} each, as many as the key has`);
+    if (given !== parts)
+      report("exceptions", `need ${parts} value${parts === 1 ? "" : "s"} each, as many as the key has`);
   }
   if (spec.hot !== undefined) hotFits(spec.hot, spec.requests, report);
 }

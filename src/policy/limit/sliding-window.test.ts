@@ -8,7 +8,9 @@ test("in no window of the length more than the limit pass, whatever it begins wi
     fc.property(
       fc.integer({ min: 1, max: 120 }), // below and above what is logged
       fc.constantFrom(100, 1_000),
-      fc.array(fc.tuple(fc.double({ min: 0, max: 40, noNaN: true }), fc.integer({ min: 1, max: 4 })), { maxLength: 400 }),
+      fc.array(fc.tuple(fc.double({ min: 0, max: 40, noNaN: true }), fc.integer({ min: 1, max: 4 })), {
+        maxLength: 400,
+      }),
       (requests, perMs, calls) => {
         const windows = new SlidingWindows(requests, perMs, 10);
         const passed: [at: number, cost: number][] = [];

@@ -86,8 +86,7 @@ test("shared out, each process lets its part pass, and all together no more than
   const peers = 4;
   const nodes = Array.from({ length: peers }, () => new TokenBuckets(100, 1_000, 100, 10));
   let passed = 0;
-  for (let now = 0; now < 10_000; now += 1)
-    for (const node of nodes) if (node.take("k", 1, peers, now) === 0) passed++;
+  for (let now = 0; now < 10_000; now += 1) for (const node of nodes) if (node.take("k", 1, peers, now) === 0) passed++;
   assert.ok(passed <= 100 + 10 * 100 && passed > 1_050, `${passed}`);
 });
 

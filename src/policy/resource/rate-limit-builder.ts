@@ -67,7 +67,7 @@ export function rateLimit(target: TargetInput): RateLimitBuilder {
 function make(name: string | null, targetRefs: readonly TargetRef[], spec: RateLimitSpec): RateLimitBuilder {
   const change = (changes: Partial<RateLimitSpec>): RateLimitBuilder => make(name, targetRefs, { ...spec, ...changes });
   const by = (key: RateLimitKey): RateLimitBuilder =>
-    change({ key: spec.key === undefined ? key : [spec.key, key].flat() as readonly RateLimitKey[] });
+    change({ key: spec.key === undefined ? key : ([spec.key, key].flat() as readonly RateLimitKey[]) });
   return {
     and: (target) => make(name, [...targetRefs, targetOf(target)], spec),
     allow: (requests, per) => change({ requests, ...(per === undefined ? {} : { per: durationText(per) }) }),

@@ -1,3 +1,5 @@
+import type { AdmissionSpec } from "../admission/admission-field.ts";
+import type { ConcurrencySpec } from "../concurrency/concurrency-field.ts";
 import type { FaultSpec } from "../fault/fault-field.ts";
 import { durationText, policyName, type TargetInput, targetOf } from "./builder-parts.ts";
 import {
@@ -49,6 +51,12 @@ export interface TrafficBuilder {
    * number or by name: "ok", "accepted", "no-content".
    */
   fallback(answer: FallbackInput): TrafficBuilder;
+  /** Turns calls away while the process is too busy, the least important first; without arguments from 95 % of the event loop on. False: never. */
+  admission(options?: AdmissionSpec | false): TrafficBuilder;
+  /** The priority of these calls for admission: 0 goes first, 10 is never turned away. */
+  priority(priority: number): TrafficBuilder;
+  /** A limit of calls in flight that finds its own number: `.concurrency("vegas")`. */
+  concurrency(algorithm?: ConcurrencySpec["algorithm"], options?: Omit<ConcurrencySpec, "algorithm">): TrafficBuilder;
   /** Failures on purpose: `.fault({ delay: { fixed: "200ms", percent: 5 } })`. False: none, whatever a less specific policy says. */
   fault(faults: FaultSpec | false): TrafficBuilder;
   /** The resource's name. Default: made of the first target. */
@@ -92,6 +100,10 @@ function make(name: string | null, targetRefs: readonly TargetRef[], spec: Traff
           ...(status === undefined ? {} : { status: typeof status === "number" ? status : STATUS[status] }),
         },
       }),
+    admission: (options = {}) => change({ admission: options === false ? { enabled: false } : options }),
+    priority: (priority) => change({ admission: { ...spec.admission, priority } }),
+    concurrency: (algorithm, options = {}) =>
+      change({ concurrency: { ...(algorithm === undefined ? {} : { algorithm }), ...options } }),
     fault: (faults) => change({ fault: faults === false ? { enabled: false } : faults }),
     named: (chosen) => make(chosen, targetRefs, spec),
     resources: () => [
