@@ -1,12 +1,20 @@
 /** Typed builders of resources, for `weft.config.ts`. */
 
 export type { TargetInput } from "./resource/builder-parts.ts";
+export { type GrpcRouteBuilder, grpcRoute } from "./resource/grpc-route-builder.ts";
 export { type RateLimitBuilder, rateLimit } from "./resource/rate-limit-builder.ts";
+export {
+  type BackendInput,
+  type BackendOptions,
+  type HeaderChanges,
+  type RouteBuilder,
+  route,
+  type SessionInput,
+} from "./resource/route-builder.ts";
+export { type FallbackInput, type FallbackStatus, type TrafficBuilder, traffic } from "./resource/traffic-builder.ts";
 export {
   type AuthenticationBuilder,
   authentication,
   type ProviderOptions,
 } from "./security/authentication-builder.ts";
 export { type AuthorizationBuilder, authorization } from "./security/authorization-builder.ts";
-export { type HeaderChanges, type RouteBuilder, route } from "./resource/route-builder.ts";
-export { type FallbackInput, type FallbackStatus, type TrafficBuilder, traffic } from "./resource/traffic-builder.ts";

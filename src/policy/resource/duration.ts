@@ -3,7 +3,7 @@
  * Gateway API's format (GEP-2257), with fractions allowed as in Go's time.ParseDuration.
  */
 export function parseDuration(text: string): number | undefined {
-  if (text.length === 0 || text.length > 32 || !WHOLE.test(text)) return undefined;
+  if (text.length === 0 || text.length > 32 || !DURATION_PATTERN.test(text)) return undefined;
   let totalMs = 0;
   for (const [, amount, unit] of text.matchAll(PART)) totalMs += Number(amount) * (UNIT_MS[unit] as number);
   return totalMs <= MAX_MS ? totalMs : undefined;
@@ -21,7 +21,8 @@ export function formatDuration(ms: number): string {
 /** A year: longer is a mistake. */
 const MAX_MS = 366 * 24 * 3_600_000;
 const UNIT_MS: Readonly<Record<string, number>> = { h: 3_600_000, m: 60_000, s: 1000, ms: 1 };
-const WHOLE = /^(?:\d{1,9}(?:\.\d{1,6})?(?:ms|h|m|s))+$/;
+/** How a duration is written. */
+export const DURATION_PATTERN = /^(?:\d{1,9}(?:\.\d{1,6})?(?:ms|h|m|s))+$/;
 const PART = /(\d+(?:\.\d+)?)(ms|h|m|s)/g;
 
 /** Of a duration that has been checked. */

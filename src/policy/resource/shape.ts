@@ -1,10 +1,26 @@
 import { didYouMean } from "../../core/suggest.ts";
-import { parseDuration } from "./duration.ts";
+import { DURATION_PATTERN, parseDuration } from "./duration.ts";
+import type { JsonSchema } from "./json-schema.ts";
 
 /** Checks a value of unknown origin; tells `report` everything that is wrong in it, with the path to where it is. */
-export type Check = (value: unknown, path: FieldPath, report: Report) => void;
+export interface Check {
+  (value: unknown, path: FieldPath, report: Report): void;
+  /** What the check accepts, as a JSON Schema; it may accept more, never less. Absent: anything. */
+  readonly schema?: JsonSchema;
+}
 export type Report = (path: FieldPath, message: string) => void;
 export type FieldPath = readonly (string | number)[];
+
+/** The check with the schema that says the same to editors. */
+export function described(check: Check, schema: JsonSchema): Check {
+  return Object.assign((...args: Parameters<Check>) => check(...args), { schema });
+}
+
+/** The check, and words for people who write what it checks. */
+export function documented(check: Check, description: string): Check {
+  const { schema = {} } = check;
+  return described(check, typeof schema === "boolean" ? schema : { ...schema, description });
+}
 
 /** An object with these fields and no others; `required` ones must be there. `also` looks at the whole when its fields are right. */
 export function object(
@@ -13,7 +29,7 @@ export function object(
   also: Check = () => {},
 ): Check {
   const names = Object.keys(fields);
-  return (value, path, report) => {
+  const check: Check = (value, path, report) => {
     if (!isObject(value)) {
       report(path, `must be an object, is ${kindOf(value)}`);
       return;
@@ -33,10 +49,16 @@ export function object(
     for (const name of required) if (value[name] === undefined) tell(path, `"${name}" is missing`);
     if (!wrong) also(value, path, report);
   };
+  return described(check, {
+    type: "object",
+    properties: Object.fromEntries(names.map((name) => [name, fields[name].schema ?? {}])),
+    ...(required.length === 0 ? {} : { required }),
+    additionalProperties: false,
+  });
 }
 
 export function list(of: Check, min = 0, max = 1_024): Check {
-  return (value, path, report) => {
+  const check: Check = (value, path, report) => {
     if (!Array.isArray(value)) return report(path, `must be a list, is ${kindOf(value)}`);
     if (value.length < min) report(path, `must have at least ${min} element${min === 1 ? "" : "s"}`);
     if (value.length > max) return report(path, `has ${value.length} elements; at most ${max} are allowed`);
@@ -44,19 +66,31 @@ export function list(of: Check, min = 0, max = 1_024): Check {
       of(element, [...path, i], report);
     });
   };
+  return described(check, {
+    type: "array",
+    items: of.schema ?? {},
+    ...(min === 0 ? {} : { minItems: min }),
+    maxItems: max,
+  });
 }
 
 /** `what` completes "must be ...". */
 export function text(what = "a string", pattern = /(?:)/, max = 1_024): Check {
-  return (value, path, report) => {
+  const check: Check = (value, path, report) => {
     if (typeof value !== "string") report(path, `must be ${what}, is ${kindOf(value)}`);
     else if (value.length > max) report(path, `is longer than ${max} characters`);
     else if (!pattern.test(value)) report(path, `must be ${what}, is ${JSON.stringify(value)}`);
   };
+  return described(check, {
+    type: "string",
+    ...(what === "a string" ? {} : { description: what }),
+    ...(pattern.source === "(?:)" ? {} : { pattern: pattern.source }),
+    maxLength: max,
+  });
 }
 
 export function oneOf(words: readonly string[]): Check {
-  return (value, path, report) => {
+  const check: Check = (value, path, report) => {
     if (typeof value === "string" && words.includes(value)) return;
     const shown = JSON.stringify(value);
     report(
@@ -64,39 +98,50 @@ export function oneOf(words: readonly string[]): Check {
       `must be ${words.join(" or ")}, is ${shown}${typeof value === "string" ? didYouMean(value, words) : ""}`,
     );
   };
+  return described(check, { enum: words });
 }
 
 /** A number from `min` to `max`, whole when `whole`. */
 export function number(min: number, max: number, whole: boolean): Check {
-  return (value, path, report) => {
+  const check: Check = (value, path, report) => {
     const right = typeof value === "number" && value >= min && value <= max && (!whole || Number.isInteger(value));
     if (!right) {
       const shown = typeof value === "number" ? String(value) : kindOf(value);
       report(path, `must be a ${whole ? "whole " : ""}number from ${min} to ${max}, is ${shown}`);
     }
   };
+  return described(check, { type: whole ? "integer" : "number", minimum: min, maximum: max });
 }
 
-export const bool: Check = (value, path, report) => {
-  if (typeof value !== "boolean") report(path, `must be true or false, is ${kindOf(value)}`);
-};
+export const bool: Check = described(
+  (value, path, report) => {
+    if (typeof value !== "boolean") report(path, `must be true or false, is ${kindOf(value)}`);
+  },
+  { type: "boolean" },
+);
 
 /** `zero`: "0s" is allowed. */
 export function duration(zero: boolean): Check {
-  return (value, path, report) => {
+  const check: Check = (value, path, report) => {
     if (typeof value === "number") return report(path, `needs a unit: "${value}ms" or "${value}s"`);
     const ms = typeof value === "string" ? parseDuration(value) : undefined;
     if (ms === undefined) {
       report(path, `must be a duration such as "800ms", "1.5s" or "2m", is ${JSON.stringify(value)}`);
     } else if (ms === 0 && !zero) report(path, "must be longer than 0");
   };
+  return described(check, {
+    type: "string",
+    description: `a duration: "800ms", "1.5s", "2m", "1h30m"${zero ? '; "0s" is none' : ""}`,
+    pattern: DURATION_PATTERN.source,
+    maxLength: 32,
+  });
 }
 
 export const anything: Check = () => {};
 
 /** Reports a field that the Gateway API has and weft does not act on: nothing is dropped in silence. */
 export function unsupported(instead: string): Check {
-  return (_value, path, report) => report(path, `is not supported yet; ${instead}`);
+  return described((_value, path, report) => report(path, `is not supported yet; ${instead}`), false);
 }
 
 export function isObject(value: unknown): value is Record<string, unknown> {

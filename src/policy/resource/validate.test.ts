@@ -35,7 +35,7 @@ kind: HTTPRoute
 metadata: { name: Orders }
 spec:
   rules:
-    - matches: [{ path: { type: RegularExpression, value: /a } }]
+    - matches: [{ path: { type: RegularExpression, value: /a( } }]
 `;
   assert.deepEqual(problems(text), [
     'shop.yaml:5:12 spec.timeuot: unknown field; did you mean "timeout"?',
@@ -44,7 +44,7 @@ spec:
     'shop.yaml:7:31 spec.retry.on[0]: "unavailble" is no condition; did you mean "unavailable"?',
     'shop.yaml:9:7 kind: "HTTPRout" is no kind; did you mean "HTTPRoute"?',
     'shop.yaml:13:19 metadata.name: must be a name: lower-case letters, digits, - and ., is "Orders"',
-    'shop.yaml:16:33 spec.rules[0].matches[0].path.type: RegularExpression is not supported yet; use "Exact" or "PathPrefix"',
+    'shop.yaml:16:59 spec.rules[0].matches[0].path.value: "/a(" is no regular expression: missing closing ): `/a(`',
   ]);
 });
 
