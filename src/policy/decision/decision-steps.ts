@@ -5,6 +5,7 @@ import type { Rule } from "../route/rule.ts";
 import type { PolicyFieldName } from "../snapshot/policy-fields.ts";
 import type { CallDecision, RetryStop } from "./decision.ts";
 import { addResilience, breakerText } from "./resilience-steps.ts";
+import { addRoute, addSession } from "./route-steps.ts";
 
 /** Everything that a call met, in order, in words. */
 export function describeSteps(decision: CallDecision): DecisionStep[] {
@@ -23,22 +24,14 @@ export function describeSteps(decision: CallDecision): DecisionStep[] {
     add("route", "failed", `no route matches ${decision.request}`);
     return steps;
   }
-  const { rules } = plan.snapshot;
-  const at = rules.indexOf(plan.rule) + 1; // 0: no rule of the gateway's
-  const route = plan.rule.route === "" ? "implicit" : plan.rule.route;
-  add(
-    "route",
-    "ok",
-    plan.rule.text,
-    at === 0 ? { route } : { route, rule: at, rules: rules.length },
-    ruleName(plan.rule),
-  );
+  addRoute(decision, plan, add);
   for (const note of decision.notes) {
     const gate = note.gate as Gate;
     const { text, values } = gate.describe(note);
     add(gate.rule, note.verdict, text, values, gate.source);
   }
   if (binding === null) return steps;
+  if (decision.session !== "") addSession(decision, plan, add);
   if (decision.splitDraw >= 0) {
     const total = plan.rule.totalWeight;
     add("split", "chosen", `${binding.name}, ${binding.weight} of ${total}`, { draw: decision.splitDraw });

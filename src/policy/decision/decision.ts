@@ -2,7 +2,7 @@ import type { AttemptRecord, CallRequest, Decision, DecisionStep } from "../call
 import type { Attempt } from "../machine/attempt.ts";
 import type { Gate } from "../machine/gate.ts";
 import type { FallbackKind } from "../resilience/policy-stats.ts";
-import type { Binding, Plan } from "../snapshot/snapshot.ts";
+import type { Binding, Plan, Snapshot } from "../snapshot/snapshot.ts";
 import { describeSteps } from "./decision-steps.ts";
 import { GateNote, type Verdict } from "./gate-note.ts";
 import { nearestChange } from "./nearest.ts";
@@ -34,6 +34,8 @@ export class CallDecision implements Decision {
   // what was met, in the order of the machine
   request = "";
   plan: Plan | null = null;
+  /** Only where no route matched, and so there is no plan. */
+  snapshot: Snapshot | null = null;
   binding: Binding | null = null;
   /** What the rule's CORS filter did, "" without one or without an origin; and the origin. */
   cors: "" | "preflight" | "preflight-denied" | "allowed" | "denied" = "";
@@ -83,7 +85,7 @@ export class CallDecision implements Decision {
     while (this.attempts.length > 0) this.attempts.pop(); // setting length to 0 would drop the array's store
     this.route = this.service = this.request = this.origin = "";
     this.cors = this.session = "";
-    this.plan = this.binding = this.sent = null;
+    this.plan = this.binding = this.sent = this.snapshot = null;
     this.noted = 0;
     this.splitDraw = this.backoffDraw = -1;
     this.breakerReopensMs = this.known = this.hedgeBudgetLeft = this.idleMs = 0;

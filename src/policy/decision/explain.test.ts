@@ -43,5 +43,5 @@ test("of the gateway's routes, the rule that matched is named by its number and 
   const call = new TestCall(world({ resources, endpoints: [] })).begin(grpc("/p.Products/Get"));
   const [title, first] = explainDecision(call.call.decision).split("\n");
   assert.match(title, /-> {2}grpc 14 NO_HEALTHY_ENDPOINT after 0 ms/);
-  assert.match(first, /^ {2}route {6}\/p\.Products -> products {3,}rule 2 of 2 \(HTTPRoute\/.+\)$/);
+  assert.match(first, /^ {2}route {6}\/p\.Products -> products {3,}rule 1 of 2 \(HTTPRoute\/.+\)$/);
 });

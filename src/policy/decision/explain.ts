@@ -79,8 +79,8 @@ function stepRow({ rule, verdict, text, values }: DecisionStep): Row {
 
 /** "draw 0.4213, left 7 of 12": of a step, what its text does not show already. */
 function formatValues(values: DecisionStep["values"]): string {
-  const { rule, rules, route, ...rest } = values;
-  const parts = rules === undefined ? [] : [`rule ${rule} of ${rules} (${route})`];
+  const { rule, rules, route, before = "", ...rest } = values;
+  const parts = rules === undefined ? [] : [`rule ${rule} of ${rules} (${route})${before === "" ? "" : `; ${before}`}`];
   for (const [name, value] of Object.entries(rest)) {
     if (typeof value === "string") {
       if (value !== "") parts.push(`${name} ${value}`);

@@ -1,12 +1,14 @@
-import { nearest } from "../../core/suggest.ts";
 import { ms } from "../machine/attempt.ts";
 import type { CallDecision } from "./decision.ts";
 import { sourceOf } from "./decision-steps.ts";
+import { nearestRouteChange } from "./route-steps.ts";
 
 /** The nearest change that would have turned a failed call round, "" when none is known. */
 export function nearestChange(decision: CallDecision): string {
   const { plan, binding } = decision;
-  if (plan === null) return "";
+  if (plan === null) return nearestRouteChange(decision);
+  if (decision.cors === "preflight-denied")
+    return `allowed with ${decision.origin} among the allowOrigins of ${plan.rule.route}`;
   const refused = decision.notes.findLast(({ verdict }) => verdict === "denied");
   if (refused !== undefined && binding === null) return refused.gate?.nearest?.(refused) ?? "";
   if (binding === null) return "";
@@ -44,13 +46,4 @@ export function nearestChange(decision: CallDecision): string {
     return `might have passed with more than ${ms(limit)} (${from})`;
   }
   return "";
-}
-
-/** A route that was probably meant by a path that none matches. */
-export function nearestRoute(path: string, texts: readonly string[]): string {
-  const found = nearest(
-    path,
-    texts.map((text) => text.split(" -> ", 1)[0]),
-  );
-  return found === "" ? "" : `; the nearest route is ${found}`;
 }

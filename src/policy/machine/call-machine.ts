@@ -120,6 +120,7 @@ export class CallMachine extends CallEffects implements Call {
     decision.startedAt = now;
     if (facts.match === null) {
       const sent = context.asSent ?? request;
+      decision.snapshot = snapshot;
       decision.request = `${sent.method} ${sent.authority}${sent.path.split("?", 1)[0]}`;
       this.respond(answers.noRouteAnswer(sent, facts), now);
       return;

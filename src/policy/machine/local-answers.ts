@@ -2,9 +2,9 @@ import { type Code, WeftError } from "../../core/errors.ts";
 import type { CallRequest, LocalResponse } from "../call.ts";
 import type { CallDecision } from "../decision/decision.ts";
 import { sourceOf } from "../decision/decision-steps.ts";
-import { nearestRoute } from "../decision/nearest.ts";
 import type { FixedAnswer } from "../resilience/fallback-field.ts";
 import { EventKind } from "../resource/conditions.ts";
+import { nearestMiss } from "../route/route-explanation.ts";
 import type { Binding, Plan } from "../snapshot/snapshot.ts";
 import { ms } from "./attempt.ts";
 import type { RequestFacts } from "./request-facts.ts";
@@ -51,12 +51,14 @@ export function redirectAnswer(request: CallRequest, facts: RequestFacts): Local
   return { error: null, status: redirect?.statusCode ?? 302, fields: ["location", location], body: null };
 }
 
-export function noRouteAnswer({ method, path }: CallRequest, { grpc, snapshot }: RequestFacts): LocalResponse {
+export function noRouteAnswer(request: CallRequest, { grpc, snapshot }: RequestFacts): LocalResponse {
+  const { method, path } = request;
   const bare = path.split("?", 1)[0];
-  const near = nearestRoute(
-    bare,
-    snapshot.rules.map(({ text }) => text),
-  );
+  const miss = nearestMiss(snapshot.gatewayRoutes, request, false);
+  const near =
+    miss === null
+      ? ""
+      : `; the nearest route is ${miss.rule.text.split(" -> ", 1)[0]}${miss.why === "" ? "" : `, which ${miss.why}`}`;
   return errorAnswer(
     grpc ? "unimplemented" : "not_found",
     404,

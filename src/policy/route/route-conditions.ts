@@ -33,19 +33,21 @@ export function conditionsHold(entry: Conditions, request: CallRequest): boolean
 
 /**
  * The first condition that a request does not meet, as a person would say it of the match: "is for GET", "needs header x-lane: blue". "" when all hold. With
- * `values` false values are left out: a caller is not told them.
+ * `values` false values are left out: a caller is not told them. Those of secrets always are.
  */
 export function unmetCondition(entry: Conditions, request: CallRequest, values: boolean): string {
   const { method, headers, query, patterns } = entry;
   if (method !== "" && method !== request.method && !asksFor(entry, request)) return `is for ${method}`;
   if (entry.grpc && !isGrpcRequest(request)) return "is for gRPC";
   const field = wrongField(request.fields, headers);
-  if (field >= 0) return `needs header ${headers[field]}${values ? `: ${headers[field + 1]}` : ""}`;
+  const shows = (name: string): boolean => values && !SECRET.test(name);
+  if (field >= 0) return `needs header ${headers[field]}${shows(headers[field]) ? `: ${headers[field + 1]}` : ""}`;
   const parameter = wrongParameter(request.path, query);
-  if (parameter >= 0) return `needs query ${query[parameter]}${values ? `=${query[parameter + 1]}` : ""}`;
+  if (parameter >= 0)
+    return `needs query ${query[parameter]}${shows(query[parameter]) ? `=${query[parameter + 1]}` : ""}`;
   const wrong = wrongPattern(request, patterns);
   if (wrong === null) return "";
-  return `needs ${wrong.in} ${wrong.name}${values ? ` like ${wrong.pattern.source}` : ""}`;
+  return `needs ${wrong.in} ${wrong.name}${shows(wrong.name) ? ` like ${wrong.pattern.source}` : ""}`;
 }
 
 /** How specific the conditions are: method, then headers, then query parameters. */
@@ -72,6 +74,9 @@ export function fieldOf(fields: readonly string[], name: string): string {
   for (let i = 0; i < fields.length; i += 2) if (fields[i] === name) return fields[i + 1];
   return "";
 }
+
+/** Names of what is no business of those who read explanations. */
+const SECRET = /auth|cookie|token|secret|key|password/i;
 
 /** A browser's question whether it may send what the match is for (Fetch, "CORS-preflight request"). */
 function asksFor({ preflight, method }: Conditions, { method: sent, fields }: CallRequest): boolean {

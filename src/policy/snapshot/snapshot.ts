@@ -37,7 +37,7 @@ export class Snapshot {
   readonly readsMessages: boolean;
   /** Explicit rules of the gateway, for `nearest`. */
   readonly rules: readonly Rule[];
-  readonly #gateway: RouteTable<RuleMatch>;
+  readonly gatewayRoutes: RouteTable<RuleMatch>;
   readonly #byService = new Map<string, RouteTable<RuleMatch>>();
   readonly #methods = new Map<string, MethodInfo>();
   /** Contract name -> registry name. */
@@ -92,7 +92,7 @@ export class Snapshot {
         else known.push(...anyHost);
       }
     }
-    this.#gateway = new RouteTable(gateway);
+    this.gatewayRoutes = new RouteTable(gateway);
     this.rules = [...new Set(gateway.map(({ target }) => target.rule))];
     for (const [service, entries] of byService) this.#byService.set(service, new RouteTable(entries));
   }
@@ -102,9 +102,16 @@ export class Snapshot {
     return this.#table;
   }
 
+  /** The table that a rule stands in, for explanations; null for an implicit one. */
+  tableOf(rule: Rule): RouteTable<RuleMatch> | null {
+    for (const table of [this.gatewayRoutes, ...this.#byService.values()])
+      if (table.entries.some(({ target }) => target.rule === rule)) return table;
+    return null;
+  }
+
   /** Services to which the gateway's explicit route for this request may send it. */
   backendsOf(request: CallRequest): readonly string[] {
-    const found = this.#gateway.find(request);
+    const found = this.gatewayRoutes.find(request);
     return found === null ? [] : [...new Set(found.target.rule.backends.map(({ service }) => service))];
   }
 
@@ -112,8 +119,8 @@ export class Snapshot {
   match(request: CallRequest, asSent: CallRequest | null, service: string, place: Place): RouteMatch | null {
     let found: RuleMatch | null = null;
     if (place === "gateway") {
-      found = (asSent === null ? null : this.#gateway.find(asSent)?.target) ?? null;
-      found ??= this.#gateway.find(request)?.target ?? null;
+      found = (asSent === null ? null : this.gatewayRoutes.find(asSent)?.target) ?? null;
+      found ??= this.gatewayRoutes.find(request)?.target ?? null;
     }
     if (found === null) {
       const name = service === "" ? this.#serviceOf(request.path) : (this.#contracts.get(service) ?? service);

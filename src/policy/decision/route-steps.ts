@@ -1,0 +1,53 @@
+import { nearestMiss, placeOf } from "../route/route-explanation.ts";
+import type { Plan } from "../snapshot/snapshot.ts";
+import type { CallDecision } from "./decision.ts";
+import { ruleName } from "./decision-steps.ts";
+
+type Add = (
+  rule: string,
+  verdict: string,
+  text: string,
+  values?: Record<string, number | string>,
+  source?: string,
+) => void;
+
+/** Which rule took the call, where it stands among the others, and what its CORS filter did. */
+export function addRoute({ sent, cors, origin }: CallDecision, { rule, snapshot }: Plan, add: Add): void {
+  const route = rule.route === "" ? "implicit" : rule.route;
+  const source = ruleName(rule);
+  const table = snapshot.tableOf(rule);
+  if (table === null) add("route", "ok", rule.text, { route }, source);
+  else {
+    const { before, ...place } = placeOf(table, rule, sent);
+    add("route", "ok", rule.text, { route, ...place, ...(before === "" ? {} : { before }) }, source);
+  }
+  if (cors === "") return;
+  const [verdict, text] = {
+    preflight: ["ok", `preflight of ${origin} answered`],
+    "preflight-denied": ["denied", `preflight of ${origin}: this origin is not allowed`],
+    allowed: ["ok", `${origin} may read the answer`],
+    denied: ["skipped", `${origin} is not allowed: its pages cannot read the answer`],
+  }[cors];
+  add("cors", verdict, text, {}, source);
+}
+
+/** Whether the call belonged to a session. */
+export function addSession({ session }: CallDecision, { rule }: Plan, add: Add): void {
+  const where = `${rule.session?.type === "Header" ? "header" : "cookie"} ${rule.session?.name}`;
+  const [verdict, text] = {
+    "": ["skipped", ""],
+    none: ["skipped", `no session: ${where} is not there, or too old`],
+    gone: ["skipped", `the session's endpoint is gone: another is chosen (${where})`],
+    kept: ["chosen", `the session of ${where}`],
+  }[session];
+  add("session", verdict, text, {}, ruleName(rule));
+}
+
+/** The route that a request came nearest to which none matches. */
+export function nearestRouteChange({ snapshot, sent }: CallDecision): string {
+  if (snapshot === null || sent === null) return "";
+  const miss = nearestMiss(snapshot.gatewayRoutes, sent, true);
+  if (miss === null) return "";
+  const { rule, why } = miss;
+  return why === "" ? `was ${rule.text} meant?` : `would have matched ${rule.text} (${ruleName(rule)}), which ${why}`;
+}
