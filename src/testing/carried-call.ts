@@ -13,6 +13,8 @@ export interface CallWorld {
   readonly events: EventQueue;
   replicaOf(endpointId: string): Replica | null;
   ask(query: Query): unknown;
+  /** Told of every call's decision when it has ended. */
+  ended(decision: Decision): void;
 }
 
 /**
@@ -306,7 +308,9 @@ export class CarriedCall implements Waker {
       for (const attempt of this.#attempts) if (attempt !== this.#delivering) attempt?.abandon();
     if (this.#timers !== null)
       for (const timer of this.#timers) if (timer !== undefined) this.world.events.cancel(timer);
-    this.#onEnd(this, this.#call.decision);
+    const { decision } = this.#call;
+    this.world.ended(decision);
+    this.#onEnd(this, decision);
     this.process.policy.release(this.#call);
   }
 }

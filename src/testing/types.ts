@@ -1,9 +1,11 @@
 import type { DescService } from "@bufbuild/protobuf";
 import type { Client } from "../call/client-types.ts";
 import type { Decision, Place } from "../policy/call.ts";
+import type { ResourceDocument } from "../policy/resource/resource-document.ts";
 import type { Resource } from "../policy/resource/resources.ts";
 import type { MethodInfo } from "../policy/runtime.ts";
 import type { AnyServiceDefinition } from "../service/definition.ts";
+import type { Coverage } from "./coverage.ts";
 import type { LatencyModel } from "./latency.ts";
 
 /**
@@ -21,8 +23,8 @@ export interface SimulatedSystem {
   readonly gateway?: unknown;
 }
 
-/** A resource, or a builder that makes some. */
-export type ResourceInput = Resource | { resources(): readonly Resource[] };
+/** A resource, a builder that makes some, or what readResources read from a file. */
+export type ResourceInput = Resource | { resources(): readonly Resource[] } | ResourceDocument;
 
 /** How a service behaves. All of it may be left out. */
 export interface ServiceModel {
@@ -127,6 +129,8 @@ export interface World {
   endpoints(service: string): Endpoints;
   /** New resources in place of all that there were, from now on. */
   apply(resources: readonly ResourceInput[]): void;
+  /** Which rules of the resources calls have met, and which have done what they are for. */
+  coverage(): Coverage;
   /** Decisions that were kept: of every `call`, and of loads as they say; the oldest go when there are more than 10,000. */
   decisions(which?: DecisionFilter): readonly Decision[];
 }

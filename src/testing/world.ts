@@ -4,14 +4,17 @@ import { contractMethods } from "../contract/contract-set.ts";
 import type { Endpoint, Health } from "../core/endpoint.ts";
 import { WeftError } from "../core/errors.ts";
 import type { CallContext, Decision, Place } from "../policy/call.ts";
-import { copyDecision } from "../policy/decision/decision.ts";
+import { type CallDecision, copyDecision } from "../policy/decision/decision.ts";
 import { explainDecision } from "../policy/decision/explain.ts";
 import type { Query } from "../policy/machine/query.ts";
+import { ResourceDocument } from "../policy/resource/resource-document.ts";
 import type { Resource } from "../policy/resource/resources.ts";
+import { parseResources } from "../policy/resource/validate.ts";
 import type { MethodInfo } from "../policy/runtime.ts";
 import type { AnyServiceDefinition } from "../service/definition.ts";
 import { httpOf, OK } from "./answer.ts";
 import { type CallWorld, CarriedCall, type SimAttempt } from "./carried-call.ts";
+import { type Coverage, CoverageRecorder } from "./coverage.ts";
 import { EventQueue } from "./event-queue.ts";
 import { recordOf } from "./fields.ts";
 import { createMeshClient, createServingScope, serveDefinition } from "./handlers.ts";
@@ -55,6 +58,9 @@ export class SimWorld implements World, CallWorld {
   readonly #methods: MethodInfo[];
   readonly #transcoder: Transcoder;
   readonly #decisions: Decision[] = [];
+  /** Of resources that were read from a file. */
+  readonly #documents = new Map<Resource, ResourceDocument>();
+  readonly #coverage = new CoverageRecorder();
   #resources: readonly Resource[];
   #revision = 1;
   #endpointVersion = 1;
@@ -65,7 +71,7 @@ export class SimWorld implements World, CallWorld {
     this.pump = new Pump(this.events);
     this.#place = options.place ?? "gateway";
     const { routes = [], policies = [], resources = [] } = system;
-    this.#resources = resourcesOf([...routes, ...policies, ...resources]);
+    this.#resources = this.#resourcesOf([...routes, ...policies, ...resources]);
     this.#methods = [...(system.methods ?? [])];
     this.topology = new Topology(this.events, this.seeds, (service, model) => this.#serveOf(service, model));
     const contracts: [string, DescService][] = [];
@@ -232,16 +238,24 @@ export class SimWorld implements World, CallWorld {
   }
 
   apply(resources: readonly ResourceInput[]): void {
-    const all = resourcesOf(resources);
+    const all = this.#resourcesOf(resources);
     this.#revision++;
     for (const { policy } of this.#processes.values()) policy.applyResources(this.#revision, all, this.#methods);
     this.#resources = all;
+  }
+
+  coverage(): Coverage {
+    return this.#coverage.report(this.#resources, this.#documents);
   }
 
   // --- for its parts ------------------------------------------------------------------------------------------
 
   replicaOf(endpointId: string): Replica | null {
     return this.topology.replica(endpointId);
+  }
+
+  ended(decision: Decision): void {
+    this.#coverage.record(decision as CallDecision);
   }
 
   ask(query: Query): unknown {
@@ -263,6 +277,19 @@ export class SimWorld implements World, CallWorld {
       this.#processes.set(key, process);
     }
     return process;
+  }
+
+  #resourcesOf(inputs: readonly ResourceInput[]): Resource[] {
+    this.#documents.clear();
+    const documents = inputs.flatMap((input): readonly (Resource | ResourceDocument)[] =>
+      "resources" in input ? input.resources() : [input],
+    );
+    const { resources } = parseResources(documents);
+    resources.forEach((resource, i) => {
+      const document = documents[i];
+      if (document instanceof ResourceDocument) this.#documents.set(resource, document);
+    });
+    return [...resources];
   }
 
   #endpointsChanged(changed: readonly Endpoint[], removed: readonly Endpoint[]): void {
@@ -348,10 +375,6 @@ class Result implements SimulatedCall {
   explain(): string {
     return explainDecision(this.decision, { request: this.#title });
   }
-}
-
-function resourcesOf(inputs: readonly ResourceInput[]): Resource[] {
-  return inputs.flatMap((input) => ("resources" in input ? [...input.resources()] : [input]));
 }
 
 function checkFault(fault: Fault): void {
