@@ -5,9 +5,11 @@ import { formatGrpcTimeout } from "../wire/grpc/timeout.ts";
 import type { Head } from "../wire/head.ts";
 import type { ClientConnection } from "../wire/stream.ts";
 import { Attempt } from "./attempt.ts";
+import { attemptFields } from "./caller-attempt.ts";
 import type { CarrierState } from "./carrier.ts";
 import { KeptBody } from "./kept-body.ts";
 import { Mirror } from "./mirror.ts";
+import { Nobody } from "./nobody.ts";
 import { changedResponse } from "./response-changes.ts";
 import { SLICE_MS, ThrottledBody } from "./throttled-body.ts";
 import { TimedCall } from "./timed-call.ts";
@@ -62,6 +64,8 @@ export class CarriedRequest extends TimedCall implements CarriedCall {
   private session = false;
   private carriedUp = 0;
   private carriedDown = 0;
+  /** When bytes were last carried. */
+  private carriedAt = 0;
   private upEnded = false;
   private downEnded = false;
 
@@ -80,6 +84,19 @@ export class CarriedRequest extends TimedCall implements CarriedCall {
     this.downstream = downstream;
     this.requestEnded = fin && request.protocol === ""; // an upgrade's bytes come after the switch
     this.call = carrier.policy.createCall();
+    this.call.waker = this;
+  }
+
+  /** Another call's end lets this one go on, which waits at a gate. */
+  wake(): void {
+    this.carrier.wakes.add(this);
+  }
+
+  awake(): void {
+    if (this.ended) return;
+    const now = this.carrier.clock.now();
+    this.call.woken(now);
+    this.drain(now);
   }
 
   begin(): void {
@@ -225,6 +242,8 @@ export class CarriedRequest extends TimedCall implements CarriedCall {
       this.pace(now);
       return;
     }
+    // A session's bytes are told now and then; for its idle time-out they have to be told before.
+    if (this.session && this.carriedUp + this.carriedDown > 0) this.tellCarriedNow();
     this.call.timer(id, now);
     this.drain(now);
   }
@@ -273,6 +292,9 @@ export class CarriedRequest extends TimedCall implements CarriedCall {
         case Effect.mirror:
           this.mirror();
           break;
+        case Effect.refresh:
+          this.refresh();
+          break;
         case Effect.pauseRequest:
           this.requestPaused = true;
           break;
@@ -301,17 +323,20 @@ export class CarriedRequest extends TimedCall implements CarriedCall {
     const facts = factsOf(this.request);
     const timeoutMs = call.timeoutMs;
     const tellTimeout = facts.grpc && timeoutMs !== NEVER;
+    // Over plain HTTP the caller's own deadline goes on, and what is left of it; policy's limits there end when the answer begins.
+    const tellDeadline = !facts.grpc && facts.hasTimeout && this.context.deadline !== NEVER;
     const head = facts.upstreamHead(
       call.addFields,
       call.removeFields,
       call.rewritePath,
       call.rewriteAuthority,
-      tellTimeout && facts.hasTimeout,
+      (tellTimeout || tellDeadline) && facts.hasTimeout,
     );
-    const attempt = new Attempt(this, call.attempt, endpoint, head, tellTimeout ? timeoutMs : NEVER, now);
+    const toldMs = tellTimeout ? timeoutMs : tellDeadline ? this.context.deadline - now : NEVER;
+    const attempt = new Attempt(this, call.attempt, endpoint, head, toldMs, now);
     attempt.next = this.attempts;
     this.attempts = attempt;
-    const connection = this.carrier.pool.acquire(endpoint, attempt);
+    const connection = this.carrier.pool.acquire(endpoint, attempt, call.bounds);
     if (connection !== null) this.open(attempt, connection, now);
   }
 
@@ -327,6 +352,11 @@ export class CarriedRequest extends TimedCall implements CarriedCall {
       if (attempt.timeoutMs !== NEVER) {
         const value = formatGrpcTimeout(attempt.timeoutMs - (now - attempt.begunAt));
         extra = extra === null ? ["grpc-timeout", value] : [...extra, "grpc-timeout", value];
+      }
+      const { callerAttempt } = this.context;
+      if (attempt.number > 1 || callerAttempt > 1) {
+        const fields = attemptFields(attempt.number, callerAttempt, factsOf(this.request).grpc);
+        extra = extra === null ? fields : [...extra, ...fields];
       }
       attempt.stream = connection.request(head, extra, fin, attempt);
     } catch (error) {
@@ -454,6 +484,14 @@ export class CarriedRequest extends TimedCall implements CarriedCall {
     });
   }
 
+  /** The same request once more, for nobody. */
+  private refresh(): void {
+    const { addFields, removeFields } = this.call;
+    const head = factsOf(this.request).upstreamHead(addFields, removeFields, "", "", false);
+    const nobody = new Nobody();
+    nobody.call = this.carrier.begin(head, this.extra, { ...this.context, deadline: NEVER, refresh: true }, nobody, true);
+  }
+
   private mirror(): void {
     const endpoint = this.call.endpoint;
     if (endpoint === null) return;
@@ -501,6 +539,7 @@ export class CarriedRequest extends TimedCall implements CarriedCall {
     const attempt = this.delivering;
     if (attempt === null || attempt.stream === null) return true;
     this.carriedUp += end - start;
+    this.carriedAt = this.carrier.clock.now();
     if (fin) this.requestEnded = this.upEnded = true;
     const writable = attempt.stream.sendData(chunk, start, end, fin);
     if (!writable) attempt.blocked = this.requestBlocked = true;
@@ -510,6 +549,7 @@ export class CarriedRequest extends TimedCall implements CarriedCall {
 
   private sessionDown(chunk: Uint8Array, start: number, end: number, fin: boolean): void {
     this.carriedDown += end - start;
+    this.carriedAt = this.carrier.clock.now();
     if (fin) this.downEnded = true;
     this.downstream.onData(chunk, start, end, fin);
     if (!this.ended) this.tellCarried();
@@ -518,11 +558,14 @@ export class CarriedRequest extends TimedCall implements CarriedCall {
   private tellCarried(): void {
     const over = this.upEnded && this.downEnded;
     if (!over && this.carriedUp + this.carriedDown < TELL_CARRIED_BYTES) return;
-    const now = this.carrier.clock.now();
-    this.call.carried(this.carriedUp, this.carriedDown, now);
+    this.tellCarriedNow();
+    if (over) this.call.sessionEnd(this.carriedAt);
+    this.drain(this.carriedAt);
+  }
+
+  private tellCarriedNow(): void {
+    this.call.carried(this.carriedUp, this.carriedDown, this.carriedAt);
     this.carriedUp = this.carriedDown = 0;
-    if (over) this.call.sessionEnd(now);
-    this.drain(now);
   }
 
   // --- attempts -----------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ import { CallTimer, type TimerOwner } from "./call-timer.ts";
 import { CarriedRequest } from "./carried-request.ts";
 import { Slab } from "./kept-body.ts";
 import type { CallContext, CarriedCall, Carrier, Downstream } from "./types.ts";
+import { WakeQueue } from "./wake-queue.ts";
 
 export interface CarrierOptions {
   policy: PolicyRuntime;
@@ -39,6 +40,7 @@ export class CarrierState implements Carrier {
   readonly maxKeptBytes: number;
   readonly query: CarrierOptions["query"];
   readonly slab = new Slab();
+  readonly wakes = new WakeQueue();
   readonly #freeTimers: CallTimer[] = [];
   inFlight = 0;
 

@@ -126,6 +126,9 @@ export const Effect = {
   end: 15,
   /** At place "server": the call may be handled. Its answer is told by head, responseData and trailers of attempt 0. */
   accept: 16,
+  /** Begin another call for the same request without a caller (CallContext.refresh): its answer renews what a gate keeps. `addFields` and `removeFields` are
+   * what gates changed in the request. A shell that cannot may leave it. */
+  refresh: 17,
 } as const;
 export type EffectKind = (typeof Effect)[keyof typeof Effect];
 
@@ -179,7 +182,11 @@ export interface CallContext {
   readonly extraFields?: readonly string[] | null;
   /** Number of the caller's attempt when an authenticated peer sent one (then this hop does not retry), else 0. */
   readonly callerAttempt: number;
+  /** Who says so knows that messages stream one way or both, should the method not be known otherwise. */
+  readonly streams?: boolean;
   readonly requestId: string;
+  /** True for a call that the effect `refresh` asked for. */
+  readonly refresh?: boolean;
 }
 
 export interface AttemptFailure {

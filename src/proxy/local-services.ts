@@ -31,6 +31,7 @@ export function createLocalServices(rest: Rest, clock: Clock, wheel: TimerWheel)
     inFlight: new InFlight(),
     served: new ServedCalls(clock),
     load: null,
+    gates: null,
     buffers: new BufferBudget(MAX_BUFFERED_BYTES),
     onError: () => {},
   };

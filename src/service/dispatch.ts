@@ -1,3 +1,4 @@
+import type { InboundCall } from "../call/inbound.ts";
 import { httpBindings } from "../contract/http-rule.ts";
 import { createRestRouter, type RestRouter } from "../contract/rest-router.ts";
 import { trailersOfError } from "../contract/status.ts";
@@ -9,6 +10,7 @@ import { fieldOf, type Head, responseHead } from "../wire/head.ts";
 import type { HttpStream, RequestHandler } from "../wire/stream.ts";
 import type { AnyServiceDefinition } from "./definition.ts";
 import type { ServerEnvironment } from "./environment.ts";
+import { GatedPlan } from "./gated-plan.ts";
 import type { GrpcPlan } from "./grpc-exchange.ts";
 import { GrpcStreamExchange } from "./grpc-stream.ts";
 import { GrpcUnaryExchange } from "./grpc-unary.ts";
@@ -21,7 +23,8 @@ import type { ServerStatus } from "./server-status.ts";
 
 /** What one request head leads to. Kept in the head's memo, so that a head that comes again is looked up once. */
 export interface RequestPlan {
-  start(stream: HttpStream, head: Head, fin: boolean): void;
+  /** `gated`: policy let the call pass and is owed its end; null when it had no say. */
+  start(stream: HttpStream, head: Head, fin: boolean, gated: InboundCall | null): void;
 }
 
 export interface DispatcherOptions {
@@ -76,7 +79,7 @@ class Dispatcher implements RequestHandler {
       plan = this.#plan(head);
       head.memo = new Planned(this, plan);
     }
-    plan.start(stream, head, fin);
+    plan.start(stream, head, fin, null);
   }
 
   #plan(head: Head): RequestPlan {
@@ -139,7 +142,7 @@ class Dispatcher implements RequestHandler {
         ),
       );
     }
-    return new GrpcRequestPlan({
+    const plan = new GrpcRequestPlan({
       method,
       environment: this.#environment,
       requestGzip: requestEncoding === "gzip",
@@ -150,6 +153,8 @@ class Dispatcher implements RequestHandler {
       timeoutMs,
       load: fieldOf(head.fields, LOAD_FORMAT_FIELD) === undefined ? null : this.#environment.load,
     });
+    const { gates } = this.#environment;
+    return gates === null || !method.counted ? plan : new GatedPlan(plan, gates, method, head, timeoutMs, true);
   }
 
   #unknownMethod(path: string): WeftError {
@@ -194,18 +199,19 @@ class GrpcRequestPlan implements RequestPlan {
     this.#unary = plan.method.kind === "unary";
   }
 
-  start(stream: HttpStream, head: Head, fin: boolean): void {
+  start(stream: HttpStream, head: Head, fin: boolean, gated: InboundCall | null): void {
     if (stream.connection.version !== "2") {
-      NEEDS_HTTP2.start(stream, head, fin);
+      gated?.ended(505, -1);
+      NEEDS_HTTP2.start(stream, head, fin, null);
       return;
     }
     if (this.#unary) {
-      const exchange = new GrpcUnaryExchange(this.#plan, stream, head.fields);
+      const exchange = new GrpcUnaryExchange(this.#plan, stream, head.fields, gated);
       stream.sink = exchange;
       if (fin) exchange.noBody();
       return;
     }
-    const exchange = new GrpcStreamExchange(this.#plan, stream, head.fields);
+    const exchange = new GrpcStreamExchange(this.#plan, stream, head.fields, gated);
     stream.sink = exchange;
     exchange.start();
     if (fin) exchange.noBody();
@@ -217,7 +223,7 @@ function rejectGrpc(error: WeftError): RequestPlan {
   return {
     start(stream, request, fin) {
       if (stream.connection.version !== "2") {
-        NEEDS_HTTP2.start(stream, request, fin);
+        NEEDS_HTTP2.start(stream, request, fin, null);
         return;
       }
       if (!fin) discardBody(stream);

@@ -4,6 +4,7 @@ import type { TimerWheel } from "../core/timer-wheel.ts";
 import type { BufferBudget } from "./buffer-budget.ts";
 import type { CallScope } from "./call-scope.ts";
 import type { LoadReporter } from "./load-reporter.ts";
+import type { InboundGates } from "./gated-plan.ts";
 import type { ServedCalls } from "./served-calls.ts";
 import type { ServerCallState } from "./server-call.ts";
 
@@ -19,6 +20,8 @@ export interface ServerEnvironment {
   readonly load: LoadReporter | null;
   /** Memory of requests that arrive in parts. */
   readonly buffers: BufferBudget;
+  /** Policy's gates before the calls; null when nothing decides about them. */
+  readonly gates: InboundGates | null;
   /** Told about errors that callers see only as `internal`: exceptions of handlers, with their cause. */
   readonly onError: (error: WeftError, call: ServerCallState) => void;
 }

@@ -1,6 +1,7 @@
+import type { InboundCall } from "../call/inbound.ts";
 import { scratch } from "../contract/scratch.ts";
 import { trailersOfError } from "../contract/status.ts";
-import { toWeftError, WeftError } from "../core/errors.ts";
+import { codeNumber, toWeftError, WeftError } from "../core/errors.ts";
 import { Timer } from "../core/timer-wheel.ts";
 import { LOAD_REPORT_FIELD } from "../policy/balance/load-report.ts";
 import { PREFIX_BYTES, writeMessagePrefix } from "../wire/grpc/message-prefix.ts";
@@ -44,21 +45,26 @@ export abstract class GrpcExchange extends Timer implements StreamSink {
   #reader: MessageReader | null = null;
   /** Bytes of a message that has not come whole, taken from the server's budget. */
   #held = 0;
+  /** Policy let it pass, and is owed its end. */
+  readonly #gated: InboundCall | null;
   /** Of the server's timed calls. */
   #timed = NOT_TIMED;
 
-  constructor(plan: GrpcPlan, stream: HttpStream, fields: readonly string[]) {
+  constructor(plan: GrpcPlan, stream: HttpStream, fields: readonly string[], gated: InboundCall | null) {
     super();
     const { environment, timeoutMs } = plan;
     this.plan = plan;
     this.stream = stream;
+    this.#gated = gated;
     let deadline = Number.POSITIVE_INFINITY;
     if (timeoutMs !== deadline) {
-      const now = environment.clock.now();
+      // Waiting at a gate counts.
+      const now = gated === null ? environment.clock.now() : gated.startedAt;
       deadline = now + timeoutMs;
       environment.wheel.schedule(this, timeoutMs, now);
     }
     this.call = new ServerCallState(plan.method.desc, fields, stream.connection.peer, deadline, environment.clock);
+    if (gated !== null && gated.addFields !== null) this.call.headers = [...gated.addFields];
     environment.inFlight.begin();
     if (plan.method.counted) this.#timed = environment.served.begin(plan.method.kind === "unary");
   }
@@ -263,6 +269,10 @@ export abstract class GrpcExchange extends Timer implements StreamSink {
     if (!this.requestEnded) this.stream.reset(NO_ERROR);
     if (this.plan.method.counted) served.end(this.#timed, failure);
     inFlight.end();
+    if (this.#gated !== null) {
+      if (failure?.reason === "CALLER_GONE") this.#gated.gone();
+      else this.#gated.ended(200, failure === null ? 0 : codeNumber(failure.code));
+    }
   }
 }
 

@@ -1,3 +1,4 @@
+import type { InboundCall } from "../call/inbound.ts";
 import type { WeftError } from "../core/errors.ts";
 import type { HttpStream } from "../wire/stream.ts";
 import { assertOneMessage, GrpcExchange, type GrpcPlan, isThenable } from "./grpc-exchange.ts";
@@ -14,8 +15,8 @@ export class GrpcStreamExchange extends GrpcExchange implements ResponseWriter {
   #writable: (() => void) | null = null;
   #stop: (() => void) | null = null;
 
-  constructor(plan: GrpcPlan, stream: HttpStream, fields: readonly string[]) {
-    super(plan, stream, fields);
+  constructor(plan: GrpcPlan, stream: HttpStream, fields: readonly string[], gated: InboundCall | null) {
+    super(plan, stream, fields, gated);
     const { kind } = plan.method;
     this.#streamsResponse = kind !== "client_streaming";
     this.#requests =

@@ -9,8 +9,8 @@ export function answerProbe(path: "/healthz" | "/readyz", method: string, status
   if (path === "/healthz") return OK;
   return {
     start(stream, head, fin) {
-      if (status.state === "serving") OK.start(stream, head, fin);
-      else answer(503, TEXT, Buffer.from(`${status.state}\n`)).start(stream, head, fin);
+      if (status.state === "serving") OK.start(stream, head, fin, null);
+      else answer(503, TEXT, Buffer.from(`${status.state}\n`)).start(stream, head, fin, null);
     },
   };
 }

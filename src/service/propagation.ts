@@ -1,10 +1,11 @@
+import { isBelieved, parseCallerAttempt } from "../call/caller-attempt.ts";
 import type { AmbientCall } from "../call/client-types.ts";
 import { fieldOf } from "../wire/head.ts";
 import type { CallScope } from "./call-scope.ts";
 import type { ServerCallState } from "./server-call.ts";
 
 /**
- * What the calls of a handler inherit from the call that it answers: deadline, cancellation, trace (W3C traceparent and tracestate), request
+ * What the calls of a handler inherit from the call that it answers: deadline, cancellation, that it is a retry, trace (W3C traceparent and tracestate), request
  * id and lane. Undefined outside of a call.
  */
 export function ambientCall(scope: CallScope): AmbientCall | undefined {
@@ -17,12 +18,14 @@ class Inherited implements AmbientCall {
   readonly #call: ServerCallState;
   readonly deadline: number;
   readonly extraFields: readonly string[] | null;
+  readonly callerAttempt: number;
   readonly requestId: string;
 
   constructor(call: ServerCallState) {
     this.#call = call;
     this.deadline = call.deadline;
     this.requestId = call.requestId;
+    this.callerAttempt = isBelieved(call.peer) ? parseCallerAttempt(call.fields) : 0;
     this.extraFields = inheritedFields(call);
   }
 

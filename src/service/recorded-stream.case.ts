@@ -32,6 +32,7 @@ export function dispatcherUnderTest(
     inFlight,
     served,
     load: null,
+    gates: null,
     buffers,
     onError: (error: WeftError) => void errors.push(toWeftError(error)),
   };

@@ -1,8 +1,10 @@
 import { gunzip, gzip as gzipAsync, gzipSync } from "node:zlib";
 import { create, type Message } from "@bufbuild/protobuf";
 import { conditionalAnswer } from "../contract/conditional.ts";
+import type { InboundCall } from "../call/inbound.ts";
 import type { HttpBinding } from "../contract/http-rule.ts";
 import { problemResponse } from "../contract/problem.ts";
+import { httpStatusOf } from "../contract/status.ts";
 import { messageToResponse, requestToMessage } from "../contract/transcode.ts";
 import type { StreamEncoder } from "../contract/transcode-stream.ts";
 import { toWeftError, WeftError } from "../core/errors.ts";
@@ -54,20 +56,25 @@ export class RestExchange extends Timer implements StreamSink, ResponseWriter {
   #bodyBytes = 0;
   #requestEnded = false;
   #done = false;
+  /** Policy let it pass, and is owed its end. */
+  readonly #gated: InboundCall | null;
   /** Of the server's timed calls. */
   #timed = NOT_TIMED;
   #stop: (() => void) | null = null;
   #writable: (() => void) | null = null;
   #keepAlive: KeepAlive | null = null;
 
-  constructor(request: RestRequest, stream: HttpStream, fields: readonly string[]) {
+  constructor(request: RestRequest, stream: HttpStream, fields: readonly string[], gated: InboundCall | null) {
     super();
+    this.#gated = gated;
     const { environment, method, timeoutMs } = request;
     this.#request = request;
     this.#stream = stream;
-    const now = environment.clock.now();
+    // Waiting at a gate counts.
+    const now = gated === null ? environment.clock.now() : gated.startedAt;
     if (timeoutMs !== Number.POSITIVE_INFINITY) environment.wheel.schedule(this, timeoutMs, now);
     this.#call = new ServerCallState(method.desc, fields, stream.connection.peer, now + timeoutMs, environment.clock);
+    if (gated !== null && gated.addFields !== null) this.#call.headers = [...gated.addFields];
     environment.inFlight.begin();
     if (method.counted) this.#timed = environment.served.begin(request.stream === null);
   }
@@ -291,7 +298,8 @@ export class RestExchange extends Timer implements StreamSink, ResponseWriter {
     } else {
       this.#call.headSent = true;
       const problem = problemResponse(error);
-      const fields = [...problem.fields, "cache-control", "no-store", "content-length", String(problem.body.length)];
+      const added = this.#gated?.addFields ?? [];
+      const fields = [...problem.fields, ...added, "cache-control", "no-store", "content-length", String(problem.body.length)];
       this.#stream.sendHead(responseHead(problem.status, fields), null, this.#request.withoutBody);
       if (!this.#request.withoutBody) this.#stream.sendData(problem.body, 0, problem.body.length, true);
     }
@@ -330,6 +338,10 @@ export class RestExchange extends Timer implements StreamSink, ResponseWriter {
     if (!this.#requestEnded) this.#stream.reset(0);
     if (method.counted) served.end(this.#timed, failure);
     inFlight.end();
+    if (this.#gated !== null) {
+      if (failure?.reason === "CALLER_GONE") this.#gated.gone();
+      else this.#gated.ended(failure === null || failure.reason === "HEAD_ONLY" ? 200 : httpStatusOf(failure), -1);
+    }
   }
 }
 

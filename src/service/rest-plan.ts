@@ -1,3 +1,4 @@
+import type { InboundCall } from "../call/inbound.ts";
 import { formatBinding } from "../contract/http-rule.ts";
 import { problemResponse } from "../contract/problem.ts";
 import type { RestRouter } from "../contract/rest-router.ts";
@@ -9,6 +10,7 @@ import { fieldOf, type Head } from "../wire/head.ts";
 import type { HttpStream } from "../wire/stream.ts";
 import type { RequestPlan } from "./dispatch.ts";
 import type { ServerEnvironment } from "./environment.ts";
+import { GatedPlan } from "./gated-plan.ts";
 import type { BoundMethod } from "./method.ts";
 import { answer } from "./rejection.ts";
 import { acceptsGzip, RestExchange, type RestRequest } from "./rest-exchange.ts";
@@ -43,7 +45,7 @@ export function planRest(
     const timeoutMs = timeout === undefined ? target.options.defaultTimeoutMs : parseGrpcTimeout(timeout);
     if (timeoutMs === null)
       throw new WeftError("invalid_argument", `grpc-timeout "${timeout}" is malformed`, { reason: "BAD_TIMEOUT" });
-    return new RestRequestPlan({
+    const plan = new RestRequestPlan({
       method: target,
       environment,
       binding,
@@ -57,6 +59,8 @@ export function planRest(
       name: formatBinding(binding),
       load: fieldOf(head.fields, LOAD_FORMAT_FIELD) === undefined ? null : environment.load,
     });
+    const { gates } = environment;
+    return gates === null || !target.counted ? plan : new GatedPlan(plan, gates, target, head, timeoutMs, false);
   } catch (thrown) {
     if (thrown instanceof WeftError) return rejectRest(thrown);
     throw thrown;
@@ -76,8 +80,8 @@ class RestRequestPlan implements RequestPlan {
     this.#request = request;
   }
 
-  start(stream: HttpStream, head: Head, fin: boolean): void {
-    const exchange = new RestExchange(this.#request, stream, head.fields);
+  start(stream: HttpStream, head: Head, fin: boolean, gated: InboundCall | null): void {
+    const exchange = new RestExchange(this.#request, stream, head.fields, gated);
     stream.sink = exchange;
     if (fin) exchange.noBody();
   }

@@ -2,6 +2,8 @@ import type { DescService } from "@bufbuild/protobuf";
 import { createCarrier } from "../call/carrier.ts";
 import { createClient } from "../call/client.ts";
 import type { Client, ClientInterceptor, ClientOptions } from "../call/client-types.ts";
+import { Inbound } from "../call/inbound.ts";
+import { sampleLoad } from "../call/load-sampler.ts";
 import { createDirectCarrier, type DirectCarrier } from "../call/direct.ts";
 import type { Carrier } from "../call/types.ts";
 import { type Clock, systemClock } from "../core/clock.ts";
@@ -30,6 +32,8 @@ export interface Runtime {
   /** The call being served, for the calls that follow from it. */
   readonly scope: CallScope;
   readonly policy: PolicyRuntime;
+  /** Passes the calls of this process's servers through policy's gates. */
+  readonly inbound: Inbound;
   /** The line to the control plane, opened on first use; null without one. */
   link(): Link | null;
   /** Endpoints of this process whose load the line reports. */
@@ -95,6 +99,8 @@ class RuntimeState implements Runtime {
   readonly scope = new CallScope();
   readonly meters = new Set<LoadMeter>();
   readonly policy: PolicyRuntime;
+  readonly inbound: Inbound;
+  readonly #stopSampling: () => void;
   #pool: UpstreamPool | null = null;
   #carrier: Carrier | null = null;
   #link: Link | null = null;
@@ -112,6 +118,8 @@ class RuntimeState implements Runtime {
     this.policy = createPolicyRuntime({ random: systemRandom, journal: new DecisionJournal(), zone, service });
     this.clock = clock;
     this.wheel = new TimerWheel(clock);
+    this.inbound = new Inbound({ policy: this.policy, clock, timers: this.wheel });
+    this.#stopSampling = sampleLoad(this.policy, clock);
   }
 
   link(): Link | null {
@@ -151,6 +159,7 @@ class RuntimeState implements Runtime {
   async close(drainMs = 0): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    this.#stopSampling();
     await Promise.all([
       this.#pool?.close(drainMs),
       ...[...this.#direct.values(), ...this.#secure].map((direct) => direct.close(drainMs)),

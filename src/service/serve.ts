@@ -162,6 +162,7 @@ class ServerProcess implements Server {
         served: this.#served,
         load: new LoadReporter(this.#inFlight, this.#served, clock, this.#options.utilization ?? null),
         buffers: new BufferBudget(maxBufferedBytes),
+        gates: { inbound: this.#runtime.inbound, service: this.#name(services) },
         onError,
       },
       status: this.#status,
@@ -220,12 +221,17 @@ class ServerProcess implements Server {
     return this.#definitions.map(({ desc }) => desc as DescService);
   }
 
+  /** As the registry and policies know it. */
+  #name(services: readonly DescService[]): string {
+    return (this.#options.name ?? this.#runtime.settings.service) || services[0].name.toLowerCase();
+  }
+
   async #register(services: readonly DescService[]): Promise<void> {
     const link = this.#runtime.link();
     if (link === null) return;
     const { settings } = this.#runtime;
     const { metadata = {}, tls, version = settings.version, weight = 1 } = this.#options;
-    const service = (this.#options.name ?? settings.service) || services[0].name.toLowerCase();
+    const service = this.#name(services);
     // One process may serve on several ports; the first has the name that the supervisor gave.
     const host = settings.advertise || (ANY_ADDRESS.has(this.host) ? "127.0.0.1" : this.host);
     const own = this.#runtime.meters.size === 0 ? settings.instance : "";

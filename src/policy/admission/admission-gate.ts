@@ -124,7 +124,7 @@ class AdmissionGate implements Gate {
     if (call.memory[slot] !== true) return;
     const { durationMs, outcome } = call.decision;
     const { method } = call.plan as NonNullable<CallState["plan"]>;
-    if (method !== null && (method.clientStreaming || method.serverStreaming)) return;
+    if (method === null ? call.caller.streams : method.clientStreaming || method.serverStreaming) return;
     if (outcome.grpcStatus >= 0 ? outcome.grpcStatus === 0 : outcome.status < 400) this.#times.record(durationMs, now);
   }
 

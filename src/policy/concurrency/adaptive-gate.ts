@@ -98,9 +98,9 @@ class AdaptiveGate implements Gate {
   }
 
   /** How long the service took; 0 when that cannot be said: a stream lasts as long as it likes, and what was retried took several times. */
-  #rttOf({ decision, plan }: CallState): number {
+  #rttOf({ caller, decision, plan }: CallState): number {
     const { method } = plan as NonNullable<CallState["plan"]>;
-    if (method !== null && (method.clientStreaming || method.serverStreaming)) return 0;
+    if (method === null ? caller.streams : method.clientStreaming || method.serverStreaming) return 0;
     if (this.#place === "server") return Math.max(decision.durationMs, MIN_RTT_MS);
     if (decision.attempts.length !== 1) return 0;
     return Math.max(decision.attempts[0].durationMs, MIN_RTT_MS);
