@@ -31,8 +31,9 @@ export class Choice {
   #queue: DeadlineQueue | null = null;
   #places: HashPlaces | null = null;
   #hotCold: HotCold | null = null;
-  /** The pool's revision that the state above was made for. */
+  /** The revisions of the pool and of its weights that the state above was made for. */
   #revision = -1;
+  #weighed = 0;
   #equal = true;
 
   constructor(table: EndpointTable, pool: Pool, settings: BalancerSettings) {
@@ -312,8 +313,15 @@ export class Choice {
 
   #sync(): void {
     const { pool } = this;
-    if (this.#revision === pool.revision) return;
+    const weighed = this.#weights?.revision ?? 0;
+    if (this.#revision === pool.revision) {
+      if (this.#weighed === weighed) return;
+      this.#weighed = weighed;
+      this.#queue?.fill(pool.slots, (index) => this.#weightAt(index));
+      return;
+    }
     this.#revision = pool.revision;
+    this.#weighed = weighed;
     this.#places = null;
     this.#meanWeight = 0;
     this.#equal = true;

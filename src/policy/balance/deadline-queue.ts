@@ -14,24 +14,32 @@ export class DeadlineQueue {
   #heap = new Int32Array(0);
   /** By member index. */
   #due = new Float64Array(0);
+  /** As of the last fill. */
+  #weights = new Float64Array(0);
   #slots: number[] = [];
   #now = 0;
 
-  /** Begins anew with these members; those that were there (by slot) keep their deadlines. */
+  /**
+   * Has these members with these weights from now on. Those that were there (by slot) keep their place in line: what is left of their time to the next
+   * turn is scaled by the change of their weight, or else one whose weight was of another size would be starved or served in bursts.
+   */
   fill(slots: readonly number[], weightAt: (index: number) => number): void {
     const count = slots.length;
     const before = new Map<number, number>();
     this.#slots.forEach((slot, i) => {
-      before.set(slot, this.#due[i]);
+      before.set(slot, (this.#due[i] - this.#now) * this.#weights[i]);
     });
+    const weights = new Float64Array(count);
     const heap = new Int32Array(count);
     const due = new Float64Array(count);
     for (let i = 0; i < count; i++) {
       heap[i] = i;
-      due[i] = before.get(slots[i]) ?? this.#now + ((i + 0.5) / count) * (1 / weightAt(i));
+      weights[i] = weightAt(i);
+      due[i] = this.#now + (before.get(slots[i]) ?? (i + 0.5) / count) / weights[i];
     }
     this.#heap = heap;
     this.#due = due;
+    this.#weights = weights;
     this.#slots = [...slots];
     for (let at = (count >> 1) - 1; at >= 0; at--) this.#sink(at);
   }

@@ -154,6 +154,7 @@ export class EndpointTable {
   /** The peak EWMA, decayed since last heard of; 0 when it was never heard of. */
   latency(slot: number, now: number, decayMs: number): number {
     const ewma = this.ewmaMs[slot];
+    if (ewma === 0) return 0;
     const idle = now - this.ewmaAt[slot];
     return idle > decayMs / 16 ? ewma * Math.exp(-idle / decayMs) : ewma;
   }

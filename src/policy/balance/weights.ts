@@ -17,6 +17,8 @@ export class EffectiveWeights {
   #revision = -1;
   #until = Number.NEGATIVE_INFINITY;
   max = 0;
+  /** Another whenever a weight is. */
+  revision = 0;
 
   constructor(table: EndpointTable, pool: Pool, settings: BalancerSettings) {
     this.#table = table;
@@ -38,10 +40,9 @@ export class EffectiveWeights {
     const { slots, revision } = this.#pool;
     const { slowStartMs, kind, updateMs } = this.#settings;
     const count = slots.length;
-    if (this.#weights.length !== count) {
-      this.#weights = new Float64Array(count);
-      this.#warmth = new Float64Array(count);
-    }
+    const before = this.#weights;
+    this.#weights = new Float64Array(count);
+    if (before.length !== count) this.#warmth = new Float64Array(count);
     this.#revision = revision;
     const byLoad = kind === "by-load";
     this.#until = now + (slowStartMs > 0 ? Math.min(REFRESH_MS, updateMs) : updateMs);
@@ -54,6 +55,7 @@ export class EffectiveWeights {
       this.#weights[i] *= warmth;
       if (this.#weights[i] > this.max) this.max = this.#weights[i];
     }
+    if (before.length !== count || before.some((weight, i) => weight !== this.#weights[i])) this.revision++;
   }
 
   #warmthOf(slot: number, now: number): number {
