@@ -153,6 +153,8 @@ export interface RequestSpec {
   readonly secure?: boolean;
   /** The caller's own deadline, ms from now. */
   readonly deadlineMs?: number;
+  /** The caller goes away after so long. */
+  readonly cancelAfterMs?: number;
   readonly place?: Place;
   /** Which process decides, by a name of your own: each has statistics, breakers and budgets of its own. Default: one for each place. */
   readonly from?: string;

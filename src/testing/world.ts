@@ -163,7 +163,9 @@ export class SimWorld implements World, CallWorld {
       callerAttempt: 0,
       requestId: `call-${++this.#calls}`,
     };
-    return new CarriedCall(this, process, sent, context, onEnd);
+    const call = new CarriedCall(this, process, sent, context, onEnd);
+    if (spec.cancelAfterMs !== undefined) this.events.after(spec.cancelAfterMs, () => call.cancel());
+    return call;
   }
 
   keep(decision: Decision): void {
@@ -263,6 +265,11 @@ export class SimWorld implements World, CallWorld {
     if (!(answer instanceof Promise)) return answer;
     this.pump.atWork++;
     return answer.finally(() => this.pump.atWork--);
+  }
+
+  /** Those that there are by now. Internal to testing/. */
+  processes(): Iterable<SimProcess> {
+    return this.#processes.values();
   }
 
   /** One that decides about calls, made when it is first named. */

@@ -1,0 +1,244 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { rateLimit, route, traffic } from "../policy/builders.ts";
+import type { CallDecision } from "../policy/decision/decision.ts";
+import { AttemptKind } from "../policy/machine/attempt.ts";
+import type { Resource } from "../policy/resource/resources.ts";
+import type { SimAttempt } from "./carried-call.ts";
+import type { SimProcess } from "./process.ts";
+import type { Fault, ResourceInput } from "./types.ts";
+import { SimWorld } from "./world.ts";
+
+/*
+ * The machines together, under random faults, delays, cancellations, endpoints that come and go and policy that changes under way. What must hold
+ * whatever happens:
+ *
+ *     I1  When the last call has ended nothing is counted in flight any more: no endpoint, no server, no event but faults'.
+ *     I2  A half-open breaker lets one probe through at a time.
+ *     I3  No endpoint gets more at once than maxInFlightPerEndpoint, no service more than maxInFlight, from one process.
+ *     I4  Retries of the budget stay within it, and no call makes more attempts than its policy allows.
+ *     I5  A rate limit lets no more pass in any time than burst + rate x time.
+ *     I6  No attempt begins after its call's deadline.
+ */
+
+const target = fc.constantFrom("products", "products#1", "products#2", "payments", "payments#1", "products@v2");
+const fault: fc.Arbitrary<Fault> = fc
+  .record({
+    kind: fc.constantFrom("stall", "slow", "error", "reset", "down", "hang"),
+    from: fc.integer({ min: 0, max: 4_000 }),
+    forMs: fc.integer({ min: 1, max: 1_500 }),
+    share: fc.double({ min: 0.1, max: 1, noNaN: true }),
+  })
+  .map(({ kind, from, forMs, share }): Fault => {
+    const when = { from, forMs };
+    switch (kind) {
+      case "stall":
+        return { stallMs: forMs, from };
+      case "slow":
+        return { slowBy: 1 + share * 20, ...when };
+      case "error":
+        return { errorRate: share, ...when };
+      case "reset":
+        return { resetRate: share, ...when };
+      case "down":
+        return { down: true, ...when };
+      default:
+        return { hangRate: share, ...when };
+    }
+  });
+
+const policy = fc.record({
+  balancer: fc.constantFrom("p2c", "least-request", "round-robin", "random", "prequal" as const),
+  retries: fc.integer({ min: 0, max: 3 }),
+  timeout: fc.integer({ min: 20, max: 800 }),
+  perTry: fc.integer({ min: 5, max: 300 }),
+  perEndpoint: fc.integer({ min: 1, max: 20 }),
+  inFlight: fc.integer({ min: 2, max: 60 }),
+  breaker: fc.boolean(),
+  hedge: fc.boolean(),
+});
+type Policy = typeof policy extends fc.Arbitrary<infer P> ? P : never;
+
+/** 1 + 3 retries + 1 hedge. */
+const MOST_ATTEMPTS = 5;
+
+function resourcesOf({
+  balancer,
+  retries,
+  timeout,
+  perTry,
+  perEndpoint,
+  inFlight,
+  breaker,
+  hedge,
+}: Policy): ResourceInput[] {
+  const made = traffic("products")
+    .timeout(timeout, perTry)
+    .retry(retries)
+    .balancer(balancer)
+    .limits({ maxInFlight: inFlight, maxInFlightPerEndpoint: perEndpoint })
+    .breaker(breaker ? { consecutiveFailures: 3, sleep: "200ms" } : false)
+    .resources()
+    .map((resource) =>
+      hedge ? ({ ...resource, spec: { ...resource.spec, hedge: { after: "30ms" } } } as unknown as Resource) : resource,
+    );
+  return [
+    route("/v1").to({ "products@v1": 3, "products@v2": 1 }),
+    route("/pay").to("payments"),
+    ...made,
+    traffic("payments").timeout("300ms").breaker({ failureRatio: 0.3, minRequests: 5, sleep: "100ms" }),
+    rateLimit("payments").allow(40, "1s").burst(10),
+  ];
+}
+
+const scenario = fc.record({
+  seed: fc.integer(),
+  policies: fc.array(policy, { minLength: 1, maxLength: 3 }),
+  faults: fc.array(fc.tuple(target, fault), { maxLength: 6 }),
+  cancels: fc.array(fc.integer({ min: 1, max: 400 }), { maxLength: 30 }),
+  churn: fc.array(fc.tuple(fc.integer({ min: 1, max: 4_000 }), fc.constantFrom("add", "remove", "sick", "well")), {
+    maxLength: 6,
+  }),
+});
+
+test("whatever goes wrong, what was counted in is counted out and no limit is exceeded", async () => {
+  await fc.assert(
+    fc.asyncProperty(scenario, async ({ seed, policies, faults, cancels, churn }) => {
+      const world = new SimWorld(
+        {
+          services: {
+            products: {
+              latencyMs: { logNormal: { p50: 10, p99: 120 } },
+              concurrency: 3,
+              maxWaiting: 20,
+              above: "share",
+              networkMs: 1,
+              connectMs: 1,
+              calls: ["payments"],
+              versions: { v1: { replicas: 2 }, v2: {} },
+            },
+            payments: { replicas: 2, latencyMs: { exponential: 8 } },
+          },
+          resources: resourcesOf(policies[0]),
+        },
+        { seed },
+      );
+      const watch = new Watch(world);
+      for (const [where, what] of faults) world.fault(where, what);
+      world.fault("payments", { errorRate: 0.8, from: 500, forMs: 2_000 }); // so that its breaker opens and probes
+      policies.slice(1).forEach((next, i) => {
+        world.events.after((i + 1) * 1_300, () => {
+          world.apply(resourcesOf(next));
+          watch.limits = null; // calls under the policy before may be under way
+        });
+      });
+      const products = world.endpoints("products");
+      for (const [at, what] of churn) {
+        world.events.after(at, () => {
+          if (what === "add") products.add({ version: "v2" });
+          else if (what === "remove" && products.list().length > 1) products.remove(products.list()[0]);
+          else if (what === "sick") products.health("#1", "unhealthy");
+          else products.health("#1", "healthy");
+        });
+      }
+      watch.limits = policies[0];
+      // Callers who go away, beside the load.
+      for (const after of cancels) {
+        world.events.after(after * 9, () => void world.call("GET /v1/c", { cancelAfterMs: after % 40 }));
+      }
+      const seen = await world.load(["GET /v1/a", "GET /pay", { path: "/v1/b", deadlineMs: 60 }], {
+        perSecond: 150,
+        forMs: 4_000,
+      });
+      assert.ok(seen.calls > 400);
+      await world.advance(20_000);
+      watch.end();
+    }),
+    { numRuns: 25 },
+  );
+});
+
+/** Looks at every decision, at every attempt that arrives, and at the state between events. */
+class Watch {
+  readonly #world: SimWorld;
+  limits: Policy | null = null;
+  readonly #passed: number[] = [];
+  readonly #probes = new Map<SimProcess, SimAttempt>();
+  #calls = 0;
+  #retries = 0;
+
+  constructor(world: SimWorld) {
+    this.#world = world;
+    const { ended } = world;
+    world.ended = (decision) => {
+      ended.call(world, decision);
+      this.#decided(decision as CallDecision);
+      this.#look();
+    };
+    for (const replica of world.topology.find("payments")) {
+      const { serve } = replica;
+      replica.serve = (attempt) => {
+        this.#arrived(attempt);
+        serve.call(replica, attempt);
+      };
+    }
+  }
+
+  #decided({ attempts, startedAt, service, place, notes, deadline }: CallDecision): void {
+    for (const attempt of attempts) assert.ok(attempt.startedAt <= deadline, "I6");
+    if (place !== "gateway") return;
+    if (service === "products" && attempts.length > 0) {
+      this.#calls++;
+      this.#retries += attempts.filter(({ kind }) => kind === AttemptKind.retry).length;
+      assert.ok(attempts.length <= MOST_ATTEMPTS, `I4: ${attempts.length} attempts`);
+      const most = 0.2 * this.#calls + 10 * (this.#world.now / 1_000 + 1);
+      assert.ok(this.#retries <= most, `I4: ${this.#retries} retries of ${this.#calls} calls`);
+    }
+    if (notes.some(({ gate, verdict }) => gate?.rule === "limit" && verdict === "ok")) this.#pass(startedAt);
+  }
+
+  /** I2: what arrives while the breaker is half-open is the probe. */
+  #arrived(attempt: SimAttempt): void {
+    const { process } = attempt.call;
+    const [state] = process.policy.describe("payments");
+    if (state?.breaker !== "half-open") return;
+    const before = this.#probes.get(process);
+    assert.ok(before === undefined || before.done, "I2: a second probe");
+    this.#probes.set(process, attempt);
+  }
+
+  /** I5: in any time up to now. */
+  #pass(now: number): void {
+    this.#passed.push(now);
+    this.#passed.sort((a, b) => a - b); // they are told of as they end
+    for (let i = this.#passed.length - 1; i >= 0; i--) {
+      const forMs = (this.#passed.at(-1) as number) - this.#passed[i];
+      const count = this.#passed.length - i;
+      assert.ok(count <= 10 + (40 * forMs) / 1_000 + 1e-6, `I5: ${count} in ${forMs} ms`);
+    }
+  }
+
+  #look(): void {
+    if (this.limits === null) return;
+    const { perEndpoint, inFlight: most } = this.limits;
+    const byVersion = new Map<string, number>();
+    for (const { endpoint, inFlight } of this.#world.process("gateway", "gateway").policy.describe("products")) {
+      assert.ok(inFlight <= perEndpoint, `I3: ${inFlight} at ${endpoint.id}, ${perEndpoint} allowed`);
+      byVersion.set(endpoint.version, (byVersion.get(endpoint.version) ?? 0) + inFlight);
+    }
+    for (const inFlight of byVersion.values())
+      assert.ok(inFlight <= most, `I3: ${inFlight} in flight, ${most} allowed`);
+  }
+
+  end(): void {
+    for (const { name, policy: decides } of this.#world.processes()) {
+      for (const service of ["products", "payments"]) {
+        for (const { endpoint, inFlight } of decides.describe(service))
+          assert.equal(inFlight, 0, `I1: ${endpoint.id} of ${name}`);
+      }
+    }
+    for (const { id, inFlight } of this.#world.topology.all()) assert.equal(inFlight, 0, `I1: ${id} serves`);
+    assert.equal(this.#world.events.size, 0, "I1: an event is left");
+  }
+}
