@@ -134,8 +134,9 @@ export type EffectKind = (typeof Effect)[keyof typeof Effect];
 
 /** Takes a copy of a response's body while it is delivered. Of `end` and `abort` one is called, once. */
 export interface BodyStore {
-  /** In place of the head that the machine saw: the shell turned the response into another (a gRPC call's into REST's). Before data. */
-  head(status: number, fields: readonly string[]): void;
+  /** The shell turned the response into another (a gRPC call's into REST's): its status, which of the fields that the machine saw it has, and what it has
+   * besides. Before data. */
+  head(status: number, has: (name: string) => boolean, add: readonly string[]): void;
   data(chunk: Uint8Array, start: number, end: number): void;
   end(): void;
   abort(): void;

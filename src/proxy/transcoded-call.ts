@@ -10,7 +10,7 @@ import { type StreamEncoder, streamEncoder } from "../contract/transcode-stream.
 import type { Clock } from "../core/clock.ts";
 import { toWeftError, WeftError } from "../core/errors.ts";
 import { LOAD_REPORT_FIELD } from "../policy/balance/load-report.ts";
-import type { CallContext, Decision, LocalResponse } from "../policy/call.ts";
+import type { BodyStore, CallContext, Decision, LocalResponse } from "../policy/call.ts";
 import type { BufferBudget } from "../service/buffer-budget.ts";
 import { PREFIX_BYTES, writeMessagePrefix } from "../wire/grpc/message-prefix.ts";
 import { MessageReader, type MessageSink } from "../wire/grpc/message-reader.ts";
@@ -84,6 +84,8 @@ class TranscodedCall implements Downstream, MessageSink {
   /** Streaming: what writes the messages; null for unary methods. */
   readonly #encoder: StreamEncoder | null;
   #headSent = false;
+  /** Where a copy of the answer goes; null when nobody wants one, or once it is complete. */
+  #store: BodyStore | null = null;
   /** Response bytes of the upstream not yet credited, since the caller is slow. */
   #owed = 0;
 
@@ -193,6 +195,11 @@ class TranscodedCall implements Downstream, MessageSink {
 
   // --- the answer (Downstream) ------------------------------------------------------------------------------------
 
+  takeStore(store: BodyStore): void {
+    if (this.#encoder === null) this.#store = store;
+    else store.abort(); // a stream is not kept
+  }
+
   onHead(head: Head, fin: boolean): void {
     if (head.status < 200) return;
     this.#fields = answerFields(head.fields);
@@ -256,6 +263,8 @@ class TranscodedCall implements Downstream, MessageSink {
   onEnd(decision: Decision): void {
     this.#ended = true;
     this.#call = null;
+    this.#store?.abort();
+    this.#store = null;
     const { requestId, service, durationMs, attempts, outcome } = decision;
     this.#report({
       requestId,
@@ -293,6 +302,7 @@ class TranscodedCall implements Downstream, MessageSink {
         ? conditionalAnswer(fieldOf(this.#request.fields, "if-none-match"), this.#fields, content.body)
         : { status: 200, fields: [], body: content.body };
       const fields = [...this.#fields, ...answer.fields];
+      if (this.#store !== null) this.#keep(this.#store, content);
       if (answer.status !== 304) {
         if (content.contentType !== "") fields.push("content-type", content.contentType);
         fields.push("content-length", `${answer.body.length}`);
@@ -305,6 +315,15 @@ class TranscodedCall implements Downstream, MessageSink {
     } catch (thrown) {
       this.refuse(toWeftError(thrown));
     }
+  }
+
+  /** What is kept is the whole answer, whatever this caller has of it already. */
+  #keep(store: BodyStore, { contentType, body }: { contentType: string; body: Uint8Array }): void {
+    this.#store = null;
+    const { fields } = conditionalAnswer(undefined, this.#fields, body);
+    store.head(200, isAnswerField, contentType === "" ? fields : [...fields, "content-type", contentType]);
+    store.data(body, 0, body.length);
+    store.end();
   }
 
   #write(encoder: StreamEncoder, message: Message): void {
@@ -372,17 +391,17 @@ const HIGH_WATER = 65_536;
 /** The upstream's fields that mean something to the REST caller. */
 function answerFields(fields: readonly string[]): string[] {
   const kept: string[] = [];
-  for (let i = 0; i < fields.length; i += 2) {
-    const name = fields[i];
-    if (
-      !name.startsWith("grpc-") &&
-      !name.startsWith("content-") &&
-      !name.endsWith("-bin") &&
-      name !== "trailer" &&
-      name !== LOAD_REPORT_FIELD &&
-      name !== "date"
-    )
-      kept.push(name, fields[i + 1]);
-  }
+  for (let i = 0; i < fields.length; i += 2) if (isAnswerField(fields[i])) kept.push(fields[i], fields[i + 1]);
   return kept;
+}
+
+function isAnswerField(name: string): boolean {
+  return (
+    !name.startsWith("grpc-") &&
+    !name.startsWith("content-") &&
+    !name.endsWith("-bin") &&
+    name !== "trailer" &&
+    name !== LOAD_REPORT_FIELD &&
+    name !== "date"
+  );
 }

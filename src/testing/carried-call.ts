@@ -156,7 +156,10 @@ export class CarriedCall implements Waker {
     } else if (answer.grpcStatus > 0 || answer.message === null || Array.isArray(answer.message)) store.abort();
     else {
       const body = restBody(this.request, answer.message);
-      store.head(200, ["content-type", "application/json", ...answer.fields]);
+      store.head(200, (name) => !name.startsWith("content-") && !name.startsWith("grpc-"), [
+        "content-type",
+        "application/json",
+      ]);
       if (body.length > 0) store.data(body, 0, body.length);
       store.end();
     }

@@ -86,6 +86,10 @@ export abstract class CallEffects {
           this.bytesPerSecond = state.bytesPerSecond;
           return kind;
         }
+        case Effect.refresh:
+          this.addFields = this.state.requestAdd;
+          this.removeFields = this.state.requestRemove;
+          return kind;
         case Effect.accept:
           this.addFields = this.state.responseAdd;
           return kind;

@@ -29,6 +29,7 @@ import * as answers from "./local-answers.ts";
 import { factsOf, type RequestFacts } from "./request-facts.ts";
 import { askedMs, mayRetry, releaseRetry } from "./retry.ts";
 import { giveSession } from "./session-choice.ts";
+import type { Tape } from "./tape.ts";
 import { answerBegan, isUnary, limitAnswer, setTimeLimits, watchSilence } from "./time-limits.ts";
 
 /**
@@ -70,11 +71,18 @@ export class CallMachine extends CallEffects implements Call {
   /** The gate that the call is at; `gatesEntered` of them have been entered. */
   private gateAt = 0;
   private gatesEntered = 0;
+  /** The first gate that the call passes: another than the plan's only for a refresh. */
+  private firstGate = 0;
   private acceptedStatus = 0;
 
   constructor(shared: RuntimeState) {
     super(new CallState(shared));
     this.timers = this.state.timers;
+  }
+
+  /** For recordings. */
+  get tape(): Tape {
+    return this.state.tape;
   }
 
   get committed(): boolean {
@@ -96,7 +104,7 @@ export class CallMachine extends CallEffects implements Call {
     this.ended = false;
     this.phase = IDLE;
     this.delivered = null;
-    this.gateAt = this.gatesEntered = 0;
+    this.gateAt = this.gatesEntered = this.firstGate = 0;
     this.resetEffects();
     this.state.reset();
   }
@@ -140,6 +148,10 @@ export class CallMachine extends CallEffects implements Call {
     else {
       decision.deadline = context.deadline;
       decision.deadlineOfCaller = true;
+      if (context.refresh === true) {
+        const first = plan.gates.findIndex(({ refreshes }) => refreshes === true);
+        this.firstGate = this.gateAt = first < 0 ? plan.gates.length : first;
+      }
       this.passGates(now);
     }
   }
@@ -368,7 +380,7 @@ export class CallMachine extends CallEffects implements Call {
   ): boolean {
     const { state } = this;
     const { gates } = state.plan as Plan;
-    for (let at = gates.length - 1; at >= 0; at--) {
+    for (let at = gates.length - 1; at >= this.firstGate; at--) {
       const answer = gates[at].headed?.(state, at, status, grpcStatus, fields, now) ?? GateAnswer.pass;
       if (answer !== GateAnswer.respond) continue;
       this.discard(tried, grpcStatus, fin, now);
@@ -611,6 +623,7 @@ export class CallMachine extends CallEffects implements Call {
     const { responseAdd } = state;
     if (responseAdd !== null) response = { ...response, fields: [...response.fields, ...responseAdd] };
     this.response = response;
+    if (state.refresh) this.effects.push(Effect.refresh, 0, 0);
     this.effects.push(Effect.respond, 0, 0);
     const { error, status } = response;
     const grpcStatus = this.isGrpc() ? (error === null ? 0 : grpcNumber(error.code)) : -1;
@@ -622,7 +635,7 @@ export class CallMachine extends CallEffects implements Call {
     const { state } = this;
     const { gates } = state.plan as Plan;
     state.failure = failure;
-    for (let at = gates.length - 1; at >= 0; at--) {
+    for (let at = gates.length - 1; at >= this.firstGate; at--) {
       if (gates[at].failing?.(state, at, now) !== GateAnswer.respond) continue;
       noteFallback(state, "stale");
       this.respond(state.response as LocalResponse, now);
@@ -653,7 +666,7 @@ export class CallMachine extends CallEffects implements Call {
     decision.outcome.grpcStatus = grpcStatus;
     decision.outcome.reason = reason;
     if (state.plan?.watched) {
-      for (let at = this.gatesEntered - 1; at >= 0; at--) state.plan.gates[at].left?.(state, at, now);
+      for (let at = this.gatesEntered - 1; at >= this.firstGate; at--) state.plan.gates[at].left?.(state, at, now);
     }
     const { record } = state.shared;
     decision.explained = record === "all" || (record === "failed" && (decision.failed || decision.fallback !== ""));

@@ -67,6 +67,8 @@ export class CallState {
   /** What will be said unless a gate's `failing` knows better. */
   failure: LocalResponse | null = null;
   store: BodyStore | null = null;
+  /** The request is to be made once more, beside the answer that is there (the effect `refresh`). */
+  refresh = false;
   /** How fast the response's body may be delivered; 0 is unlimited. */
   bytesPerSecond = 0;
   /** The token of the session that the call belongs to, and the slot of the endpoint that it names, -1 for none (session-choice.ts). */
@@ -148,6 +150,7 @@ export class CallState {
     this.preferred = -1;
     this.store = this.ahead = this.madeCookies = null;
     this.bytesPerSecond = 0;
+    this.refresh = false;
     this.requestAdd = this.requestRemove = this.responseAdd = null;
     this.effects.reset();
     this.timers.reset();

@@ -24,6 +24,8 @@ export interface Gate {
   readonly rule: string;
   /** What it comes from: "RateLimit orders", or "the default". */
   readonly source: string;
+  /** Also for a call that a gate wants for its own sake (CallContext.refresh), which passes no gate before the first such one. */
+  readonly refreshes?: boolean;
   enter(call: CallState, slot: number, now: number): GateAnswer;
   /** The answer to `call.query`; null when there was none in time. Only for gates that ask. */
   answered?(call: CallState, slot: number, result: unknown, now: number): GateAnswer;

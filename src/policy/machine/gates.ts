@@ -1,4 +1,5 @@
 import { admissionGates } from "../admission/admission-gate.ts";
+import { cacheGates } from "../cache/cache-gate.ts";
 import type { Place } from "../call.ts";
 import { adaptiveGates } from "../concurrency/adaptive-gate.ts";
 import { faultGates } from "../fault/fault-gate.ts";
@@ -41,7 +42,7 @@ export function compileGates(context: GateContext): readonly Gate[] {
     ...admissionGates(context, true),
     ...limitGates(context),
     ...faultGates(context),
-    // cache
+    ...cacheGates(context),
     ...adaptiveGates(context), // next to what they count
   ];
 }

@@ -1,13 +1,14 @@
 import type { AdmissionSpec } from "../admission/admission-field.ts";
-import type { ConcurrencySpec } from "../concurrency/concurrency-field.ts";
 import type { BalancerSpec } from "../balance/balancer-spec.ts";
+import type { CacheSpec } from "../cache/cache-field.ts";
+import type { ConcurrencySpec } from "../concurrency/concurrency-field.ts";
 import type { FaultSpec } from "../fault/fault-field.ts";
-import type { Authentication } from "../security/authentication-resource.ts";
-import type { Authorization } from "../security/authorization-resource.ts";
 import type { RateLimitSpec } from "../limit/rate-limit-spec.ts";
 import type { FallbackSpec } from "../resilience/fallback-field.ts";
 import type { HedgeSpec } from "../resilience/hedge-field.ts";
 import type { OutlierSpec } from "../resilience/outlier-field.ts";
+import type { Authentication } from "../security/authentication-resource.ts";
+import type { Authorization } from "../security/authorization-resource.ts";
 /**
  * What people write to say what may happen to calls. Kubernetes-like objects: routes in the Gateway API's shapes (so a cluster's own
  * YAML is accepted), weft's policies beside them. Plain data; `parseResources` (validate.ts) checks it, builders.ts makes it, snapshot.ts
@@ -276,6 +277,7 @@ export interface TrafficPolicySpec {
   readonly limits?: LimitsSpec;
   readonly fallback?: FallbackSpec;
   readonly fault?: FaultSpec;
+  readonly cache?: CacheSpec;
   readonly admission?: AdmissionSpec;
   readonly concurrency?: ConcurrencySpec;
 }

@@ -1,4 +1,5 @@
 import type { AdmissionSpec } from "../admission/admission-field.ts";
+import type { CacheSpec } from "../cache/cache-field.ts";
 import type { ConcurrencySpec } from "../concurrency/concurrency-field.ts";
 import type { FaultSpec } from "../fault/fault-field.ts";
 import { durationText, policyName, type TargetInput, targetOf } from "./builder-parts.ts";
@@ -59,6 +60,8 @@ export interface TrafficBuilder {
   concurrency(algorithm?: ConcurrencySpec["algorithm"], options?: Omit<ConcurrencySpec, "algorithm">): TrafficBuilder;
   /** Failures on purpose: `.fault({ delay: { fixed: "200ms", percent: 5 } })`. False: none, whatever a less specific policy says. */
   fault(faults: FaultSpec | false): TrafficBuilder;
+  /** Keeps responses at the gateway, as RFC 9111 lets a shared cache. False: not, whatever a less specific policy says. */
+  cache(options?: CacheSpec | false): TrafficBuilder;
   /** The resource's name. Default: made of the first target. */
   named(name: string): TrafficBuilder;
   resources(): readonly Resource[];
@@ -105,6 +108,7 @@ function make(name: string | null, targetRefs: readonly TargetRef[], spec: Traff
     concurrency: (algorithm, options = {}) =>
       change({ concurrency: { ...(algorithm === undefined ? {} : { algorithm }), ...options } }),
     fault: (faults) => change({ fault: faults === false ? { enabled: false } : faults }),
+    cache: (options = {}) => change({ cache: options === false ? { enabled: false } : options }),
     named: (chosen) => make(chosen, targetRefs, spec),
     resources: () => [
       {

@@ -6,6 +6,8 @@ import { EndpointTable } from "../balance/endpoint-table.ts";
 import type { Call, CallContext, CallRequest } from "../call.ts";
 import type { DecisionJournal } from "../decision/journal.ts";
 import { CallMachine } from "../machine/call-machine.ts";
+import type { CallRecorder } from "../replay/call-recorder.ts";
+import { RecordingMachine } from "../replay/recording-machine.ts";
 import type { PolicyStats } from "../resilience/policy-stats.ts";
 import type { QuorumBreaker } from "../resilience/quorum-breaker.ts";
 import type { Resource } from "../resource/resources.ts";
@@ -27,6 +29,10 @@ class Runtime implements PolicyRuntime {
   generation = 0;
 
   readonly journal: DecisionJournal | null;
+  #recorder: CallRecorder | null = null;
+  /** As they came, for whoever begins to record. */
+  #resources: readonly Resource[] = [];
+  #methods: readonly MethodInfo[] = [];
 
   constructor({
     random = systemRandom,
@@ -76,6 +82,10 @@ class Runtime implements PolicyRuntime {
     const checked = parseResources(resources).resources;
     this.journal?.settle();
     this.#state.snapshot = new Snapshot(revision, checked, methods, this.#state.table, this.#keeper);
+    this.#keeper.keepOf(checked);
+    this.#resources = checked;
+    this.#methods = methods;
+    this.#recorder?.resources(revision, checked, methods);
     this.generation++;
   }
 
@@ -87,6 +97,7 @@ class Runtime implements PolicyRuntime {
   }): void {
     this.#state.table.apply(delta.full, delta.changed, delta.removed);
     this.#state.endpointVersion = delta.endpointVersion;
+    this.#recorder?.endpoints(delta);
   }
 
   quorumBreakers(): Iterable<QuorumBreaker> {
@@ -94,11 +105,31 @@ class Runtime implements PolicyRuntime {
   }
 
   createCall(): Call {
+    const recorder = this.#recorder;
+    if (recorder?.wants()) return new RecordingMachine(this.#state, recorder);
     return this.#free.pop() ?? new CallMachine(this.#state);
+  }
+
+  record(recorder: CallRecorder | null): void {
+    this.#recorder = recorder;
+    recorder?.begin({
+      read: () => ({
+        revision: this.revision,
+        resources: this.#resources,
+        methods: this.#methods,
+        endpointVersion: this.endpointVersion,
+        endpoints: this.#state.table.endpoints.filter((endpoint) => endpoint !== null),
+      }),
+    });
   }
 
   release(call: Call): void {
     if (!(call instanceof CallMachine) || !call.ended) return;
+    if (call instanceof RecordingMachine) {
+      call.writeDown();
+      if (this.journal !== null) call.remember(this.journal);
+      return; // it is used once
+    }
     if (this.journal !== null) call.remember(this.journal);
     if (this.#free.length >= MAX_FREE) return;
     call.reset();

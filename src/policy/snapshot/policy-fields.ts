@@ -1,6 +1,7 @@
 import { admissionField } from "../admission/admission-field.ts";
 import { balancerField } from "../balance/balancer-field.ts";
 import { concurrencyField } from "../concurrency/concurrency-field.ts";
+import { cacheField } from "../cache/cache-field.ts";
 import { faultField } from "../fault/fault-field.ts";
 import { breakerField } from "../resilience/breaker-field.ts";
 import { fallbackField } from "../resilience/fallback-field.ts";
@@ -29,6 +30,7 @@ export const POLICY_FIELDS = {
   limits: limitsField,
   fallback: fallbackField,
   fault: faultField,
+  cache: cacheField,
 } as const;
 
 export type PolicyFieldName = keyof typeof POLICY_FIELDS;

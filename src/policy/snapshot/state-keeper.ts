@@ -1,4 +1,5 @@
 import { ProcessState } from "../admission/process-state.ts";
+import { CacheStores } from "../cache/cache-stores.ts";
 import { ActiveFaults } from "../fault/active-faults.ts";
 import { LimiterState } from "../limit/limiter.ts";
 import { Breaker, type BreakerSettings } from "../resilience/breaker.ts";
@@ -9,7 +10,7 @@ import type { OutlierSettings } from "../resilience/outlier-field.ts";
 import { ejectionsByRule, type PolicyStats, ServiceCounters } from "../resilience/policy-stats.ts";
 import { type CallBreaker, QuorumBreaker } from "../resilience/quorum-breaker.ts";
 import { RetryBudget, type RetryBudgetSettings } from "../resilience/retry-budget.ts";
-import type { RateLimit } from "../resource/resources.ts";
+import type { RateLimit, Resource } from "../resource/resources.ts";
 import type { Provider } from "../security/provider.ts";
 import type { ExternalAnswer } from "../security/questions.ts";
 import { Tallies } from "../security/tallies.ts";
@@ -33,6 +34,7 @@ export class StateKeeper {
   readonly #latencies = new Map<string, LatencyEstimate>();
   readonly #outliers = new Map<string, OutlierDetector>();
   readonly #counters = new Map<string, ServiceCounters>();
+  readonly caches = new CacheStores();
   readonly #faults = new Map<string, ActiveFaults>();
 
   /** `group`: "products" or "products@v1". */
@@ -95,6 +97,14 @@ export class StateKeeper {
   /** Answers of an external authorization, by what was asked. */
   externalAnswers(key: string): VerifiedCache<ExternalAnswer> {
     return kept(this.#external, key, () => new VerifiedCache<ExternalAnswer>());
+  }
+
+  /** Frees what is large and belongs to none of these resources. */
+  keepOf(resources: readonly Resource[]): void {
+    const caching = resources.filter(
+      (resource) => resource.kind === "TrafficPolicy" && resource.spec.cache !== undefined,
+    );
+    this.caches.keep(new Set(caching.map(({ metadata }) => `TrafficPolicy ${metadata.name}`)));
   }
 
   /** Of the policy that says what faults there are. */

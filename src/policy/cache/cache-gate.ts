@@ -1,0 +1,550 @@
+import type { DecisionStep, LocalResponse } from "../call.ts";
+import type { GateNote } from "../decision/gate-note.ts";
+import { ms } from "../machine/attempt.ts";
+import { bindingAhead } from "../machine/backend-choice.ts";
+import type { CallState } from "../machine/call-state.ts";
+import { type Gate, GateAnswer } from "../machine/gate.ts";
+import type { GateContext } from "../machine/gates.ts";
+import { errorAnswer } from "../machine/local-answers.ts";
+import type { RequestFacts } from "../machine/request-facts.ts";
+import { fieldValue, hasField } from "../resource/header-match.ts";
+import type { EffectivePolicy } from "../snapshot/effective-policy.ts";
+import type { Plan } from "../snapshot/snapshot.ts";
+import { type CacheDirectives, NO_DIRECTIVES, parseCacheControl } from "./cache-control.ts";
+import type { CacheSettings } from "./cache-field.ts";
+import { namedUris, scopeOf, uriOf } from "./cache-key.ts";
+import { type CacheStore, Fetch } from "./cache-store.ts";
+import { CacheWriter } from "./cache-writer.ts";
+import { freshnessOf } from "./freshness.ts";
+import { formatHttpDate } from "./http-date.ts";
+import { requestValue } from "./request-values.ts";
+import { storedFields, varyNames, whyNotStored } from "./storable.ts";
+import { storedAnswer } from "./stored-answer.ts";
+import { headBytes, type StoredResponse } from "./stored-response.ts";
+
+/** The cache of a plan's backends. At the gateway alone: nearer the service nothing is saved, nearer the caller it is not shared. */
+export function cacheGates({ place, policies, keeper }: GateContext): Gate[] {
+  if (place !== "gateway" || policies.every(({ cache }) => cache === null)) return [];
+  return [
+    new CacheGate(
+      policies,
+      policies.map(({ cache, sources }) =>
+        cache === null ? null : keeper.caches.of(sources.cache ?? "", cache.maxBytes),
+      ),
+    ),
+  ];
+}
+
+/** One call at the cache. */
+class CacheCall {
+  readonly store: CacheStore;
+  readonly settings: CacheSettings;
+  readonly uri: string;
+  readonly scope: string;
+  readonly directives: CacheDirectives;
+  /** Somebody's: Authorization, or an authenticated user. */
+  readonly personal: boolean;
+  /** What is there but has to be asked for again. */
+  stale: StoredResponse | null = null;
+  /** The request carries the stale one's validators. */
+  conditional = false;
+  fetch: Fetch | null = null;
+  waitsFor: Fetch | null = null;
+  waitUntil = 0;
+  enteredAt: number;
+  /** The word of RFC 9211 for why the request goes on. */
+  forward = "uri-miss";
+  writer: CacheWriter | null = null;
+
+  constructor(
+    store: CacheStore,
+    settings: CacheSettings,
+    uri: string,
+    scope: string,
+    directives: CacheDirectives,
+    personal: boolean,
+    now: number,
+  ) {
+    this.store = store;
+    this.settings = settings;
+    this.uri = uri;
+    this.scope = scope;
+    this.directives = directives;
+    this.personal = personal;
+    this.enteredAt = now;
+  }
+}
+
+/**
+ * A shared cache by RFC 9111, with stale-while-revalidate and stale-if-error (RFC 5861), one fetch for requests that come together, and Cache-Status (RFC 9211).
+ * Note: code = what it did; a = age in ms, b = ms that it stays fresh; text = why the call went on.
+ *
+ *     enter    fresh -------------------------------------------> respond
+ *              stale, allowed (max-stale, stale-while-revalidate) -> respond, and fetch anew beside it
+ *              another call fetches it -> wait -> look again
+ *              stale -> with If-None-Match, If-Modified-Since -> pass
+ *              nothing -> pass
+ *     headed   304 to our validators -> freshen -> respond       5xx, stale-if-error -> respond the stale one
+ *              storable -> pass, and take the body in            unsafe method, no error -> invalidate
+ *     failing  stale-if-error, or a fallback that says stale -> respond the stale one
+ *
+ *     K1  Nothing is answered that RFC 9111 section 4 forbids to be reused for the request.
+ *     K2  What it answers was received whole.
+ *     K3  Calls wait for another's fetch at most `collapse`, and each wait ends when that fetch does.
+ */
+class CacheGate implements Gate {
+  readonly rule = "cache";
+  readonly source: string;
+  /** A refresh, which has no caller, passes no other gate again. */
+  readonly refreshes = true;
+  readonly #policies: readonly EffectivePolicy[];
+  readonly #stores: readonly (CacheStore | null)[];
+  readonly #alike: boolean;
+
+  constructor(policies: readonly EffectivePolicy[], stores: readonly (CacheStore | null)[]) {
+    this.#policies = policies;
+    this.#stores = stores;
+    const [first] = policies;
+    this.#alike = policies.every(
+      ({ cache, sources }) => sources.cache === first.sources.cache && (cache === null) === (first.cache === null),
+    );
+    this.source = policies.find(({ cache }) => cache !== null)?.sources.cache ?? "";
+  }
+
+  enter(call: CallState, slot: number, now: number): GateAnswer {
+    const binding = this.#alike ? null : bindingAhead(call);
+    const at = binding === null ? 0 : (call.plan as Plan).bindings.indexOf(binding);
+    const settings = this.#policies[at]?.cache ?? null;
+    const store = this.#stores[at] ?? null;
+    const facts = call.facts as RequestFacts;
+    const { asSent, refresh } = call.caller;
+    if (settings === null || store === null || facts.session || (facts.grpc && asSent === null)) return GateAnswer.pass;
+    const { method, fields } = asSent ?? call.request;
+    if (SAFE_UNCACHED.has(method)) return GateAnswer.pass;
+    const scope = scopeOf(call, binding?.name ?? "", settings);
+    const personal = fieldValue(fields, "authorization") !== undefined || call.principal.method !== "";
+    const directives = settings.obeyCallers ? requestDirectives(fields) : NO_DIRECTIVES;
+    const kept = new CacheCall(store, settings, uriOf(call, settings), scope, directives, personal, now);
+    if (!ANSWERED.has(method)) {
+      call.memory[slot] = kept;
+      return GateAnswer.pass; // headed() invalidates
+    }
+    if (!settings.methods.includes(method) || (call.bodyFollows && asSent === null))
+      return this.#bypass(call, store, "method");
+    for (const match of settings.bypass) if (hasField(fields, match)) return this.#bypass(call, store, "bypass");
+    // RFC 9111 section 4.3.2: these are for the service alone.
+    if (fieldValue(fields, "if-match") !== undefined || fieldValue(fields, "if-unmodified-since") !== undefined) {
+      return this.#bypass(call, store, "request");
+    }
+    call.memory[slot] = kept;
+    return refresh === true ? this.#refresh(call, kept) : this.#look(call, kept, false, now);
+  }
+
+  resumed(call: CallState, slot: number, now: number): GateAnswer {
+    const kept = call.memory[slot] as CacheCall;
+    const { waitsFor } = kept;
+    waitsFor?.leave(call);
+    kept.waitsFor = null;
+    if (waitsFor?.outcome === "shared") kept.store.counts.collapsed++;
+    return this.#look(call, kept, waitsFor !== null, now, waitsFor);
+  }
+
+  headed(
+    call: CallState,
+    slot: number,
+    status: number,
+    grpcStatus: number,
+    fields: readonly string[],
+    now: number,
+  ): GateAnswer {
+    const kept = call.memory[slot] as CacheCall | undefined;
+    if (kept === undefined) return GateAnswer.pass;
+    const { asSent } = call.caller;
+    const { method } = asSent ?? call.request;
+    const { store, stale } = kept;
+    if (!ANSWERED.has(method)) {
+      if (status >= 200 && status < 400) this.#invalidate(call, kept, fields);
+      return GateAnswer.pass;
+    }
+    const failed = grpcStatus > 0;
+    if (status === 304 && kept.conditional) {
+      if (stale !== null) this.#freshen(call, kept, stale, fields, now);
+      return this.#answer(call, kept, stale, REVALIDATED, `fwd=${kept.forward}; fwd-status=304`, now);
+    }
+    if (isServerError(status) || SERVER_CODES.has(grpcStatus)) {
+      const replaced = stale !== null && this.#mayReplaceError(call, kept, stale, status, now);
+      if (call.tape.read(replaced ? 1 : 0) === 1) {
+        return this.#answer(call, kept, stale, STALE_FOR_ERROR, `fwd=${kept.forward}; fwd-status=${status}`, now);
+      }
+    }
+    const why = method !== "GET" ? "HEAD" : failed ? "error" : this.#store(call, kept, status, fields, now);
+    if (why !== "") {
+      if (kept.fetch !== null) {
+        if (why !== "error") store.markUnshared(kept.fetch.key, now);
+        kept.fetch.settle("unshared", store);
+      }
+      // It is not what the service answers now (section 4.3.3).
+      if (stale !== null && method === "GET" && status < 500 && !failed) store.remove(stale);
+    }
+    this.#status(call, `fwd=${kept.forward}; fwd-status=${status}${why === "" ? "; stored" : ""}`);
+    return GateAnswer.pass;
+  }
+
+  failing(call: CallState, slot: number, now: number): GateAnswer {
+    const kept = call.memory[slot] as CacheCall | undefined;
+    if (kept === undefined || !ANSWERED.has((call.caller.asSent ?? call.request).method)) return GateAnswer.pass;
+    const { stale } = kept;
+    const replaced = stale !== null && this.#mayReplaceError(call, kept, stale, call.failure?.status ?? 503, now);
+    if (call.tape.read(replaced ? 1 : 0) !== 1) return GateAnswer.pass;
+    return this.#answer(call, kept, stale, STALE_FOR_ERROR, `fwd=${kept.forward}; detail=failed`, now);
+  }
+
+  left(call: CallState, slot: number): void {
+    const kept = call.memory[slot] as CacheCall | undefined;
+    if (kept === undefined) return;
+    kept.waitsFor?.leave(call);
+    if (kept.writer !== null) {
+      if (!call.committed) kept.writer.abort(); // the shell never heard of it
+    } else kept.fetch?.settle("gone", kept.store);
+  }
+
+  // --- enter --------------------------------------------------------------------------------------------------
+
+  /** `waited`: another call's fetch, `of`, has ended, or the time to wait for it. */
+  #look(call: CallState, kept: CacheCall, waited: boolean, now: number, of: Fetch | null = null): GateAnswer {
+    const { store, directives } = kept;
+    const stored = this.#find(call, kept);
+    const { asSent } = call.caller;
+    const refreshable = asSent === null && call.request.method === "GET";
+    const use = call.tape.read(stored === null ? Use.none : useOf(stored, kept, refreshable, now));
+    if (use === Use.refresh && !store.fetches.has(keyOf(kept))) call.refresh = true;
+    kept.forward = stored !== null ? "stale" : store.hasUri(kept.uri) ? "vary-miss" : "uri-miss";
+    if (use === Use.fresh || use === Use.stale || use === Use.refresh) {
+      const status = waited ? `fwd=${kept.forward}; collapsed` : "hit";
+      return this.#answer(call, kept, stored, use === Use.fresh ? FRESH : STALE, status, now);
+    }
+    kept.stale = stored;
+    if (stored !== null && (directives.noCache || stored.freshForMs(now) > 0)) kept.forward = "request";
+    if (directives.onlyIfCached) {
+      this.#note(call, ONLY_IF_CACHED, 0, 0, "");
+      const message = "the caller wants an answer from the cache only, which has none";
+      call.response = errorAnswer("unavailable", 504, "NOT_CACHED", message);
+      this.#status(call, `fwd=${kept.forward}`);
+      return GateAnswer.respond;
+    }
+    if (call.tape.read(this.#join(call, kept, waited, of, now) ? 1 : 0) === 1) {
+      call.waitMs = Math.max(0, kept.waitUntil - now);
+      return GateAnswer.wait;
+    }
+    store.counts.misses++;
+    this.#note(call, PASSED, 0, 0, kept.forward);
+    this.#validate(call, kept);
+    return GateAnswer.pass;
+  }
+
+  #find(call: CallState, { store, uri, scope, personal }: CacheCall): StoredResponse | null {
+    const stored = store.find(uri, scope, call);
+    if (stored === null || !personal) return stored;
+    const { isPublic, mustRevalidate, sMaxAge } = stored.directives;
+    return isPublic || mustRevalidate || sMaxAge >= 0 ? stored : null; // section 3.5
+  }
+
+  /** Whether to wait for another call's fetch; if not, and it makes sense, this call's is the one that others wait for. */
+  #join(call: CallState, kept: CacheCall, waited: boolean, of: Fetch | null, now: number): boolean {
+    const { store, settings, directives } = kept;
+    const { method, fields } = call.caller.asSent ?? call.request;
+    if (
+      settings.collapseMs === 0 ||
+      method !== "GET" ||
+      directives.noCache ||
+      fieldValue(fields, "range") !== undefined
+    )
+      return false;
+    if (waited && (of?.outcome !== "gone" || now >= kept.waitUntil)) return false;
+    const key = keyOf(kept);
+    if (store.isUnshared(key, now)) return false;
+    const open = store.fetches.get(key);
+    if (open === undefined) {
+      if (store.fetches.size >= MAX_FETCHES) return false;
+      kept.fetch = new Fetch(key);
+      store.fetches.set(key, kept.fetch);
+      return false;
+    }
+    if (open.waiting.length >= MAX_WAITING) return false;
+    if (!waited) kept.waitUntil = now + settings.collapseMs;
+    open.waiting.push(call);
+    kept.waitsFor = open;
+    return true;
+  }
+
+  /** Lets the service say that what is stored still holds (section 4.3.1). A transcoded call's service cannot: its answer becomes REST here. */
+  #validate(call: CallState, kept: CacheCall): void {
+    const { stale } = kept;
+    const { asSent } = call.caller;
+    const { fields } = asSent ?? call.request;
+    if (stale === null || asSent !== null || (stale.etag === undefined && stale.lastModified === undefined)) return;
+    if (fieldValue(fields, "range") !== undefined) return;
+    for (const name of CONDITIONS) if (fieldValue(fields, name) !== undefined) call.removeRequestField(name);
+    if (stale.etag !== undefined) call.addRequestField("if-none-match", stale.etag);
+    if (stale.lastModified !== undefined) call.addRequestField("if-modified-since", stale.lastModified);
+    kept.conditional = true;
+  }
+
+  /** The call was begun for the cache's sake. */
+  #refresh(call: CallState, kept: CacheCall): GateAnswer {
+    const key = keyOf(kept);
+    kept.stale = this.#find(call, kept);
+    kept.forward = "stale";
+    for (const name of [...CONDITIONS, "range", "if-range", "cache-control", "pragma"]) call.removeRequestField(name);
+    if (!kept.store.fetches.has(key)) {
+      kept.fetch = new Fetch(key);
+      kept.store.fetches.set(key, kept.fetch);
+    }
+    this.#note(call, PASSED, 0, 0, "refresh");
+    this.#validate(call, kept);
+    return GateAnswer.pass;
+  }
+
+  #bypass(call: CallState, store: CacheStore, why: string): GateAnswer {
+    store.counts.bypassed++;
+    this.#status(call, `fwd=${why}`);
+    this.#note(call, PASSED, 0, 0, why);
+    return GateAnswer.pass;
+  }
+
+  // --- headed -------------------------------------------------------------------------------------------------
+
+  /** Takes the response in; "" when it does, otherwise why not. */
+  #store(call: CallState, kept: CacheCall, status: number, fields: readonly string[], now: number): string {
+    const { store, settings, personal, uri, scope } = kept;
+    if (kept.directives.noStore) return "request";
+    const directives = parseCacheControl(fields);
+    const why = whyNotStored(status, directives, fields, personal, settings.defaultTtlMs > 0);
+    if (why !== "") return isServerError(status) ? "error" : why;
+    const { wallAt } = call.shared;
+    const freshness = freshnessOf(
+      status,
+      directives,
+      fields,
+      this.#sentAt(call, kept),
+      now,
+      wallAt,
+      settings.defaultTtlMs,
+    );
+    const vary = varyNames(fields);
+    const own = storedFields(fields, directives);
+    if (fieldValue(own, "date") === undefined) own.push("date", formatHttpDate(freshness.dateMs));
+    const declared = call.caller.asSent !== null ? -1 : Number(fieldValue(fields, "content-length") ?? -1);
+    if (declared > settings.maxEntryBytes) return "size";
+    const head = {
+      uri,
+      scope,
+      vary,
+      varyValues: vary.map((name) => requestValue(call, name)),
+      status,
+      fields: own,
+      directives,
+      freshness,
+      receivedAt: now,
+    };
+    // A gRPC head says nothing of the REST answer that is made of it, but what its metadata says about caching.
+    kept.writer = new CacheWriter(store, head, settings.maxEntryBytes, kept.fetch, declared);
+    call.store = kept.writer;
+    return "";
+  }
+
+  #freshen(call: CallState, kept: CacheCall, stale: StoredResponse, fields: readonly string[], now: number): void {
+    const { store, settings } = kept;
+    const tag = fieldValue(fields, "etag");
+    if (tag !== undefined && !tag.startsWith("W/") && tag !== stale.etag) {
+      // The service vouches for something else than what it was asked about: this answer is the last of the stored one (section 4.3.4).
+      store.remove(stale);
+      kept.fetch?.settle("unshared", store);
+      return;
+    }
+    const sentAt = this.#sentAt(call, kept);
+    const { wallAt } = call.shared;
+    stale.freshen(
+      fields,
+      (directives, all) => freshnessOf(stale.status, directives, all, sentAt, now, wallAt, settings.defaultTtlMs),
+      now,
+    );
+    store.counts.revalidated++;
+    store.resize(stale, headBytes(stale) + stale.body.length);
+    kept.fetch?.settle("shared", store);
+  }
+
+  #sentAt({ decision }: CallState, kept: CacheCall): number {
+    return decision.attempts.at(-1)?.startedAt ?? kept.enteredAt;
+  }
+
+  #invalidate(call: CallState, { store, uri }: CacheCall, fields: readonly string[]): void {
+    let removed = store.invalidate(uri);
+    for (const named of namedUris(uri, fields)) removed += store.invalidate(named);
+    store.counts.invalidated += removed;
+    if (removed > 0) this.#note(call, INVALIDATED, removed, 0, "");
+  }
+
+  /** stale-if-error: the response's own, the policy's, or a fallback that says so. Never what must be revalidated. */
+  #mayReplaceError(
+    call: CallState,
+    { settings }: CacheCall,
+    stale: StoredResponse,
+    status: number,
+    now: number,
+  ): boolean {
+    if (!stale.mayBeStale) return false;
+    const pastMs = -stale.freshForMs(now);
+    const { fallback } = call;
+    if (fallback?.stale === true && (call.failure !== null || fallback.on.hasAnswer(status, -1))) return true;
+    return pastMs <= Math.max(settings.staleIfErrorMs, stale.directives.staleIfError * 1000);
+  }
+
+  // --- answers ------------------------------------------------------------------------------------------------
+
+  /** `stored` is null when a record is replayed: its status, which is there, says enough. */
+  #answer(
+    call: CallState,
+    kept: CacheCall,
+    stored: StoredResponse | null,
+    code: number,
+    status: string,
+    now: number,
+  ): GateAnswer {
+    const { tape } = call;
+    const { method, fields } = call.caller.asSent ?? call.request;
+    const { counts } = kept.store;
+    if (code === FRESH) counts.hits++;
+    else if (code !== REVALIDATED) counts.staleHits++;
+    const answer = stored === null ? NOTHING : storedAnswer(stored, method, fields, now, call.shared.wallAt);
+    const ageMs = tape.read(stored?.ageMs(now) ?? 0);
+    const freshForMs = tape.read(stored?.freshForMs(now) ?? 0);
+    const answered = tape.read(answer.status);
+    this.#note(call, code, ageMs, freshForMs, kept.forward);
+    this.#status(call, status === "hit" ? `hit; ttl=${Math.floor(freshForMs / 1000)}` : status);
+    call.response = withRule(
+      answered === answer.status ? answer : { ...answer, status: answered },
+      (call.plan as Plan).rule,
+    );
+    return GateAnswer.respond;
+  }
+
+  #status(call: CallState, status: string): void {
+    call.addResponseField("cache-status", `weft; ${status}`);
+  }
+
+  // --- record -------------------------------------------------------------------------------------------------
+
+  #note(call: CallState, code: number, a: number, b: number, text: string): void {
+    const note = call.decision.note(
+      this,
+      code === ONLY_IF_CACHED ? "denied" : code === PASSED || code === INVALIDATED ? "ok" : "chosen",
+    );
+    note.code = code;
+    note.a = a;
+    note.b = b;
+    note.text = text;
+  }
+
+  describe({ code, a, b, text }: GateNote): Pick<DecisionStep, "text" | "values"> {
+    const age = `${ms(a)} old`;
+    const values = { ageMs: a, freshForMs: b };
+    switch (code) {
+      case FRESH:
+        return { text: `answered from the cache: ${age}, fresh for ${ms(b)}`, values };
+      case STALE:
+        return { text: `answered from the cache: ${age}, stale for ${ms(-b)}, as it allows`, values };
+      case REVALIDATED:
+        return { text: "answered from the cache: the service says that it still holds", values };
+      case STALE_FOR_ERROR:
+        return { text: `answered from the cache instead of the failure: ${age}, stale for ${ms(-b)}`, values };
+      case INVALIDATED:
+        return { text: `${a} stored answers are no longer valid`, values: { invalidated: a } };
+      case ONLY_IF_CACHED:
+        return { text: "nothing to answer with, and the caller wants nothing else (only-if-cached)", values: {} };
+      default:
+        return { text: `not answered from the cache: ${REASONS[text] ?? text}`, values: {} };
+    }
+  }
+
+  nearest({ code }: GateNote): string {
+    return code === ONLY_IF_CACHED ? "would have been sent on without only-if-cached" : "";
+  }
+}
+
+/** What may be done with what is stored. */
+const Use = { none: 0, fresh: 1, stale: 2, refresh: 3, validate: 4 } as const;
+type Use = (typeof Use)[keyof typeof Use];
+
+/** RFC 9111 section 4, with the caller's directives (section 5.2.1) and those of RFC 5861. */
+function useOf(stored: StoredResponse, { directives, settings }: CacheCall, refreshable: boolean, now: number): Use {
+  const ageMs = stored.ageMs(now);
+  const freshForMs = stored.freshForMs(now);
+  if (directives.noCache || stored.directives.noCache) return Use.validate;
+  if (directives.maxAge >= 0 && ageMs > directives.maxAge * 1000) return Use.validate;
+  if (freshForMs > 0)
+    return directives.minFresh >= 0 && freshForMs < directives.minFresh * 1000 ? Use.validate : Use.fresh;
+  if (!stored.mayBeStale || directives.minFresh >= 0) return Use.validate;
+  if (directives.maxStale >= 0 && -freshForMs <= directives.maxStale * 1000) return Use.stale;
+  const whileMs = Math.max(settings.staleWhileRevalidateMs, stored.directives.staleWhileRevalidate * 1000);
+  return refreshable && directives.maxAge < 0 && -freshForMs < whileMs ? Use.refresh : Use.validate;
+}
+
+/** Pragma: no-cache counts where there is no Cache-Control (section 5.4). */
+function requestDirectives(fields: readonly string[]): CacheDirectives {
+  const directives = parseCacheControl(fields);
+  if (directives !== NO_DIRECTIVES) return directives;
+  const pragma = fieldValue(fields, "pragma");
+  return pragma !== undefined && /(?:^|[,\s])no-cache(?:$|[,\s])/i.test(pragma)
+    ? { ...NO_DIRECTIVES, noCache: true }
+    : NO_DIRECTIVES;
+}
+
+function keyOf({ uri, scope }: CacheCall): string {
+  return `${uri}\n${scope}`;
+}
+
+/** RFC 5861 section 4. */
+function isServerError(status: number): boolean {
+  return status === 500 || (status >= 502 && status <= 504);
+}
+
+/** A stored answer is given as the route changes responses now. */
+function withRule(response: LocalResponse, { responseAdd, responseRemove }: Plan["rule"]): LocalResponse {
+  if (responseAdd === null && responseRemove === null) return response;
+  const fields: string[] = [];
+  for (let i = 0; i < response.fields.length; i += 2) {
+    if (responseRemove === null || !responseRemove.includes(response.fields[i]))
+      fields.push(response.fields[i], response.fields[i + 1]);
+  }
+  if (responseAdd !== null) fields.push(...responseAdd);
+  return { ...response, fields };
+}
+
+/** Methods that may be answered from a store. */
+const ANSWERED: ReadonlySet<string> = new Set(["GET", "HEAD"]);
+/** Safe, and neither stored nor invalidating. */
+const SAFE_UNCACHED: ReadonlySet<string> = new Set(["OPTIONS", "TRACE", "CONNECT"]);
+const CONDITIONS = ["if-none-match", "if-modified-since"];
+const REASONS: Readonly<Record<string, string>> = {
+  "uri-miss": "nothing is stored for it",
+  "vary-miss": "what is stored was for other request fields (Vary)",
+  stale: "what is stored is stale",
+  request: "the caller wants it from the service",
+  method: "its method, or a body, keeps it out",
+  bypass: "the policy's bypass",
+  refresh: "it is fetched anew while the stale answer is used",
+};
+/** gRPC statuses that are the server's fault: unknown, deadline exceeded, internal, unavailable, data loss. */
+const SERVER_CODES: ReadonlySet<number> = new Set([2, 4, 13, 14, 15]);
+const NOTHING: LocalResponse = { error: null, status: 200, fields: [], body: null };
+const FRESH = 1;
+const STALE = 2;
+const REVALIDATED = 3;
+const STALE_FOR_ERROR = 4;
+const PASSED = 5;
+const INVALIDATED = 6;
+const ONLY_IF_CACHED = 7;
+/** Fetches that others can wait for at once, and calls that wait for one. */
+const MAX_FETCHES = 10_000;
+const MAX_WAITING = 1_000;
