@@ -8,12 +8,14 @@ import { byId, type HashMember, type HashPlaces } from "./hash-ring.ts";
  * With weights as Envoy does it: whoever has less than the largest weight misses turns in proportion. The size is a prime; default 65,537.
  */
 export class Maglev implements HashPlaces {
-  readonly #table: Int32Array;
+  readonly #table: Uint16Array | Uint32Array;
 
   constructor(members: readonly HashMember[], size: number) {
-    const table = new Int32Array(size).fill(-1);
     const ordered = byId(members);
     const count = ordered.length;
+    // Half the memory for all groups but the largest: tables are what balancers hold most of.
+    const table = (count < 0xffff ? new Uint16Array(size) : new Uint32Array(size)).fill(FREE);
+    const free = table.BYTES_PER_ELEMENT === 2 ? 0xffff : FREE;
     const at = new Int32Array(count);
     const skip = new Int32Array(count);
     const owed = new Float64Array(count);
@@ -30,7 +32,7 @@ export class Maglev implements HashPlaces {
         if (turn * weight < owed[i]) continue;
         owed[i] += max;
         let place = at[i];
-        while (table[place] >= 0) {
+        while (table[place] !== free) {
           place += skip[i];
           if (place >= size) place -= size;
         }
@@ -62,5 +64,6 @@ export function isPrime(value: number): boolean {
   return true;
 }
 
+const FREE = 0xffff_ffff;
 const OFFSET_SEED = 0;
 const SKIP_SEED = 0x2545f491;
