@@ -4,6 +4,7 @@ import type { ProcessState } from "./admission/process-state.ts";
 import type { Call, CallContext, CallRequest } from "./call.ts";
 import type { LimitCounts } from "./limit/limiter.ts";
 import type { DecisionJournal } from "./decision/journal.ts";
+import type { CallRecorder } from "./replay/call-recorder.ts";
 import type { PolicyStats } from "./resilience/policy-stats.ts";
 import type { QuorumBreaker } from "./resilience/quorum-breaker.ts";
 import type { Resource } from "./resource/resources.ts";
@@ -52,6 +53,8 @@ export interface PolicyRuntime {
   hasGates(request: CallRequest, context: Pick<CallContext, "asSent" | "service" | "place">): boolean;
   /** How often rate limits decided which way, by name. */
   limitCounts(): readonly { readonly name: string; readonly counts: Readonly<LimitCounts> }[];
+  /** From now on calls are recorded, all that begin from now on; null: no more. */
+  record?(recorder: CallRecorder | null): void;
   /** What is remembered of calls that have ended, for `weft explain`; null when nothing is. */
   readonly journal?: DecisionJournal | null;
 }

@@ -30,6 +30,7 @@ import { factsOf, type RequestFacts } from "./request-facts.ts";
 import { askedMs, mayRetry, releaseRetry } from "./retry.ts";
 import { giveSession } from "./session-choice.ts";
 import type { Tape } from "./tape.ts";
+import type { Tape } from "./tape.ts";
 import { answerBegan, isUnary, limitAnswer, setTimeLimits, watchSilence } from "./time-limits.ts";
 
 /**
@@ -78,6 +79,11 @@ export class CallMachine extends CallEffects implements Call {
   constructor(shared: RuntimeState) {
     super(new CallState(shared));
     this.timers = this.state.timers;
+  }
+
+  /** For recordings. */
+  get tape(): Tape {
+    return this.state.tape;
   }
 
   /** For recordings. */

@@ -14,6 +14,7 @@ export class Tape implements Random {
   #picks: TapedPick[] = [];
   #picked = 0;
   #guide: TapeGuide | null = null;
+  #bring: (endpoint: Endpoint) => void = ignore;
 
   constructor(random: Random) {
     this.#random = random;
@@ -69,7 +70,9 @@ export class Tape implements Random {
         const pick = this.#picks.at(this.#picked++);
         if (pick === undefined) return choose();
         Object.assign(seen, pick.seen);
-        return pick.endpoint === null ? -1 : slotOf(table, pick.endpoint.id);
+        if (pick.endpoint === null) return -1;
+        this.#bring(pick.endpoint);
+        return slotOf(table, pick.endpoint.id);
       }
       case GUIDED: {
         const guided = this.#guide?.pick(bindingName, this.#picked++) ?? null;
@@ -99,8 +102,10 @@ export class Tape implements Random {
     return { values: this.#values, picks: this.#picks };
   }
 
-  play({ values, picks }: TapeRecord): void {
+  /** `bring` is told of an endpoint that was picked, to put it into the table as it was then. */
+  play({ values, picks }: TapeRecord, bring: (endpoint: Endpoint) => void): void {
     this.#mode = PLAYING;
+    this.#bring = bring;
     this.#values = [...values];
     this.#picks = [...picks];
     this.#at = this.#picked = 0;
@@ -115,6 +120,7 @@ export class Tape implements Random {
   off(): void {
     this.#mode = OFF;
     this.#guide = null;
+    this.#bring = ignore;
   }
 
   #taped(present: unknown): unknown {
@@ -166,6 +172,8 @@ function plain(seen: object): Record<string, number | string | boolean> {
   }
   return out;
 }
+
+function ignore(): void {}
 
 type TapeMode = 0 | 1 | 2 | 3;
 const OFF = 0;

@@ -1,0 +1,45 @@
+import type { TapeRecord } from "../machine/tape.ts";
+import type { Redactor } from "./redactor.ts";
+
+/** A tape as JSON can hold it: numbers that are none there, and "undefined", become objects; texts are redacted. */
+export function encodeTape({ values, picks }: TapeRecord, redactor: Redactor): TapeRecord {
+  return {
+    values: values.map((value) => encode(redactor.data(value))),
+    picks: picks.map(({ endpoint, seen, draws }) => ({
+      endpoint,
+      seen: encode(seen) as (typeof picks)[number]["seen"],
+      draws: draws.map((draw) => encode(redactor.data(draw))),
+    })),
+  };
+}
+
+export function decodeTape({ values, picks }: TapeRecord): TapeRecord {
+  return {
+    values: values.map(decode),
+    picks: picks.map(({ endpoint, seen, draws }) => ({
+      endpoint,
+      seen: decode(seen) as (typeof picks)[number]["seen"],
+      draws: draws.map(decode),
+    })),
+  };
+}
+
+function encode(value: unknown): unknown {
+  if (value === undefined) return { [KEY]: "undefined" };
+  if (typeof value === "number") return Number.isFinite(value) ? value : { [KEY]: String(value) };
+  if (Array.isArray(value)) return value.map(encode);
+  if (typeof value === "object" && value !== null)
+    return Object.fromEntries(Object.entries(value).map(([name, item]) => [name, encode(item)]));
+  return value;
+}
+
+function decode(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(decode);
+  if (typeof value !== "object" || value === null) return value;
+  const special = (value as Record<string, unknown>)[KEY];
+  if (special === "undefined") return undefined;
+  if (typeof special === "string") return Number(special);
+  return Object.fromEntries(Object.entries(value).map(([name, item]) => [name, decode(item)]));
+}
+
+const KEY = "$weft";
