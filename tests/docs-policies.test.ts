@@ -9,14 +9,14 @@ import { readResourceDocuments } from "../src/policy/resource/read-resource-docu
 import { parseResources } from "../src/policy/resource/validate.ts";
 
 /**
- * Every page of docs/policies/ says what is true: a ts block that is directly followed by a text block is run as a module (in this process, beside its page)
+ * Every page of docs/policies/ (and docs/testing.md) says what is true: a ts block that is directly followed by a text block is run as a module (in this process, beside its page)
  * and prints exactly that; yaml blocks are valid resources; a page that describes a policy has its defaults, metrics, and an explanation that was run.
  */
 
 const root = join(import.meta.dirname, "..");
 const folder = join(root, "docs", "policies");
 /** Pages that describe a tool or an idea in place of a policy. */
-const NO_POLICY = new Set(["README.md", "check.md", "conditions.md", "explain.md", "replay.md", "testing.md"]);
+const NO_POLICY = new Set(["README.md", "check.md", "conditions.md", "explain.md", "replay.md", "../testing.md"]);
 
 interface Block {
   readonly language: string;
@@ -36,7 +36,7 @@ registerHooks({
   },
 });
 
-for (const name of globSync("**/*.md", { cwd: folder }).sort()) {
+for (const name of [...globSync("**/*.md", { cwd: folder }).sort(), "../testing.md"]) {
   const page = readFileSync(join(folder, name), "utf8");
   const blocks = blocksOf(page);
 

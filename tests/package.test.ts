@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
@@ -56,6 +56,23 @@ test("the packed package, installed into an empty project, generates, serves and
     cwd: project,
     stdio: "pipe",
   });
+
+  // Every entry is there, with its declarations.
+  const { exports: entries } = JSON.parse(
+    readFileSync(join(project, "node_modules", "weftmesh", "package.json"), "utf8"),
+  );
+  for (const { types, default: file } of Object.values(
+    entries as Record<string, { types?: string; default?: string }>,
+  )) {
+    for (const path of [types, file]) {
+      if (path !== undefined) assert.ok(existsSync(join(project, "node_modules", "weftmesh", path)), path);
+    }
+  }
+  const simulation = `import { simulate } from "weftmesh/testing";
+    const call = await simulate({ services: { a: {} } }).call("GET /", { service: "a" });
+    console.log(call.status, call.durationMs);`;
+  writeFileSync(join(project, "simulation.ts"), simulation);
+  assert.equal(execFileSync(process.execPath, ["simulation.ts"], { cwd: project, encoding: "utf8" }).trim(), "200 10");
 
   for (const name of ["service.ts", "server.ts", "client.ts"]) writeFileSync(join(project, name), readmeFile(name));
   const server = spawn(process.execPath, ["server.ts"], {
