@@ -46,13 +46,15 @@ export class Pick {
   subsetFallback = "";
   /** Drawn endpoints that were in no state to be used: tried by this call, put aside, or full. */
   skipped = 0;
+  /** Endpoints that could not be used, and why; "" when there are none, or nobody asks. */
+  others = "";
   /** No draw found one in rotation: the best of all was taken. */
   resort = false;
 
   /** Makes it as new, but for what goes in. */
   begin(how: string): void {
     this.how = how;
-    this.rivalId = this.zone = this.subset = this.subsetFallback = "";
+    this.rivalId = this.others = this.zone = this.subset = this.subsetFallback = "";
     this.rival = this.place = this.hotAbove = this.localShare = -1;
     this.candidates = this.passed = this.skipped = this.weight = this.levels = 0;
     this.warmth = 1;

@@ -7,6 +7,7 @@ export function whyText(pick: Pick): string {
   if (pick.warmth < 1) parts.push(`new: ${percent(pick.warmth)} of its weight`);
   const place = placeText(pick);
   if (place !== "") parts.push(place);
+  if (pick.others !== "") parts.push(`not ${pick.others}`);
   return parts.join("; ");
 }
 

@@ -20,6 +20,10 @@ const CONSECUTIVE: Row = { "grpc-xds": "gRPC ejects by success rate and failure 
 const RANDOM = "gRPC has no random balancer by xDS; use round-robin";
 const LATENCY = "latencies are not looked at there";
 const MESSAGES = (who: string): string => `${who} does not read messages; use a header`;
+const READ_BY_GATEWAYS =
+  "of messages the gateway reads those alone that it makes of REST; gRPC that it passes on goes by the other keys";
+const COOKIES = "cookies are made at the gateway; elsewhere those go by it that the caller has";
+const OWN_CALLS = "a client's calls have one caller; they would all go to one endpoint, and so go anywhere";
 const HEADERS = "gRPC hashes by header alone (gRFC A42)";
 const GRPC_LIMITS = "gRPC bounds requests in flight alone (gRFC A32); use limits.maxInFlight";
 const RESETS = (who: string): string => `${who} injects no resets; use abort`;
@@ -104,11 +108,18 @@ export const ENFORCEMENT: Readonly<Record<string, Row>> = {
   "TrafficPolicy.balancer.kind=maglev": { "grpc-xds": "gRPC hashes by ring alone (gRFC A42); use ring-hash" },
   "TrafficPolicy.balancer.decay": { envoy: LATENCY, "grpc-xds": LATENCY },
   "TrafficPolicy.balancer.boundedLoad": { "grpc-xds": "gRPC's ring_hash has no bounded loads" },
-  "TrafficPolicy.balancer.hash.by=message": { envoy: MESSAGES("Envoy"), "grpc-xds": MESSAGES("gRPC") },
+  "TrafficPolicy.balancer.hash.ttl": { client: COOKIES, sidecar: COOKIES, "grpc-xds": HEADERS },
+  "TrafficPolicy.balancer.hash.by=message": {
+    sidecar: MESSAGES("a sidecar"),
+    gateway: READ_BY_GATEWAYS,
+    envoy: MESSAGES("Envoy"),
+    "grpc-xds": MESSAGES("gRPC"),
+  },
   "TrafficPolicy.balancer.hash.by=cookie": { "grpc-xds": HEADERS },
   "TrafficPolicy.balancer.hash.by=query": { "grpc-xds": HEADERS },
-  "TrafficPolicy.balancer.hash.by=address": { "grpc-xds": HEADERS },
+  "TrafficPolicy.balancer.hash.by=address": { client: OWN_CALLS, "grpc-xds": HEADERS },
   "TrafficPolicy.balancer.hash.by=identity": {
+    client: OWN_CALLS,
     envoy: "Envoy hashes by header, cookie, query or address",
     "grpc-xds": HEADERS,
   },

@@ -1,4 +1,5 @@
 import { Pick, pickEndpoint } from "../balance/balancer.ts";
+import { othersText } from "../balance/others.ts";
 import type { Binding } from "../snapshot/snapshot.ts";
 import type { Attempt } from "./attempt.ts";
 import { readBalanceKey, readSubset } from "./balance-key.ts";
@@ -28,6 +29,8 @@ function choose(state: CallState, attempt: Attempt, now: number): number {
   if (balancer.hash.length > 0) readBalanceKey(state, balancer.hash, attempt);
   if (balancer.subset !== null) attempt.wanted = readSubset(state, balancer.subset);
   const slot = pickEndpoint(table, group, balancer, limits.maxInFlightPerEndpoint, avoid, tape, now, attempt);
+  if (attempt.skipped > 0 || attempt.resort || shared.record === "all")
+    attempt.others = othersText(table, group, slot, limits.maxInFlightPerEndpoint, avoid, now);
   attempt.rivalId = attempt.rival < 0 ? "" : (table.endpoints[attempt.rival]?.id ?? "");
   return slot;
 }
