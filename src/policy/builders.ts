@@ -18,3 +18,4 @@ export {
   type ProviderOptions,
 } from "./security/authentication-builder.ts";
 export { type AuthorizationBuilder, authorization } from "./security/authorization-builder.ts";
+export { scryptHash } from "./security/scrypt.ts";

@@ -1,12 +1,16 @@
 import { createCarrier } from "../call/carrier.ts";
+import { composeQueries, type QueryHandler } from "../call/queries/queries.ts";
+import { createSecurityQueries } from "../call/queries/security-queries.ts";
+import { tellTime } from "../call/queries/tell-time.ts";
 import { type Clock, systemClock } from "../core/clock.ts";
-import type { WeftError } from "../core/errors.ts";
+import { WeftError } from "../core/errors.ts";
 import { type Random, systemRandom } from "../core/random.ts";
 import { TimerWheel } from "../core/timer-wheel.ts";
 import type { Link } from "../link/types.ts";
 import { listen } from "../net/listener.ts";
 import { createUpstreamPool } from "../net/pool.ts";
 import type { Listener, TlsServerOptions, UpstreamPoolOptions } from "../net/types.ts";
+import type { QueryKind } from "../policy/machine/query.ts";
 import type { PolicyRuntime } from "../policy/runtime.ts";
 import { createMetrics, type Metrics } from "../telemetry/metrics.ts";
 import { IdSource } from "../telemetry/trace.ts";
@@ -16,6 +20,7 @@ import { createAdminHandler } from "./admin.ts";
 import { createCallMetrics } from "./call-metrics.ts";
 import { decisionPage } from "./decision-page.ts";
 import { createProxyHandler } from "./handler.ts";
+import { securityMetrics } from "./security-metrics.ts";
 
 export interface GatewayOptions {
   listen: { host?: string; port?: number; tls?: TlsServerOptions };
@@ -40,6 +45,8 @@ export interface GatewayOptions {
   maxMessageBytes?: number;
   /** What all such bodies may hold together while they arrive; more are refused with 429. Default 64 MiB. */
   maxBufferedBytes?: number;
+  /** Who answers what policy asks the outside, beside what security asks, which the gateway does itself. */
+  queries?: Partial<Record<QueryKind, QueryHandler>>;
   clock?: Clock;
   random?: Random;
 }
@@ -67,7 +74,13 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   );
   const pool = createUpstreamPool({ clock, limits, tls: options.upstreamTls });
   const timers = new TimerWheel(clock);
-  const carrier = createCarrier({ policy, pool, clock, timers });
+  const security = createSecurityQueries({
+    clock,
+    onProblem: (message) => onProblem(new WeftError("failed_precondition", message, { reason: "SECURITY_SOURCE" })),
+  });
+  const query = composeQueries({ ...security.handlers, ...options.queries });
+  const carrier = createCarrier({ policy, pool, clock, timers, query });
+  const stopTellingTime = tellTime(policy, clock);
   const { rest, local } = options.link ? await described(options.link) : PASSED_THROUGH;
 
   const handler = createProxyHandler({
@@ -87,6 +100,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const listener = await listen({ ...options.listen, handler, limits, clock });
   let draining = false;
   local?.status.set("serving");
+  securityMetrics(metrics, policy);
   gauges(metrics, { policy, listener, inFlight: () => carrier.inFlight });
   const admin = await startAdmin().catch(async (error) => {
     await listener.close();
@@ -103,6 +117,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       local?.status.set("draining");
       await listener.drain(drainMs);
       await pool.close(0);
+      await security.close();
+      stopTellingTime();
       accessLog.flush();
       await admin?.close();
     },

@@ -1,7 +1,7 @@
-import { hash } from "node:crypto";
 import type { CallState } from "../machine/call-state.ts";
 import type { ApiKeyConsumer, ApiKeySpec, CredentialPlace } from "./authentication-resource.ts";
 import { AMBIGUOUS, placeText, readCredential } from "./credential-place.ts";
+import { sha256 } from "./digest.ts";
 import { type Outcome, type Provider, Question, quoted, Refusal, sentRequest, Verified, wallOf } from "./provider.ts";
 import type { SecretAnswer, SecretQuestion } from "./questions.ts";
 import { stripCredential } from "./strip.ts";
@@ -47,24 +47,24 @@ export class ApiKeyProvider implements Provider {
       const key = readCredential(request, place);
       if (key === null || key === "") continue;
       if (key === AMBIGUOUS) return new Refusal(`there is more than one key in ${placeText(place)}`, 1);
-      return this.#checkKey(hash("sha256", key, "hex"), call, now);
+      return this.#checkKey(sha256(key, "hex"), call, now);
     }
     return null;
   }
 
-  #checkKey(sha256: string, call: CallState, now: number): Outcome {
-    const known = this.#consumers.get(sha256) ?? this.#verified.get(sha256, wallOf(call, now));
+  #checkKey(digest: string, call: CallState, now: number): Outcome {
+    const known = this.#consumers.get(digest) ?? this.#verified.get(digest, wallOf(call, now));
     if (known !== null) return known;
     if (this.#file === null) return new Refusal(UNKNOWN, 4);
-    const about: SecretQuestion = { type: "api-key", file: this.#file, sha256 };
-    const query = { kind: "secret", key: `${this.label} ${sha256}`, about } as const;
+    const about: SecretQuestion = { type: "api-key", file: this.#file, sha256: digest };
+    const query = { kind: "secret", key: `${this.label} ${digest}`, about } as const;
     return new Question(query, QUERY_MS, (result, caller, later) => {
       const answer = result as SecretAnswer | null;
       if (answer === null) return new Refusal("the file of keys could not be read", 5, true);
       if (answer.consumer === null) return new Refusal(UNKNOWN, 4);
       const until = wallOf(caller, later) + CACHE_MS;
       const verified = this.#verifiedOf(answer.consumer);
-      this.#verified.set(sha256, verified, until);
+      this.#verified.set(digest, verified, until);
       return verified;
     });
   }

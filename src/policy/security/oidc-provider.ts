@@ -99,8 +99,8 @@ export class OidcProvider implements Provider {
   }
 
   #logout(call: CallState, cookie: string | typeof AMBIGUOUS | null): Outcome {
-    const { secure } = this.#where(call);
-    const afterLogout = this.#spec.afterLogout ?? "/";
+    const { secure, redirectUri } = this.#where(call);
+    const afterLogout = new URL(this.#spec.afterLogout ?? "/", redirectUri).href;
     const session = typeof cookie === "string" && cookie.length <= MAX_COOKIE ? cookie : "";
     if (session !== "") this.#verified.delete(digestOf(session));
     const question = { ...this.#common, type: "logout", cookie: session, afterLogout, secure } as const;

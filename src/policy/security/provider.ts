@@ -1,8 +1,8 @@
-import { hash } from "node:crypto";
 import type { LocalResponse } from "../call.ts";
 import type { CallState } from "../machine/call-state.ts";
 import type { Principal } from "../machine/principal.ts";
 import type { Query } from "../machine/query.ts";
+import { sha256 } from "./digest.ts";
 
 /**
  * One way of establishing who calls. Shared by all calls and kept across snapshots while its settings stay as they are, with what it remembers.
@@ -86,7 +86,7 @@ export function wallOf(call: CallState, now: number): number {
 
 /** By which a credential is remembered, so that no memory holds it longer than its call. */
 export function digestOf(credential: string): string {
-  return hash("sha256", credential, "base64url");
+  return sha256(credential, "base64url");
 }
 
 /** The request as the caller sent it. */

@@ -1,0 +1,204 @@
+import type { CryptoKey, JWK } from "jose";
+import type { Clock } from "../../core/clock.ts";
+import { durationMs } from "../../policy/resource/duration.ts";
+import type { JwksSource } from "../../policy/security/authentication-resource.ts";
+import { type Fetch, fetchJson } from "./fetch-json.ts";
+import type { FileContent, Secrets } from "./secrets.ts";
+
+/**
+ * The public keys of issuers. Keys from a URL are kept as long as the answer's Cache-Control says, within bounds, and fetched again:
+ *
+ *     none yet ------------------> fetch, callers wait together; after a failure the next try comes RETRY_MS later
+ *     older than they may be ----> fetch; what is known stays in use while the URL is down
+ *     a key id that is unknown --> one fetch, and no other for it within `cooldown`: tokens with made-up ids cannot make us fetch
+ */
+export class JwksCache {
+  readonly #clock: Clock;
+  readonly #fetch: Fetch;
+  readonly #secrets: Secrets;
+  readonly #onProblem: (message: string) => void;
+  readonly #remote = new Map<string, RemoteKeys>();
+  readonly #files = new WeakMap<FileContent, KeySet | Error>();
+  readonly #inline = new WeakMap<object, KeySet>();
+
+  constructor(clock: Clock, fetch: Fetch, secrets: Secrets, onProblem: (message: string) => void) {
+    this.#clock = clock;
+    this.#fetch = fetch;
+    this.#secrets = secrets;
+    this.#onProblem = onProblem;
+  }
+
+  /** Keys that may have made a signature; null when the issuer's keys cannot be had at all. */
+  async find(source: JwksSource, keyId: string, algorithm: string): Promise<readonly CryptoKey[] | null> {
+    if (source.inline !== undefined) {
+      let set = this.#inline.get(source.inline);
+      if (set === undefined) this.#inline.set(source.inline, (set = new KeySet(source.inline)));
+      return set.find(keyId, algorithm);
+    }
+    if (source.file !== undefined) return this.#fromFile(source.file, keyId, algorithm);
+    return this.#remoteOf(source).find(keyId, algorithm);
+  }
+
+  async #fromFile(path: string, keyId: string, algorithm: string): Promise<readonly CryptoKey[] | null> {
+    const content = await this.#secrets.file(path);
+    if (content === null) return null;
+    let set = this.#files.get(content);
+    if (set === undefined) {
+      try {
+        set = new KeySet(JSON.parse(content.text));
+      } catch (error) {
+        set = error as Error;
+        this.#onProblem(`${path} is no JSON Web Key Set: ${set.message}`);
+      }
+      this.#files.set(content, set);
+    }
+    return set instanceof KeySet ? set.find(keyId, algorithm) : null;
+  }
+
+  #remoteOf(source: JwksSource): RemoteKeys {
+    const key = JSON.stringify(source);
+    let remote = this.#remote.get(key);
+    if (remote === undefined) {
+      if (this.#remote.size >= MAX_SOURCES) this.#remote.clear(); // of policies that are gone
+      remote = new RemoteKeys(source, this.#clock, this.#fetch, this.#onProblem);
+      this.#remote.set(key, remote);
+    }
+    return remote;
+  }
+}
+
+class RemoteKeys {
+  readonly #url: string;
+  readonly #clock: Clock;
+  readonly #fetch: Fetch;
+  readonly #onProblem: (message: string) => void;
+  readonly #refreshMs: number;
+  readonly #cooldownMs: number;
+  #set: KeySet | null = null;
+  #freshUntil = Number.NEGATIVE_INFINITY;
+  #triedAt = Number.NEGATIVE_INFINITY;
+  #missedAt = Number.NEGATIVE_INFINITY;
+  #fetching: Promise<void> | null = null;
+
+  constructor(source: JwksSource, clock: Clock, fetch: Fetch, onProblem: (message: string) => void) {
+    this.#url = source.url ?? "";
+    this.#clock = clock;
+    this.#fetch = fetch;
+    this.#onProblem = onProblem;
+    this.#refreshMs = durationMs(source.refresh ?? "10m");
+    this.#cooldownMs = durationMs(source.cooldown ?? "30s");
+  }
+
+  async find(keyId: string, algorithm: string): Promise<readonly CryptoKey[] | null> {
+    const now = this.#clock.now();
+    if (this.#fetching !== null && this.#set === null) await this.#fetching;
+    else if (now >= this.#freshUntil && now - this.#triedAt >= RETRY_MS) await this.#refresh();
+    if (this.#set === null) return null;
+    const found = await this.#set.find(keyId, algorithm);
+    if (found.length > 0) return found;
+    if (this.#fetching !== null) await this.#fetching;
+    else if (this.#clock.now() - this.#missedAt >= this.#cooldownMs) {
+      this.#missedAt = this.#clock.now();
+      await this.#refresh();
+    }
+    return this.#set.find(keyId, algorithm);
+  }
+
+  /** Never rejects. */
+  #refresh(): Promise<void> {
+    return (this.#fetching ??= this.#fetchKeys().finally(() => {
+      this.#fetching = null;
+    }));
+  }
+
+  async #fetchKeys(): Promise<void> {
+    this.#triedAt = this.#clock.now();
+    try {
+      const { status, value, cacheControl } = await fetchJson(
+        this.#fetch,
+        this.#url,
+        { headers: { accept: "application/jwk-set+json, application/json" } },
+        FETCH_MS,
+      );
+      if (status !== 200) throw new Error(`it answers with HTTP ${status}`);
+      this.#set = new KeySet(value);
+      this.#freshUntil = this.#clock.now() + freshMs(cacheControl, this.#refreshMs);
+    } catch (error) {
+      const kept = this.#set === null ? "" : "; the keys known so far stay in use";
+      this.#onProblem(`the keys of ${this.#url} cannot be had: ${reasonOf(error)}${kept}`);
+    }
+  }
+}
+
+/** A JSON Web Key Set (RFC 7517 section 5). Keys that cannot verify signatures are left out, and those of kinds that nobody knows. */
+class KeySet {
+  readonly #keys: readonly JWK[];
+  readonly #imported = new Map<string, Promise<CryptoKey | null>>();
+
+  constructor(value: unknown) {
+    const keys = (value as { keys?: unknown } | null)?.keys;
+    if (!Array.isArray(keys)) throw new Error("it has no list of keys");
+    if (keys.length > MAX_KEYS) throw new Error(`it has more than ${MAX_KEYS} keys`);
+    this.#keys = keys.filter(
+      (key: JWK | null) => typeof key === "object" && key !== null && (key.use ?? "sig") === "sig" && key.kty !== "oct",
+    );
+  }
+
+  /** With a key id the keys of that id, without one all that fit the algorithm. */
+  async find(keyId: string, algorithm: string): Promise<readonly CryptoKey[]> {
+    const found: CryptoKey[] = [];
+    for (const [at, key] of this.#keys.entries()) {
+      if (keyId !== "" && key.kid !== keyId) continue;
+      if (!fits(key, algorithm)) continue;
+      const imported = await this.#import(at, key, algorithm);
+      if (imported !== null) found.push(imported);
+      if (found.length >= MAX_TRIED) break;
+    }
+    return found;
+  }
+
+  #import(at: number, key: JWK, algorithm: string): Promise<CryptoKey | null> {
+    const name = `${at} ${algorithm}`;
+    let imported = this.#imported.get(name);
+    if (imported === undefined) {
+      imported = import("jose")
+        .then(({ importJWK }) => importJWK(key, algorithm) as Promise<CryptoKey>)
+        .catch(() => null);
+      this.#imported.set(name, imported);
+    }
+    return imported;
+  }
+}
+
+function fits(key: JWK, algorithm: string): boolean {
+  if (key.alg !== undefined && key.alg !== algorithm) return false;
+  if (Array.isArray(key.key_ops) && !key.key_ops.includes("verify")) return false;
+  const family = algorithm.slice(0, 2);
+  if (family === "RS" || family === "PS") return key.kty === "RSA";
+  if (family === "ES") return key.kty === "EC" && key.crv === CURVES[algorithm];
+  return key.kty === "OKP" && key.crv === "Ed25519";
+}
+
+/** How long an answer may be used (RFC 9111 section 5.2.2), between a minute and a day. */
+function freshMs(cacheControl: string, otherwiseMs: number): number {
+  if (/\bno-(store|cache)\b/i.test(cacheControl)) return MIN_FRESH_MS;
+  const age = /\bmax-age="?(\d{1,9})/i.exec(cacheControl)?.[1];
+  if (age === undefined) return otherwiseMs;
+  return Math.min(MAX_FRESH_MS, Math.max(MIN_FRESH_MS, Number(age) * 1000));
+}
+
+/** fetch() says "fetch failed" and hides why in the cause. */
+function reasonOf(error: unknown): string {
+  const { message, cause } = error as Error & { cause?: Error };
+  return cause instanceof Error && cause.message !== "" ? `${message}: ${cause.message}` : message;
+}
+
+const CURVES: Readonly<Record<string, string>> = { ES256: "P-256", ES384: "P-384", ES512: "P-521" };
+const MAX_SOURCES = 1_000;
+const MAX_KEYS = 256;
+/** Keys tried for a token that names none. */
+const MAX_TRIED = 8;
+const MIN_FRESH_MS = 60_000;
+const MAX_FRESH_MS = 86_400_000;
+const FETCH_MS = 3_000;
+const RETRY_MS = 5_000;
