@@ -195,6 +195,7 @@ export function recordedDecision(decision: CallDecision, texts: boolean): Record
     durationMs,
     route,
     service,
+    backend: decision.binding?.name ?? "",
     steps,
     attempts: decision.attempts.map((attempt) => attempt.toJSON()),
     outcome: { ...decision.outcome },

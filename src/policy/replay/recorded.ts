@@ -120,6 +120,8 @@ export interface RecordedDecision {
   readonly durationMs: number;
   readonly route: string;
   readonly service: string;
+  /** "products@v1": the backend that the route chose, "" when it came to none. */
+  readonly backend: string;
   readonly steps: readonly {
     readonly rule: string;
     readonly verdict: string;
