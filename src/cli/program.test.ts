@@ -33,7 +33,7 @@ test("the help names every command and the exit statuses", async () => {
   const { status, stdout, stderr } = await weft("--help");
   assert.equal(status, EXIT.ok);
   assert.equal(stderr, "");
-  for (const name of ["up", "gen", "ps", "logs", "restart", "stop", "call", "proxy", "control", "gateway"]) {
+  for (const name of ["up", "gen", "ps", "logs", "restart", "stop", "call", "proxy", "control", "gateway", "schema"]) {
     assert.match(stdout, new RegExp(`^ {2}${name}\\b`, "m"));
   }
   assert.match(stdout, /Exit status:/);
@@ -134,6 +134,33 @@ test("wrong routes are found before anything runs, and right ones are printed as
   assert.match(right.stdout, /^kind: HTTPRoute$/m);
   const warned = await weft("up", "--print", folder(t, route("{ rules: [{ backendRefs: [{ name: user }] }] }")));
   assert.match(warned.stderr, /^warning: .*no service user is declared; did you mean "users"\?/);
+});
+
+test("what --print prints can be used in place of builders", async (t) => {
+  const dir = mkdtempSync(join(tmpdir(), "weft-cli-"));
+  t.after(() => rmSync(dir, { recursive: true }));
+  const builders = JSON.stringify(new URL("../policy/builders.ts", import.meta.url).href);
+  const services = 'name: "shop", services: { users: { run: ["x"] } }';
+  const routes = 'routes: [route("/v1").to("users").cors("*").sticky()], policies: [traffic("users").timeout("2s")]';
+  writeFileSync(
+    join(dir, "weft.config.mts"),
+    `import { route, traffic } from ${builders};\nexport default { ${services}, ${routes} };`,
+  );
+  const printed = await weft("up", "--print", dir);
+  assert.match(printed.stdout, /kind: HTTPRoute\n.*---\n.*kind: TrafficPolicy\n/s);
+  const other = mkdtempSync(join(tmpdir(), "weft-cli-"));
+  t.after(() => rmSync(other, { recursive: true }));
+  writeFileSync(join(other, "weft.config.mts"), `export default { ${services} };`);
+  writeFileSync(join(other, "weft.yaml"), printed.stdout);
+  assert.equal((await weft("up", "--print", other)).stdout, printed.stdout);
+  writeFileSync(join(other, "weft.yaml"), printed.stdout.replace("timeout: 2s", "timeout: 2"));
+  assert.match((await weft("up", "--print", other)).stderr, /weft\.yaml:\d+:\d+ spec\.timeout: needs a unit/);
+});
+
+test("the schema that the package publishes is printed", async () => {
+  const { status, stdout } = await weft("schema");
+  assert.equal(status, EXIT.ok);
+  assert.equal(JSON.parse(stdout).$defs.HTTPRoute.type, "object");
 });
 
 test("a load driver that is not described cannot be asked for", async (t) => {

@@ -90,6 +90,15 @@ NO_COLOR=1 switches colours off. Each command has its own help: weft up --help`,
     .option("--json", "print the result as JSON", false)
     .action(async (dir: string, options) => (await import("./commands/gen.ts")).gen(dir, options, terminal));
 
+  program
+    .command("schema")
+    .summary("print the JSON Schema of weft.yaml")
+    .description(
+      "Prints the JSON Schema of weft.yaml: of a system's description and of every resource (routes and policies). Editors complete and check by it; the package " +
+        "has it as weftmesh/schema.json.",
+    )
+    .action(async () => exit((await import("./commands/schema.ts")).schema(terminal)));
+
   inDir(
     program
       .command("ps")

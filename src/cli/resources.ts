@@ -17,7 +17,8 @@ export function systemResources(system: System): ParsedResources {
 export function systemDocuments(system: System): ResourceDocument[] {
   const { file, locate } = system;
   return system.resources.flatMap(({ path, value }) => {
-    const { resources } = value as Partial<ResourceBuilder>;
+    if (value instanceof ResourceDocument) return [value];
+    const { resources } = (value ?? {}) as Partial<ResourceBuilder>;
     if (typeof resources !== "function") {
       return [
         new ResourceDocument(value, (field) => ({

@@ -109,6 +109,28 @@ test("YAML is read as well, and its errors have lines too", async (t) => {
   assert.match((await problems(broken))[0], /^weft\.yaml:\d+:\d+: /);
 });
 
+const ROUTE =
+  "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: { name: r }\nspec: { rules: [{ backendRefs: [{ name: users }] }] }\n";
+
+test("resources may stand in documents after the system, in files that it names, and in a weft.yaml beside a module", async (t) => {
+  const system = "name: shop\nservices: { users: { run: [x] } }\n";
+  const names = async (files: Record<string, string>): Promise<unknown[]> =>
+    (await loadSystem(project(t, files))).resources.map(({ value }) => (value as { value?: unknown }).value ?? value);
+  assert.equal((await names({ "weft.yaml": `${system}---\n${ROUTE}---\n${ROUTE}` })).length, 2);
+  assert.equal((await names({ "weft.yaml": `${system}resources: [more.yaml]\n`, "more.yaml": ROUTE })).length, 1);
+  const module =
+    'export default { name: "shop", services: { users: { run: ["x"] } }, routes: [{ kind: "HTTPRoute" }] };';
+  const both = await names({ "weft.config.ts": module, "weft.yaml": ROUTE });
+  assert.deepEqual(
+    both.map((value) => (value as { kind: string; spec?: object }).spec === undefined),
+    [true, false],
+  );
+  const missing = await problems(project(t, { "weft.yaml": `${system}resources: more.yml\n` }));
+  assert.deepEqual(missing, ["weft.yaml:3:1 resources[0]: no file more.yml in DIR"]);
+  const alone = await problems(project(t, { "weft.yaml": ROUTE }));
+  assert.match(alone[0], /^weft\.yaml:1:1: has resources only; describe the system/);
+});
+
 test("syntax errors are shown with the lines around them and no stack", async (t) => {
   const dir = project(t, { "weft.config.ts": 'export default {\n  name: "shop" as,\n};\n' });
   assert.deepEqual((await problems(dir)).slice(1), [

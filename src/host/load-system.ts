@@ -1,8 +1,9 @@
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { basename, dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { parseDocument } from "yaml";
-import { type Place, WeftError } from "../core/errors.ts";
+import { formatPlace, type Place, WeftError } from "../core/errors.ts";
+import { readResourceDocuments } from "../policy/resource/read-resource-documents.ts";
+import type { ResourceDocument } from "../policy/resource/resource-document.ts";
 import { codeFrame, locateInSource, locateInYaml } from "./locate.ts";
 import { resolveSystem, type System } from "./resolve-system.ts";
 
@@ -15,19 +16,25 @@ export async function loadSystem(target: string): Promise<System> {
   const file = findDescription(resolve(target));
   const shown = shownPath(file);
   const text = readFileSync(file, "utf8");
-  if (/\.ya?ml$/.test(file)) return resolveSystem(readYaml(text, shown), shown, dirname(file), locateInYaml(text));
+  if (isYaml(file)) {
+    const { description, resources } = readSystemYaml(text, shown);
+    return resolveSystem(description, shown, dirname(file), locateInYaml(text), resources);
+  }
   const description = await importDefault(file, shown);
-  return resolveSystem(description, shown, dirname(file), locateInSource(text));
+  return resolveSystem(description, shown, dirname(file), locateInSource(text), resourcesBeside(file));
 }
 
 const NAMES = ["weft.config.ts", "weft.config.mts", "weft.config.js", "weft.config.mjs", "weft.yaml", "weft.yml"];
 
-/** The description's file in a folder, or the file itself. Throws `not_found`. */
+/** The description's file in a folder, or the file itself; a weft.yaml with nothing but resources stands beside it. Throws `not_found`. */
 export function findDescription(target: string): string {
   if (!existsSync(target))
     throw new WeftError("not_found", `${shownPath(target)}: there is no such folder or file`, { reason: "NO_SYSTEM" });
   if (statSync(target).isFile()) return target;
   const found = NAMES.map((name) => join(target, name)).filter((path) => existsSync(path));
+  const modules = found.filter((path) => !isYaml(path));
+  if (modules.length === 1 && found.every((path) => !isYaml(path) || holdsOnlyResources(readFileSync(path, "utf8"))))
+    return modules[0];
   if (found.length > 1) {
     const names = found.map((path) => basename(path)).join(" and ");
     throw new WeftError("failed_precondition", `${shownPath(target)} has ${names}; keep one of them`, {
@@ -50,14 +57,44 @@ export function shownPath(path: string): string {
   return short === "" ? "." : short.startsWith("..") ? path : short;
 }
 
-function readYaml(text: string, shown: string): unknown {
-  const document = parseDocument(text, { prettyErrors: false });
-  const error = document.errors.at(0);
-  if (error === undefined) return document.toJS({ maxAliasCount: 100 });
-  const before = text.slice(0, error.pos[0]);
-  const line = before.split("\n").length;
-  const column = error.pos[0] - before.lastIndexOf("\n");
-  throw broken({ file: shown, line, column }, error.message, text);
+function isYaml(file: string): boolean {
+  return /\.ya?ml$/.test(file);
+}
+
+/** Of the weft.yaml beside a module. */
+function resourcesBeside(module: string): readonly ResourceDocument[] {
+  const file = NAMES.filter(isYaml)
+    .map((name) => join(dirname(module), name))
+    .find((path) => existsSync(path));
+  return file === undefined ? [] : readSystemYaml(readFileSync(file, "utf8"), shownPath(file)).resources;
+}
+
+/** The system that a YAML file describes, if it does, and its other documents: resources. */
+function readSystemYaml(text: string, shown: string): { description: unknown; resources: readonly ResourceDocument[] } {
+  let documents: readonly ResourceDocument[];
+  try {
+    documents = readResourceDocuments(text, shown);
+  } catch (error) {
+    if (!(error instanceof WeftError) || error.place?.line === undefined) throw error;
+    throw broken(error.place, error.message.slice(formatPlace(error.place).length + 2), text);
+  }
+  const [first] = documents;
+  if (first !== undefined && isResource(first.value)) return { description: undefined, resources: documents };
+  return { description: first?.value ?? null, resources: documents.slice(1) };
+}
+
+/** A system's own fields never include a kind. */
+function isResource(value: unknown): boolean {
+  return typeof value === "object" && value !== null && "kind" in value;
+}
+
+function holdsOnlyResources(text: string): boolean {
+  try {
+    const documents = readResourceDocuments(text, "");
+    return documents.length > 0 && documents.every(({ value }) => isResource(value));
+  } catch {
+    return false;
+  }
 }
 
 async function importDefault(file: string, shown: string): Promise<unknown> {

@@ -1,6 +1,8 @@
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { isAbsolute, join } from "node:path";
 import { didYouMean } from "../core/suggest.ts";
+import { readResourceDocuments } from "../policy/resource/read-resource-documents.ts";
+import type { ResourceDocument } from "../policy/resource/resource-document.ts";
 import { parseAddress } from "./address.ts";
 import { type FieldPath, kindOf, type Locator, Problems } from "./problems.ts";
 import type { SystemDescription } from "./system.ts";
@@ -14,7 +16,7 @@ export interface System {
   readonly gateway: Gateway | null;
   /** In an order in which each unit comes after those that it needs. */
   readonly units: readonly SystemUnit[];
-  /** Routes and policies as they were written, each with its place; resources and builders mixed. */
+  /** Routes and policies as they were written, each with its place; resources, documents of files (which know their places) and builders mixed. */
   readonly resources: readonly PlacedResource[];
   /** Folders with contracts, absolute. */
   readonly contracts: readonly string[];
@@ -68,10 +70,22 @@ export interface PlacedResource {
  * Checks a description as a whole. Throws `invalid_argument` (reason INVALID_SYSTEM) with everything that is wrong in it, each with
  * file, line, field and, where one is near, a suggestion.
  */
-export function resolveSystem(description: unknown, file: string, dir: string, locate: Locator): System {
+export function resolveSystem(
+  description: unknown,
+  file: string,
+  dir: string,
+  locate: Locator,
+  /** From files beside it. */
+  further: readonly ResourceDocument[] = [],
+): System {
   const problems = new Problems(file, locate);
   const reader = new Reader(problems, dir);
-  const system = readSystem(reader, description, file, locate);
+  if (description === undefined)
+    problems.add(
+      [],
+      "has resources only; describe the system in weft.config.ts beside it, or in a first document: name, services",
+    );
+  const system = description === undefined ? null : readSystem(reader, description, file, locate, further);
   problems.throwIfAny("INVALID_SYSTEM");
   return Object.freeze(system as System);
 }
@@ -80,7 +94,7 @@ const NAME = /^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$/;
 const VERSION = /^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$/;
 const RESERVED = ["control", "gateway", "load"];
 const RUN_FIELDS = ["run", "replicas", "env", "cwd"] as const;
-const SERVICE_FIELDS = [
+export const SERVICE_FIELDS = [
   ...RUN_FIELDS,
   "version",
   "versions",
@@ -91,19 +105,26 @@ const SERVICE_FIELDS = [
   "drainMs",
   "restart",
 ] as const;
-const SYSTEM_FIELDS = [
+export const SYSTEM_FIELDS = [
   "name",
   "gateway",
   "services",
   "routes",
   "policies",
+  "resources",
   "contracts",
   "load",
   "try",
 ] satisfies (keyof SystemDescription)[];
 const MAX_REPLICAS = 1_000;
 
-function readSystem(reader: Reader, value: unknown, file: string, locate: Locator): System | null {
+function readSystem(
+  reader: Reader,
+  value: unknown,
+  file: string,
+  locate: Locator,
+  further: readonly ResourceDocument[],
+): System | null {
   const { problems, dir } = reader;
   const fields = reader.object(value, []);
   if (fields === null) return null;
@@ -125,6 +146,10 @@ function readSystem(reader: Reader, value: unknown, file: string, locate: Locato
     for (const [i, item] of (reader.array(fields[key], [key]) ?? []).entries())
       resources.push({ path: [key, i], value: item });
   }
+  const { resources: others } = fields;
+  const listed = typeof others === "string" ? [others] : (reader.array(others, ["resources"]) ?? []);
+  for (const [i, item] of listed.entries()) resources.push(...readResources(reader, item, ["resources", i]));
+  resources.push(...further.map((document) => ({ path: [], value: document })));
   let contracts = reader.strings(fields.contracts, ["contracts"]);
   for (const [i, folder] of contracts.entries()) {
     if (!existsSync(reader.path(folder))) problems.add(["contracts", i], `no folder ${folder} in ${dir}`);
@@ -142,6 +167,22 @@ function readSystem(reader: Reader, value: unknown, file: string, locate: Locato
     try: reader.strings(fields.try, ["try"]),
     locate,
   };
+}
+
+/** A file of resources, or one as it is. */
+function readResources(reader: Reader, item: unknown, path: FieldPath): PlacedResource[] {
+  if (typeof item !== "string") return [{ path, value: item }];
+  const file = reader.path(item);
+  if (!existsSync(file)) {
+    reader.problems.add(path, `no file ${item} in ${reader.dir}`);
+    return [];
+  }
+  try {
+    return readResourceDocuments(readFileSync(file, "utf8"), item).map((document) => ({ path, value: document }));
+  } catch (error) {
+    reader.problems.add(path, error instanceof Error ? error.message : String(error));
+    return [];
+  }
 }
 
 function readGateway(reader: Reader, value: unknown): Gateway | null {

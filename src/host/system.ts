@@ -14,6 +14,8 @@ export interface SystemDescription {
   routes?: readonly ResourceInput[];
   /** What may happen to calls: builders of `weftmesh/system`, or resources as they are. */
   policies?: readonly ResourceInput[];
+  /** Both, in any order; a string names a YAML file of resources, relative to the description. */
+  resources?: string | readonly (string | ResourceInput)[];
   /** Folders with .proto files, checked before the start. Default ["proto"] when there is one. */
   contracts?: string | readonly string[];
   /** A load driver, run by `weft up --load N` with WEFT_TARGET (the gateway's URL) and WEFT_LOAD (N, calls a second). Written like a service's `run`. */

@@ -11,15 +11,10 @@ export interface Check {
 export type Report = (path: FieldPath, message: string) => void;
 export type FieldPath = readonly (string | number)[];
 
-/** The check with the schema that says the same to editors. */
-export function described(check: Check, schema: JsonSchema): Check {
-  return Object.assign((...args: Parameters<Check>) => check(...args), { schema });
-}
-
-/** The check, and words for people who write what it checks. */
-export function documented(check: Check, description: string): Check {
-  const { schema = {} } = check;
-  return described(check, typeof schema === "boolean" ? schema : { ...schema, description });
+/** Gives a new check the schema that says the same to editors; it is made when somebody asks for it, once. */
+export function described(check: Check, schema: () => JsonSchema): Check {
+  let made: JsonSchema | null = null;
+  return Object.defineProperty(check, "schema", { get: () => (made ??= schema()), enumerable: true });
 }
 
 /** An object with these fields and no others; `required` ones must be there. `also` looks at the whole when its fields are right. */
@@ -49,12 +44,12 @@ export function object(
     for (const name of required) if (value[name] === undefined) tell(path, `"${name}" is missing`);
     if (!wrong) also(value, path, report);
   };
-  return described(check, {
+  return described(check, () => ({
     type: "object",
     properties: Object.fromEntries(names.map((name) => [name, fields[name].schema ?? {}])),
     ...(required.length === 0 ? {} : { required }),
     additionalProperties: false,
-  });
+  }));
 }
 
 export function list(of: Check, min = 0, max = 1_024): Check {
@@ -66,12 +61,12 @@ export function list(of: Check, min = 0, max = 1_024): Check {
       of(element, [...path, i], report);
     });
   };
-  return described(check, {
+  return described(check, () => ({
     type: "array",
     items: of.schema ?? {},
     ...(min === 0 ? {} : { minItems: min }),
     maxItems: max,
-  });
+  }));
 }
 
 /** `what` completes "must be ...". */
@@ -81,12 +76,12 @@ export function text(what = "a string", pattern = /(?:)/, max = 1_024): Check {
     else if (value.length > max) report(path, `is longer than ${max} characters`);
     else if (!pattern.test(value)) report(path, `must be ${what}, is ${JSON.stringify(value)}`);
   };
-  return described(check, {
+  return described(check, () => ({
     type: "string",
     ...(what === "a string" ? {} : { description: what }),
     ...(pattern.source === "(?:)" ? {} : { pattern: pattern.source }),
     maxLength: max,
-  });
+  }));
 }
 
 export function oneOf(words: readonly string[]): Check {
@@ -98,7 +93,7 @@ export function oneOf(words: readonly string[]): Check {
       `must be ${words.join(" or ")}, is ${shown}${typeof value === "string" ? didYouMean(value, words) : ""}`,
     );
   };
-  return described(check, { enum: words });
+  return described(check, () => ({ enum: words }));
 }
 
 /** A number from `min` to `max`, whole when `whole`. */
@@ -110,14 +105,14 @@ export function number(min: number, max: number, whole: boolean): Check {
       report(path, `must be a ${whole ? "whole " : ""}number from ${min} to ${max}, is ${shown}`);
     }
   };
-  return described(check, { type: whole ? "integer" : "number", minimum: min, maximum: max });
+  return described(check, () => ({ type: whole ? "integer" : "number", minimum: min, maximum: max }));
 }
 
 export const bool: Check = described(
   (value, path, report) => {
     if (typeof value !== "boolean") report(path, `must be true or false, is ${kindOf(value)}`);
   },
-  { type: "boolean" },
+  () => ({ type: "boolean" }),
 );
 
 /** `zero`: "0s" is allowed. */
@@ -129,19 +124,22 @@ export function duration(zero: boolean): Check {
       report(path, `must be a duration such as "800ms", "1.5s" or "2m", is ${JSON.stringify(value)}`);
     } else if (ms === 0 && !zero) report(path, "must be longer than 0");
   };
-  return described(check, {
+  return described(check, () => ({
     type: "string",
     description: `a duration: "800ms", "1.5s", "2m", "1h30m"${zero ? '; "0s" is none' : ""}`,
     pattern: DURATION_PATTERN.source,
     maxLength: 32,
-  });
+  }));
 }
 
 export const anything: Check = () => {};
 
 /** Reports a field that the Gateway API has and weft does not act on: nothing is dropped in silence. */
 export function unsupported(instead: string): Check {
-  return described((_value, path, report) => report(path, `is not supported yet; ${instead}`), false);
+  return described(
+    (_value, path, report) => report(path, `is not supported yet; ${instead}`),
+    () => false,
+  );
 }
 
 export function isObject(value: unknown): value is Record<string, unknown> {

@@ -28,7 +28,7 @@ const statusCode: Check = described(
   (value, path, report) => {
     if (![301, 302, 303, 307, 308].includes(value as number)) report(path, "must be 301, 302, 303, 307 or 308");
   },
-  { enum: [301, 302, 303, 307, 308] },
+  () => ({ enum: [301, 302, 303, 307, 308] }),
 );
 
 const ORIGIN = text(
@@ -37,9 +37,10 @@ const ORIGIN = text(
   512,
 );
 const orAll = (name: Check): Check =>
-  described((value, path, report) => (value === "*" ? undefined : name(value, path, report)), {
-    anyOf: [{ const: "*" }, name.schema ?? {}],
-  });
+  described(
+    (value, path, report) => (value === "*" ? undefined : name(value, path, report)),
+    () => ({ anyOf: [{ const: "*" }, name.schema ?? {}] }),
+  );
 
 const cors = object(
   {
@@ -121,7 +122,7 @@ function filterOf(filters: Filters, others: Readonly<Record<string, string>>): C
       report([...path, "type"], `${type} is not supported here; ${others[type]}`);
     else oneOf([...byType.keys()])(type, [...path, "type"], report);
   };
-  return described(check, { anyOf: checks.map(([, { schema = {} }]) => schema) });
+  return described(check, () => ({ anyOf: checks.map(([, { schema = {} }]) => schema) }));
 }
 
 function filterShape(type: string, field: string, check: Check): Check {
