@@ -10,9 +10,9 @@ export class SimProcess {
   readonly place: Place;
   readonly policy: PolicyRuntime;
 
-  constructor(name: string, place: Place, random: Random) {
+  constructor(name: string, place: Place, random: Random, zone: string, service: string) {
     this.name = name;
     this.place = place;
-    this.policy = createPolicyRuntime({ random, record: "all", wallAt: START_WALL_MS });
+    this.policy = createPolicyRuntime({ random, record: "all", wallAt: START_WALL_MS, zone, service });
   }
 }

@@ -100,6 +100,8 @@ export interface SimulateOptions {
   readonly seed?: number;
   /** Where calls are decided that do not say so themselves. Default "gateway". */
   readonly place?: Place;
+  /** Zone of the processes that decide, but for replicas that call on, which are where they are. Default "" (unknown). */
+  readonly zone?: string;
   /** Laid over the system's services, by name: models for what is only described by how to run it. */
   readonly services?: Readonly<Record<string, ServiceModel>>;
 }

@@ -52,6 +52,7 @@ export class SimWorld implements World, CallWorld {
   readonly pump: Pump;
   readonly topology: Topology;
   readonly #place: Place;
+  readonly #zone: string;
   readonly #scope = createServingScope();
   readonly #processes = new Map<string, SimProcess>();
   readonly #answers = new Map<string, QueryAnswer>();
@@ -70,6 +71,7 @@ export class SimWorld implements World, CallWorld {
     this.seeds = new Seeds(options.seed ?? 1);
     this.pump = new Pump(this.events);
     this.#place = options.place ?? "gateway";
+    this.#zone = options.zone ?? "";
     const { routes = [], policies = [], resources = [] } = system;
     this.#resources = this.#resourcesOf([...routes, ...policies, ...resources]);
     this.#methods = [...(system.methods ?? [])];
@@ -277,7 +279,9 @@ export class SimWorld implements World, CallWorld {
     const key = `${place} ${name}`;
     let process = this.#processes.get(key);
     if (process === undefined) {
-      process = new SimProcess(name, place, this.seeds.of(`policy ${key}`));
+      const own = [...this.topology.all()].find(({ endpoint }) => endpoint.id === name)?.endpoint;
+      const random = this.seeds.of(`policy ${key}`);
+      process = new SimProcess(name, place, random, own?.zone ?? this.#zone, own?.service ?? "");
       process.policy.applyResources(this.#revision, this.#resources, this.#methods);
       const changed = [...this.topology.all()].map(({ endpoint }) => endpoint);
       process.policy.applyEndpoints({ endpointVersion: this.#endpointVersion, full: true, changed, removed: [] });
