@@ -1,6 +1,13 @@
 import { type Clock, systemClock } from "../core/clock.ts";
 import { Timer, TimerWheel } from "../core/timer-wheel.ts";
-import { type Call, type CallContext, type CallRequest, type Decision, Effect, type LocalResponse } from "../policy/call.ts";
+import {
+  type Call,
+  type CallContext,
+  type CallRequest,
+  type Decision,
+  Effect,
+  type LocalResponse,
+} from "../policy/call.ts";
 import type { Query } from "../policy/machine/query.ts";
 import type { PolicyRuntime } from "../policy/runtime.ts";
 import { WakeQueue } from "./wake-queue.ts";
@@ -48,7 +55,13 @@ export class Inbound {
     this.onEnd = options.onEnd;
   }
 
-  begin(request: CallRequest, context: CallContext, bodyFollows: boolean, now: number, target: InboundTarget): InboundCall {
+  begin(
+    request: CallRequest,
+    context: CallContext,
+    bodyFollows: boolean,
+    now: number,
+    target: InboundTarget,
+  ): InboundCall {
     const call = new InboundCall(this, target, now);
     call.begin(request, context, bodyFollows);
     return call;

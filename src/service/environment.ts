@@ -3,8 +3,8 @@ import type { WeftError } from "../core/errors.ts";
 import type { TimerWheel } from "../core/timer-wheel.ts";
 import type { BufferBudget } from "./buffer-budget.ts";
 import type { CallScope } from "./call-scope.ts";
-import type { LoadReporter } from "./load-reporter.ts";
 import type { InboundGates } from "./gated-plan.ts";
+import type { LoadReporter } from "./load-reporter.ts";
 import type { ServedCalls } from "./served-calls.ts";
 import type { ServerCallState } from "./server-call.ts";
 

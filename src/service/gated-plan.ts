@@ -31,7 +31,14 @@ export class GatedPlan implements RequestPlan {
   #generation = -1;
   #gated = false;
 
-  constructor(inner: RequestPlan, gates: InboundGates, method: BoundMethod, head: Head, timeoutMs: number, grpc: boolean) {
+  constructor(
+    inner: RequestPlan,
+    gates: InboundGates,
+    method: BoundMethod,
+    head: Head,
+    timeoutMs: number,
+    grpc: boolean,
+  ) {
     this.#inner = inner;
     this.#gates = gates;
     const sent = requestOf(head, head.path);

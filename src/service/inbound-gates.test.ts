@@ -103,7 +103,12 @@ test("a caller that goes away while it waits leaves its place to the next", asyn
   const release: (() => void)[] = [];
   await using it = await started(
     rateLimit("counter").inFlight(1, { queue: 1, maxWait: "5s" }).at("server").resources(),
-    { count: async () => (await new Promise<void>((resolve) => release.push(resolve)), { count: 1n }) },
+    {
+      async count() {
+        await new Promise<void>((resolve) => release.push(resolve));
+        return { count: 1n };
+      },
+    },
   );
   const first = it.client.count({});
   while (release.length === 0) await new Promise(setImmediate);
@@ -137,7 +142,11 @@ test("shared limits are asked for, and the answer decides", async () => {
 
 test("the process's load is measured once a policy goes by it, and sheds what matters least", async () => {
   const resources = traffic("counter")
-    .admission({ eventLoop: 0.5, sustained: "0s", priorities: [{ priority: 10, header: { name: "x-tier", value: "gold" } }] })
+    .admission({
+      eventLoop: 0.5,
+      sustained: "0s",
+      priorities: [{ priority: 10, header: { name: "x-tier", value: "gold" } }],
+    })
     .resources();
   await using it = await started(resources);
   assert.equal(it.runtime.policy.process.load.readings, 0);

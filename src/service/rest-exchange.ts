@@ -1,7 +1,7 @@
 import { gunzip, gzip as gzipAsync, gzipSync } from "node:zlib";
 import { create, type Message } from "@bufbuild/protobuf";
-import { conditionalAnswer } from "../contract/conditional.ts";
 import type { InboundCall } from "../call/inbound.ts";
+import { conditionalAnswer } from "../contract/conditional.ts";
 import type { HttpBinding } from "../contract/http-rule.ts";
 import { problemResponse } from "../contract/problem.ts";
 import { httpStatusOf } from "../contract/status.ts";
@@ -299,7 +299,14 @@ export class RestExchange extends Timer implements StreamSink, ResponseWriter {
       this.#call.headSent = true;
       const problem = problemResponse(error);
       const added = this.#gated?.addFields ?? [];
-      const fields = [...problem.fields, ...added, "cache-control", "no-store", "content-length", String(problem.body.length)];
+      const fields = [
+        ...problem.fields,
+        ...added,
+        "cache-control",
+        "no-store",
+        "content-length",
+        String(problem.body.length),
+      ];
       this.#stream.sendHead(responseHead(problem.status, fields), null, this.#request.withoutBody);
       if (!this.#request.withoutBody) this.#stream.sendData(problem.body, 0, problem.body.length, true);
     }

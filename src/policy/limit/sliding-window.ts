@@ -43,6 +43,11 @@ export class SlidingWindows implements RateCounter {
     return waitMs;
   }
 
+  /** What may pass at once for a key that is kept. */
+  leftOf(key: string, now: number): number {
+    return this.#requests - (this.#windows.get(key)?.counted(now) ?? 0);
+  }
+
   get keys(): number {
     return this.#windows.size;
   }
@@ -67,6 +72,8 @@ interface Window {
   left: number;
   take(cost: number, limit: number, now: number): number;
   resetMs(now: number): number;
+  /** In the window that ends now. */
+  counted(now: number): number;
 }
 
 /** Times of the last passes, oldest first from `#head`. A time in the past of the newest counts as the newest. */
@@ -86,10 +93,7 @@ class WindowLog implements Window {
     const times = this.#times;
     const size = times.length;
     if (this.#count > 0) now = Math.max(now, times[(this.#head + this.#count - 1) % size]);
-    while (this.#count > 0 && times[this.#head] <= now - this.#perMs) {
-      this.#head = (this.#head + 1) % size;
-      this.#count--;
-    }
+    this.counted(now);
     const over = this.#count + cost - limit;
     if (over > 0) {
       this.left = Math.max(0, limit - this.#count);
@@ -98,6 +102,15 @@ class WindowLog implements Window {
     for (let i = 0; i < cost; i++) times[(this.#head + this.#count++) % size] = now;
     this.left = limit - this.#count;
     return 0;
+  }
+
+  counted(now: number): number {
+    const times = this.#times;
+    while (this.#count > 0 && times[this.#head] <= now - this.#perMs) {
+      this.#head = (this.#head + 1) % times.length;
+      this.#count--;
+    }
+    return this.#count;
   }
 
   resetMs(now: number): number {
@@ -136,6 +149,11 @@ class WindowCounts implements Window {
     let bucket = this.#newest;
     while (this.#counts[this.#slot(bucket)] === 0) bucket--;
     return this.#goneAt(bucket) - now;
+  }
+
+  counted(now: number): number {
+    this.#advance(now);
+    return this.#total;
   }
 
   /** Until so many of the oldest are no longer counted. */

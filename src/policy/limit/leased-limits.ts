@@ -1,0 +1,193 @@
+import { type LeaseAsk, type LeaseGrant, leaseMs } from "./limit-grantor.ts";
+import { type SharedLimitAnswer, type SharedLimitRequest, type SharedLimits, sharedLimitId } from "./shared-limit.ts";
+
+/** Asks the grantor; calls `reply` once, with null when it cannot be reached. */
+export type AskGrantor = (ask: LeaseAsk, reply: (grant: LeaseGrant | null) => void) => void;
+
+/**
+ * Shared limits by tokens that are leased ahead from a grantor (limit-grantor.ts): a call takes one from those that its process holds, without asking
+ * anybody; more are asked for in the background before they run out. A pure machine but for `ask`: time comes from `now`, and nothing runs by itself.
+ *
+ *     unknown --first call: ask, it waits for the grant--> holding --fewer than a lease's half of what it needs: ask--> holding
+ *                                                            |  ^--grant                                  |
+ *                                                            |  `----tokens run out: refused until the grant says
+ *                                                            `--no answer--> alone (null: the caller keeps to its own share), asks again after 1 s
+ *
+ *     N1  No more tokens are used than were granted, and none later than validMs after it was asked for: how the clocks of node and grantor differ
+ *         does not matter, only that both run at the same speed.
+ *     N2  One question at a time is open for each limit and key.
+ *     N3  Tokens that were not used when their time is over go back with the next question.
+ *
+ * At most `maxKeys` limits and keys are kept; the one that was used longest ago gives way, with its tokens.
+ */
+export class LeasedLimits implements SharedLimits {
+  readonly #node: string;
+  readonly #ask: AskGrantor;
+  readonly #now: () => number;
+  readonly #maxKeys: number;
+  readonly #leases = new Map<string, LeasedLimit>();
+
+  constructor(node: string, ask: AskGrantor, now: () => number, maxKeys = 100_000) {
+    this.#node = node;
+    this.#ask = ask;
+    this.#now = now;
+    this.#maxKeys = maxKeys;
+  }
+
+  take(request: SharedLimitRequest, answer: (answer: SharedLimitAnswer | null) => void): void {
+    const now = this.#now();
+    const lease = this.#leaseOf(request);
+    const known = lease.take(request.cost, now);
+    if (known !== undefined) answer(known);
+    else lease.waiting.push({ cost: request.cost, answer });
+    this.#askFor(lease, now);
+  }
+
+  #askFor(lease: LeasedLimit, now: number): void {
+    const ask = lease.ask(this.#node, now);
+    if (ask === null) return;
+    this.#ask(ask, (grant) => {
+      const then = this.#now();
+      lease.granted(grant, then);
+      const waiting = lease.waiting;
+      lease.waiting = [];
+      for (const { cost, answer } of waiting) answer(lease.take(cost, then) ?? null);
+      if (grant !== null) this.#askFor(lease, then); // it may have been too little already
+    });
+  }
+
+  #leaseOf(request: SharedLimitRequest): LeasedLimit {
+    const id = sharedLimitId(request);
+    let lease = this.#leases.get(id);
+    if (lease === undefined) {
+      if (this.#leases.size >= this.#maxKeys) this.#leases.delete(this.#leases.keys().next().value as string);
+      lease = new LeasedLimit(request);
+    } else this.#leases.delete(id);
+    this.#leases.set(id, lease); // the newest last
+    return lease;
+  }
+}
+
+/** One limit and key at one node. */
+export class LeasedLimit {
+  readonly #limit: SharedLimitRequest;
+  readonly #validMs: number;
+  /** Calls that wait for the first grant. */
+  waiting: { cost: number; answer: (answer: SharedLimitAnswer | null) => void }[] = [];
+  /** At most two leases are held: the one in use, and the next. */
+  #tokens = 0;
+  #expiresAt = 0;
+  #nextTokens = 0;
+  #nextExpiresAt = 0;
+  #unused = 0;
+  #askedAt = Number.NEGATIVE_INFINITY;
+  #asking = false;
+  #notBefore = Number.NEGATIVE_INFINITY;
+  #state: "unknown" | "holding" | "alone" = "unknown";
+  /** Calls a second, over about the last seconds. */
+  #demand = 0;
+  #seen = 0;
+  #seenSince = Number.NEGATIVE_INFINITY;
+
+  constructor(limit: SharedLimitRequest) {
+    this.#limit = limit;
+    this.#validMs = leaseMs(limit.perMs);
+  }
+
+  /** Undefined: not known yet, the first grant is under way. Null: there is nobody to say. */
+  take(cost: number, now: number): SharedLimitAnswer | null | undefined {
+    this.#count(cost, now);
+    this.#expire(now);
+    if (this.#tokens + this.#nextTokens >= cost) {
+      const first = Math.min(cost, this.#tokens);
+      this.#tokens -= first;
+      this.#nextTokens -= cost - first;
+      return { allowed: true, waitMs: 0, left: this.#tokens + this.#nextTokens };
+    }
+    if (this.#state === "unknown") return undefined;
+    if (this.#state === "alone") return null;
+    const waitMs = Math.max(1, this.#notBefore - now, this.#asking ? 0 : this.#limit.perMs / this.#limit.requests);
+    return { allowed: false, waitMs, left: 0 };
+  }
+
+  /** What to ask the grantor now, null for nothing. */
+  ask(node: string, now: number): LeaseAsk | null {
+    if (this.#asking || now < this.#notBefore) return null;
+    this.#expire(now);
+    // What is needed until the next lease: asked for when half of a lease's time is not covered any more.
+    const rate = this.#rate(now);
+    const need = Math.max(1, Math.ceil((rate * this.#validMs) / 1_000));
+    const held = this.#tokens + this.#nextTokens;
+    if (held > need / 2 && this.#state === "holding") return null;
+    this.#asking = true;
+    this.#askedAt = now;
+    const returned = this.#unused;
+    this.#unused = 0;
+    const wanted = Math.max(1, need - held) + this.waiting.reduce((sum, { cost }) => sum + cost, 0);
+    return { limit: this.#limit, node, wanted, demand: rate, returned };
+  }
+
+  granted(grant: LeaseGrant | null, now: number): void {
+    this.#asking = false;
+    if (grant === null) {
+      this.#state = "alone";
+      this.#notBefore = now + RETRY_MS;
+      return;
+    }
+    this.#state = "holding";
+    this.#notBefore = now + Math.max(0, grant.waitMs);
+    this.#expire(now);
+    const expiresAt = this.#askedAt + Math.min(grant.validMs, this.#validMs);
+    if (grant.tokens <= 0 || expiresAt <= now) {
+      this.#unused += Math.max(0, grant.tokens);
+      return;
+    }
+    if (this.#tokens > 0 && this.#nextTokens > 0) {
+      // Three at once: the two older ones are good for as long as the oldest.
+      this.#tokens += this.#nextTokens;
+    } else if (this.#nextTokens > 0) {
+      this.#tokens = this.#nextTokens;
+      this.#expiresAt = this.#nextExpiresAt;
+    }
+    if (this.#tokens > 0) {
+      this.#nextTokens = grant.tokens;
+      this.#nextExpiresAt = expiresAt;
+    } else {
+      this.#tokens = grant.tokens;
+      this.#expiresAt = expiresAt;
+      this.#nextTokens = 0;
+    }
+  }
+
+  #expire(now: number): void {
+    if (this.#tokens > 0 && now >= this.#expiresAt) {
+      this.#unused = this.#tokens;
+      this.#tokens = 0;
+    }
+    if (this.#nextTokens > 0 && now >= this.#nextExpiresAt) {
+      this.#unused += this.#nextTokens;
+      this.#nextTokens = 0;
+    }
+  }
+
+  #count(cost: number, now: number): void {
+    if (now - this.#seenSince >= DEMAND_MS) {
+      const elapsed = now - this.#seenSince;
+      const rate = elapsed === Number.POSITIVE_INFINITY ? 0 : (this.#seen * 1_000) / elapsed;
+      this.#demand = elapsed > 10 * DEMAND_MS ? rate : (this.#demand + rate) / 2;
+      this.#seen = 0;
+      this.#seenSince = now;
+    }
+    this.#seen += cost;
+  }
+
+  #rate(now: number): number {
+    const elapsed = Math.max(DEMAND_MS / 4, now - this.#seenSince);
+    return Math.max(this.#demand, (this.#seen * 1_000) / elapsed);
+  }
+}
+
+/** After a question that was not answered. */
+const RETRY_MS = 1_000;
+/** Demand is measured over such times. */
+const DEMAND_MS = 200;

@@ -1,0 +1,139 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { SharedLimitAnswer, SharedLimitRequest } from "./shared-limit.ts";
+
+/** Some nodes that keep limits together, over whatever it is that they share. */
+export interface SharedLimitWorld {
+  /** What the node is told; null when nobody could say. */
+  take(node: number, request: SharedLimitRequest): Promise<SharedLimitAnswer | null>;
+  /** On a clock that only goes on with `advance` or, with a real server, by itself. */
+  now(): number;
+  advance(ms: number): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface SharedLimitSetup {
+  /** Clocks of nodes differ by `skewMs` where the world can arrange that. */
+  open(nodes: number, skewMs?: number): Promise<SharedLimitWorld>;
+  /** Ms for which what was granted may lie unused: in a time T calls for T + slackMs may pass. 0 when every call is decided where the limit is kept. */
+  slackMs(request: SharedLimitRequest): number;
+  /** Time is real: short tests, and no exact times. */
+  real?: boolean;
+}
+
+/** What every way of sharing limits promises. Run by each with its real server. */
+export function sharedLimitContract(name: string, { open, slackMs, real = false }: SharedLimitSetup): void {
+  const bucket: SharedLimitRequest = {
+    name: "orders",
+    key: "ann",
+    algorithm: "token-bucket",
+    requests: 200,
+    perMs: 1_000,
+    burst: 50,
+    cost: 1,
+  };
+  const window: SharedLimitRequest = { ...bucket, algorithm: "sliding-window", requests: 40, burst: 40, perMs: 500 };
+  const seconds = real ? 1.5 : 5;
+
+  test(`${name}: all nodes together stay below the limit in every window`, async () => {
+    for (const request of [bucket, window]) {
+      const world = await open(3);
+      const passed = await flood(world, 3, request, seconds * 1_000, 4);
+      assertWithin(passed, request, slackMs(request));
+      await world.close();
+    }
+  });
+
+  test(`${name}: what the limit allows does pass, whichever node asks`, async () => {
+    for (const request of [bucket, window]) {
+      const world = await open(3);
+      const from = world.now();
+      const passed = await flood(world, 3, request, seconds * 1_000, 4);
+      const allowed = ((world.now() - from) / request.perMs) * request.requests;
+      assert.ok(passed.length >= allowed * 0.7, `${passed.length} of ${Math.round(allowed)} passed`);
+      await world.close();
+    }
+  });
+
+  test(`${name}: keys and limits do not take from each other`, async () => {
+    const world = await open(1);
+    const small = { ...bucket, requests: 1, perMs: 60_000, burst: 1 };
+    assert.equal((await world.take(0, small))?.allowed, true);
+    assert.equal((await world.take(0, { ...small, key: "ben" }))?.allowed, true);
+    assert.equal((await world.take(0, { ...small, name: "carts" }))?.allowed, true);
+    const refused = await world.take(0, small);
+    assert.equal(refused?.allowed, false);
+    assert.ok((refused?.waitMs ?? 0) > 0);
+    await world.close();
+  });
+
+  test(`${name}: a dear call takes as much as it costs`, async () => {
+    const world = await open(1);
+    const small = { ...bucket, requests: 10, perMs: 60_000, burst: 10 };
+    let passed = 0;
+    for (let i = 0; i < 6; i++) if ((await world.take(0, { ...small, cost: 4 }))?.allowed) passed++;
+    assert.ok(passed <= 2 && passed >= 1, `${passed}`);
+    await world.close();
+  });
+
+  test(`${name}: what was used comes back with time`, async () => {
+    const world = await open(2);
+    const small = { ...bucket, requests: 20, perMs: 400, burst: 4 };
+    const first = await flood(world, 1, small, 100, 2);
+    await world.advance(400 + 2 * slackMs(small));
+    // Another node's turn: what the first one may still hold has expired.
+    const again: number[] = [];
+    for (let i = 0; i < 10 && again.length < 2; i++) {
+      if ((await world.take(1, small))?.allowed) again.push(world.now());
+      else await world.advance(20);
+    }
+    assert.ok(first.length >= 3 && again.length >= 2, `${first.length}, then ${again.length}`);
+    await world.close();
+  });
+
+  test(`${name}: clocks that differ let no more pass`, async () => {
+    const world = await open(3, 60_000);
+    assertWithin(await flood(world, 3, bucket, seconds * 500, 4), bucket, slackMs(bucket));
+    await world.close();
+  });
+}
+
+/** All nodes ask, `every` so many ms, for `ms`. Gives when something passed. */
+async function flood(
+  world: SharedLimitWorld,
+  nodes: number,
+  request: SharedLimitRequest,
+  ms: number,
+  every: number,
+): Promise<number[]> {
+  const passed: number[] = [];
+  const until = world.now() + ms;
+  while (world.now() < until) {
+    const asked: Promise<void>[] = [];
+    for (let node = 0; node < nodes; node++) {
+      for (let i = 0; i < 2; i++)
+        asked.push(
+          world.take(node, request).then((answer) => {
+            if (answer?.allowed) passed.push(world.now());
+          }),
+        );
+    }
+    await Promise.all([...asked, world.advance(every)]);
+  }
+  return passed.sort((a, b) => a - b);
+}
+
+function assertWithin(passed: readonly number[], request: SharedLimitRequest, slackMs: number): void {
+  const { algorithm, burst, perMs, requests } = request;
+  for (let i = 0; i < passed.length; i++) {
+    for (let j = i; j < passed.length; j++) {
+      const within = passed[j] - passed[i];
+      if (algorithm === "sliding-window") {
+        if (within < perMs) assert.ok(j - i + 1 <= requests, `${j - i + 1} in ${within} ms`);
+      } else {
+        const most = burst + ((within + slackMs) * requests) / perMs + 1e-6;
+        assert.ok(j - i + 1 <= most, `${j - i + 1} in ${within} ms, of at most ${most}`);
+      }
+    }
+  }
+}
