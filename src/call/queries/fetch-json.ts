@@ -18,7 +18,12 @@ export async function fetchJson(fetch: Fetch, url: string, init: RequestInit, ti
     if (bytes > MAX_BYTES) throw new Error(`${url} answers with more than ${MAX_BYTES} bytes`);
     chunks.push(chunk as Uint8Array);
   }
-  const value: unknown = JSON.parse(Buffer.concat(chunks).toString("utf8"));
+  let value: unknown;
+  try {
+    value = JSON.parse(Buffer.concat(chunks).toString("utf8"));
+  } catch {
+    throw new Error(`${url} answers with HTTP ${response.status} and no JSON`);
+  }
   return { status: response.status, value, cacheControl: response.headers.get("cache-control") ?? "" };
 }
 
