@@ -43,15 +43,15 @@ function chosenText(pick: Pick): string {
     }
     case "ring-hash":
     case "maglev": {
-      const of =
+      const key =
         pick.hash < 0
           ? "no key, drawn at random"
           : `${pick.hashSource}, hash ${pick.hash.toString(16).padStart(8, "0")}`;
       const over =
         pick.passed === 0
           ? ""
-          : `, ${pick.passed} passed over with ${pick.bound} in flight, as many as boundedLoad allows`;
-      return `${how}: place ${pick.place} of ${of}${over}${skipped}`;
+          : `, after ${pick.passed} of endpoints that have ${pick.bound} in flight, as many as boundedLoad allows`;
+      return `${how}: place ${pick.place} for ${key}${over}${skipped}`;
     }
     default:
       if (pick.weight > 0) return `${how}: one of ${candidates} by weight ${round(pick.weight)}${skipped}`;
