@@ -2,6 +2,7 @@ import { createCarrier } from "../call/carrier.ts";
 import { composeQueries, type QueryHandler } from "../call/queries/queries.ts";
 import { createSecurityQueries } from "../call/queries/security-queries.ts";
 import { tellTime } from "../call/queries/tell-time.ts";
+import { sampleLoad } from "../call/load-sampler.ts";
 import { type Clock, systemClock } from "../core/clock.ts";
 import { WeftError } from "../core/errors.ts";
 import { type Random, systemRandom } from "../core/random.ts";
@@ -20,6 +21,7 @@ import { createAdminHandler } from "./admin.ts";
 import { createCallMetrics } from "./call-metrics.ts";
 import { decisionPage } from "./decision-page.ts";
 import { createProxyHandler } from "./handler.ts";
+import { limitMetrics } from "./limit-metrics.ts";
 import { securityMetrics } from "./security-metrics.ts";
 
 export interface GatewayOptions {
@@ -81,6 +83,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const query = composeQueries({ ...security.handlers, ...options.queries });
   const carrier = createCarrier({ policy, pool, clock, timers, query });
   const stopTellingTime = tellTime(policy, clock);
+  const stopSampling = sampleLoad(policy, clock);
   const { rest, local } = options.link ? await described(options.link) : PASSED_THROUGH;
 
   const handler = createProxyHandler({
@@ -101,6 +104,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   let draining = false;
   local?.status.set("serving");
   securityMetrics(metrics, policy);
+  limitMetrics(metrics, policy);
   gauges(metrics, { policy, listener, inFlight: () => carrier.inFlight });
   const admin = await startAdmin().catch(async (error) => {
     await listener.close();
@@ -119,6 +123,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       await pool.close(0);
       await security.close();
       stopTellingTime();
+      stopSampling();
       accessLog.flush();
       await admin?.close();
     },

@@ -1,5 +1,6 @@
 import { isBelieved, parseCallerAttempt } from "../call/caller-attempt.ts";
 import type { AmbientCall } from "../call/client-types.ts";
+import { PRIORITY_FIELD } from "../policy/admission/priority.ts";
 import { fieldOf } from "../wire/head.ts";
 import type { CallScope } from "./call-scope.ts";
 import type { ServerCallState } from "./server-call.ts";
@@ -43,6 +44,9 @@ function inheritedFields(call: ServerCallState): readonly string[] {
       const value = fieldOf(call.fields, name);
       if (value !== undefined && value.length <= MAX_VALUE_LENGTH) fields.push(name, value);
     }
+    // Of a call's importance only those are believed who proved who they are, and so it goes on only from them.
+    const priority = call.peer.identity === "" ? undefined : fieldOf(call.fields, PRIORITY_FIELD);
+    if (priority !== undefined && priority.length <= 2) fields.push(PRIORITY_FIELD, priority);
     call.inherited = fields;
   }
   return fields;

@@ -17,7 +17,7 @@ export class LoadState {
   tell(eventLoopUtilisation: number, cpu: number, loopDelayMs: number): void {
     this.eventLoopUtilisation = clamp(eventLoopUtilisation);
     this.cpu = clamp(cpu);
-    this.loopDelayMs = loopDelayMs >= 0 ? loopDelayMs : 0;
+    this.loopDelayMs = Math.max(loopDelayMs, 0);
     this.readings++;
   }
 
