@@ -489,7 +489,13 @@ export class CarriedRequest extends TimedCall implements CarriedCall {
     const { addFields, removeFields } = this.call;
     const head = factsOf(this.request).upstreamHead(addFields, removeFields, "", "", false);
     const nobody = new Nobody();
-    nobody.call = this.carrier.begin(head, this.extra, { ...this.context, deadline: NEVER, refresh: true }, nobody, true);
+    nobody.call = this.carrier.begin(
+      head,
+      this.extra,
+      { ...this.context, deadline: NEVER, refresh: true },
+      nobody,
+      true,
+    );
   }
 
   private mirror(): void {

@@ -431,6 +431,7 @@ class Machine implements Call {
   readonly query = null;
   readonly store = null;
   readonly bytesPerSecond = 0;
+  readonly bounds = null;
   waker = null;
   readonly response: LocalResponse = { error: null, status: 503, fields: [], body: null };
   committed = false;

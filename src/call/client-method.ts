@@ -59,10 +59,10 @@ export class ClientEnvironment {
     const read = message !== null && this.carrier.readsMessages === true ? message : null;
     if (timeoutMs === Number.POSITIVE_INFINITY && inherited === Number.POSITIVE_INFINITY) {
       if (requestId === "" && extra === null && read === null) return this.plainContext;
-      return new ClientContext(this.service, inherited, requestId, extra, read);
+      return new ClientContext(this.service, inherited, requestId, extra, read, ambient?.callerAttempt);
     }
     const deadline = Math.min(inherited, this.clock.now() + timeoutMs);
-    return new ClientContext(this.service, deadline, requestId, extra, read);
+    return new ClientContext(this.service, deadline, requestId, extra, read, ambient?.callerAttempt);
   }
 
   /** Fields of one call beyond its method's constant head; null when there are none. */
@@ -84,7 +84,7 @@ class ClientContext implements CallContext {
   readonly peerIdentity = "";
   readonly secure = false;
   readonly deadline: number;
-  readonly callerAttempt = 0;
+  readonly callerAttempt: number;
   readonly requestId: string;
   readonly extraFields: readonly string[] | null;
   readonly #message: object | null;
@@ -95,7 +95,9 @@ class ClientContext implements CallContext {
     requestId: string,
     extraFields: readonly string[] | null,
     message: object | null,
+    callerAttempt = 0,
   ) {
+    this.callerAttempt = callerAttempt;
     this.service = service;
     this.deadline = deadline;
     this.requestId = requestId;

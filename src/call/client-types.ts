@@ -85,6 +85,8 @@ export interface AmbientCall {
   readonly signal: AbortSignal | undefined;
   /** Fields that pass on (traceparent, lane), flat and lower-case; null for none. */
   readonly extraFields: readonly string[] | null;
+  /** The number of the attempt that is being served, when the caller that made it is believed; above 1 nothing is retried for it. */
+  readonly callerAttempt?: number;
   readonly requestId?: string;
 }
 

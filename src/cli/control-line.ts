@@ -70,6 +70,7 @@ function observed(runtime: PolicyRuntime, onEndpoints: (change: EndpointChange) 
     quorumBreakers: () => runtime.quorumBreakers(),
     createCall: () => runtime.createCall(),
     release: (call) => runtime.release(call),
-    describe: (service) => runtime.describe(service),
+    describe: (service, now) => runtime.describe(service, now),
+    stats: () => runtime.stats?.() ?? [],
   };
 }

@@ -1,4 +1,5 @@
 import type { Socket } from "node:net";
+import type { ConnectionBounds } from "../core/connection-bounds.ts";
 import type { Endpoint } from "../core/endpoint.ts";
 import type { ClientMachine } from "../wire/connection.ts";
 import { createHttp1Client } from "../wire/http1/client.ts";
@@ -33,6 +34,7 @@ export class EndpointConnections implements SocketConnectionOwner {
   readonly #dials = new Set<() => void>();
   #serving = false;
   #removed = false;
+  #bounds: ConnectionBounds | null = null;
   #gone: Promise<void> | null = null;
   #onEmpty: (() => void) | null = null;
 
@@ -47,13 +49,15 @@ export class EndpointConnections implements SocketConnectionOwner {
     return { open: this.#open.size, dialling: this.#dials.size, waiting: this.#waiting.length };
   }
 
-  acquire(waiter: ConnectionWaiter): ClientConnection | null {
+  acquire(waiter: ConnectionWaiter, bounds?: ConnectionBounds | null): ClientConnection | null {
+    if (bounds !== undefined && bounds !== this.#bounds) this.#bind(bounds);
     // Nobody overtakes those who wait.
     if (this.#waiting.length === 0) {
       const machine = this.#takeReady();
       if (machine !== null) return machine;
     }
-    if (this.#removed || this.#waiting.length >= this.#shared.maxWaiting) {
+    const maxWaiting = Math.min(this.#shared.maxWaiting, this.#bounds?.maxPending ?? Number.POSITIVE_INFINITY);
+    if (this.#removed || this.#waiting.length >= maxWaiting) {
       const why = this.#removed
         ? "has been removed"
         : `has ${this.#waiting.length} callers waiting for a connection already`;
@@ -111,10 +115,15 @@ export class EndpointConnections implements SocketConnectionOwner {
     return null;
   }
 
+  #bind(bounds: ConnectionBounds | null): void {
+    this.#bounds = bounds;
+    for (const { machine } of this.#open) machine.maxStreams = bounds?.maxStreams ?? Number.POSITIVE_INFINITY;
+  }
+
   #dialMore(): void {
     const { maxHttp1, maxHttp2 } = this.#shared;
     const wanted = this.#http2 ? Math.min(1, this.#waiting.length) : this.#waiting.length;
-    const most = this.#http2 ? maxHttp2 : maxHttp1;
+    const most = Math.min(this.#http2 ? maxHttp2 : maxHttp1, this.#bounds?.maxConnections ?? Number.POSITIVE_INFINITY);
     while (this.#dials.size < wanted && this.#open.size + this.#dials.size < most) this.#dial();
   }
 
@@ -140,6 +149,7 @@ export class EndpointConnections implements SocketConnectionOwner {
   #opened(socket: Socket, http2: boolean): ReadCallback {
     const connection = new UpstreamConnection(this.#shared, socket, this, http2, () => this.#available(connection));
     this.#open.add(connection);
+    if (this.#bounds !== null) connection.machine.maxStreams = this.#bounds.maxStreams;
     connection.wake();
     this.#available(connection);
     return (chunk, start, end) => connection.receive(chunk, start, end);

@@ -1,4 +1,5 @@
 import { systemClock } from "../core/clock.ts";
+import type { ConnectionBounds } from "../core/connection-bounds.ts";
 import type { Endpoint } from "../core/endpoint.ts";
 import { HeadCache } from "../wire/http1/head-cache.ts";
 import type { ResponseMessage } from "../wire/http1/response-message.ts";
@@ -35,7 +36,7 @@ class KeptPool implements UpstreamPool {
     };
   }
 
-  acquire(endpoint: Endpoint, waiter: ConnectionWaiter): ClientConnection | null {
+  acquire(endpoint: Endpoint, waiter: ConnectionWaiter, bounds?: ConnectionBounds | null): ClientConnection | null {
     if (this.#closed) {
       setImmediate(() =>
         waiter.onConnectFailed({ kind: "refused", code: 0, unprocessed: true, message: "the upstream pool is closed" }),
@@ -43,7 +44,7 @@ class KeptPool implements UpstreamPool {
       return null;
     }
     const known = this.#byEndpoint.get(endpoint);
-    return (known === undefined || known.removed ? this.#connectionsOf(endpoint) : known).acquire(waiter);
+    return (known === undefined || known.removed ? this.#connectionsOf(endpoint) : known).acquire(waiter, bounds);
   }
 
   cancel(endpoint: Endpoint, waiter: ConnectionWaiter): void {

@@ -1,4 +1,5 @@
 import type { Clock } from "../core/clock.ts";
+import type { ConnectionBounds } from "../core/connection-bounds.ts";
 import type { Endpoint } from "../core/endpoint.ts";
 import type { ConnectionLimits } from "../wire/limits.ts";
 import type { ClientConnection, PeerInfo, RequestHandler, StreamFailure } from "../wire/stream.ts";
@@ -46,8 +47,9 @@ export interface UpstreamPool {
   /**
    * A connection on which `endpoint` will take one more request now; the caller must call request() on it before returning to the
    * event loop. Null when one has to be made or freed first: then `waiter` is told, once, later (never during this call).
+   * `bounds` hold for the endpoint's connections from then on, until others are given; null: the pool's own limits alone; absent: as they are.
    */
-  acquire(endpoint: Endpoint, waiter: ConnectionWaiter): ClientConnection | null;
+  acquire(endpoint: Endpoint, waiter: ConnectionWaiter, bounds?: ConnectionBounds | null): ClientConnection | null;
   /** The waiter no longer wants a connection. */
   cancel(endpoint: Endpoint, waiter: ConnectionWaiter): void;
   /** The endpoint is gone: its connections drain, its waiters fail as "refused". */

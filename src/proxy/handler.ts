@@ -1,3 +1,4 @@
+import { isBelieved } from "../call/caller-attempt.ts";
 import { carryExchange, type ExchangeHooks } from "../call/exchange.ts";
 import { sendLocalResponse } from "../call/local-response.ts";
 import type { Carrier } from "../call/types.ts";
@@ -131,7 +132,7 @@ function contextOf(
     peerIdentity: identity,
     secure,
     deadline: plan.timeoutMs === Number.POSITIVE_INFINITY ? plan.timeoutMs : clock.now() + plan.timeoutMs,
-    callerAttempt: 0,
+    callerAttempt: plan.callerAttempt > 0 && isBelieved(stream.connection.peer) ? plan.callerAttempt : 0,
     requestId,
   };
 }

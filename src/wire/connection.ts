@@ -52,4 +52,7 @@ export interface ClientMachineOptions extends MachineOptions {
 }
 
 /** A machine on whose connection we are the client: `createHttp1Client(options)`, `createHttp2Client(options)`. */
-export interface ClientMachine extends ConnectionMachine, ClientConnection {}
+export interface ClientMachine extends ConnectionMachine, ClientConnection {
+  /** Requests at once that are given to it at most, beside what the server allows. Infinity: no more than that. HTTP/1.1 has one anyway. */
+  maxStreams: number;
+}

@@ -22,7 +22,7 @@ export const limitsField: PolicyField<LimitsSpec, BulkheadSettings> = {
     maxInFlightPerEndpoint: count,
     maxRetries: number(0, 10_000_000, true),
     maxConnections: count,
-    maxPending: number(0, 10_000_000, true),
+    maxPending: count,
     maxStreams: count,
   }),
   over: (under, spec) => ({ ...under, ...defined(spec) }),

@@ -30,6 +30,7 @@ class Http1Client implements ClientMachine, BodyTarget, ClientStreamOwner {
   readonly #host: ConnectionHost;
   readonly #limits: Readonly<ConnectionLimits>;
   readonly #heads: HeadCache<ResponseMessage>;
+  maxStreams = 1;
   readonly #onAvailable: () => void;
   readonly #section = new Section();
   readonly #body: BodyReader;

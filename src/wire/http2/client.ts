@@ -43,6 +43,7 @@ export function createHttp2Client(options: Http2ClientOptions): Http2Client {
  */
 class Http2ClientConnection extends Http2Connection implements Http2Client {
   protected readonly isServer = false;
+  maxStreams = Number.POSITIVE_INFINITY;
   readonly #onAvailable: () => void;
   readonly #keepalive: Http2ClientOptions["keepalive"];
   readonly #silence = new Countdown();
@@ -65,7 +66,7 @@ class Http2ClientConnection extends Http2Connection implements Http2Client {
   get available(): number {
     if (this.closing || this.gone || this.#draining) return 0;
     const limit = this.peerSettingsSeen ? this.peerSettings.maxConcurrentStreams : STREAMS_BEFORE_SETTINGS;
-    const free = Math.min(limit, this.limits.maxConcurrentStreams) - this.streams.size;
+    const free = Math.min(limit, this.limits.maxConcurrentStreams, this.maxStreams) - this.streams.size;
     return Math.max(free, 0);
   }
 
