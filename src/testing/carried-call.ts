@@ -1,6 +1,6 @@
 import { type Call, type CallContext, type Decision, Effect, type LocalResponse, type Waker } from "../policy/call.ts";
 import type { Query } from "../policy/machine/query.ts";
-import { type Answer, EMPTY } from "./answer.ts";
+import { type Answer, EMPTY, OK } from "./answer.ts";
 import { type EventQueue, SimEvent } from "./event-queue.ts";
 import type { SimProcess } from "./process.ts";
 import type { Replica } from "./replica.ts";
@@ -13,6 +13,8 @@ export interface CallWorld {
   readonly events: EventQueue;
   replicaOf(endpointId: string): Replica | null;
   ask(query: Query): unknown;
+  /** Has the attempt pass the gates of its server; false when it has none, and the attempt may be served. */
+  gate(attempt: SimAttempt, replica: Replica): boolean;
   /** Told of every call's decision when it has ended. */
   ended(decision: Decision): void;
 }
@@ -31,6 +33,10 @@ export class CarriedCall implements Waker {
   readonly context: CallContext;
   /** Told once, while the decision can still be read. */
   readonly #onEnd: (call: CarriedCall, decision: Decision) => void;
+  /** At a server: its gates have let the call pass, and `handled` is owed. */
+  readonly #onAccept: (() => void) | null;
+  /** Fields that the server's gates want on the answer. */
+  acceptedFields: readonly string[] | null = null;
   readonly #call: Call;
   #draining = false;
   ended = false;
@@ -51,12 +57,14 @@ export class CarriedCall implements Waker {
     request: SimRequest,
     context: CallContext,
     onEnd: (call: CarriedCall, decision: Decision) => void,
+    onAccept: (() => void) | null = null,
   ) {
     this.world = world;
     this.process = process;
     this.request = request;
     this.context = context;
     this.#onEnd = onEnd;
+    this.#onAccept = onAccept;
     this.#call = process.policy.createCall();
     this.#call.waker = this;
   }
@@ -80,6 +88,16 @@ export class CarriedCall implements Waker {
     if (this.ended) return;
     const now = this.world.events.now();
     this.#call.downstreamGone(now);
+    this.#drain(now);
+  }
+
+  /** How the server answered what its gates had accepted. */
+  handled({ status, grpcStatus }: Answer): void {
+    if (this.ended) return;
+    const { grpc } = this.request;
+    const now = this.world.events.now();
+    this.status = grpc ? 200 : status;
+    this.#call.head(0, this.status, grpc ? ["grpc-status", String(grpcStatus)] : [], true, now);
     this.#drain(now);
   }
 
@@ -218,8 +236,9 @@ export class CarriedCall implements Waker {
           this.#mirror();
           break;
         case Effect.accept:
-          this.status = 200;
-          call.head(0, 200, ACCEPTED, true, now);
+          this.acceptedFields = call.addFields;
+          if (this.#onAccept === null) this.handled(OK);
+          else this.#onAccept();
           break;
         case Effect.end:
           this.#end();
@@ -336,6 +355,10 @@ export class SimAttempt extends SimEvent implements Job {
   replica: Replica | null = null;
   answer: Answer | null = null;
   store: Call["store"] = null;
+  /** It is being served. */
+  atServer = false;
+  /** The server's gates, from its arrival until it is answered; null when there are none. */
+  gates: CarriedCall | null = null;
   /** Gives up what the server does for it beside its own work: a handler, calls to others. */
   stopServing: (() => void) | null = null;
   finishAt = 0;
@@ -374,7 +397,7 @@ export class SimAttempt extends SimEvent implements Job {
         return;
       case SENDING:
         this.#step = SERVED;
-        replica.serve(this);
+        if (!this.call.world.gate(this, replica)) replica.serve(this);
         return;
       case ANSWERING:
         if (!this.mirror) this.call.onAnswer(this, this.answer as Answer);
@@ -389,8 +412,16 @@ export class SimAttempt extends SimEvent implements Job {
 
   answered(answer: Answer): void {
     if (this.done) return;
+    this.atServer = false;
     this.stopServing = null;
     this.answer = answer;
+    const { gates } = this;
+    if (gates !== null) {
+      if (gates.acceptedFields !== null)
+        this.answer = { ...answer, fields: [...answer.fields, ...gates.acceptedFields] };
+      this.gates = null;
+      gates.handled(answer);
+    }
     this.#step = ANSWERING;
     const { networkMs } = this.replica as Replica;
     if (networkMs > 0) this.#after(networkMs / 2);
@@ -399,8 +430,7 @@ export class SimAttempt extends SimEvent implements Job {
 
   lost(kind: "connect" | "reset" | "refused", message: string): void {
     if (this.done) return;
-    this.stopServing?.();
-    this.stopServing = null;
+    this.#stop();
     if (this.mirror) this.done = true;
     else this.call.onFailed(this, kind, message);
   }
@@ -410,9 +440,17 @@ export class SimAttempt extends SimEvent implements Job {
     if (this.done) return;
     this.done = true;
     this.call.world.events.cancel(this);
-    this.stopServing?.();
-    this.stopServing = null;
-    if (this.#step === SERVED) this.replica?.abandoned(this);
+    const { atServer } = this;
+    this.#stop();
+    if (atServer) this.replica?.abandoned(this);
+  }
+
+  #stop(): void {
+    this.atServer = false;
+    const { gates, stopServing } = this;
+    this.gates = this.stopServing = null;
+    stopServing?.();
+    gates?.cancel();
   }
 
   #after(ms: number): void {
@@ -465,4 +503,3 @@ function changed(
 }
 
 const PLAIN: readonly (readonly string[])[] = Array.from({ length: 17 }, (_, code) => ["grpc-status", String(code)]);
-const ACCEPTED: readonly string[] = ["grpc-status", "0"];

@@ -85,6 +85,7 @@ export class Replica {
       return;
     }
     this.#reports?.began(attempt, this.inFlight);
+    attempt.atServer = true;
     this.inFlight++;
     if (this.inFlight > this.maxInFlight) this.maxInFlight = this.inFlight;
   }

@@ -1,9 +1,10 @@
 import type { DescService } from "@bufbuild/protobuf";
 import type { Client } from "../call/client-types.ts";
 import { contractMethods } from "../contract/contract-set.ts";
+import { messageField } from "../contract/message-field.ts";
 import type { Endpoint, Health } from "../core/endpoint.ts";
 import { WeftError } from "../core/errors.ts";
-import type { CallContext, Decision, Place } from "../policy/call.ts";
+import type { CallContext, CallRequest, Decision, Place } from "../policy/call.ts";
 import { type CallDecision, copyDecision } from "../policy/decision/decision.ts";
 import { explainDecision } from "../policy/decision/explain.ts";
 import type { Query } from "../policy/machine/query.ts";
@@ -12,7 +13,7 @@ import type { Resource } from "../policy/resource/resources.ts";
 import { parseResources } from "../policy/resource/validate.ts";
 import type { MethodInfo } from "../policy/runtime.ts";
 import type { AnyServiceDefinition } from "../service/definition.ts";
-import { httpOf, OK } from "./answer.ts";
+import { EMPTY, failure, httpOf, OK } from "./answer.ts";
 import { type CallWorld, CarriedCall, type SimAttempt } from "./carried-call.ts";
 import { type Coverage, CoverageRecorder } from "./coverage.ts";
 import { EventQueue } from "./event-queue.ts";
@@ -63,6 +64,9 @@ export class SimWorld implements World, CallWorld {
   readonly #documents = new Map<Resource, ResourceDocument>();
   readonly #coverage = new CoverageRecorder();
   #resources: readonly Resource[];
+  /** Some resource might hold at servers. */
+  #gated = false;
+  readonly #name: string;
   #revision = 1;
   #endpointVersion = 1;
   #calls = 0;
@@ -72,24 +76,25 @@ export class SimWorld implements World, CallWorld {
     this.pump = new Pump(this.events);
     this.#place = options.place ?? "gateway";
     this.#zone = options.zone ?? "";
-    const { routes = [], policies = [], resources = [] } = system;
+    const { name = "shop", routes = [], policies = [], resources = [] } = system;
+    this.#name = name;
     this.#resources = this.#resourcesOf([...routes, ...policies, ...resources]);
     this.#methods = [...(system.methods ?? [])];
     this.topology = new Topology(this.events, this.seeds, (service, model) => this.#serveOf(service, model));
     const contracts: [string, DescService][] = [];
-    for (const [name, described] of Object.entries(system.services)) {
-      const given: ServiceModel = { ...described, ...options.services?.[name] };
+    for (const [service, described] of Object.entries(system.services)) {
+      const given: ServiceModel = { ...described, ...options.services?.[service] };
       const definition = typeof given.definition === "function" ? given.definition(this) : given.definition;
       const model: ServiceModel = definition === undefined ? given : { ...given, definition };
       const desc = definition === undefined ? given.contract : (definition.desc as DescService);
       if (desc !== undefined) {
-        contracts.push([name, desc]);
+        contracts.push([service, desc]);
         for (const { path, idempotent, clientStreaming, serverStreaming } of contractMethods(desc))
-          this.#methods.push({ path, service: name, idempotent, clientStreaming, serverStreaming });
+          this.#methods.push({ path, service, idempotent, clientStreaming, serverStreaming });
       }
-      this.topology.addService(name, model);
+      this.topology.addService(service, model);
     }
-    for (const name of Object.keys(options.services ?? {})) this.topology.model(name); // throws for a name that nobody has
+    for (const service of Object.keys(options.services ?? {})) this.topology.model(service); // throws for a name that nobody has
     this.#transcoder = new Transcoder(contracts);
     this.topology.onChange = (changed, removed) => this.#endpointsChanged(changed, removed);
     this.process(this.#place, this.#place); // so that what is wrong with the resources is told now
@@ -163,6 +168,8 @@ export class SimWorld implements World, CallWorld {
       secure: spec.secure ?? (spec.peerIdentity ?? "") !== "",
       deadline: caller?.deadline ?? this.now + (spec.deadlineMs ?? Number.POSITIVE_INFINITY),
       callerAttempt: 0,
+      ...(place === "client" &&
+        sent.message !== null && { messageField: (path: string) => messageField(sent.message, path) }),
       requestId: `call-${++this.#calls}`,
     };
     const call = new CarriedCall(this, process, sent, context, onEnd);
@@ -258,6 +265,55 @@ export class SimWorld implements World, CallWorld {
     return this.topology.replica(endpointId);
   }
 
+  gate(attempt: SimAttempt, replica: Replica): boolean {
+    if (!this.#gated) return false;
+    const { call } = attempt;
+    const { head: sent } = call.request;
+    const { service } = replica.endpoint;
+    const process = this.process(replica.id, "server");
+    const head: CallRequest = {
+      ...sent,
+      path: attempt.path === "" ? sent.path : attempt.path,
+      authority: attempt.authority === "" ? sent.authority : attempt.authority,
+      fields: attempt.head,
+      memo: null,
+    };
+    if (!process.policy.hasGates(head, { service, asSent: null, place: "server" })) return false;
+    const request: SimRequest = { ...call.request, head, asSent: null, service, spec: {} };
+    const peerIdentity = this.#identityOf(call.process);
+    const context: CallContext = {
+      place: "server",
+      service,
+      asSent: null,
+      peerAddress: this.topology.replica(call.process.name)?.endpoint.host ?? GATEWAY_ADDRESS,
+      peerIdentity,
+      secure: peerIdentity !== "",
+      deadline: request.grpc ? this.now + attempt.timeoutMs : Number.POSITIVE_INFINITY,
+      callerAttempt: 0,
+      requestId: call.context.requestId,
+    };
+    const ended = (gates: CarriedCall, decision: Decision): void => {
+      if (gates.local === null) return;
+      this.keep(copyDecision(decision));
+      const { status, fields, body } = gates;
+      const { grpcStatus, reason } = decision.outcome;
+      const base = failure(status, grpcStatus, gates.local.error?.message ?? reason);
+      attempt.gates = null;
+      attempt.answered({ ...base, fields, body: request.grpc ? EMPTY : body });
+    };
+    attempt.gates = new CarriedCall(this, process, request, context, ended, () => replica.serve(attempt));
+    attempt.gates.begin();
+    return true;
+  }
+
+  /** As mutual TLS would show it; "" for clients that are no part of the system. */
+  #identityOf({ name, place }: SimProcess): string {
+    if (place === "gateway") return `spiffe://${this.#name}/gateway`;
+    const service =
+      this.topology.replica(name)?.endpoint.service ?? (this.topology.services.includes(name) ? name : "");
+    return service === "" ? "" : `spiffe://${this.#name}/${service}`;
+  }
+
   ended(decision: Decision): void {
     this.#coverage.record(decision as CallDecision);
   }
@@ -292,6 +348,7 @@ export class SimWorld implements World, CallWorld {
 
   #resourcesOf(inputs: readonly ResourceInput[]): Resource[] {
     this.#documents.clear();
+    this.#gated = false;
     const documents = inputs.flatMap((input): readonly (Resource | ResourceDocument)[] =>
       "resources" in input ? input.resources() : [input],
     );
@@ -299,6 +356,7 @@ export class SimWorld implements World, CallWorld {
     resources.forEach((resource, i) => {
       const document = documents[i];
       if (document instanceof ResourceDocument) this.#documents.set(resource, document);
+      if (mayGate(resource)) this.#gated = true;
     });
     return [...resources];
   }
@@ -388,6 +446,14 @@ class Result implements SimulatedCall {
   }
 }
 
+/** Whether anything of it might hold at a server. */
+function mayGate(resource: Resource): boolean {
+  if (resource.kind === "HTTPRoute" || resource.kind === "GRPCRoute") return false;
+  if (resource.kind !== "TrafficPolicy") return true;
+  const { admission, concurrency, fault } = resource.spec;
+  return admission !== undefined || concurrency !== undefined || fault !== undefined;
+}
+
 function checkFault(fault: Fault): void {
   for (const name of ["errorRate", "resetRate", "hangRate"] as const) {
     const share = fault[name];
@@ -408,3 +474,4 @@ function bad(field: string, value: number, rule: string): never {
 }
 
 const MAX_DECISIONS = 10_000;
+const GATEWAY_ADDRESS = "10.255.255.1:40000";
