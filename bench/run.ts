@@ -20,6 +20,7 @@ const benches: Record<string, () => Promise<Result[]>> = {
   "grpc-server": async () => (await import("./grpc-server.ts")).grpcServer(smoke),
   "grpc-client": async () => (await import("./client.ts")).unaryClient(smoke),
   "grpc-proxy": async () => (await import("./proxy.ts")).grpcProxy(smoke),
+  routes: async () => (await import("./routes.ts")).routes(smoke),
   "policy-cost": async () => (await import("./proxy.ts")).policyCost(smoke),
   "http-proxy": async () => (await import("./proxy.ts")).httpProxy(smoke),
 };

@@ -78,17 +78,18 @@ function entry(
   const fields = firstOfName(headers, true);
   const parameters = firstOfName(queryParams, false);
   const patterns = [...valuePatterns("header", fields), ...valuePatterns("query", parameters)];
+  // What a look-up reads stands first, side by side in memory: of ten thousand entries few are in a cache.
   return {
-    hostnames,
-    path,
     method,
     grpc,
     headers: flat(fields),
     query: flat(parameters),
     patterns: patterns.length === 0 ? NO_PATTERNS : patterns,
+    target,
+    path,
+    hostnames,
     preflight: target.rule.cors !== null,
     order,
-    target,
   };
 }
 
