@@ -1,3 +1,4 @@
+import { type RequiredClaims, type RouteRequirement, requirementResources } from "../security/route-requirement.ts";
 import { durationText } from "./builder-parts.ts";
 import {
   type BackendRef,
@@ -53,6 +54,8 @@ export interface RouteBuilder {
   cors(origins: string | readonly string[] | CORSFilter): RouteBuilder;
   /** Keeps a caller's calls with one endpoint, by a cookie unless said otherwise. */
   sticky(session?: SessionInput): RouteBuilder;
+  /** Only callers whom this provider knows ("jwt:shop", of an Authentication), with these claims; asked for several times, any provider suffices. */
+  require(provider: string, claims?: RequiredClaims): RouteBuilder;
   /** Answers with a redirect in place of a backend. */
   redirect(to: RequestRedirect): RouteBuilder;
   /** The resource's name, and what policies call its rule. Default: made of the path. */
@@ -101,6 +104,7 @@ export function route(path: string): RouteBuilder {
     rule: {},
     filters: [],
     rewrite: null,
+    required: { providers: [], claims: {} },
   });
 }
 
@@ -113,6 +117,7 @@ interface Parts {
   readonly rule: HTTPRouteRule;
   readonly filters: readonly RouteFilter[];
   readonly rewrite: { readonly path?: string; readonly host?: string } | null;
+  readonly required: RouteRequirement;
 }
 
 function make(parts: Parts): RouteBuilder {
@@ -160,7 +165,14 @@ function make(parts: Parts): RouteBuilder {
     sticky: (session) => rule({ sessionPersistence: sessionOf(session) }),
     redirect: (to) => filter({ type: "RequestRedirect", requestRedirect: to }),
     named: (name) => change({ name }),
-    resources: () => [resourceOf(parts)],
+    require: (provider, claims = {}) =>
+      change({
+        required: {
+          providers: [...parts.required.providers, provider],
+          claims: { ...parts.required.claims, ...claims },
+        },
+      }),
+    resources: () => [resourceOf(parts), ...requirementResources(parts.name, parts.required)],
   };
 }
 
