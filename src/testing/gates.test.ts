@@ -1,0 +1,64 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { authorization, rateLimit, route, traffic } from "../policy/builders.ts";
+import { assertCovered } from "./assert-covered.ts";
+import { simulate } from "./simulate.ts";
+import type { SimulatedSystem } from "./types.ts";
+
+const system: SimulatedSystem = {
+  services: {
+    orders: { latencyMs: 5, calls: ["payments"] },
+    payments: { latencyMs: 5 },
+    mail: { calls: ["payments"] },
+  },
+  routes: [route("/orders").to("orders"), route("/mail").to("mail"), route("/payments").to("payments")],
+  policies: [
+    traffic("*").retry(0),
+    authorization("payments")
+      .allow({ name: "orders", peers: ["spiffe://shop/orders"] })
+      .at("server"),
+  ],
+};
+
+test("servers enforce who may call them, by the identity of the calling process", async () => {
+  const world = simulate(system);
+  assert.equal((await world.call("GET /orders")).status, 200);
+  assert.equal((await world.call("GET /mail")).status, 503); // since payments refuses mail
+  const call = await world.call("GET /payments");
+  assert.deepEqual([call.status, call.durationMs], [403, 0]);
+  const [refused] = world.decisions({ place: "server" });
+  assert.equal(refused.outcome.reason, "FORBIDDEN");
+  assertCovered(world, { except: ["TrafficPolicy*"] });
+});
+
+test("what the servers' gates count is counted out again, also for callers who go away", async () => {
+  const limit = rateLimit("payments").inFlight(1).at("server");
+  const world = simulate({ ...system, policies: [traffic("*").retry(0), limit] });
+  for (let i = 0; i < 3; i++) {
+    const calls = await Promise.all([
+      world.call("GET /payments", { cancelAfterMs: 2 }),
+      world.call("GET /payments", { cancelAfterMs: 3 }),
+    ]);
+    assert.deepEqual(calls.map(({ status }) => status).sort(), [429, 499]);
+  }
+  assert.equal((await world.call("GET /payments")).status, 200);
+});
+
+test("queries are answered by the test: at once, later, or not at all", async () => {
+  const asking = authorization("payments")
+    .ask({ http: { url: "http://checker/check" }, timeout: "100ms" })
+    .at("gateway");
+  const world = simulate({ ...system, policies: [traffic("*").retry(0), asking] });
+  assert.equal((await world.call("GET /payments")).status, 403); // nobody answers: closed
+  const asked: string[] = [];
+  world.answer("external-authorization", ({ kind }) => {
+    asked.push(kind);
+    return { afterMs: 20, answer: { allowed: true, status: 0, fields: [], removeFields: [], body: null, message: "" } };
+  });
+  const call = await world.call("GET /payments");
+  assert.deepEqual([asked.length, call.status, call.durationMs], [1, 200, 25]);
+  world.answer("external-authorization", () => ({ afterMs: 500, answer: null }));
+  assert.equal((await world.call("GET /payments")).durationMs, 100);
+  world.answer("external-authorization", () => new Promise(() => {}));
+  assert.equal((await world.call("GET /payments")).durationMs, 100);
+});
