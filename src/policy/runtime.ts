@@ -1,9 +1,10 @@
 import type { Endpoint } from "../core/endpoint.ts";
 import type { Random } from "../core/random.ts";
 import type { ProcessState } from "./admission/process-state.ts";
+import type { CacheStore } from "./cache/cache-store.ts";
 import type { Call, CallContext, CallRequest } from "./call.ts";
-import type { LimitCounts } from "./limit/limiter.ts";
 import type { DecisionJournal } from "./decision/journal.ts";
+import type { LimitCounts } from "./limit/limiter.ts";
 import type { CallRecorder } from "./replay/call-recorder.ts";
 import type { PolicyStats } from "./resilience/policy-stats.ts";
 import type { QuorumBreaker } from "./resilience/quorum-breaker.ts";
@@ -55,6 +56,8 @@ export interface PolicyRuntime {
   limitCounts(): readonly { readonly name: string; readonly counts: Readonly<LimitCounts> }[];
   /** From now on calls are recorded, all that begin from now on; null: no more. */
   record?(recorder: CallRecorder | null): void;
+  /** The caches of this process by the policy that they belong to, for metrics and dashboards. */
+  caches?(): Iterable<readonly [policy: string, state: CacheStore]>;
   /** What is remembered of calls that have ended, for `weft explain`; null when nothing is. */
   readonly journal?: DecisionJournal | null;
 }

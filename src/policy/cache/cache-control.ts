@@ -19,16 +19,18 @@ export interface CacheDirectives {
   readonly staleIfError: number;
   /** Fields named by no-cache="..." and private="...", which may not be stored. */
   readonly fieldsOut: readonly string[];
+  /** They come from CDN-Cache-Control. */
+  readonly targeted: boolean;
 }
 
 /**
  * Of several directives of a name the first counts (section 4.2.1); names are compared without case, and what is quoted is no directive. Several lines count
  * as one list.
  */
-export function parseCacheControl(fields: readonly string[]): CacheDirectives {
+export function parseCacheControl(fields: readonly string[], field = "cache-control"): CacheDirectives {
   let text = "";
   for (let i = 0; i < fields.length; i += 2) {
-    if (fields[i] === "cache-control") text = text === "" ? fields[i + 1] : `${text},${fields[i + 1]}`;
+    if (fields[i] === field) text = text === "" ? fields[i + 1] : `${text},${fields[i + 1]}`;
   }
   if (text === "") return NO_DIRECTIVES;
   const found = new Map<string, string | null>();
@@ -58,7 +60,14 @@ export function parseCacheControl(fields: readonly string[]): CacheDirectives {
     staleWhileRevalidate: seconds(found.get("stale-while-revalidate")),
     staleIfError: seconds(found.get("stale-if-error")),
     fieldsOut: out,
+    targeted: false,
   };
+}
+
+/** Of a response. CDN-Cache-Control is meant for caches like this one: where it is, Cache-Control and Expires say nothing to them (RFC 9213 section 2.2). */
+export function responseDirectives(fields: readonly string[]): CacheDirectives {
+  const targeted = parseCacheControl(fields, "cdn-cache-control");
+  return targeted === NO_DIRECTIVES ? parseCacheControl(fields) : { ...targeted, targeted: true };
 }
 
 function seconds(value: string | null | undefined): number {
@@ -88,4 +97,5 @@ export const NO_DIRECTIVES: CacheDirectives = {
   staleWhileRevalidate: -1,
   staleIfError: -1,
   fieldsOut: [],
+  targeted: false,
 };

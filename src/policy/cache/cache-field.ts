@@ -68,7 +68,7 @@ export const cacheField: PolicyField<CacheSpec, CacheSettings | null> = {
     },
     [],
     (value, path, report) => {
-      const { maxBytes = MAX_BYTES, maxEntryBytes = MAX_ENTRY_BYTES, methods } = value as CacheSpec;
+      const { maxBytes = MAX_BYTES, maxEntryBytes = 0, methods } = value as CacheSpec;
       if (maxEntryBytes > maxBytes) report([...path, "maxEntryBytes"], "must not be more than maxBytes");
       if (methods !== undefined && !methods.includes("GET"))
         report([...path, "methods"], "must have GET: HEAD is answered by what GET brought");

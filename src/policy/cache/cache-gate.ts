@@ -10,7 +10,7 @@ import type { RequestFacts } from "../machine/request-facts.ts";
 import { fieldValue, hasField } from "../resource/header-match.ts";
 import type { EffectivePolicy } from "../snapshot/effective-policy.ts";
 import type { Plan } from "../snapshot/snapshot.ts";
-import { type CacheDirectives, NO_DIRECTIVES, parseCacheControl } from "./cache-control.ts";
+import { type CacheDirectives, NO_DIRECTIVES, parseCacheControl, responseDirectives } from "./cache-control.ts";
 import type { CacheSettings } from "./cache-field.ts";
 import { namedUris, scopeOf, uriOf } from "./cache-key.ts";
 import { type CacheStore, Fetch } from "./cache-store.ts";
@@ -318,7 +318,7 @@ class CacheGate implements Gate {
   #store(call: CallState, kept: CacheCall, status: number, fields: readonly string[], now: number): string {
     const { store, settings, personal, uri, scope } = kept;
     if (kept.directives.noStore) return "request";
-    const directives = parseCacheControl(fields);
+    const directives = responseDirectives(fields);
     const why = whyNotStored(status, directives, fields, personal, settings.defaultTtlMs > 0);
     if (why !== "") return isServerError(status) ? "error" : why;
     const { wallAt } = call.shared;
@@ -364,6 +364,7 @@ class CacheGate implements Gate {
     }
     const sentAt = this.#sentAt(call, kept);
     const { wallAt } = call.shared;
+    if (fieldValue(fields, "date") === undefined) fields = [...fields, "date", formatHttpDate(now + wallAt)];
     stale.freshen(
       fields,
       (directives, all) => freshnessOf(stale.status, directives, all, sentAt, now, wallAt, settings.defaultTtlMs),
@@ -388,16 +389,17 @@ class CacheGate implements Gate {
   /** stale-if-error: the response's own, the policy's, or a fallback that says so. Never what must be revalidated. */
   #mayReplaceError(
     call: CallState,
-    { settings }: CacheCall,
+    { settings, directives }: CacheCall,
     stale: StoredResponse,
     status: number,
     now: number,
   ): boolean {
-    if (!stale.mayBeStale) return false;
+    if (!stale.mayBeStale || directives.noCache) return false;
     const pastMs = -stale.freshForMs(now);
     const { fallback } = call;
     if (fallback?.stale === true && (call.failure !== null || fallback.on.hasAnswer(status, -1))) return true;
-    return pastMs <= Math.max(settings.staleIfErrorMs, stale.directives.staleIfError * 1000);
+    const errorMs = Math.max(settings.staleIfErrorMs, stale.directives.staleIfError * 1000);
+    return errorMs > 0 && pastMs <= errorMs;
   }
 
   // --- answers ------------------------------------------------------------------------------------------------

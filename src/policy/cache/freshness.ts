@@ -38,7 +38,7 @@ export function freshnessOf(
 
 function lifetimeOf(
   status: number,
-  { sMaxAge, maxAge, isPublic }: CacheDirectives,
+  { sMaxAge, maxAge, isPublic, targeted }: CacheDirectives,
   fields: readonly string[],
   dateMs: number,
   now: number,
@@ -46,7 +46,7 @@ function lifetimeOf(
 ): number {
   if (sMaxAge >= 0) return sMaxAge * 1000;
   if (maxAge >= 0) return maxAge * 1000;
-  const expires = fieldValue(fields, "expires");
+  const expires = targeted ? undefined : fieldValue(fields, "expires");
   if (expires !== undefined) {
     const at = parseHttpDate(expires, now);
     return at === undefined ? 0 : Math.max(0, at - dateMs); // invalid: in the past (section 5.3)

@@ -11,14 +11,15 @@ export function whyNotStored(
   shared: boolean,
   hasDefaultTtl: boolean,
 ): string {
-  const { noStore, isPrivate, isPublic, mustRevalidate, mustUnderstand, sMaxAge, maxAge } = directives;
+  const { noStore, isPrivate, isPublic, mustRevalidate, mustUnderstand, sMaxAge, maxAge, targeted } = directives;
   if (status < 200 || status === 206 || status === 304) return `status ${status}`;
   // RFC 9111 section 5.2.2.3: who understands the status ignores no-store beside must-understand; who does not must not store.
   if (mustUnderstand && !UNDERSTOOD.has(status)) return "must-understand";
   if (noStore && !mustUnderstand) return "no-store";
   if (isPrivate) return "private";
   if (shared && !isPublic && !mustRevalidate && sMaxAge < 0) return "authorization"; // section 3.5
-  const explicit = isPublic || sMaxAge >= 0 || maxAge >= 0 || fieldValue(fields, "expires") !== undefined;
+  const explicit =
+    isPublic || sMaxAge >= 0 || maxAge >= 0 || (!targeted && fieldValue(fields, "expires") !== undefined);
   if (!explicit && !CACHEABLE_BY_DEFAULT.has(status)) return `status ${status}`;
   // Section 7.3: one caller's cookies are handed to others only when the service says that the response is for all.
   if (!isPublic && sMaxAge < 0 && fieldValue(fields, "set-cookie") !== undefined) return "set-cookie";

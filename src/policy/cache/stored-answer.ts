@@ -56,7 +56,7 @@ function notModified(
   if (sinceMs === undefined) return false;
   const modifiedMs =
     lastModified === undefined ? freshness.dateMs : (parseHttpDate(lastModified, now) ?? freshness.dateMs);
-  return modifiedMs <= sinceMs;
+  return Math.floor(modifiedMs / 1000) * 1000 <= sinceMs; // HTTP dates are of whole seconds
 }
 
 function tagsOf(list: string): string[] {

@@ -1,5 +1,5 @@
 import { fieldValue } from "../resource/header-match.ts";
-import { type CacheDirectives, parseCacheControl } from "./cache-control.ts";
+import { type CacheDirectives, responseDirectives } from "./cache-control.ts";
 import type { Freshness } from "./freshness.ts";
 import { storedFields } from "./storable.ts";
 
@@ -67,7 +67,7 @@ export class StoredResponse {
     fresh: (directives: CacheDirectives, all: readonly string[]) => Freshness,
     now: number,
   ): void {
-    const own = parseCacheControl(fields);
+    const own = responseDirectives(fields);
     const news = storedFields(fields, own);
     const replaced = new Set<string>();
     for (let i = 0; i < news.length; i += 2) if (!OF_THE_BODY.has(news[i])) replaced.add(news[i]);
@@ -77,7 +77,7 @@ export class StoredResponse {
     }
     for (let i = 0; i < news.length; i += 2) if (replaced.has(news[i])) kept.push(news[i], news[i + 1]);
     this.fields = kept;
-    this.directives = parseCacheControl(kept);
+    this.directives = responseDirectives(kept);
     this.etag = fieldValue(kept, "etag");
     this.lastModified = fieldValue(kept, "last-modified");
     this.freshness = fresh(this.directives, ageKept(kept, fields));

@@ -3,6 +3,7 @@ import type { Endpoint } from "../../core/endpoint.ts";
 import { systemRandom } from "../../core/random.ts";
 import type { ProcessState } from "../admission/process-state.ts";
 import { EndpointTable } from "../balance/endpoint-table.ts";
+import type { CacheStore } from "../cache/cache-store.ts";
 import type { Call, CallContext, CallRequest } from "../call.ts";
 import type { DecisionJournal } from "../decision/journal.ts";
 import { CallMachine } from "../machine/call-machine.ts";
@@ -64,6 +65,10 @@ class Runtime implements PolicyRuntime {
   securityTallies() {
     const { authentications, authorizations } = this.#keeper;
     return { authentications, authorizations };
+  }
+
+  caches(): Iterable<readonly [string, CacheStore]> {
+    return this.#keeper.caches.states();
   }
 
   get revision(): number {
