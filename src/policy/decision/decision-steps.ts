@@ -59,7 +59,7 @@ export function describeSteps(decision: CallDecision): DecisionStep[] {
     const text =
       decision.noEndpoint === "overflow"
         ? `every endpoint of ${binding.name} has as many calls as ${sourceOf(decision, "limits")} allows`
-        : `no healthy endpoint of ${binding.name}; ${decision.known} of ${binding.group.service} are known`;
+        : `no healthy endpoint of ${binding.name}${decision.subset === "" ? "" : ` in subset ${decision.subset}`}; ${decision.known} of ${binding.group.service} are known`;
     add(
       "endpoint",
       "failed",

@@ -54,6 +54,8 @@ export class CallDecision implements Decision {
   breakerRefused = false;
   breakerReopensMs = 0;
   noEndpoint: "" | "unhealthy" | "overflow" = "";
+  /** The subset of endpoints that was wanted and is empty; "" when that is not why. */
+  subset = "";
   /** Endpoints known of the backend's service, and of those the ones that are not healthy. */
   known = 0;
   /** Why the attempt after the last one was not made. */
@@ -95,7 +97,7 @@ export class CallDecision implements Decision {
     this.leftMs = this.neededMs = this.budgetLeft = this.budgetSize = this.backoffMs = 0;
     this.deadline = Number.POSITIVE_INFINITY;
     this.explained = this.deadlineOfCaller = this.breakerRefused = false;
-    this.noEndpoint = this.stop = "";
+    this.noEndpoint = this.stop = this.subset = "";
   }
 
   /** A new note of a gate, for it to fill in. */

@@ -17,6 +17,9 @@ export function nearestChange(decision: CallDecision): string {
   }
   if (decision.noEndpoint === "overflow")
     return `would have passed with higher limits in ${sourceOf(decision, "limits")}`;
+  if (decision.noEndpoint === "unhealthy" && decision.subset !== "") {
+    return `would have been tried with an endpoint of ${binding.name} in subset ${decision.subset}, or with another subset.fallback in ${sourceOf(decision, "balancer")}`;
+  }
   if (decision.noEndpoint === "unhealthy") return `would have been tried with a healthy endpoint of ${binding.name}`;
   switch (decision.stop) {
     case "attempts":

@@ -30,7 +30,6 @@ import { factsOf, type RequestFacts } from "./request-facts.ts";
 import { askedMs, mayRetry, releaseRetry } from "./retry.ts";
 import { giveSession } from "./session-choice.ts";
 import type { Tape } from "./tape.ts";
-import type { Tape } from "./tape.ts";
 import { answerBegan, isUnary, limitAnswer, setTimeLimits, watchSilence } from "./time-limits.ts";
 
 /**
@@ -79,11 +78,6 @@ export class CallMachine extends CallEffects implements Call {
   constructor(shared: RuntimeState) {
     super(new CallState(shared));
     this.timers = this.state.timers;
-  }
-
-  /** For recordings. */
-  get tape(): Tape {
-    return this.state.tape;
   }
 
   /** For recordings. */
@@ -285,7 +279,10 @@ export class CallMachine extends CallEffects implements Call {
     let known = 0;
     for (const _slot of this.state.shared.table.slotsOf(binding.group.service)) known++;
     decision.known = this.state.tape.read(known);
-    const overflow = this.state.tape.read(binding.group.slots.length) > 0;
+    // The attempt that was not made: what its balancer had to choose from.
+    const { candidates, subset, subsetFallback } = this.state.pool[decision.attempts.length];
+    const overflow = candidates > 0;
+    if (subsetFallback !== "") decision.subset = subset;
     decision.noEndpoint = overflow ? "overflow" : "unhealthy";
     const failure = overflow ? answers.overflowAnswer(binding) : answers.noEndpointAnswer(binding, decision.known);
     this.fail(overflow ? EventKind.overflow : EventKind.noEndpoint, failure, true, now);

@@ -16,7 +16,11 @@ function choose(state: CallState, attempt: Attempt, now: number): number {
   const { table } = shared;
   const { group, policy } = binding as Binding;
   const { balancer, limits } = policy;
-  if (group.inFlight >= limits.maxInFlight) return -1;
+  if (group.inFlight >= limits.maxInFlight) {
+    attempt.begin(balancer.kind);
+    attempt.candidates = group.slots.length;
+    return -1;
+  }
   if (state.preferred >= 0) {
     const slot = preferredSlot(state, now);
     if (slot >= 0) {
