@@ -285,7 +285,7 @@ class TranscodedCall implements Downstream, MessageSink {
       this.#answered = true;
       const last = error === null ? NOTHING : encoder.error(error);
       this.stream.sendData(last, 0, last.length, true);
-    } else if (error !== null) this.#answerLocally({ error, status: 0, fields: [], body: null });
+    } else if (error !== null) this.#answerLocally({ error, status: 0, fields: this.#fields, body: null });
     else if (this.#message === null)
       this.refuse(
         new WeftError("internal", `${this.#rest.method.path} ended without an answer`, { reason: "BAD_CARDINALITY" }),
