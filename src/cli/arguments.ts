@@ -44,3 +44,10 @@ export function inDir(command: Command): Command {
     .option("-C, --dir <dir>", "folder of the running system, or its file", ".")
     .option("--state <folder>", "the folder that weft up was given with --state");
 }
+
+/** 0 to 1, or "10%". */
+export function share(text: string): number {
+  const value = text.endsWith("%") ? Number(text.slice(0, -1)) / 100 : Number(text);
+  if (!(value > 0 && value <= 1)) throw new InvalidArgumentError("It must be a share above 0: 0.1 or 10%.");
+  return value;
+}

@@ -79,7 +79,11 @@ test("a call is shown across the processes that it passed, nested under the atte
   const now = performance.now();
   const [outer, inner] = runtimes.map(({ policy }, i) => {
     const service = ["orders", "products"][i];
-    return new TestCall(policy, now + 5 * i).begin(http("GET", `/v1/${service}`), { place: "client", service, requestId: "r-9" });
+    return new TestCall(policy, now + 5 * i).begin(http("GET", `/v1/${service}`), {
+      place: "client",
+      service,
+      requestId: "r-9",
+    });
   });
   inner.advance(7).head(1, 200);
   outer.advance(20).head(1, 200);

@@ -1,12 +1,15 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { DATA_PLANES } from "../policy/check/enforcement.ts";
-import { addressText, count, inDir } from "./arguments.ts";
+import { parseDuration } from "../policy/resource/duration.ts";
+import { addressText, count, inDir, share } from "./arguments.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** The commands that say why: what became of a call, what would become of calls under other policy, and what is wrong with policy. */
 export function addPolicyCommands(program: Command, terminal: Terminal, exit: (status: number) => void): void {
   addExplain(program, terminal, exit);
   addCheck(program, terminal, exit);
+  addRecord(program, terminal, exit);
+  addReplay(program, terminal, exit);
 }
 
 function addExplain(program: Command, terminal: Terminal, exit: (status: number) => void): void {
@@ -52,6 +55,72 @@ function addExplain(program: Command, terminal: Terminal, exit: (status: number)
     );
 }
 
+function addRecord(program: Command, terminal: Terminal, exit: (status: number) => void): void {
+  inDir(
+    program
+      .command("record")
+      .summary("record the calls of a gateway")
+      .description(
+        "Writes what a gateway decides into a file, with every value of state and every random draw that was read, for weft replay. Redacted: no bodies; values of headers " +
+          "and of the query become hashes, credentials nothing at all. The file tells paths, addresses and who called what all the same: keep it as you keep logs.",
+      )
+      .argument("<file>", "the file to write"),
+  )
+    .addOption(
+      new Option("--admin <address>", "the gateway's admin address, instead of the running system's").argParser(
+        addressText,
+      ),
+    )
+    .addOption(
+      new Option("--for <duration>", "for how long: 30s, 5m; at most 1h").argParser(durationOf).default(60_000, "60s"),
+    )
+    .addOption(
+      new Option("--sample <share>", "which share of the calls: 0.1 or 10%").argParser(share).default(1, "all"),
+    )
+    .option("--keep <header...>", "headers whose values are kept as they are; credentials are not")
+    .option("--json", "print the result as JSON", false)
+    .action(async (file: string, options) =>
+      exit(await (await import("./commands/record.ts")).record(file, options, terminal)),
+    );
+}
+
+function addReplay(program: Command, terminal: Terminal, exit: (status: number) => void): void {
+  program
+    .command("replay")
+    .summary("decide recorded calls again, under other policy")
+    .description(
+      "Decides recorded calls again. Under the policy that they were recorded under every decision comes out as it was. With --policy they are decided under other routes and " +
+        "policies: calls that would come out otherwise, new rejections by rule, and the change in load of each endpoint, with examples. What rests on simulated state or on " +
+        "answers that are not in the recording is marked as estimated.",
+    )
+    .argument("<recording>", "a file of weft record, or a folder of weft gateway --record")
+    .option(
+      "--policy <path...>",
+      "proposed resources: files or folders of YAML or JSON, or the description of a system",
+    )
+    .option("--seed <number>", "seed of what is drawn anew", count, 1)
+    .option("--json", "print the report as JSON", false)
+    .addHelpText("after", REPLAY_HELP)
+    .action(async (recording: string, options) =>
+      exit(await (await import("./commands/replay.ts")).replay(recording, options, terminal)),
+    );
+}
+
+const REPLAY_HELP = `
+Examples:
+  weft record last-hour.weft.gz --for 1h --sample 10%
+  weft replay last-hour.weft.gz --policy new.yaml
+
+Exit status: 0 no call comes out otherwise, 3 some do, 1 failed, 2 wrong usage.`;
+
+/** "30s", in ms. */
+function durationOf(text: string): number {
+  const ms = parseDuration(text);
+  if (ms === undefined || ms <= 0 || ms > 3_600_000)
+    throw new InvalidArgumentError("It must be a duration up to 1h: 30s, 5m.");
+  return ms;
+}
+
 function addCheck(program: Command, terminal: Terminal, exit: (status: number) => void): void {
   program
     .command("check")
@@ -94,10 +163,3 @@ Examples:
   weft explain --from weft.config.ts --method POST --path /v1/orders --identity spiffe://shop/web
 
 Exit status: 0 the call was found or decided, 1 nobody remembers it, 2 wrong usage.`;
-
-/** 0 to 1, or "10%". */
-export function share(text: string): number {
-  const value = text.endsWith("%") ? Number(text.slice(0, -1)) / 100 : Number(text);
-  if (!(value > 0 && value <= 1)) throw new InvalidArgumentError("It must be a share above 0: 0.1 or 10%.");
-  return value;
-}

@@ -1,6 +1,6 @@
 import { Command, CommanderError, Option } from "commander";
 import { WeftError } from "../core/errors.ts";
-import { address, addresses, addressText, count, inDir, positive } from "./arguments.ts";
+import { address, addresses, addressText, count, inDir, positive, share } from "./arguments.ts";
 import { EXIT } from "./exit-status.ts";
 import { addPolicyCommands } from "./policy-commands.ts";
 import { printError } from "./print-error.ts";
@@ -257,6 +257,10 @@ NO_COLOR=1 switches colours off. Each command has its own help: weft up --help`,
         "--state-file <file>",
         "where the last endpoints, routes and contracts are kept, to start with while the control plane is away (WEFT_STATE_FILE); default: nowhere",
       ).env("WEFT_STATE_FILE"),
+    )
+    .option("--record <folder>", "record calls for weft replay into a ring of files of at most 64 MB; redacted")
+    .addOption(
+      new Option("--record-sample <share>", "which share of the calls: 0.1 or 10%").argParser(share).default(1, "all"),
     )
     .option("--drain <ms>", "time for calls in flight when it stops, ms", count, 10_000)
     .action(async (options) => exit(await (await import("./commands/gateway.ts")).gateway(options, terminal)));

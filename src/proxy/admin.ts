@@ -12,7 +12,17 @@ export interface AdminOptions {
   notReady: () => string | null;
   /** Further pages: path to JSON value, by what the query says. */
   pages?: Readonly<Record<string, (query: URLSearchParams) => unknown>>;
+  /** Further pages that answer for themselves, bit by bit. */
+  streams?: Readonly<Record<string, StreamedPage>>;
 }
+
+/** Answers a GET, now or later; `refuse` does it with a status and a text. */
+export type StreamedPage = (
+  stream: HttpStream,
+  head: Head,
+  query: URLSearchParams,
+  refuse: (status: number, text: string) => void,
+) => void;
 
 /**
  *     /metrics   Prometheus text      /healthz   200 while the process lives      /readyz   200, or 503 with the reason
@@ -45,7 +55,12 @@ export function createAdminHandler(options: AdminOptions): RequestHandler {
           "application/json",
           `${JSON.stringify(page(new URLSearchParams(head.path.slice(path.length + 1))))}\n`,
         );
-      const known = ["/metrics", "/healthz", "/readyz", ...Object.keys(options.pages ?? {})];
+      const streamed = Object.hasOwn(options.streams ?? {}, path) ? options.streams?.[path] : undefined;
+      if (streamed !== undefined && head.method === "GET") {
+        const refuse = (status: number, text: string): void => answer(stream, head, status, "text/plain", `${text}\n`);
+        return streamed(stream, head, new URLSearchParams(head.path.slice(path.length + 1)), refuse);
+      }
+      const known = ["/metrics", "/healthz", "/readyz", ...Object.keys({ ...options.pages, ...options.streams })];
       return answer(stream, head, 404, "text/plain", `no ${path} here; there are ${known.join(", ")}\n`);
     },
   };

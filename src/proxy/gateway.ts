@@ -1,8 +1,8 @@
 import { createCarrier } from "../call/carrier.ts";
+import { sampleLoad } from "../call/load-sampler.ts";
 import { composeQueries, type QueryHandler } from "../call/queries/queries.ts";
 import { createSecurityQueries } from "../call/queries/security-queries.ts";
 import { tellTime } from "../call/queries/tell-time.ts";
-import { sampleLoad } from "../call/load-sampler.ts";
 import { type Clock, systemClock } from "../core/clock.ts";
 import { WeftError } from "../core/errors.ts";
 import { type Random, systemRandom } from "../core/random.ts";
@@ -22,6 +22,7 @@ import { createCallMetrics } from "./call-metrics.ts";
 import { decisionPage } from "./decision-page.ts";
 import { createProxyHandler } from "./handler.ts";
 import { limitMetrics } from "./limit-metrics.ts";
+import { recordingPage } from "./recording-page.ts";
 import { securityMetrics } from "./security-metrics.ts";
 
 export interface GatewayOptions {
@@ -49,6 +50,8 @@ export interface GatewayOptions {
   maxBufferedBytes?: number;
   /** Who answers what policy asks the outside, beside what security asks, which the gateway does itself. */
   queries?: Partial<Record<QueryKind, QueryHandler>>;
+  /** Records calls into a ring of files, for `weft replay`; null (default) for not. */
+  record?: { folder: string; sample?: number; maxBytes?: number; keepHeaders?: readonly string[] } | null;
   clock?: Clock;
   random?: Random;
 }
@@ -111,6 +114,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     throw error;
   });
 
+  const recording = options.record ? await record(options.record) : null;
+
   return {
     host: listener.host,
     port: listener.port,
@@ -120,6 +125,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       draining = true;
       local?.status.set("draining");
       await listener.drain(drainMs);
+      await recording?.stop();
       await pool.close(0);
       await security.close();
       stopTellingTime();
@@ -128,6 +134,20 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       await admin?.close();
     },
   };
+
+  async function record({ folder, sample = 1, maxBytes, keepHeaders = [] }: NonNullable<GatewayOptions["record"]>) {
+    const { recordToFolder } = await import("./recording-folder.ts");
+    return recordToFolder({
+      policy,
+      clock,
+      process: "gateway",
+      folder,
+      sample,
+      maxBytes,
+      keepHeaders,
+      onEnd: (error) => error && onProblem(error),
+    });
+  }
 
   /** What the services' contracts describe. Loaded only where there are contracts: it brings much of service/ with it. */
   async function described(link: Link) {
@@ -145,7 +165,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     const notReady = () =>
       draining ? "draining" : options.link && policy.endpointVersion === 0 ? "no endpoints are known yet" : null;
     const pages = { "/decisions": decisionPage(policy, clock) };
-    return listen({ ...options.admin, clock, handler: createAdminHandler({ metrics, notReady, pages }) });
+    const streams = { "/record": recordingPage(policy, clock, "gateway") };
+    return listen({ ...options.admin, clock, handler: createAdminHandler({ metrics, notReady, pages, streams }) });
   }
 }
 

@@ -19,6 +19,8 @@ export interface GatewayFlags {
   tlsKey?: string;
   drain: number;
   stateFile?: string;
+  record?: string;
+  recordSample: number;
 }
 
 export async function gateway(flags: GatewayFlags, terminal: Terminal): Promise<number> {
@@ -47,6 +49,7 @@ export async function gateway(flags: GatewayFlags, terminal: Terminal): Promise<
       policy,
       link,
       accessLog: flags.accessLog,
+      ...(flags.record !== undefined && { record: { folder: flags.record, sample: flags.recordSample } }),
       write: (text) => terminal.out(text),
     });
     const url = `${tls === undefined ? "http" : "https"}://${hostPort(running.host, running.port)}`;

@@ -36,8 +36,8 @@ export class Redactor {
     const out: string[] = [];
     for (let i = 0; i < fields.length; i += 2) {
       const name = fields[i];
-      if (this.#kept.has(name)) out.push(name, fields[i + 1]);
-      else out.push(name, CREDENTIAL.test(name) ? MARK : this.hash(fields[i + 1]));
+      if (CREDENTIAL.test(name)) out.push(name, MARK);
+      else out.push(name, this.#kept.has(name) ? fields[i + 1] : this.hash(fields[i + 1]));
     }
     return out;
   }

@@ -12,6 +12,8 @@ export interface ReplayReport {
   readonly lost: number;
   /** Under the recorded policy, decided again. */
   readonly identical: number;
+  /** Calls that began before the recording did: what they began under is not in it. */
+  readonly unplayable: number;
   /** Of those that came out otherwise: request ids, at most 10. */
   readonly diverged: { readonly count: number; readonly examples: readonly string[] };
   /** Null without a proposal. */
@@ -74,33 +76,35 @@ export function replayReport(
 ): ReplayReport {
   const calls = lines.filter((line): line is RecordedCall => line.t === "call");
   const times = calls.map(({ at }) => at);
-  const exact = playAll(lines);
+  const { diverged, unplayable } = playAll(lines);
   return {
     calls: calls.length,
     fromMs: times.length === 0 ? 0 : times.reduce((a, b) => Math.min(a, b)),
     toMs: times.length === 0 ? 0 : times.reduce((a, b) => Math.max(a, b)),
     lost: lines.reduce((sum, line) => sum + (line.t === "lost" ? line.calls : 0), 0),
-    identical: calls.length - exact.length,
-    diverged: { count: exact.length, examples: exact.slice(0, MAX_EXAMPLES) },
+    identical: calls.length - diverged.length - unplayable,
+    unplayable,
+    diverged: { count: diverged.length, examples: diverged.slice(0, MAX_EXAMPLES) },
     proposal: proposed === null ? null : compare(resimulate(lines, proposed, seed)),
   };
 }
 
 /** Request ids of calls that come out otherwise than recorded. */
-function playAll(lines: readonly RecordedLine[]): string[] {
+function playAll(lines: readonly RecordedLine[]): { diverged: string[]; unplayable: number } {
   const player = new Player();
   const diverged: string[] = [];
+  let unplayable = 0;
   for (const line of lines) {
     if (line.t !== "call") {
       player.state(line);
       continue;
     }
     const played = player.play(line);
-    const same =
-      played !== null && !played.diverged && JSON.stringify(played.decision) === JSON.stringify(line.decision);
-    if (!same) diverged.push(line.decision.requestId);
+    if (played === null) unplayable++;
+    else if (played.diverged || JSON.stringify(played.decision) !== JSON.stringify(line.decision))
+      diverged.push(line.decision.requestId);
   }
-  return diverged;
+  return { diverged, unplayable };
 }
 
 function compare(results: readonly Resimulated[]): ProposalReport {
