@@ -37,7 +37,7 @@ const control = fc.uniqueArray(
     "stale-while-revalidate=10",
     "stale-if-error=20",
   ),
-  { maxLength: 4 },
+  { maxLength: 3 },
 );
 const step = fc.record({
   later: fc.constantFrom(0, 0, 1, 4, 7, 15, 40),
@@ -57,7 +57,7 @@ const step = fc.record({
 test("K1: nothing is answered from the cache that RFC 9111 forbids, for any traffic", () => {
   let reused = 0;
   fc.assert(
-    fc.property(fc.array(step, { minLength: 4, maxLength: 40 }), (steps) => {
+    fc.property(fc.array(step, { minLength: 10, maxLength: 60, size: "max" }), (steps) => {
       const cache = new CacheWorld({ collapse: "0s" });
       const all = new Map<string, Said>();
       const invalidatedAt = new Map<string, number>();
@@ -102,7 +102,7 @@ test("K1: nothing is answered from the cache that RFC 9111 forbids, for any traf
     }),
     { numRuns: 400 },
   );
-  assert.ok(reused > 300, `only ${reused} answers came from the cache: the test would prove nothing`);
+  assert.ok(reused > 200, `only ${reused} answers came from the cache: the test would prove nothing`);
 });
 
 function assertReusable(
