@@ -8,6 +8,7 @@ import { WeftError } from "../core/errors.ts";
 import type { CallContext } from "../policy/call.ts";
 import { frameMessage, PREFIX_BYTES, writeMessagePrefix } from "../wire/grpc/message-prefix.ts";
 import { type Head, requestHead } from "../wire/head.ts";
+import type { ClientFallback } from "./client-fallback.ts";
 import type { AmbientCall, CallOptions, ClientOptions } from "./client-types.ts";
 import { appendMetadata } from "./metadata.ts";
 import type { Carrier } from "./types.ts";
@@ -119,7 +120,11 @@ export class MethodCaller {
   readonly input: Codec;
   readonly output: Codec;
 
-  constructor(desc: DescMethod, env: ClientEnvironment) {
+  /** The function that answers when the service cannot; null for none. */
+  readonly fallback: ClientFallback | null;
+
+  constructor(desc: DescMethod, env: ClientEnvironment, fallback: ClientFallback | null = null) {
+    this.fallback = fallback;
     this.desc = desc;
     this.env = env;
     this.path = `/${desc.parent.typeName}/${desc.name}`;

@@ -3,11 +3,15 @@ import { test } from "node:test";
 import { Counter, CountResponseSchema } from "../../examples/counter/gen/counter/v1/counter.ts";
 import { codecOf } from "../contract/codec.ts";
 import type { Endpoint } from "../core/endpoint.ts";
+import type { WeftError } from "../core/errors.ts";
 import { seededRandom } from "../core/random.ts";
+import { until } from "../net/harness.case.ts";
 import { createUpstreamPool } from "../net/pool.ts";
+import type { Decision } from "../policy/call.ts";
 import type { TrafficPolicySpec } from "../policy/resource/resources.ts";
 import type { MethodInfo } from "../policy/runtime.ts";
 import { createPolicyRuntime } from "../policy/snapshot/create-runtime.ts";
+import { fieldOf } from "../wire/head.ts";
 import { createCarrier } from "./carrier.ts";
 import { createClient } from "./client.ts";
 import type { Client } from "./client-types.ts";
@@ -26,17 +30,23 @@ const METHODS: MethodInfo[] = Counter.methods.map((method) => ({
 function connect(
   servers: readonly WireServer[],
   spec: TrafficPolicySpec,
+  standby: readonly WireServer[] = [],
+  options: Pick<Parameters<typeof createClient<typeof Counter>>[1], "fallback" | "onDecision"> = {},
 ): AsyncDisposable & { client: Client<typeof Counter> } {
   const policy = createPolicyRuntime({ random: seededRandom(7) });
   const metadata = { name: "counter" };
   policy.applyResources(1, [{ apiVersion: "weftmesh.dev/v1", kind: "TrafficPolicy", metadata, spec }], METHODS);
-  const changed = servers.map(({ port }, i): Endpoint => {
+  const endpointOf = (service: string, { port }: WireServer, i: number): Endpoint => {
     const where = { host: "127.0.0.1", port, version: "", zone: "", weight: 1 };
-    return { id: `counter-${i}`, service: "counter", ...where, protocol: "h2c", health: "healthy", metadata: {} };
-  });
+    return { id: `${service}-${i}`, service, ...where, protocol: "h2c", health: "healthy", metadata: {} };
+  };
+  const changed = [
+    ...servers.map((server, i) => endpointOf("counter", server, i)),
+    ...standby.map((server, i) => endpointOf("standby", server, i)),
+  ];
   policy.applyEndpoints({ endpointVersion: 1, full: true, changed, removed: [] });
   const pool = createUpstreamPool({});
-  const client = createClient(Counter, { carrier: createCarrier({ policy, pool }), service: "counter" });
+  const client = createClient(Counter, { carrier: createCarrier({ policy, pool }), service: "counter", ...options });
   return { client, [Symbol.asyncDispose]: () => pool.close(0) };
 }
 
@@ -47,6 +57,71 @@ function answer(call: WireCall): void {
 function die(call: WireCall): void {
   call.onEnd = () => call.stream.connection.close();
 }
+
+test("hedged: a server that stalls is overtaken by another, and its call is cancelled there", async () => {
+  const cancelled: string[] = [];
+  await using stalled = await startWireServer((call) => {
+    call.onCancelled = ({ kind }) => cancelled.push(kind);
+  });
+  await using living = await startWireServer(answer);
+  const hedge = { after: "20ms", ratio: 1 };
+  await using system = connect([stalled, living], { timeout: "5s", hedge, balancer: { kind: "round-robin" } });
+  const attempts: number[] = [];
+  for (let i = 0; i < 10; i++) {
+    const onDecision = (decision: Decision) => attempts.push(decision.attempts.length);
+    assert.equal((await system.client.count({ count: 5n }, { onDecision })).count, 1n);
+  }
+  assert.ok(attempts.includes(2), "some calls needed the hedge");
+  await until(() => stalled.open.size === 0 || cancelled.length === stalled.heads.length, "the losers are reset");
+  assert.equal(cancelled.length, stalled.heads.length);
+});
+
+test("a repeated attempt says so to the server, a first one does not", async () => {
+  await using refusing = await startWireServer((call) => {
+    call.onEnd = () => call.fail(14);
+  });
+  await using system = connect([refusing], { retry: { attempts: 1 } });
+  await assert.rejects(system.client.count({ count: 5n }));
+  const said = refusing.heads.map(({ fields }) => [
+    fieldOf(fields, "x-weft-attempt"),
+    fieldOf(fields, "grpc-previous-rpc-attempts"),
+  ]);
+  assert.deepEqual(said, [
+    [undefined, undefined],
+    ["2", "1"],
+  ]);
+});
+
+test("a stream on which nothing moves is ended by its idle time-out", async () => {
+  await using silent = await startWireServer((call) => call.sendHead());
+  await using system = connect([silent], { idleTimeout: "30ms" });
+  const stream = system.client.watch({});
+  await assert.rejects(stream.next(), (error: WeftError) => error.reason === "IDLE_TIMEOUT");
+});
+
+test("a stand-by service answers for one that is away", async () => {
+  await using standby = await startWireServer(answer);
+  await using system = connect([], { fallback: { service: "standby" } }, [standby]);
+  assert.equal((await system.client.count({ count: 5n })).count, 1n);
+});
+
+test("a function answers in place of a service that cannot, for the failures that it is for", async () => {
+  await using refusing = await startWireServer((call) => {
+    call.onEnd = () => call.fail(call.head.path.endsWith("Count") ? 14 : 5);
+  });
+  const decisions: string[] = [];
+  await using system = connect([refusing], { retry: { attempts: 0 } }, [], {
+    onDecision: ({ fallback = "" }) => decisions.push(fallback),
+    fallback: { count: ({ count }, error) => ({ count: (count ?? 0n) + (error.code === "unavailable" ? 100n : 0n) }) },
+  });
+  assert.equal((await system.client.count({ count: 5n })).count, 105n);
+  assert.deepEqual(decisions, ["function"]);
+  await using other = connect([refusing], { retry: { attempts: 0 } }, [], {
+    fallback: { count: { on: ["not_found"], answer: () => ({ count: 1n }) } },
+  });
+  await assert.rejects(other.client.count({ count: 5n }), (error: WeftError) => error.code === "unavailable");
+  assert.throws(() => connect([refusing], {}, [], { fallback: { watch: () => ({}) } as never }), /unary/);
+});
 
 test("a unary call marked idempotent survives an endpoint that dies in the middle of it", async () => {
   await using dying = await startWireServer(die);

@@ -1,4 +1,5 @@
 import type { DescMethod, DescService } from "@bufbuild/protobuf";
+import { type ClientFallback, type ClientFallbacks, readFallbacks } from "./client-fallback.ts";
 import { ClientEnvironment, MethodCaller } from "./client-method.ts";
 import type {
   CallOptions,
@@ -14,10 +15,17 @@ import { callBidiStreaming, callClientStreaming, callServerStreaming } from "./s
 import { callUnary } from "./unary-call.ts";
 
 /** Makes a typed client of a service; everything about a method is made ready here, once. See Client for what its functions take. */
-export function createClient<S extends DescService>(desc: S, options: ClientOptions): Client<S> {
+export function createClient<S extends DescService>(
+  desc: S,
+  options: ClientOptions & { fallback?: ClientFallbacks<S> },
+): Client<S> {
   const env = new ClientEnvironment(desc.typeName, options);
   const client: Record<string, unknown> = {};
-  for (const method of desc.methods) client[method.localName] = callerOf(method, env, options.interceptors ?? []);
+  const fallbacks = readFallbacks(desc, options.fallback);
+  for (const method of desc.methods) {
+    const fallback = fallbacks.get(method.localName) ?? null;
+    client[method.localName] = callerOf(method, env, options.interceptors ?? [], fallback);
+  }
   return client as Client<S>;
 }
 
@@ -32,8 +40,13 @@ export function createMethodCall(
 
 type Call = (message: object, options?: CallOptions) => Promise<object> | AsyncIterableIterator<object>;
 
-function callerOf(method: DescMethod, env: ClientEnvironment, interceptors: readonly ClientInterceptor[]): Call {
-  const caller = new MethodCaller(method, env);
+function callerOf(
+  method: DescMethod,
+  env: ClientEnvironment,
+  interceptors: readonly ClientInterceptor[],
+  fallback: ClientFallback | null = null,
+): Call {
+  const caller = new MethodCaller(method, env, fallback);
   const direct = directCall(method, caller);
   if (interceptors.length === 0) return direct;
   const handler = interceptors.reduceRight<ClientHandler>(

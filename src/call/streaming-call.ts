@@ -260,7 +260,10 @@ export class StreamingCall implements Downstream, MessageSink, AsyncIterableIter
   }
 
   onEnd(decision: Decision): void {
-    this.#error ??= callUser(this.#caller.env.onDecision, decision) ?? callUser(this.#options?.onDecision, decision);
+    // Told of failed calls too, so before and apart from `??=`, which would not call them.
+    const own = callUser(this.#caller.env.onDecision, decision);
+    const callers = callUser(this.#options?.onDecision, decision);
+    this.#error ??= own ?? callers;
     this.#finish();
   }
 

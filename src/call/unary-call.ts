@@ -45,6 +45,10 @@ class UnaryCall implements Downstream, MessageSink {
   /** A status came: the call is complete. */
   #complete = false;
   #ended = false;
+  /** What was asked, kept for a fallback function; null where there is none. */
+  #request: object | null = null;
+  /** The function will answer. */
+  #fallsBack = false;
   /** For responses that come in pieces. */
   #reader: MessageReader | null = null;
   #uncredited = 0;
@@ -66,6 +70,7 @@ class UnaryCall implements Downstream, MessageSink {
   start(message: object): void {
     const { env, head } = this.#caller;
     const options = this.#options;
+    if (this.#caller.fallback !== null) this.#request = message;
     try {
       const ambient = env.ambient === undefined ? undefined : env.ambient();
       const signal = options === undefined ? undefined : options.signal;
@@ -155,9 +160,15 @@ class UnaryCall implements Downstream, MessageSink {
     this.#call = null;
     if (this.#signal !== undefined) this.#signal.removeEventListener("abort", this.#onAbortSignal);
     if (this.#ambientSignal !== undefined) this.#ambientSignal.removeEventListener("abort", this.#onAbortSignal);
+    if (this.#request !== null && this.#error !== null && this.#caller.fallback?.answers(this.#error)) {
+      this.#fallsBack = true;
+      decision.answeredByFunction?.();
+    }
     const { onDecision } = this.#caller.env;
-    if (onDecision !== undefined) this.#error ??= callUser(onDecision, decision);
-    if (this.#options?.onDecision !== undefined) this.#error ??= callUser(this.#options.onDecision, decision);
+    // Told of failed calls too, so before and apart from `??=`, which would not call them.
+    const own = onDecision === undefined ? null : callUser(onDecision, decision);
+    const callers = this.#options?.onDecision === undefined ? null : callUser(this.#options.onDecision, decision);
+    this.#error ??= own ?? callers;
     this.#settle();
   }
 
@@ -211,7 +222,10 @@ class UnaryCall implements Downstream, MessageSink {
   }
 
   #settle(): void {
-    if (this.#error !== null) this.#reject(this.#error);
+    if (this.#fallsBack && this.#error !== null) {
+      const { fallback } = this.#caller;
+      fallback?.answer(this.#request as object, this.#error).then(this.#resolve, this.#reject);
+    } else if (this.#error !== null) this.#reject(this.#error);
     else if (!this.#complete) {
       this.#reject(new WeftError("cancelled", `${this.#caller.path}: the call was cancelled`, { reason: "CANCELLED" }));
     } else if (this.#message === null || (this.#reader !== null && this.#reader.pendingBytes > 0)) {

@@ -1,6 +1,7 @@
 import type { DescService } from "@bufbuild/protobuf";
 import { createCarrier } from "../call/carrier.ts";
 import { createClient } from "../call/client.ts";
+import type { ClientFallbacks } from "../call/client-fallback.ts";
 import type { Client, ClientInterceptor, ClientOptions } from "../call/client-types.ts";
 import { createDirectCarrier, type DirectCarrier } from "../call/direct.ts";
 import { Inbound } from "../call/inbound.ts";
@@ -38,7 +39,7 @@ export interface Runtime {
   link(): Link | null;
   /** Endpoints of this process whose load the line reports. */
   readonly meters: Set<LoadMeter>;
-  connect<S extends DescService>(desc: S, options?: ConnectOptions): Client<S>;
+  connect<S extends DescService>(desc: S, options?: ConnectOptions<S>): Client<S>;
   /** Closes the line and the connections: calls in flight get `drainMs` (default 0). Servers are stopped by themselves. */
   close(drainMs?: number): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
@@ -52,7 +53,7 @@ export interface RuntimeOptions extends Partial<ProcessSettings> {
   tls?: UpstreamPoolOptions["tls"];
 }
 
-export interface ConnectOptions {
+export interface ConnectOptions<S extends DescService = DescService> {
   /** Calls this address, "host:port", instead of asking the control plane. */
   address?: string;
   /** The address speaks TLS: whom to trust and the client's own certificate; `{}` for the runtime's, or the system's, authorities. */
@@ -63,6 +64,8 @@ export interface ConnectOptions {
   service?: string;
   /** Timeout of calls that set none, ms. Default: none beyond policy's. */
   timeoutMs?: number;
+  /** Functions that answer when the service cannot, by unary method: `{ count: (request, error) => ({ count: 0n }) }`. */
+  fallback?: ClientFallbacks<S>;
   /** Around every call, the first outermost. */
   interceptors?: readonly ClientInterceptor[];
   compression?: ClientOptions["compression"];
@@ -88,7 +91,7 @@ export function processRuntime(): Runtime {
  *
  * Never fails by itself: calls reject with `failed_precondition` (NO_CONTROL_PLANE) when there is neither a control plane nor an address.
  */
-export function connect<S extends DescService>(desc: S, options: ConnectOptions = {}): Client<S> {
+export function connect<S extends DescService>(desc: S, options: ConnectOptions<S> = {}): Client<S> {
   return (options.runtime ?? processRuntime()).connect(desc, options);
 }
 
@@ -139,10 +142,10 @@ class RuntimeState implements Runtime {
     return this.#link;
   }
 
-  connect<S extends DescService>(desc: S, options: ConnectOptions = {}): Client<S> {
+  connect<S extends DescService>(desc: S, options: ConnectOptions<S> = {}): Client<S> {
     this.scope.track();
-    const { address, service, timeoutMs, interceptors, compression, maxMessageBytes } = options;
-    const shared = { timeoutMs, interceptors, compression, maxMessageBytes, clock: this.clock };
+    const { address, service, timeoutMs, interceptors, compression, maxMessageBytes, fallback } = options;
+    const shared = { timeoutMs, interceptors, compression, maxMessageBytes, fallback, clock: this.clock };
     const ambient = () => ambientCall(this.scope);
     if (address !== undefined) {
       const { carrier, authority, service: name } = this.#directTo(address, options.tls);

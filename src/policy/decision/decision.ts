@@ -128,6 +128,11 @@ export class CallDecision implements Decision {
     return this.failed && this.explained ? nearestChange(this) : "";
   }
 
+  answeredByFunction(): void {
+    this.fallback = "function";
+    if (this.binding !== null) this.binding.counters.fallbacks.function++;
+  }
+
   toJSON(): Decision {
     return copyDecision(this);
   }
