@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { authorization, rateLimit, route, traffic } from "../policy/builders.ts";
+import { exportJWK, generateKeyPair, SignJWT } from "jose";
+import { authentication, authorization, rateLimit, route, traffic } from "../policy/builders.ts";
 import { assertCovered } from "./assert-covered.ts";
 import { simulate } from "./simulate.ts";
 import type { SimulatedSystem } from "./types.ts";
@@ -61,4 +62,42 @@ test("queries are answered by the test: at once, later, or not at all", async ()
   assert.equal((await world.call("GET /payments")).durationMs, 100);
   world.answer("external-authorization", () => new Promise(() => {}));
   assert.equal((await world.call("GET /payments")).durationMs, 100);
+});
+
+test("tokens are verified as in production, in no time, with the test's keys; virtual time expires them", async () => {
+  const { publicKey, privateKey } = await generateKeyPair("ES256");
+  const keys = [{ ...(await exportJWK(publicKey)), kid: "k1", alg: "ES256" }];
+  const fetched: string[] = [];
+  const world = simulate(
+    {
+      ...system,
+      policies: [
+        authentication("id")
+          .jwt({ issuer: "https://id", jwks: { url: "https://id/keys" } })
+          .on("payments"),
+        authorization("payments").allow({ claims: [{ claim: "role", equals: "buyer" }] }),
+      ],
+    },
+    {
+      fetch(url) {
+        fetched.push(url);
+        return Response.json({ keys });
+      },
+    },
+  );
+  const token = (role: string) =>
+    new SignJWT({ role })
+      .setProtectedHeader({ alg: "ES256", kid: "k1" })
+      .setIssuer("https://id")
+      .setSubject("user-9")
+      .setExpirationTime((world.wallMs + 60_000) / 1_000)
+      .sign(privateKey);
+  const headers = { authorization: `Bearer ${await token("buyer")}` };
+  const call = await world.call("GET /payments", { headers });
+  assert.deepEqual([call.status, call.durationMs, fetched.length], [200, 5, 1], call.explain());
+  const seller = await world.call("GET /payments", { headers: { authorization: `Bearer ${await token("seller")}` } });
+  assert.equal(seller.status, 403);
+  assert.equal((await world.call("GET /payments")).status, 401);
+  await world.advance(120_000);
+  assert.equal((await world.call("GET /payments", { headers })).status, 401);
 });

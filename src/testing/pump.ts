@@ -14,6 +14,8 @@ export class Pump {
   #told = false;
   /** Handlers and answers of the user's that are at work, or wait. */
   atWork = 0;
+  /** What is worked out outside of virtual time, and takes none of it: signatures, above all. */
+  holding = 0;
 
   constructor(events: EventQueue) {
     this.#events = events;
@@ -47,6 +49,7 @@ export class Pump {
           this.#told = false;
           await turn();
         }
+        for (let tries = 0; this.holding > 0 && tries < PATIENCE * 10; tries++) await (tries < 100 ? turn() : pause());
         if (this.#waiting.size > 0 && !this.#events.runNext()) await this.#outside();
       }
     } catch (error) {
@@ -60,7 +63,7 @@ export class Pump {
   /** Nothing is left to happen by itself: perhaps code of the user's is still at work outside of the simulation. */
   async #outside(): Promise<void> {
     for (let tries = 0; tries < PATIENCE && this.atWork > 0; tries++) {
-      await (tries < 10 ? turn() : new Promise((resolve) => setTimeout(resolve, 1)));
+      await (tries < 10 ? turn() : pause());
       if (this.#events.size > 0 || this.#waiting.size === 0) return;
     }
     const why =
@@ -75,6 +78,10 @@ export class Pump {
 
 function turn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
+}
+
+function pause(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 1));
 }
 
 /** Tries, about a millisecond each. */

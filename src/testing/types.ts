@@ -104,6 +104,10 @@ export interface SimulateOptions {
   readonly zone?: string;
   /** Laid over the system's services, by name: models for what is only described by how to run it. */
   readonly services?: Readonly<Record<string, ServiceModel>>;
+  /** Where secrets are found that policies name by variable. Default: nowhere; the process's environment is not looked at. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** Where key sets and login providers are found. Default: nowhere. */
+  readonly fetch?: (url: string, init: RequestInit) => Response | Promise<Response>;
 }
 
 /**
@@ -113,6 +117,8 @@ export interface SimulateOptions {
 export interface World {
   /** Virtual ms since the world began. */
   readonly now: number;
+  /** The time of day there, ms since the Unix epoch. Worlds begin on 1 January 2026, 0:00 UTC. */
+  readonly wallMs: number;
   /** One call, to its end. `request`: "GET /v1/products", "shop.v1.Products/Get" (gRPC), or in full. Calls that are made before one is awaited run at once. */
   call(request: string | RequestSpec, options?: CallOptions): Promise<SimulatedCall>;
   /** Calls at a rate, or from callers in a loop. Ends when all are answered. */
@@ -125,7 +131,10 @@ export interface World {
   advance(ms: number): Promise<void>;
   /** Waits in virtual time: for handlers and answers. */
   sleep(ms: number): Promise<void>;
-  /** Who answers what policy asks the outside: "token", "shared-limit", "external-authorization", ... Without one nobody does. */
+  /**
+   * Who answers what policy asks the outside: "shared-limit", "external-authorization", "token", ... Without one tokens' signatures and secrets are
+   * checked as in production (with the options' `env` and `fetch`), in no time, and nobody answers anything else.
+   */
   answer(kind: string, answer: QueryAnswer): void;
   /** The endpoints of a service, to look at and to change. */
   endpoints(service: string): Endpoints;

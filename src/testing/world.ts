@@ -25,6 +25,7 @@ import { SimProcess } from "./process.ts";
 import { Pump } from "./pump.ts";
 import type { Replica, Serve } from "./replica.ts";
 import { createRequest, type SimRequest } from "./request.ts";
+import { SimulatedSecurity } from "./security.ts";
 import { Seeds } from "./seeds.ts";
 import { Topology } from "./topology.ts";
 import { restBody, Transcoder } from "./transcoder.ts";
@@ -57,6 +58,7 @@ export class SimWorld implements World, CallWorld {
   readonly #scope = createServingScope();
   readonly #processes = new Map<string, SimProcess>();
   readonly #answers = new Map<string, QueryAnswer>();
+  readonly #security: SimulatedSecurity;
   readonly #methods: MethodInfo[];
   readonly #transcoder: Transcoder;
   readonly #decisions: Decision[] = [];
@@ -75,6 +77,7 @@ export class SimWorld implements World, CallWorld {
     this.seeds = new Seeds(options.seed ?? 1);
     this.pump = new Pump(this.events);
     this.#place = options.place ?? "gateway";
+    this.#security = new SimulatedSecurity(this.events, this.pump, options);
     this.#zone = options.zone ?? "";
     const { name = "shop", routes = [], policies = [], resources = [] } = system;
     this.#name = name;
@@ -102,6 +105,10 @@ export class SimWorld implements World, CallWorld {
 
   get now(): number {
     return this.events.now();
+  }
+
+  get wallMs(): number {
+    return this.events.wallMs();
   }
 
   // --- calls --------------------------------------------------------------------------------------------------
@@ -319,7 +326,9 @@ export class SimWorld implements World, CallWorld {
   }
 
   ask(query: Query): unknown {
-    const answer = this.#answers.get(query.kind)?.(query) ?? null;
+    const given = this.#answers.get(query.kind);
+    if (given === undefined) return this.#security.answer(query);
+    const answer = given(query) ?? null;
     if (!(answer instanceof Promise)) return answer;
     this.pump.atWork++;
     return answer.finally(() => this.pump.atWork--);
