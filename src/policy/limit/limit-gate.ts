@@ -217,7 +217,10 @@ class LimitGate implements Gate {
       .filter((part) => part !== "")
       .join(", ");
     const aside = how === "" ? "" : ` (${how})`;
-    const values = { left, waitMs, cost, ...(key === "" ? {} : { key: keyText(key) }) };
+    const values: Record<string, number | string> = { left };
+    if (waitMs > 0) values.waitMs = waitMs;
+    if (cost > 1) values.cost = cost;
+    if (key !== "") values.key = keyText(key);
     if (verdict === "ok") {
       const waited = waitMs > 0 ? `, waited ${ms(waitMs)}` : "";
       return { text: `${name}: ${left} of ${rate(limit, perMs)} left${who}${waited}${aside}`, values };
