@@ -2,6 +2,7 @@
  * `weftmesh`: what people need who write services and call them.
  */
 
+export type { ClientFallbacks, FallbackFunction, FallbackOf } from "./call/client-fallback.ts";
 export type {
   CallOptions,
   Client,

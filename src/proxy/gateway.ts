@@ -23,6 +23,7 @@ import { decisionPage } from "./decision-page.ts";
 import { createProxyHandler } from "./handler.ts";
 import { limitMetrics } from "./limit-metrics.ts";
 import { recordingPage } from "./recording-page.ts";
+import { resilienceMetrics } from "./resilience-metrics.ts";
 import { securityMetrics } from "./security-metrics.ts";
 
 export interface GatewayOptions {
@@ -108,6 +109,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   local?.status.set("serving");
   securityMetrics(metrics, policy);
   limitMetrics(metrics, policy);
+  resilienceMetrics(metrics, policy);
   gauges(metrics, { policy, listener, inFlight: () => carrier.inFlight });
   const admin = await startAdmin().catch(async (error) => {
     await listener.close();
