@@ -167,8 +167,7 @@ function rulesOf(resource: Resource): Countable[] {
       if (resource.spec.default === "deny" || resource.spec.rules?.some(({ action }) => action === "allow"))
         add("acts", ["spec"]);
       break;
-    default:
-      add("", []);
+    default: // no call meets it by itself
   }
   return all;
 }
@@ -219,5 +218,6 @@ const ACTING: ReadonlySet<string> = new Set([
   "fault",
   "admission",
   "concurrency",
+  "cache",
 ]);
 const WAYS = ["jwt", "apiKey", "hmac", "basic", "mtls", "oidc"] as const;
