@@ -153,8 +153,10 @@ class Dispatcher implements RequestHandler {
       timeoutMs,
       load: fieldOf(head.fields, LOAD_FORMAT_FIELD) === undefined ? null : this.#environment.load,
     });
-    const { gates } = this.#environment;
-    return gates === null || !method.counted ? plan : new GatedPlan(plan, gates, method, head, timeoutMs, true);
+    const { buffers, gates } = this.#environment;
+    return gates === null || !method.counted
+      ? plan
+      : new GatedPlan(plan, gates, buffers, method, head, timeoutMs, true);
   }
 
   #unknownMethod(path: string): WeftError {

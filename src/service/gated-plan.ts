@@ -1,8 +1,10 @@
 import type { Inbound, InboundCall, InboundTarget } from "../call/inbound.ts";
 import { sendLocalResponse } from "../call/local-response.ts";
+import { toWeftError } from "../core/errors.ts";
 import type { CallContext, CallRequest, LocalResponse } from "../policy/call.ts";
 import type { Head } from "../wire/head.ts";
 import type { HttpStream, StreamSink } from "../wire/stream.ts";
+import type { BufferBudget } from "./buffer-budget.ts";
 import type { RequestPlan } from "./dispatch.ts";
 import type { BoundMethod } from "./method.ts";
 import { isStreaming } from "./method.ts";
@@ -21,6 +23,7 @@ export interface InboundGates {
 export class GatedPlan implements RequestPlan {
   readonly #inner: RequestPlan;
   readonly #gates: InboundGates;
+  readonly #buffers: BufferBudget;
   /** What policy decides on: the gRPC method. */
   readonly #request: CallRequest;
   /** For REST: what the caller sent. */
@@ -34,6 +37,7 @@ export class GatedPlan implements RequestPlan {
   constructor(
     inner: RequestPlan,
     gates: InboundGates,
+    buffers: BufferBudget,
     method: BoundMethod,
     head: Head,
     timeoutMs: number,
@@ -41,6 +45,7 @@ export class GatedPlan implements RequestPlan {
   ) {
     this.#inner = inner;
     this.#gates = gates;
+    this.#buffers = buffers;
     const sent = requestOf(head, head.path);
     this.#request = grpc ? sent : requestOf(head, method.path);
     this.#asSent = grpc ? null : sent;
@@ -75,15 +80,19 @@ export class GatedPlan implements RequestPlan {
       streams: this.#streams,
       requestId: this.#requestId,
     };
-    const held = new HeldRequest(this.#inner, this.#asSent === null, stream, head, fin);
+    const held = new HeldRequest(this.#inner, this.#buffers, this.#asSent === null, stream, head, fin);
     stream.sink = held;
     held.began(inbound.begin(this.#request, context, !fin, now, held));
   }
 }
 
-/** A request while its gates decide. What comes of its body is kept uncredited, so that it is bounded by the stream's window. */
+/**
+ * A request while its gates decide. What comes of its body is kept uncredited, so that it is bounded by the stream's window, and taken from the server's
+ * budget.
+ */
 class HeldRequest implements InboundTarget, StreamSink {
   readonly #inner: RequestPlan;
+  readonly #buffers: BufferBudget;
   readonly #grpc: boolean;
   readonly #stream: HttpStream;
   readonly #head: Head;
@@ -93,8 +102,9 @@ class HeldRequest implements InboundTarget, StreamSink {
   #body: Uint8Array[] = [];
   #ended = false;
 
-  constructor(inner: RequestPlan, grpc: boolean, stream: HttpStream, head: Head, fin: boolean) {
+  constructor(inner: RequestPlan, buffers: BufferBudget, grpc: boolean, stream: HttpStream, head: Head, fin: boolean) {
     this.#inner = inner;
+    this.#buffers = buffers;
     this.#grpc = grpc;
     this.#stream = stream;
     this.#head = head;
@@ -109,23 +119,22 @@ class HeldRequest implements InboundTarget, StreamSink {
 
   accepted(call: InboundCall): void {
     const stream = this.#stream;
+    const body = this.#release();
     this.#inner.start(stream, this.#head, this.#fin, call);
     const { sink } = stream;
-    if (sink === null) return;
-    for (const [i, chunk] of this.#body.entries())
-      sink.onData(stream, chunk, 0, chunk.length, this.#ended && i === this.#body.length - 1);
-    if (this.#ended && this.#body.length === 0) sink.onTrailers(stream, this.#head);
-    this.#body = [];
+    for (const [i, chunk] of body.entries())
+      sink.onData(stream, chunk, 0, chunk.length, this.#ended && i === body.length - 1);
+    if (this.#ended && body.length === 0) sink.onTrailers(stream, this.#head);
   }
 
   refused(response: LocalResponse): void {
     const stream = this.#stream;
+    const body = this.#release();
     if (stream.closed) return;
     if (!this.#fin && !this.#ended) {
       discardBody(stream);
-      for (const { length } of this.#body) stream.credit(length);
+      for (const { length } of body) stream.credit(length);
     }
-    this.#body = [];
     const caller = { grpc: this.#grpc, headOnly: this.#head.method === "HEAD" };
     sendLocalResponse(stream, response, caller, null);
   }
@@ -135,8 +144,17 @@ class HeldRequest implements InboundTarget, StreamSink {
   onHead(): void {}
 
   onData(_stream: HttpStream, chunk: Uint8Array, start: number, end: number, fin: boolean): void {
-    if (end > start) this.#body.push(Buffer.from(chunk.subarray(start, end)));
     if (fin) this.#ended = true;
+    if (end <= start) return;
+    try {
+      this.#buffers.take(end - start);
+    } catch (thrown) {
+      this.#call?.gone();
+      this.#stream.credit(end - start);
+      this.refused({ error: toWeftError(thrown), status: 429, fields: [], body: null });
+      return;
+    }
+    this.#body.push(Buffer.from(chunk.subarray(start, end)));
   }
 
   onTrailers(): void {
@@ -144,8 +162,15 @@ class HeldRequest implements InboundTarget, StreamSink {
   }
 
   onReset(): void {
-    this.#body = [];
+    this.#release();
     this.#call?.gone();
+  }
+
+  #release(): Uint8Array[] {
+    const body = this.#body;
+    this.#body = [];
+    this.#buffers.take(-body.reduce((sum, { length }) => sum + length, 0));
+    return body;
   }
 
   onWritable(): void {}

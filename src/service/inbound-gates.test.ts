@@ -99,6 +99,37 @@ test("calls in flight are held to a number; those that wait go on as soon as one
   );
 });
 
+test("REST requests wait with their bodies, too", async () => {
+  const release: (() => void)[] = [];
+  await using it = await started(
+    rateLimit("counter").inFlight(1, { queue: 3, maxWait: "5s" }).at("server").resources(),
+    {
+      async count({ count }) {
+        await new Promise<void>((resolve) => release.push(resolve));
+        return { count: count + 1n };
+      },
+    },
+  );
+  const post = async (count: number): Promise<unknown> => {
+    const body = JSON.stringify({ count: String(count) });
+    const headers = { "content-type": "application/json" };
+    const answer = await fetch(`http://${it.server.address}/v1/counter:count`, { method: "POST", headers, body });
+    return [answer.status, ((await answer.json()) as { count?: unknown }).count];
+  };
+  const answers = [1, 2, 3].map(post);
+  let answered = 0;
+  for (const answer of answers) void answer.then(() => answered++);
+  while (answered < 3) {
+    release.shift()?.();
+    await new Promise(setImmediate);
+  }
+  assert.deepEqual(await Promise.all(answers), [
+    [200, "2"],
+    [200, "3"],
+    [200, "4"],
+  ]);
+});
+
 test("a caller that goes away while it waits leaves its place to the next", async () => {
   const release: (() => void)[] = [];
   await using it = await started(

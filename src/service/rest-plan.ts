@@ -59,8 +59,10 @@ export function planRest(
       name: formatBinding(binding),
       load: fieldOf(head.fields, LOAD_FORMAT_FIELD) === undefined ? null : environment.load,
     });
-    const { gates } = environment;
-    return gates === null || !target.counted ? plan : new GatedPlan(plan, gates, target, head, timeoutMs, false);
+    const { buffers, gates } = environment;
+    return gates === null || !target.counted
+      ? plan
+      : new GatedPlan(plan, gates, buffers, target, head, timeoutMs, false);
   } catch (thrown) {
     if (thrown instanceof WeftError) return rejectRest(thrown);
     throw thrown;
