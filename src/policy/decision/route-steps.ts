@@ -18,8 +18,9 @@ export function addRoute({ sent, cors, origin }: CallDecision, { rule, snapshot 
   const table = snapshot.tableOf(rule);
   if (table === null) add("route", "ok", rule.text, { route }, source);
   else {
-    const { before, ...place } = placeOf(table, rule, sent);
-    add("route", "ok", rule.text, { route, ...place, ...(before === "" ? {} : { before }) }, source);
+    const { before, match, ...place } = placeOf(table, rule, sent);
+    const more = { ...(match === "" ? {} : { match }), ...(before === "" ? {} : { before }) };
+    add("route", "ok", rule.text, { route, ...place, ...more }, source);
   }
   if (cors === "") return;
   const [verdict, text] = {

@@ -31,7 +31,18 @@ export function readResourceDocuments(text: string, file: string): ResourceDocum
       }
       return { file };
     };
-    documents.push(new ResourceDocument(value, place));
+    documents.push(...unlisted(new ResourceDocument(value, place)));
   }
   return documents;
+}
+
+/** The items of a `List`, as `kubectl get -o yaml` prints them; anything else as it is. */
+function unlisted(document: ResourceDocument): ResourceDocument[] {
+  const { kind, apiVersion, items } = (document.value ?? {}) as {
+    kind?: unknown;
+    apiVersion?: unknown;
+    items?: unknown;
+  };
+  if (kind !== "List" || apiVersion !== "v1" || !Array.isArray(items)) return [document];
+  return items.map((item, i) => new ResourceDocument(item, (path) => document.placeOf(["items", i, ...path])));
 }

@@ -78,6 +78,52 @@ spec:
   );
 });
 
+test("a cluster's other kinds are accepted with a warning, and lists are taken apart", () => {
+  const text = `apiVersion: v1
+kind: List
+items:
+  - apiVersion: gateway.networking.k8s.io/v1
+    kind: Gateway
+    metadata: { name: gw }
+    spec: { gatewayClassName: x, listeners: [] }
+  - apiVersion: gateway.networking.k8s.io/v1
+    kind: HTTPRoute
+    metadata: { name: shop, namespace: a }
+    spec: { rules: [{ backendRefs: [{ name: products, namespace: a }], x: 1 }] }
+`;
+  assert.deepEqual(problems(text), [
+    "shop.yaml:11:75 spec.rules[0].x: unknown field; the fields here are name, matches, filters, backendRefs, timeouts, retry, sessionPersistence",
+  ]);
+  const { resources, warnings } = parseResources(readResourceDocuments(text.replace(", x: 1", ""), "x.yaml"));
+  assert.deepEqual(
+    resources.map(({ kind }) => kind),
+    ["HTTPRoute"],
+  );
+  assert.deepEqual(
+    warnings.map(({ message, place }) => `${place.line} ${message}`),
+    [
+      "5 has no effect: the system's gateway is described by `gateway` in the system, or by `weft gateway`",
+      "11 has no effect: a system has one namespace",
+    ],
+  );
+});
+
+test("of routes that match alike the oldest wins, then the first by name; those without an age come last, as written", () => {
+  const one = (name: string, creationTimestamp?: string) => ({
+    ...route("/").to(name).named(name).resources()[0],
+    metadata: { name, ...(creationTimestamp === undefined ? {} : { creationTimestamp }) },
+  });
+  const order = (...resources: ReturnType<typeof one>[]): string => {
+    const runtime = createPolicyRuntime();
+    runtime.applyResources(1, resources, []);
+    const request = { method: "GET", scheme: "http", authority: "a", path: "/", protocol: "", fields: [], memo: null };
+    return runtime.backendsOf(request)[0];
+  };
+  assert.equal(order(one("b"), one("a")), "b");
+  assert.equal(order(one("a", "2026-02-01T00:00:00Z"), one("b", "2026-01-01T00:00:00Z")), "b");
+  assert.equal(order(one("c"), one("b", "2026-01-01T00:00:00Z"), one("a", "2026-01-01T00:00:00Z")), "a");
+});
+
 test("what only together makes no sense is told too", () => {
   const [twice] = route("/a").to("x").resources();
   assert.throws(() => parseResources([twice, twice]), /two of kind HTTPRoute with this name/);

@@ -30,6 +30,15 @@ test("says where the rule stands, and why those before it for the same path did 
   assert.match(explained(http("GET", "/v1/orders", [], "eu.shop.example:80")).text, /rule 2 of 8 \(HTTPRoute\/eu\)\n/);
 });
 
+test("of a rule with several matches the one is named that took the call", () => {
+  const resources = route("/a").or("/b").header("x-lane", { matches: "b.*" }).to("products").resources();
+  const { call } = new TestCall(world({ resources })).begin(http("GET", "/b/c", ["x-lane", "blue"])).head(1, 200);
+  assert.match(
+    explainDecision(call.decision),
+    /\/a, \/b -> products .*rule 1 of 1 \(HTTPRoute\/a\), match \/b header x-lane\n/,
+  );
+});
+
 test("a request that no route matches is told the nearest, and what it lacks, without the route's values", () => {
   assert.match(explained(http("GET", "/v1/payments/1")).message, /nearest route is \/v1\/payments, which is for POST$/);
   assert.match(explained(http("GET", "/admin/x")).message, /nearest route is \/admin, which is for other hosts$/);

@@ -13,6 +13,8 @@ export interface RoutePlace {
   /** Counted from 1, of `rules`. */
   readonly rule: number;
   readonly rules: number;
+  /** Of a rule with several matches the one that took the request: "PUT /v1/orders". */
+  readonly match: string;
   /** "1st: host differs, 2nd: needs header x-lane: blue": rules before it for the same path, nearest first; "" when there are none. */
   readonly before: string;
 }
@@ -21,7 +23,7 @@ export interface RoutePlace {
 export function placeOf(table: RouteTable<RuleMatch>, rule: Rule, request: CallRequest | null): RoutePlace {
   const entries = inOrder(table);
   const rules = [...new Set(entries.map(({ target }) => target.rule))];
-  const place = { rule: rules.indexOf(rule) + 1, rules: rules.length, before: "" };
+  const place = { rule: rules.indexOf(rule) + 1, rules: rules.length, match: "", before: "" };
   if (request === null) return place;
   const path = pathOf(request);
   const matched = entries.findIndex((entry) => entry.target.rule === rule && reason(entry, request, path, true) === "");
@@ -32,7 +34,9 @@ export function placeOf(table: RouteTable<RuleMatch>, rule: Rule, request: CallR
     const why = reason(entry, request, path, true) || "a less specific host";
     before.push(`${ordinal(rules.indexOf(entry.target.rule) + 1)}: ${why}`);
   }
-  return { ...place, before: before.join(", ") };
+  const several = entries.filter(({ target }) => target.rule === rule).length > 1;
+  const match = several && matched >= 0 ? matchText(entries[matched]) : "";
+  return { ...place, match, before: before.join(", ") };
 }
 
 export interface NearMiss {
@@ -97,6 +101,14 @@ function pathMatches(condition: PathCondition, path: string): boolean {
       return path.startsWith(bare) && (path.length === bare.length || path[bare.length] === "/");
     }
   }
+}
+
+function matchText({ method, path, headers, query, patterns }: RouteEntry<RuleMatch>): string {
+  const parts = [`${method === "" ? "" : `${method} `}${path.kind === "pattern" ? "~" : ""}${path.value}`];
+  for (let i = 0; i < headers.length; i += 2) parts.push(`header ${headers[i]}`);
+  for (let i = 0; i < query.length; i += 2) parts.push(`query ${query[i]}`);
+  for (const wanted of patterns) parts.push(`${wanted.in} ${wanted.name}`);
+  return parts.join(" ");
 }
 
 function inOrder(table: RouteTable<RuleMatch>): readonly RouteEntry<RuleMatch>[] {
