@@ -14,7 +14,7 @@ export function openAttempt(state: CallState, kind: AttemptKind, probe: boolean,
   const { attempts } = decision;
   const number = attempts.length + 1;
   const attempt = (pool[number - 1] ??= new Attempt());
-  outliers?.sweep(table, group, state.tape, now);
+  outliers?.sweep(table, group, state.shared.random, now);
   const slot = chooseEndpoint(state, attempt, now);
   if (slot < 0) return null;
   attempts.push(attempt);

@@ -81,7 +81,9 @@ export function judgeAnswer(state: CallState, attempt: Attempt, status: number, 
   }
   const { table } = state.shared;
   if (outliers === null || table.generation[attempt.slot] !== attempt.generation) return;
-  outliers.answered(table, group, attempt.slot, grpcStatus < 0 ? status : httpStatusOf(grpcStatus), state.tape, now);
+  // No draw of the call's own: what it decides is read by later calls, through their tapes.
+  const { random } = state.shared;
+  outliers.answered(table, group, attempt.slot, grpcStatus < 0 ? status : httpStatusOf(grpcStatus), random, now);
 }
 
 /**
@@ -106,5 +108,5 @@ export function judgeEvent(
   if (outliers === null || table.generation[attempt.slot] !== attempt.generation) return;
   const timeout = event === EventKind.timeout;
   if (event === EventKind.overflow || (timeout && !ofService)) return;
-  outliers.lost(table, group, attempt.slot, timeout, state.tape, now);
+  outliers.lost(table, group, attempt.slot, timeout, state.shared.random, now);
 }

@@ -180,7 +180,9 @@ export interface EndedCall {
 export function recordedDecision(decision: CallDecision, texts: boolean): RecordedDecision {
   const { requestId, place, revision, endpointVersion, durationMs, route, service, splitDraw, explained } = decision;
   decision.explained = true;
-  const steps = decision.steps.map(({ rule, verdict, source = "", text }) => ({
+  // What outlier detection knows is told as it is when somebody reads, and decides nothing beyond the picks.
+  const told = decision.steps.filter(({ rule }) => rule !== "outlier");
+  const steps = told.map(({ rule, verdict, source = "", text }) => ({
     rule,
     verdict,
     source,

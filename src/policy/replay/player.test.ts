@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { seededRandom } from "../../core/random.ts";
-import { rateLimit, route, traffic } from "../builders.ts";
+import { authorization, rateLimit, route, traffic } from "../builders.ts";
 import { endpoint, grpc, http, METHODS, TestCall } from "../machine/call.case.ts";
 import type { Resource } from "../resource/resources.ts";
 import { createPolicyRuntime } from "../snapshot/create-runtime.ts";
@@ -79,6 +79,33 @@ const WORLDS: readonly (readonly Resource[])[] = [
     ...route("/v1").to({ "products@v1": 60, "products@v2": 40 }).resources(),
     ...rateLimit("products").allow(3, "200ms").byHeader("x-user").resources(),
     ...traffic("products").retry(2, { nonIdempotent: true }).limits({ maxInFlight: 6 }).resources(),
+  ],
+  [
+    ...route("/v1").to("products").resources(),
+    ...traffic("products")
+      .timeout("300ms")
+      .retry(1)
+      .hedge("20ms", { max: 2 })
+      .outlier({ consecutive5xx: 2, interval: "50ms", baseEjectionTime: "100ms", maxEjectionPercent: 50 })
+      .breaker({ failureRatio: 0.6, minRequests: 4, sleep: "40ms" })
+      .fault({ delay: { mean: "10ms", percent: 30 }, abort: { status: 503, percent: 10 } })
+      .concurrency("vegas")
+      .fallback({ status: 202 })
+      .resources(),
+  ],
+  [
+    ...route("/v1").to("products").resources(),
+    ...traffic("products")
+      .admission()
+      .balancer("ring-hash", { hash: [{ by: "header", name: "x-user" }] })
+      .cache()
+      .idleTimeout("80ms")
+      .resources(),
+    ...rateLimit("products").inFlight(3, { queue: 2, maxWait: "30ms" }).resources(),
+    ...authorization("products")
+      .deny({ headers: [{ name: "x-user", equals: "user-1" }] })
+      .allow({})
+      .resources(),
   ],
 ];
 

@@ -1,5 +1,6 @@
 import type { AttemptFailure, CallContext, CallRequest } from "../call.ts";
 import { CallMachine } from "../machine/call-machine.ts";
+import { recordableAnswer } from "../security/recordable-answer.ts";
 import type { RuntimeState } from "../snapshot/runtime-state.ts";
 import type { CallRecorder } from "./call-recorder.ts";
 import type { RecordedEvent } from "./recorded.ts";
@@ -46,7 +47,8 @@ export class RecordingMachine extends CallMachine {
   }
 
   override answered(queryId: number, result: unknown, now: number): void {
-    this.#push(["answered", now, this.query?.kind ?? "", this.#recorder.redactor.data(plain(result))]);
+    const kind = this.query?.kind ?? "";
+    this.#push(["answered", now, kind, this.#recorder.redactor.data(plain(recordableAnswer(kind, result)))]);
     super.answered(queryId, result, now);
   }
 

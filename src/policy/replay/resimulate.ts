@@ -96,10 +96,12 @@ class RunningCall {
   begin(now: number): void {
     const { events, tape, decision, request, bodyFollows, at } = this.#recorded;
     const { restore } = this.#around;
-    const { picks } = decodeTape(tape);
+    const { picks, values } = decodeTape(restore(tape));
     const { splitDraw } = decision;
     this.#call.tape.guide({
       splitDraw: splitDraw >= 0 ? splitDraw : null,
+      recall: (name) =>
+        (values.findLast((value) => isNamed(value, name)) as Record<string, unknown> | undefined)?.[name],
       pick: (bindingName, number): TapedPick | null => {
         const pick = picks[number];
         if (pick === undefined || pick.endpoint === null) return null;
@@ -241,3 +243,7 @@ const LOST: AttemptFailure = { kind: "connect", unprocessed: true, message: "the
 const UNKNOWN: AttemptScript = { events: [{ afterMs: 1, event: ["failed", 0, 0, LOST] }], silentMs: -1 };
 
 const same = <T>(value: T): T => value;
+
+function isNamed(value: unknown, name: string): boolean {
+  return typeof value === "object" && value !== null && Object.hasOwn(value, name);
+}
