@@ -235,6 +235,9 @@ export class CarriedCall implements Waker {
         case Effect.mirror:
           this.#mirror();
           break;
+        case Effect.refresh:
+          this.#refresh();
+          break;
         case Effect.accept:
           this.acceptedFields = call.addFields;
           if (this.#onAccept === null) this.handled(OK);
@@ -273,6 +276,17 @@ export class CarriedCall implements Waker {
     const attempt = new SimAttempt(this, 0, Number.POSITIVE_INFINITY);
     attempt.mirror = true;
     attempt.open(replica);
+  }
+
+  /** The same request once more, for what a gate keeps of its answer. */
+  #refresh(): void {
+    const { addFields, removeFields } = this.#call;
+    const { head } = this.request;
+    const fields = changed(head.fields, addFields, removeFields);
+    const request = { ...this.request, head: { ...head, fields, memo: null }, body: EMPTY };
+    const context = { ...this.context, deadline: Number.POSITIVE_INFINITY, refresh: true };
+    const call = new CarriedCall(this.world, this.process, request, context, () => {});
+    this.world.events.after(0, () => call.begin());
   }
 
   #deliver(): void {

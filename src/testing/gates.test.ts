@@ -101,3 +101,26 @@ test("tokens are verified as in production, in no time, with the test's keys; vi
   await world.advance(120_000);
   assert.equal((await world.call("GET /payments", { headers })).status, 401);
 });
+
+test("the gateway's cache answers in virtual time, and fetches anew beside a stale answer", async () => {
+  let served = 0;
+  const answer = () => ({
+    fields: { "cache-control": "max-age=10, stale-while-revalidate=60" },
+    body: `answer ${++served}`,
+  });
+  const world = simulate({
+    services: { products: { answer } },
+    routes: [route("/products").to("products")],
+    policies: [traffic("products").cache()],
+  });
+  const get = async () => {
+    const { body, attempts } = await world.call("GET /products");
+    return [body, attempts];
+  };
+  assert.deepEqual(await get(), ["answer 1", 1]);
+  assert.deepEqual(await get(), ["answer 1", 0]);
+  await world.advance(20_000);
+  assert.deepEqual(await get(), ["answer 1", 0]); // stale, while it is fetched
+  await world.advance(100);
+  assert.deepEqual(await get(), ["answer 2", 0]);
+});
