@@ -10,7 +10,6 @@ import { eventually, World } from "./world.ts";
 
 test("a service under a control plane enforces the limits that are published for it, from when they are", async (t) => {
   const world = new World();
-  t.after(() => world.close());
   const published = (requests: number) =>
     JSON.stringify(rateLimit("counter").allow(requests, "1h").at("server").tell().resources()[0]);
   const who = { source: "test", author: "test", reason: "" };
@@ -21,6 +20,7 @@ test("a service under a control plane enforces the limits that are published for
   t.after(async () => {
     await server.stop(0);
     await runtime.close();
+    await world.close();
   });
   const caller = createRuntime({ env: {} });
   t.after(() => caller.close());
