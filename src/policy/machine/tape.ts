@@ -40,6 +40,20 @@ export class Tape implements Random {
     return this.#mode === OFF ? value : (this.#taped(value) as T);
   }
 
+  /**
+   * What was found out from things that no recording holds (credentials, and what is known of them), so that it cannot be worked out again: plain data told by
+   * `tell` under the same name. Undefined when it has to be worked out now.
+   */
+  recall(name: string): unknown {
+    if (this.#mode === PLAYING) return (this.#taped(undefined) as Record<string, unknown> | undefined)?.[name];
+    return this.#mode === GUIDED ? this.#guide?.recall?.(name) : undefined;
+  }
+
+  /** The name is kept as it is, texts in `value` may be redacted. */
+  tell(name: string, value: unknown): void {
+    if (this.#mode === RECORDING) this.#taped({ [name]: value });
+  }
+
   /** True unless it is off: picks go through `pick`. */
   get on(): boolean {
     return this.#mode !== OFF;
@@ -152,6 +166,8 @@ export interface TapedPick {
 export interface TapeGuide {
   /** The recorded draw, null when a backend was not drawn. */
   readonly splitDraw: number | null;
+  /** What was told under a name, the last of it; undefined when nothing was. */
+  recall?(name: string): unknown;
   /** The recorded pick for the call's `at`th attempt (from 0), null when it means nothing under this policy. */
   pick(bindingName: string, at: number): TapedPick | null;
 }

@@ -94,10 +94,14 @@ class AuthenticateGate implements Gate {
 
   enter(call: CallState, slot: number, now: number): GateAnswer {
     for (const name of this.#claimFields) call.removeRequestField(name);
+    const recalled = call.tape.recall(TAPED) as Taped | undefined;
+    if (recalled !== undefined) return this.#again(call, slot, recalled, now);
     return this.#try(call, slot, 0, null, null, now);
   }
 
   answered(call: CallState, slot: number, result: unknown, now: number): GateAnswer {
+    const recalled = call.tape.recall(TAPED) as Taped | undefined;
+    if (recalled !== undefined) return this.#again(call, slot, recalled, now);
     const { at, question, refused, refusedBy } = call.memory[slot] as Asked;
     call.memory[slot] = null;
     return this.#heard(question.answered(result, call, now), call, slot, at, refused, refusedBy, now);
@@ -139,6 +143,7 @@ class AuthenticateGate implements Gate {
       call.memory[slot] = { at, question: outcome, refused, refusedBy } satisfies Asked;
       call.query = outcome.query;
       call.queryMs = outcome.timeoutMs;
+      call.tape.tell(TAPED, { code: ASKED, ms: outcome.timeoutMs } satisfies Taped);
       return GateAnswer.ask;
     }
     if (outcome instanceof Reply) return this.#reply(call, provider, outcome);
@@ -146,8 +151,36 @@ class AuthenticateGate implements Gate {
     return this.#try(call, slot, at + 1, worse ? outcome : refused, worse ? provider : refusedBy, now);
   }
 
+  /** The same as then, of a call whose credentials were not recorded. A provider that is no longer asked does not know anybody. */
+  #again(call: CallState, slot: number, taped: Taped, now: number): GateAnswer {
+    if (taped.code === ASKED) {
+      call.query = { kind: "token", key: "", about: null };
+      call.queryMs = taped.ms ?? 0;
+      return GateAnswer.ask;
+    }
+    const tried = this.#tried.find(({ provider }) => taped.by?.[provider.label] !== undefined);
+    if (tried === undefined) return this.#anonymous(call, slot, now);
+    const { provider } = tried;
+    const { code, subject = "", issuer = "", claims = {}, problem = "" } = taped;
+    if (code === WRONG || code === UNAVAILABLE) {
+      return this.#refuse(call, new Refusal(problem, 0, code === UNAVAILABLE), provider);
+    }
+    if (code === REPLIED) {
+      return this.#reply(
+        call,
+        provider,
+        new Reply({ error: null, status: 302, fields: [], body: null }, "sent elsewhere"),
+      );
+    }
+    const source = this.source;
+    const principal = { source, method: provider.method, provider: provider.label, subject, issuer, claims };
+    return this.#pass(call, tried, new Verified(principal, Number.POSITIVE_INFINITY));
+  }
+
   #pass(call: CallState, { provider, claimHeaders }: Tried, verified: Verified): GateAnswer {
     const { principal } = verified;
+    const { subject, issuer, claims } = principal;
+    call.tape.tell(TAPED, { code: KNOWN, by: { [provider.label]: 1 }, subject, issuer, claims } satisfies Taped);
     call.principal = principal;
     if (claimHeaders.length > 0) {
       verified.fields ??= fieldsOf(principal, claimHeaders);
@@ -165,6 +198,7 @@ class AuthenticateGate implements Gate {
 
   #reply(call: CallState, provider: Provider, { response, text }: Reply): GateAnswer {
     this.#tallies.count(provider.label, "redirected");
+    call.tape.tell(TAPED, { code: REPLIED, by: { [provider.label]: 1 } } satisfies Taped);
     const note = call.decision.note(this, "chosen");
     note.code = REPLIED;
     note.text = provider.label;
@@ -175,6 +209,7 @@ class AuthenticateGate implements Gate {
 
   #anonymous(call: CallState, slot: number, now: number): GateAnswer {
     if (this.#optional) {
+      call.tape.tell(TAPED, { code: NOBODY_CALLS } satisfies Taped);
       const note = call.decision.note(this, "ok");
       note.code = NOBODY_CALLS;
       this.#tallies.count("none", "anonymous");
@@ -186,6 +221,7 @@ class AuthenticateGate implements Gate {
       if (login !== null) return this.#heard(login, call, slot, at, null, null, now);
     }
     this.#tallies.count("none", "missing");
+    call.tape.tell(TAPED, { code: NOBODY_CALLS } satisfies Taped);
     const note = call.decision.note(this, "denied");
     note.code = MISSING;
     const fields = this.#tried.flatMap(({ provider }) => ["www-authenticate", provider.challenge("")]);
@@ -196,8 +232,10 @@ class AuthenticateGate implements Gate {
 
   #refuse(call: CallState, { problem, unavailable }: Refusal, provider: Provider): GateAnswer {
     this.#tallies.count(provider.label, unavailable ? "unavailable" : "refused");
+    const code = unavailable ? UNAVAILABLE : WRONG;
+    call.tape.tell(TAPED, { code, by: { [provider.label]: 1 }, problem } satisfies Taped);
     const note = call.decision.note(this, "denied");
-    note.code = unavailable ? UNAVAILABLE : WRONG;
+    note.code = code;
     note.text = provider.label;
     note.detail = problem;
     const message = `${provider.label}: ${problem}`;
@@ -249,6 +287,19 @@ function fieldsOf({ claims }: Principal, headers: readonly ClaimHeader[]): strin
   return fields;
 }
 
+/** What recordings hold of it, under the tape's name for it. Labels are keys, which are never redacted: they are policy's own. */
+interface Taped {
+  readonly code: number;
+  readonly by?: Readonly<Record<string, 1>>;
+  readonly ms?: number;
+  readonly subject?: string;
+  readonly issuer?: string;
+  readonly claims?: Readonly<Record<string, unknown>>;
+  readonly problem?: string;
+}
+
+const TAPED = "caller";
+const ASKED = 0;
 const KNOWN = 1;
 const NOBODY_CALLS = 2;
 const MISSING = 3;

@@ -41,10 +41,12 @@ export class ExternalCheck {
   /** Null: the rule does not match. "ask": `call.query` is set. Otherwise what is remembered. */
   begin(call: CallState, input: RuleInput, now: number): ExternalAnswer | "ask" | null {
     if (!ruleMatches(this.compiled, input)) return null;
+    const recalled = this.#cacheMs > 0 ? (call.tape.recall(TAPED) as Taped | undefined) : undefined;
     const about = this.#question(call, input);
     const key = this.#keyOf(about);
     if (this.#cacheMs > 0) {
-      const known = this.#answers.get(key, now);
+      const known = recalled === undefined ? this.#answers.get(key, now) : recalled.asks ? null : answerOf(recalled);
+      call.tape.tell(TAPED, (known === null ? { asks: true } : tapedOf(known)) satisfies Taped);
       if (known !== null) return known;
     }
     call.query = { kind: "external-authorization", key: `${this.compiled.label} ${key}`, about };
@@ -122,6 +124,23 @@ export class ExternalCheck {
     const seen = JSON.stringify([method, scheme, host, path, fields, address, peerIdentity, service, subject]);
     return digestOf(this.#cacheMs > 0 ? seen : `${seen} ${requestId}`);
   }
+}
+
+/** What recordings hold of an answer that was remembered. */
+interface Taped {
+  readonly asks?: boolean;
+  readonly allowed?: boolean;
+  readonly status?: number;
+}
+
+const TAPED = "external";
+
+function tapedOf({ allowed, status }: ExternalAnswer): Taped {
+  return { allowed, status };
+}
+
+function answerOf({ allowed = false, status = 403 }: Taped): ExternalAnswer {
+  return { allowed, status, fields: [], removeFields: [], body: null, message: "" };
 }
 
 function names(fields: readonly string[]): ReadonlySet<string> {

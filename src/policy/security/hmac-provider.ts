@@ -53,7 +53,7 @@ export class HmacProvider implements Provider {
       const answer = result as SecretAnswer | null;
       if (answer === null) return new Refusal(`the secret of ${signature.keyId} could not be had`, 5, true);
       if (answer.consumer === null) return new Refusal("its signature is wrong", 4);
-      return this.#once(signature, caller, wallOf(caller, later)) ?? verified;
+      return this.#once(signature, wallOf(caller, later)) ?? verified;
     });
   }
 
@@ -70,10 +70,10 @@ export class HmacProvider implements Provider {
   }
 
   /** Null, or what is wrong with its nonce. Only verified signatures get here, so that nobody else can use up nonces or room. */
-  #once({ keyId, nonce, created }: HttpSignature, call: CallState, wall: number): Refusal | null {
+  #once({ keyId, nonce, created }: HttpSignature, wall: number): Refusal | null {
     if (nonce === "") return null;
     const until = created * 1000 + this.#maxAgeMs + this.#leewayMs;
-    const state = call.tape.read(this.#nonces.use(`${keyId} ${nonce}`, until, wall));
+    const state = this.#nonces.use(`${keyId} ${nonce}`, until, wall);
     if (state === Nonces.used) return new Refusal("its nonce was used before", 4);
     return state === Nonces.full ? new Refusal("there is no room to remember its nonce", 5, true) : null;
   }
