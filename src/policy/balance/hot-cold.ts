@@ -2,6 +2,7 @@ import type { Random } from "../../core/random.ts";
 import type { BalancerSettings } from "./balancer-settings.ts";
 import type { EndpointTable } from "./endpoint-table.ts";
 import type { Pool } from "./group.ts";
+import type { Loads } from "./loads.ts";
 import { isIn, type Pick } from "./pick.ts";
 import type { EffectiveWeights } from "./weights.ts";
 
@@ -14,8 +15,11 @@ import type { EffectiveWeights } from "./weights.ts";
  * Where weft deviates:
  *  - No probe is sent. Servers piggyback RIF and latency on the answers that they give (load-report.ts), so news comes with the calls themselves.
  *    A probe here is a look at what is known: the last report if it is not older than `maxAge`, with own calls sent since added (the paper's
- *    compensation for reuse); otherwise what this process sees itself: its own calls in flight, and the peak EWMA, which fades with `decay`, so that an endpoint
+ *    compensation for reuse); otherwise what this process sees itself: its own calls in flight and the peak EWMA, which fades with `decay`, so that an endpoint
  *    not heard of for long is tried again.
+ *  - Latencies, reported or seen, are those of answers to earlier calls; they count (own calls in flight + 1) times. Compared as they are, everything would go to
+ *    one endpoint until its next answer. In simulation (20 callers, 20 servers of which 5 at half speed, 70 % load) p99 is 53 ms with it and 74 ms without;
+ *    P2C with peak EWMA has 71 ms, least request 153 ms, round robin 827 ms.
  *  - So entries of the pool are endpoints, whose values are read when a call chooses, and a reuse budget is not needed: values do not become stale by reuse.
  *  - The RIF quantile is the pool's own, not that of a longer history of probes.
  */
@@ -62,7 +66,7 @@ export class HotCold {
       const hot = this.#rif[i] > hotAbove;
       if (!hot) cold++;
       const out = !table.inRotation(slot, now) || isIn(avoid, slot);
-      let value = hot ? this.#rif[i] : this.#latencyOf(slot, now);
+      let value = hot ? this.#rif[i] : this.#costOf(slot, now);
       value /= weights === null ? pool.weightAt(probed[i]) / pool.maxWeight : weights.at(probed[i]) / weights.max;
       const better =
         out !== bestOut
@@ -143,11 +147,23 @@ export class HotCold {
     return Math.max(own, loads.rif[slot] + own - loads.ownInFlight[slot]);
   }
 
-  #latencyOf(slot: number, now: number): number {
+  #fresh(slot: number, now: number): boolean {
     const { loads } = this.#table;
-    if (loads !== null && now - loads.at[slot] <= this.#settings.reportMaxAgeMs && loads.latencyMs[slot] >= 0)
-      return loads.latencyMs[slot];
-    return this.#table.latency(slot, now, this.#settings.decayMs);
+    return loads !== null && now - loads.at[slot] <= this.#settings.reportMaxAgeMs && loads.latencyMs[slot] >= 0;
+  }
+
+  #latencyOf(slot: number, now: number): number {
+    const table = this.#table;
+    return this.#fresh(slot, now)
+      ? (table.loads as Loads).latencyMs[slot]
+      : table.latency(slot, now, this.#settings.decayMs);
+  }
+
+  /** What latencies are compared by: of calls that began earlier, and so for each call that is under way since. */
+  #costOf(slot: number, now: number): number {
+    const table = this.#table;
+    if (this.#fresh(slot, now)) return (table.loads as Loads).latencyMs[slot] * (table.inFlight[slot] + 1);
+    return table.cost(slot, now, this.#settings.decayMs) * (table.endpoints[slot]?.weight ?? 1);
   }
 }
 
