@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { route, traffic } from "../builders.ts";
+import { authorization, route, traffic } from "../builders.ts";
 import { http } from "../machine/call.case.ts";
 import { readResourceDocuments } from "../resource/read-resource-documents.ts";
 import type { HTTPRouteMatch, Resource } from "../resource/resources.ts";
@@ -159,6 +159,37 @@ test("two policies that write one field of one target differently conflict; equa
         "policy-conflict",
         "TrafficPolicy b spec.timeout",
         "timeout of Service payments is also written by TrafficPolicy a, which wins as the first by name",
+      ],
+    ],
+  );
+});
+
+test("rules of authorizations that cannot change a decision are told: denied ones, and those that another makes needless", () => {
+  const resources = [
+    ...authorization("orders")
+      .deny({ name: "no-interns", peers: ["spiffe://shop/intern*"] })
+      .allow({ name: "intern-7", peers: ["spiffe://shop/intern-7"], methods: ["GET"] })
+      .allow({ name: "readers", methods: ["GET"] })
+      .allow({ name: "web", peers: ["spiffe://shop/web"], methods: ["GET"] })
+      .allow({ name: "writers", peers: ["spiffe://shop/web"], methods: ["POST"] })
+      .resources(),
+    ...authorization("payments")
+      .allow({ name: "web", peers: ["spiffe://shop/intern-7"] })
+      .resources(),
+  ];
+  const findings = checkSystem(resources);
+  assert.deepEqual(
+    findings.map(({ id, place, message }) => [id, place.field, message.split(": ", 2)[1]]),
+    [
+      [
+        "authorization-shadowed",
+        "Authorization orders spec.rules[1]",
+        "Authorization orders, rule no-interns denies every such call, and deny wins",
+      ],
+      [
+        "authorization-shadowed",
+        "Authorization orders spec.rules[3]",
+        "Authorization orders, rule readers does the same for every such call",
       ],
     ],
   );

@@ -6,6 +6,7 @@ import type { DataPlane } from "./enforcement.ts";
 import { compareFindings, type Finding, finding } from "./finding.ts";
 import { unenforcedFields } from "./not-enforced.ts";
 import { policyConflicts } from "./policy-conflicts.ts";
+import { shadowedAuthorization } from "./shadowed-authorization.ts";
 import { unmetDeadlines } from "./unmet-deadlines.ts";
 import { unreachableRoutes } from "./unreachable-routes.ts";
 
@@ -43,6 +44,7 @@ export function checkSystem(documents: readonly unknown[], options: CheckOptions
 const CHECKS: readonly ((system: CheckedSystem) => Finding[])[] = [
   unreachableRoutes,
   policyConflicts,
+  shadowedAuthorization,
   unmetDeadlines,
   retryAmplification,
   unenforcedFields,
