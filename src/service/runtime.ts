@@ -6,6 +6,9 @@ import type { Client, ClientInterceptor, ClientOptions } from "../call/client-ty
 import { createDirectCarrier, type DirectCarrier } from "../call/direct.ts";
 import { Inbound } from "../call/inbound.ts";
 import { sampleLoad } from "../call/load-sampler.ts";
+import { composeQueries } from "../call/queries/queries.ts";
+import { createSecurityQueries, type SecurityQueries } from "../call/queries/security-queries.ts";
+import { tellTime } from "../call/queries/tell-time.ts";
 import type { Carrier } from "../call/types.ts";
 import { type Clock, systemClock } from "../core/clock.ts";
 import { WeftError } from "../core/errors.ts";
@@ -104,6 +107,8 @@ class RuntimeState implements Runtime {
   readonly policy: PolicyRuntime;
   readonly inbound: Inbound;
   readonly #stopSampling: () => void;
+  readonly #security: SecurityQueries;
+  readonly #stopTellingTime: () => void;
   #pool: UpstreamPool | null = null;
   #carrier: Carrier | null = null;
   #link: Link | null = null;
@@ -121,7 +126,13 @@ class RuntimeState implements Runtime {
     this.policy = createPolicyRuntime({ random: systemRandom, journal: new DecisionJournal(), zone, service });
     this.clock = clock;
     this.wheel = new TimerWheel(clock);
-    this.inbound = new Inbound({ policy: this.policy, clock, timers: this.wheel });
+    this.#security = createSecurityQueries({
+      clock,
+      onProblem: (message) => console.error(`weft: ${message}`),
+    });
+    const query = composeQueries(this.#security.handlers);
+    this.inbound = new Inbound({ policy: this.policy, clock, timers: this.wheel, query });
+    this.#stopTellingTime = tellTime(this.policy, clock);
     this.#stopSampling = sampleLoad(this.policy, clock);
   }
 
@@ -163,10 +174,12 @@ class RuntimeState implements Runtime {
     if (this.#closed) return;
     this.#closed = true;
     this.#stopSampling();
+    this.#stopTellingTime();
     await Promise.all([
       this.#pool?.close(drainMs),
       ...[...this.#direct.values(), ...this.#secure].map((direct) => direct.close(drainMs)),
     ]);
+    await this.#security.close();
     await this.#link?.close();
   }
 

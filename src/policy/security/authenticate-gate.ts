@@ -8,7 +8,7 @@ import type { Principal } from "../machine/principal.ts";
 import type { Authentication, ClaimHeader } from "./authentication-resource.ts";
 import { claimField, claimOf, claimText } from "./claims.ts";
 import { OidcProvider } from "./oidc-provider.ts";
-import { type Outcome, type Provider, Question, Refusal, Reply, Verified } from "./provider.ts";
+import { type Outcome, type Provider, Question, Refusal, Reply, sentRequest, Verified } from "./provider.ts";
 import { createProvider, findProvider } from "./providers.ts";
 import type { Tallies } from "./tallies.ts";
 
@@ -177,13 +177,31 @@ class AuthenticateGate implements Gate {
     return this.#pass(call, tried, new Verified(principal, Number.POSITIVE_INFINITY));
   }
 
+  /**
+   * At the server nothing can be taken out of a request: fields of claims are the gateway's word if they say what the credential says, and otherwise
+   * somebody else's, who is refused.
+   */
+  #forged(call: CallState, fields: readonly string[]): string {
+    if (call.caller.place !== "server" || this.#claimFields.length === 0) return "";
+    const sent = sentRequest(call).fields;
+    for (let i = 0; i < sent.length; i += 2) {
+      if (!this.#claimFields.includes(sent[i])) continue;
+      const at = fields.indexOf(sent[i]);
+      if (at < 0 || at % 2 === 1 || fields[at + 1] !== sent[i + 1]) return sent[i];
+    }
+    return "";
+  }
+
   #pass(call: CallState, { provider, claimHeaders }: Tried, verified: Verified): GateAnswer {
     const { principal } = verified;
+    if (claimHeaders.length > 0) verified.fields ??= fieldsOf(principal, claimHeaders);
+    const forged = this.#forged(call, verified.fields ?? NO_FIELDS);
+    if (forged !== "")
+      return this.#refuse(call, new Refusal(`its field ${forged} says other than the credential`), provider);
     const { subject, issuer, claims } = principal;
     call.tape.tell(TAPED, { code: KNOWN, by: { [provider.label]: 1 }, subject, issuer, claims } satisfies Taped);
     call.principal = principal;
-    if (claimHeaders.length > 0) {
-      verified.fields ??= fieldsOf(principal, claimHeaders);
+    if (verified.fields !== null) {
       for (let i = 0; i < verified.fields.length; i += 2)
         call.addRequestField(verified.fields[i], verified.fields[i + 1]);
     }
@@ -208,7 +226,7 @@ class AuthenticateGate implements Gate {
   }
 
   #anonymous(call: CallState, slot: number, now: number): GateAnswer {
-    if (this.#optional) {
+    if (this.#optional && this.#forged(call, NO_FIELDS) === "") {
       call.tape.tell(TAPED, { code: NOBODY_CALLS } satisfies Taped);
       const note = call.decision.note(this, "ok");
       note.code = NOBODY_CALLS;
@@ -298,6 +316,7 @@ interface Taped {
   readonly problem?: string;
 }
 
+const NO_FIELDS: readonly string[] = [];
 const TAPED = "caller";
 const ASKED = 0;
 const KNOWN = 1;
