@@ -116,6 +116,10 @@ export class Replica {
     attempt.answered(this.#reports === null ? answer : this.#reports.with(answer, this.inFlight, attempt));
   }
 
+  answerAsModelled(attempt: SimAttempt): void {
+    this.answer(attempt, this.#answer(attempt));
+  }
+
   abandoned(attempt: SimAttempt): void {
     if (this.model.finishesCancelled && attempt.place >= 0) return;
     if (!this.#beyond.delete(attempt)) this.#queue.remove(attempt);

@@ -13,7 +13,7 @@ import type { Resource } from "../policy/resource/resources.ts";
 import { parseResources } from "../policy/resource/validate.ts";
 import type { MethodInfo } from "../policy/runtime.ts";
 import type { AnyServiceDefinition } from "../service/definition.ts";
-import { EMPTY, failure, httpOf, OK } from "./answer.ts";
+import { EMPTY, failure, httpOf } from "./answer.ts";
 import { type CallWorld, CarriedCall, type SimAttempt } from "./carried-call.ts";
 import { type Coverage, CoverageRecorder } from "./coverage.ts";
 import { EventQueue } from "./event-queue.ts";
@@ -383,7 +383,7 @@ export class SimWorld implements World, CallWorld {
         ? null
         : serveDefinition(definition as AnyServiceDefinition, this.events, this.pump, this.#scope);
     if (calls === undefined || calls.length === 0) return handle;
-    const then: Serve = handle ?? ((attempt, replica) => replica.answer(attempt, OK));
+    const then: Serve = handle ?? ((attempt, replica) => replica.answerAsModelled(attempt));
     return (attempt, replica) =>
       new Onward(
         attempt,
