@@ -271,7 +271,13 @@ test("what a data plane does not enforce is told with what to use instead", () =
     "TrafficPolicy.fallback",
     "TrafficPolicy.perTryTimeout",
   ]);
-  assert.deepEqual(fields("server").sort(), ["HTTPRoute", "TrafficPolicy"]);
+  assert.deepEqual(fields("server").sort(), [
+    "HTTPRoute",
+    "TrafficPolicy.breaker",
+    "TrafficPolicy.fallback",
+    "TrafficPolicy.perTryTimeout",
+    "TrafficPolicy.timeout",
+  ]);
 });
 
 test("resources that are not well formed are told, and the others are checked all the same", () => {

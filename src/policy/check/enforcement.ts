@@ -29,6 +29,8 @@ const GRPC_LIMITS = "gRPC bounds requests in flight alone (gRFC A32); use limits
 const RESETS = (who: string): string => `${who} injects no resets; use abort`;
 const FAULT_CALLERS = (who: string): string => `${who} takes faults from whoever sends the header`;
 const INBOUND = "calls are admitted where they arrive: at the gateway and at services";
+const NO_TOKENS = "gRPC verifies no tokens, so that its rules know no end users";
+const ONE_ADAPTIVE = "Envoy's adaptive concurrency is gradient alone";
 const OWN_QUOTA = 'a caller enforces its own quota alone; use enforcedBy: "client"';
 const AT_THE_EDGE = "end users are authenticated at the gateway, and at services where policy says so";
 const CALLED = "calls are authorized where they arrive: at the gateway and at services";
@@ -60,12 +62,15 @@ export const ENFORCEMENT: Readonly<Record<string, Row>> = {
     "grpc-xds": "gRPC keeps sessions by cookie alone (gRFC A55); use type: Cookie",
   },
 
-  TrafficPolicy: { server: CALLERS },
+  TrafficPolicy: {},
   "TrafficPolicy.targetRefs": {},
-  "TrafficPolicy.timeout": {},
-  "TrafficPolicy.perTryTimeout": { "grpc-xds": "gRPC has no time-out of one attempt (gRFC A44); use timeout" },
-  "TrafficPolicy.idleTimeout": { "grpc-xds": "gRPC has no idle time-out of a call; use timeout" },
-  "TrafficPolicy.retry": {},
+  "TrafficPolicy.timeout": { server: CALLERS },
+  "TrafficPolicy.perTryTimeout": {
+    server: CALLERS,
+    "grpc-xds": "gRPC has no time-out of one attempt (gRFC A44); use timeout",
+  },
+  "TrafficPolicy.idleTimeout": { server: CALLERS, "grpc-xds": "gRPC has no idle time-out of a call; use timeout" },
+  "TrafficPolicy.retry": { server: CALLERS },
   "TrafficPolicy.retry.nonIdempotent": {
     envoy: "Envoy retries whatever its conditions name, idempotent or not; leave retry out for such methods",
     "grpc-xds": "gRPC retries whatever its conditions name, idempotent or not; leave retry out for such methods",
@@ -81,20 +86,22 @@ export const ENFORCEMENT: Readonly<Record<string, Row>> = {
   },
   "TrafficPolicy.retry.bufferBytes": { "grpc-xds": "gRPC's buffer is a channel option of each client" },
   "TrafficPolicy.hedge": {
+    server: CALLERS,
     envoy: "Envoy hedges only when an attempt is over its time: use onTryTimeout with perTryTimeout",
     "grpc-xds": "xDS in gRPC has no hedging; use typed clients or sidecars",
   },
   "TrafficPolicy.hedge.onTryTimeout": {},
   "TrafficPolicy.breaker": {
+    server: CALLERS,
     envoy: "Envoy has no breaker that opens for a service; use outlier and limits",
     "grpc-xds": "gRPC has no breaker that opens for a service; use outlier and limits.maxInFlight",
   },
-  "TrafficPolicy.outlier": {},
+  "TrafficPolicy.outlier": { server: CALLERS },
   "TrafficPolicy.outlier.consecutive5xx": CONSECUTIVE,
   "TrafficPolicy.outlier.consecutiveGatewayFailure": CONSECUTIVE,
   "TrafficPolicy.outlier.consecutiveLocalOriginFailure": CONSECUTIVE,
   "TrafficPolicy.outlier.splitExternalLocalOriginErrors": CONSECUTIVE,
-  "TrafficPolicy.balancer": {},
+  "TrafficPolicy.balancer": { server: CALLERS },
   "TrafficPolicy.balancer.kind=p2c": {
     envoy: "Envoy's least_request compares calls in flight, not latency; use least-request",
     "grpc-xds": "use least-request or round-robin",
@@ -129,7 +136,7 @@ export const ENFORCEMENT: Readonly<Record<string, Row>> = {
   "TrafficPolicy.balancer.panicThreshold": { "grpc-xds": "gRPC has no panic threshold" },
   "TrafficPolicy.balancer.overprovisioning": { "grpc-xds": "gRPC does not overprovision" },
   "TrafficPolicy.balancer.zones": {},
-  "TrafficPolicy.limits": {},
+  "TrafficPolicy.limits": { server: CALLERS },
   "TrafficPolicy.limits.maxInFlightPerEndpoint": {
     envoy: "Envoy's per_host_thresholds bound connections alone; use maxConnections with maxStreams",
     "grpc-xds": GRPC_LIMITS,
@@ -139,14 +146,16 @@ export const ENFORCEMENT: Readonly<Record<string, Row>> = {
   "TrafficPolicy.limits.maxPending": { "grpc-xds": GRPC_LIMITS },
   "TrafficPolicy.limits.maxStreams": { "grpc-xds": GRPC_LIMITS },
   "TrafficPolicy.fallback": {
+    server: CALLERS,
     envoy: "Envoy has no fallback answers; use a gateway or typed clients",
     "grpc-xds": "gRPC has no fallback answers; use typed clients",
   },
-  "TrafficPolicy.fault": {},
+  "TrafficPolicy.fault": { server: CALLERS },
   "TrafficPolicy.fault.reset": { envoy: RESETS("Envoy"), "grpc-xds": RESETS("gRPC") },
   "TrafficPolicy.fault.throttle": { "grpc-xds": "gRPC injects delays and aborts alone (gRFC A33)" },
   "TrafficPolicy.fault.byHeader.callers": { envoy: FAULT_CALLERS("Envoy"), "grpc-xds": FAULT_CALLERS("gRPC") },
   "TrafficPolicy.cache": {
+    server: "answers are cached at gateways",
     client: "answers are cached at gateways",
     sidecar: "answers are cached at gateways",
     envoy: "Envoy's cache filter is experimental and not translated",
@@ -158,8 +167,11 @@ export const ENFORCEMENT: Readonly<Record<string, Row>> = {
     envoy: "Envoy's admission control goes by success rate; use the gateway or the services' own admission",
     "grpc-xds": "gRPC has no admission control by load",
   },
-  "TrafficPolicy.adaptive": { "grpc-xds": "gRPC has no adaptive concurrency" },
   "TrafficPolicy.concurrency": { "grpc-xds": "gRPC has no adaptive concurrency" },
+  "TrafficPolicy.concurrency.enforcedBy=server": { client: INBOUND, sidecar: INBOUND, gateway: INBOUND },
+  "TrafficPolicy.concurrency.enforcedBy=caller": { server: CALLERS },
+  "TrafficPolicy.concurrency.algorithm=vegas": { envoy: ONE_ADAPTIVE },
+  "TrafficPolicy.concurrency.algorithm=aimd": { envoy: ONE_ADAPTIVE },
 
   RateLimit: { "grpc-xds": "rate limits of gRPC (RLQS) are not translated; use the gateway or the services' own" },
   "RateLimit.enforcedBy=gateway": {
@@ -195,9 +207,13 @@ export const ENFORCEMENT: Readonly<Record<string, Row>> = {
   },
   "Authentication.hmac": { envoy: "Envoy has no HMAC signatures; use extAuthz" },
   Authorization: { client: CALLED, sidecar: CALLED },
-  ExternalAuthorization: { client: CALLED, sidecar: CALLED, "grpc-xds": "gRPC has no external authorization" },
+  "Authorization.rules.when": { "grpc-xds": "gRPC's rules have no conditions in CEL (gRFC A41)" },
+  "Authorization.rules.claims": { "grpc-xds": NO_TOKENS },
+  "Authorization.rules.subjects": { "grpc-xds": NO_TOKENS },
+  "Authorization.rules.issuers": { "grpc-xds": NO_TOKENS },
+  "Authorization.rules.authenticatedBy": { "grpc-xds": NO_TOKENS },
+  "Authorization.rules.external": { "grpc-xds": "gRPC asks no external authorization" },
   Objective: {},
-  HealthCheck: {},
 };
 
 export interface NotEnforced {
