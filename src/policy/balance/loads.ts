@@ -8,6 +8,8 @@ import type { LoadReport } from "./load-report.ts";
  */
 export class Loads {
   at: Float64Array;
+  /** When it last said what weights are made of. */
+  weighedAt: Float64Array;
   rif: Float32Array;
   latencyMs: Float32Array;
   qps: Float32Array;
@@ -23,6 +25,7 @@ export class Loads {
 
   constructor(capacity: number) {
     this.at = new Float64Array(capacity).fill(Number.NEGATIVE_INFINITY);
+    this.weighedAt = new Float64Array(capacity).fill(Number.NEGATIVE_INFINITY);
     this.rif = none(capacity);
     this.latencyMs = none(capacity);
     this.qps = none(capacity);
@@ -45,7 +48,8 @@ export class Loads {
 
   /** The slot is another endpoint's. */
   forget(slot: number): void {
-    this.at[slot] = Number.NEGATIVE_INFINITY;
+    this.at[slot] = this.weighedAt[slot] = Number.NEGATIVE_INFINITY;
+    this.qps[slot] = this.cpu[slot] = this.memory[slot] = this.eventLoop[slot] = this.application[slot] = -1;
     this.usableSince[slot] = -1;
   }
 
@@ -53,16 +57,18 @@ export class Loads {
     this.at[slot] = now;
     this.rif[slot] = report.inFlight;
     this.latencyMs[slot] = report.latencyMs;
+    this.ownInFlight[slot] = ownInFlight;
+    // As gRFC A58: a report of which no weight can be made leaves the last one as it is.
+    if (!(report.qps > 0) && this.qps[slot] > 0) return;
     this.qps[slot] = report.qps;
     this.eps[slot] = report.eps;
     this.cpu[slot] = report.cpu;
     this.memory[slot] = report.memory;
     this.eventLoop[slot] = report.eventLoop;
     this.application[slot] = report.application;
-    this.ownInFlight[slot] = ownInFlight;
-    if (report.qps > 0 && this.utilization(slot, "auto") > 0) {
-      if (this.usableSince[slot] < 0) this.usableSince[slot] = now;
-    }
+    if (!(report.qps > 0)) return;
+    this.weighedAt[slot] = now;
+    if (this.usableSince[slot] < 0) this.usableSince[slot] = now;
   }
 
   /** What a slot's endpoint reported last, null when nothing. */
@@ -98,7 +104,7 @@ export class Loads {
    */
   weightOf(slot: number, settings: BalancerSettings, now: number): number {
     const { utilization, blackoutMs, expirationMs, errorPenalty } = settings;
-    if (now - this.at[slot] >= expirationMs) {
+    if (now - this.weighedAt[slot] >= expirationMs) {
       this.usableSince[slot] = -1;
       return 0;
     }

@@ -81,6 +81,10 @@ test("by load: shares are calls a second by utilisation, after the blackout, unt
   report(1, "rps_fractional=100,cpu_utilization=1", 21_000);
   for (const [i, count] of counts(table, spec, 900, 22_000).entries())
     assert.ok(Math.abs(count - 300) <= 2, `${i}: ${count}`);
+  // A report that says nothing of it changes nothing.
+  report(1, "named_metrics.rif=3", 22_500);
+  for (const [i, count] of counts(table, spec, 900, 24_000).entries())
+    assert.ok(Math.abs(count - 300) <= 2, `${i}: ${count}`);
   // After three minutes without a report nobody knows anything.
   for (const count of counts(table, spec, 300, 300_000)) assert.ok(Math.abs(count - 100) <= 1);
 });
