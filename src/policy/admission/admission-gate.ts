@@ -14,19 +14,25 @@ import { ShedLevel, shedChance } from "./shed-level.ts";
 
 /**
  * Admission at gateways and services, as the first of the calls' backends that has it sets it. `afterIdentity`: the gate's place behind authentication,
- * for priorities that go by claims; without such it comes first, so that what is turned away costs nothing.
+ * for priorities that go by claims; without such it comes first, so that what is turned away costs nothing. `otherwise`: what holds when no policy says
+ * anything, for whoever puts pressure on calls (pressure.ts) by other means than a policy.
  */
-export function admissionGates(context: GateContext, afterIdentity: boolean): Gate[] {
+export function admissionGates(
+  context: GateContext,
+  afterIdentity: boolean,
+  otherwise: Admission | null = null,
+): Gate[] {
   const { place, policies, services, methodName, keeper } = context;
   if (place !== "gateway" && place !== "server") return [];
   const policy = policies.find(({ admission }) => admission !== null);
-  if (policy === undefined || policy.admission === null) return [];
-  const { admission, sources } = policy;
+  const admission = policy?.admission ?? otherwise?.settings ?? null;
+  if (admission === null) return [];
+  const source = policy === undefined ? (otherwise?.source ?? "") : (policy.sources.admission ?? "the default");
   if (admission.priorities.some(({ claim }) => claim !== undefined) !== afterIdentity) return [];
   return [
     new AdmissionGate(
       admission,
-      sources.admission ?? "the default",
+      source,
       services[0] ?? "",
       keeper.process,
       keeper.process.shedding(admission),
@@ -35,6 +41,23 @@ export function admissionGates(context: GateContext, afterIdentity: boolean): Ga
     ),
   ];
 }
+
+export interface Admission {
+  readonly source: string;
+  readonly settings: AdmissionSettings;
+}
+
+/** Admission that goes by pressure from elsewhere alone. */
+export const PRESSURE_ONLY: AdmissionSettings = {
+  eventLoop: 0,
+  cpu: 0,
+  loopDelayMs: 0,
+  hysteresis: 0,
+  sustainedMs: 0,
+  priority: DEFAULT_PRIORITY,
+  priorities: [],
+  deadline: false,
+};
 
 /** What all calls under the same settings share: the process's overload, and the level that it asks for. */
 export class Shedding {

@@ -39,7 +39,7 @@ export class Overload {
     this.#load = load;
     this.#sustained = Math.max(1, Math.ceil(settings.sustainedMs / READING_MS));
     this.#readings = load.readings;
-    load.want();
+    if (settings.eventLoop + settings.cpu + settings.loopDelayMs > 0) load.want();
   }
 
   /** 0..0.95: the share to turn away. */

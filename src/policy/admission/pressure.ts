@@ -20,6 +20,12 @@ export class PressureSources {
       this.#sources.set(id, { service, pressure: Math.min(1, pressure) });
   }
 
+  /** Takes all of a source's reasons away. */
+  clear(source: string): void {
+    this.#greatest.clear();
+    for (const id of this.#sources.keys()) if (id.startsWith(`${source}\u0000`)) this.#sources.delete(id);
+  }
+
   /** The greatest pressure on a service's calls, and whose it is. */
   of(service: string): PressureReading {
     if (this.#sources.size === 0) return NONE;

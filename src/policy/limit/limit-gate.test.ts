@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import fc from "fast-check";
 import { rateLimit } from "../builders.ts";
 import { type Call, type CallContext, type CallRequest, Effect, type Place } from "../call.ts";
 import { explainDecision } from "../decision/explain.ts";
@@ -216,4 +217,94 @@ test("at the server a call's fields are added to the answer that is accepted", (
   const made = new TestCall(runtime).begin(grpc(GET), { place: "server", service: "products" });
   assert.equal(made.count(Effect.accept), 1);
   assert.ok(made.call.addFields?.includes("ratelimit"));
+});
+
+test("whatever the algorithm, calls are forwarded no faster than the limit allows in any window that it promises", () => {
+  fc.assert(
+    fc.property(
+      fc.constantFrom("token-bucket", "gcra", "waiting", "sliding-window"),
+      fc.integer({ min: 1, max: 20 }),
+      fc.array(fc.integer({ min: 0, max: 120 }), { minLength: 1, maxLength: 120 }),
+      (algorithm, requests, waits) => {
+        let limit = rateLimit("products").allow(requests, "1s");
+        if (algorithm === "gcra") limit = limit.spaced();
+        if (algorithm === "waiting") limit = limit.spaced("300ms");
+        if (algorithm === "sliding-window") limit = limit.sliding();
+        const runtime = world({ resources: limit.resources() });
+        const passed: number[] = [];
+        let now = 0;
+        for (const wait of waits) {
+          now += wait;
+          const made = new TestCall(runtime, now).begin(grpc(GET));
+          if (made.endpoints.length === 0 && made.timers.size > 0) {
+            const dueAt = Math.min(...made.timers.values());
+            made.advance(dueAt - now);
+            passed.push(dueAt);
+          } else if (made.endpoints.length > 0) passed.push(now);
+          made.head(1, 200, ["grpc-status", "0"]);
+        }
+        passed.sort((a, b) => a - b);
+        const burst = algorithm === "token-bucket" ? requests : 1;
+        for (let i = 0; i < passed.length; i++) {
+          for (let j = i; j < passed.length; j++) {
+            const ms = passed[j] - passed[i];
+            const most =
+              algorithm === "sliding-window" ? (ms < 1_000 ? requests : Infinity) : burst + (ms * requests) / 1_000;
+            assert.ok(j - i + 1 <= most + 1e-6, `${j - i + 1} in ${ms} ms`);
+          }
+        }
+      },
+    ),
+    { numRuns: 60 },
+  );
+});
+
+test("calls in flight never exceed the limit, whoever ends, leaves or gives up, and none is forgotten", () => {
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 1, max: 3 }),
+      fc.integer({ min: 0, max: 4 }),
+      fc.array(fc.tuple(fc.constantFrom("begin", "end", "gone", "wait"), fc.nat()), { maxLength: 120 }),
+      (max, queue, steps) => {
+        const limit = rateLimit("products");
+        const wait = { queue, maxWait: "100ms" };
+        const runtime = world({ resources: limit.inFlight(max, ...(queue > 0 ? [wait] : [])).resources() });
+        let now = 0;
+        let open: TestCall[] = [];
+        const woken: TestCall[] = [];
+        const runs = ({ call: { ended }, endpoints }: TestCall): boolean => endpoints.length > 0 && !ended;
+        const settle = (): void => {
+          for (let next = woken.shift(); next !== undefined; next = woken.shift()) {
+            next.call.woken(now);
+            next.drain();
+          }
+          open = open.filter(({ call: { ended } }) => !ended);
+          assert.ok(open.filter(runs).length <= max);
+        };
+        for (const [what, which] of steps) {
+          const chosen = open[which % Math.max(1, open.length)];
+          if (what === "begin") {
+            const made = new TestCall(runtime, now);
+            made.call.waker = { wake: () => woken.push(made) };
+            open.push(made.begin(grpc(GET)));
+          } else if (what === "wait") {
+            now += which % 80;
+            for (const one of open) if (!runs(one)) one.advance(now - one.now);
+          } else if (chosen !== undefined && what === "end" && runs(chosen)) chosen.head(1, 200, ["grpc-status", "0"]);
+          else if (chosen !== undefined && what === "gone") {
+            chosen.call.downstreamGone(now);
+            chosen.drain();
+          }
+          settle();
+        }
+        for (const one of [...open]) {
+          one.call.downstreamGone(now);
+          one.drain();
+        }
+        settle();
+        assert.equal(new TestCall(runtime, now).begin(grpc(GET)).endpoints.length, 1);
+      },
+    ),
+    { numRuns: 100 },
+  );
 });

@@ -1,5 +1,16 @@
 import { FIELD_NAME, POSITIVE, targetRefs } from "../resource/common-shapes.ts";
-import { bool, type Check, list, number, object, oneOf, text } from "../resource/shape.ts";
+import {
+  bool,
+  type Check,
+  described,
+  type FieldPath,
+  list,
+  number,
+  object,
+  oneOf,
+  type Report,
+  text,
+} from "../resource/shape.ts";
 import type { HotKeySpec, RateLimitKey, RateLimitKeyKind, RateLimitSpec } from "./rate-limit-spec.ts";
 
 const KINDS: readonly RateLimitKeyKind[] = [
@@ -22,6 +33,8 @@ const NEEDS: Partial<Record<RateLimitKeyKind, keyof RateLimitKey>> = {
   query: "query",
   field: "field",
 };
+/** Parts of a key. */
+const MAX_KEYS = 4;
 const COUNT = number(1, 1_000_000_000, true);
 const COST = number(1, 1_000_000, true);
 const DOTTED = text('a name, or several with dots between: "tenant.id"', /^[\w-]+(\.[\w-]+)*$/, 256);
@@ -60,37 +73,41 @@ const FIELD_OF: Partial<Record<keyof RateLimitKey, RateLimitKeyKind>> = {
   ipv6Prefix: "address",
 };
 
-const key: Check = (value, path, report) => {
-  if (Array.isArray(value)) list(oneKey, 1, MAX_KEYS)(value, path, report);
-  else oneKey(value, path, report);
-};
+const key = oneOrList(oneKey);
 
-const cost: Check = (value, path, report) => {
-  if (typeof value === "number") COST(value, path, report);
-  else costs(value, path, report);
-};
 const costs = object({
   fixed: COST,
   max: COST,
   header: FIELD_NAME,
-  methods: (value, path, report) => {
-    if (typeof value !== "object" || value === null || Array.isArray(value))
-      return report(path, 'must be an object: "package.Service/Method": cost');
-    const entries = Object.entries(value);
-    if (entries.length > 1_024) return report(path, `has ${entries.length} methods; at most 1024 are allowed`);
-    for (const [method, of] of entries) {
-      if (!/^[A-Za-z_][\w.]*\/[A-Za-z_]\w*$/.test(method))
-        report([...path, method], 'must be a method: "package.Service/Method"');
-      COST(of, [...path, method], report);
-    }
-  },
+  methods: described(methodCosts, () => ({ type: "object", additionalProperties: COST.schema ?? true })),
 });
+const cost = described(
+  (value, path, report) => (typeof value === "number" ? COST : costs)(value, path, report),
+  () => ({ anyOf: [COST.schema ?? true, costs.schema ?? true] }),
+);
 
-const VALUE = text("a value of the key", /(?:)/, 256);
-const exceptionValue: Check = (value, path, report) => {
-  if (Array.isArray(value)) list(VALUE, 1, MAX_KEYS)(value, path, report);
-  else VALUE(value, path, report);
-};
+function methodCosts(value: unknown, path: FieldPath, report: Report): void {
+  if (typeof value !== "object" || value === null || Array.isArray(value))
+    return report(path, 'must be an object: "package.Service/Method": cost');
+  const entries = Object.entries(value);
+  if (entries.length > 1_024) return report(path, `has ${entries.length} methods; at most 1024 are allowed`);
+  for (const [method, of] of entries) {
+    if (!/^[A-Za-z_][\w.]*\/[A-Za-z_]\w*$/.test(method))
+      report([...path, method], 'must be a method: "package.Service/Method"');
+    COST(of, [...path, method], report);
+  }
+}
+
+const exceptionValue = oneOrList(text("a value of the key", /(?:)/, 256));
+
+/** One, or as many as a key may have parts. */
+function oneOrList(one: Check): Check {
+  const several = list(one, 1, MAX_KEYS);
+  return described(
+    (value, path, report) => (Array.isArray(value) ? several : one)(value, path, report),
+    () => ({ anyOf: [one.schema ?? true, several.schema ?? true] }),
+  );
+}
 
 /** RateLimit.spec */
 export const rateLimitSpec = object(
@@ -107,9 +124,12 @@ export const rateLimitSpec = object(
     scope: oneOf(["process", "system"]),
     enforcedBy: oneOf(["gateway", "server", "both", "client"]),
     mode: oneOf(["enforce", "shadow"]),
-    headers: (value, path, report) => {
-      if (value !== "legacy") bool(value, path, (at) => report(at, 'must be true, false or "legacy"'));
-    },
+    headers: described(
+      (value, path, report) => {
+        if (value !== "legacy") bool(value, path, (at) => report(at, 'must be true, false or "legacy"'));
+      },
+      () => ({ enum: [true, false, "legacy"] }),
+    ),
     cost,
     exceptions: list(object({ value: exceptionValue, requests: COUNT, burst: COUNT }, ["value", "requests"]), 0, 1_024),
     hot: object(
@@ -166,6 +186,3 @@ function fitsTogether(spec: RateLimitSpec, report: (field: string, message: stri
 function hotFits({ requests }: HotKeySpec, usual: number, report: (field: string, message: string) => void): void {
   if (requests >= usual) report("hot", `its ${requests} requests are no tighter than the limit's ${usual}`);
 }
-
-/** Parts of a key. */
-const MAX_KEYS = 4;
