@@ -1,4 +1,4 @@
-import { nearestMiss, placeOf } from "../route/route-explanation.ts";
+import { nearestMiss, placeInOrder } from "../route/route-explanation.ts";
 import type { Plan } from "../snapshot/snapshot.ts";
 import type { CallDecision } from "./decision.ts";
 import { ruleName } from "./decision-steps.ts";
@@ -15,10 +15,10 @@ type Add = (
 export function addRoute({ sent, cors, origin }: CallDecision, { rule, snapshot }: Plan, add: Add): void {
   const route = rule.route === "" ? "implicit" : rule.route;
   const source = ruleName(rule);
-  const table = snapshot.tableOf(rule);
-  if (table === null) add("route", "ok", rule.text, { route }, source);
+  const order = snapshot.orderWith(rule);
+  if (order === null) add("route", "ok", rule.text, { route }, source);
   else {
-    const { before, match, ...place } = placeOf(table, rule, sent);
+    const { before, match, ...place } = placeInOrder(order, rule, sent);
     const more = { ...(match === "" ? {} : { match }), ...(before === "" ? {} : { before }) };
     add("route", "ok", rule.text, { route, ...place, ...more }, source);
   }
@@ -47,7 +47,7 @@ export function addSession({ session }: CallDecision, { rule }: Plan, add: Add):
 /** The route that a request came nearest to which none matches. */
 export function nearestRouteChange({ snapshot, sent }: CallDecision): string {
   if (snapshot === null || sent === null) return "";
-  const miss = nearestMiss(snapshot.gatewayRoutes, sent, true);
+  const miss = nearestMiss(snapshot.gatewayOrder, sent, true);
   if (miss === null) return "";
   const { rule, why } = miss;
   return why === "" ? `was ${rule.text} meant?` : `would have matched ${rule.text} (${ruleName(rule)}), which ${why}`;

@@ -6,7 +6,6 @@ import {
   type CallRequest,
   Effect,
   type LocalResponse,
-  type Waker,
 } from "../call.ts";
 import type { DecisionJournal } from "../decision/journal.ts";
 import { Admission } from "../resilience/breaker.ts";
@@ -16,17 +15,17 @@ import type { Binding, Plan } from "../snapshot/snapshot.ts";
 import { type Attempt, AttemptKind, answerOutcome, ms } from "./attempt.ts";
 import { cancelOthers, endAttempts, liveAttempt, openAttempt, settle } from "./attempts.ts";
 import { bindingAhead, sendMirrors } from "./backend-choice.ts";
-import { CallEffects } from "./call-effects.ts";
 import { CallState } from "./call-state.ts";
-import { type CallTimers, TIMER_DEADLINE, TIMER_HEDGE, TIMER_IDLE, TIMER_TRY, TIMER_WAIT } from "./call-timers.ts";
+import { TIMER_DEADLINE, TIMER_HEDGE, TIMER_IDLE, TIMER_TRY, TIMER_WAIT } from "./call-timers.ts";
 import { crossOrigin } from "./cross-origin.ts";
 import { judgeAnswer, judgeEvent, noteBreaker, sawAnswer, sawFailure, sawLoad, sawSlowness } from "./evidence.ts";
 import { answerFixed, canFallBack, noteFallback, turnToStandby } from "./fall-back.ts";
-import { GateAnswer } from "./gate.ts";
+import { GatePassage } from "./gate-passage.ts";
 import { GRPC_UNKNOWN, grpcNumber, grpcStatusOf } from "./grpc-status.ts";
 import { armHedge, hedgeOnFailure, makeHedge } from "./hedging.ts";
 import * as answers from "./local-answers.ts";
-import { factsOf, type RequestFacts } from "./request-facts.ts";
+import { Phase } from "./phase.ts";
+import { explainable, factsOf, type RequestFacts } from "./request-facts.ts";
 import { askedMs, mayRetry, releaseRetry } from "./retry.ts";
 import { giveSession } from "./session-choice.ts";
 import type { Tape } from "./tape.ts";
@@ -62,22 +61,14 @@ import { answerBegan, isUnary, limitAnswer, setTimeLimits, watchSilence } from "
  *     C10 No attempt begins after the deadline.
  *     C11 While an attempt is under way, or a retry is waited for, the failure of another ends nothing. Once one is delivered no other is live.
  */
-export class CallMachine extends CallEffects implements Call {
+export class CallMachine extends GatePassage implements Call {
   // state
   ended = false;
-  private readonly timers: CallTimers;
-  private phase: Phase = IDLE;
   private delivered: Attempt | null = null;
-  /** The gate that the call is at; `gatesEntered` of them have been entered. */
-  private gateAt = 0;
-  private gatesEntered = 0;
-  /** The first gate that the call passes: another than the plan's only for a refresh. */
-  private firstGate = 0;
   private acceptedStatus = 0;
 
   constructor(shared: RuntimeState) {
     super(new CallState(shared));
-    this.timers = this.state.timers;
   }
 
   /** For recordings. */
@@ -102,9 +93,8 @@ export class CallMachine extends CallEffects implements Call {
   /** Makes it as new. */
   reset(): void {
     this.ended = false;
-    this.phase = IDLE;
     this.delivered = null;
-    this.gateAt = this.gatesEntered = this.firstGate = 0;
+    this.resetPassage();
     this.resetEffects();
     this.state.reset();
   }
@@ -112,7 +102,7 @@ export class CallMachine extends CallEffects implements Call {
   // === from begin to the first attempt ==========================================================================
 
   begin(request: CallRequest, context: CallContext, bodyFollows: boolean, now: number): void {
-    if (this.phase !== IDLE) return;
+    if (this.phase !== Phase.idle) return;
     const { state, decision } = this;
     const { snapshot, endpointVersion } = state.shared;
     const facts = factsOf(snapshot, request, context);
@@ -148,80 +138,15 @@ export class CallMachine extends CallEffects implements Call {
     else {
       decision.deadline = context.deadline;
       decision.deadlineOfCaller = true;
-      if (context.refresh === true) {
-        const first = plan.gates.findIndex(({ refreshes }) => refreshes === true);
-        this.firstGate = this.gateAt = first < 0 ? plan.gates.length : first;
-      }
+      if (context.refresh === true) this.skipToRefresh();
       this.passGates(now);
     }
   }
 
-  private passGates(now: number): void {
-    const { gates } = this.state.plan as Plan;
-    while (this.gateAt < gates.length) {
-      this.gatesEntered = this.gateAt + 1;
-      if (!this.heard(gates[this.gateAt].enter(this.state, this.gateAt, now), now)) return;
-    }
-    this.passed(now);
-  }
-
-  /** What the gate said that the call is at; true when the next one is to be entered. */
-  private heard(answer: GateAnswer, now: number): boolean {
-    const { state } = this;
-    const leftMs = state.caller.deadline - now;
-    switch (answer) {
-      case GateAnswer.pass:
-        this.gateAt++;
-        return true;
-      case GateAnswer.ask:
-        this.phase = ASKING;
-        this.queryId++;
-        this.effects.push(Effect.query, 0, 0);
-        this.timers.startWaiting(Math.min(state.queryMs, leftMs));
-        return false;
-      case GateAnswer.wait:
-        this.phase = HELD;
-        this.timers.startWaiting(Math.min(state.waitMs, leftMs));
-        return false;
-      default:
-        this.respond(state.response as LocalResponse, now);
-        return false;
-    }
-  }
-
-  answered(queryId: number, result: unknown, now: number): void {
-    if (this.phase !== ASKING || queryId !== this.queryId) return;
-    this.timers.stopWaiting();
-    const gate = (this.state.plan as Plan).gates[this.gateAt];
-    if (this.heard(gate.answered?.(this.state, this.gateAt, result, now) ?? GateAnswer.pass, now)) this.passGates(now);
-  }
-
-  /** The time that a gate wanted to wait is over, or what is left of the caller's. */
-  private resumed(now: number): void {
-    const { state } = this;
-    if (now >= state.caller.deadline) {
-      this.respond(answers.deadlineAnswer(this.decision), now);
-      return;
-    }
-    const gate = (state.plan as Plan).gates[this.gateAt];
-    if (this.heard(gate.resumed?.(state, this.gateAt, now) ?? GateAnswer.pass, now)) this.passGates(now);
-  }
-
-  /** A waker was told: what the call waits for at its gate may have come before the time was over. */
-  woken(now: number): void {
-    if (this.phase !== HELD) return;
-    this.timers.stopWaiting();
-    this.resumed(now);
-  }
-
-  set waker(waker: Waker | null) {
-    this.state.waker = waker;
-  }
-
   /** Past all gates. */
-  private passed(now: number): void {
+  protected passed(now: number): void {
     if (this.state.caller.place === "server") {
-      this.phase = ACCEPTED;
+      this.phase = Phase.accepted;
       this.effects.push(Effect.accept, 0, 0);
     } else this.route(now);
   }
@@ -269,7 +194,7 @@ export class CallMachine extends CallEffects implements Call {
       if (state.live === 0) this.noEndpoint(binding, now);
       return;
     }
-    this.phase = TRYING;
+    this.phase = Phase.trying;
     armHedge(state, now);
     watchSilence(state, now);
   }
@@ -295,7 +220,7 @@ export class CallMachine extends CallEffects implements Call {
 
   head(attempt: number, status: number, fields: readonly string[], fin: boolean, now: number): void {
     const { state } = this;
-    if (this.phase === ACCEPTED) {
+    if (this.phase === Phase.accepted) {
       this.acceptedStatus = status;
       if (fin) this.finish(status, this.isGrpc() ? grpcStatusOf(fields, status) : -1, "", now);
       return;
@@ -325,7 +250,11 @@ export class CallMachine extends CallEffects implements Call {
         return;
       }
     }
-    if ((state.plan as Plan).watched && this.headed(tried, status, grpcStatus, fields, fin, now)) return;
+    if ((state.plan as Plan).watched && this.gateAnswersHead(status, grpcStatus, fields, now)) {
+      this.discard(tried, grpcStatus, fin, now);
+      this.respond(state.response as LocalResponse, now);
+      return;
+    }
     if (
       !good &&
       !state.committed &&
@@ -372,27 +301,6 @@ export class CallMachine extends CallEffects implements Call {
     } else this.conclude(event, message, unprocessed, now);
   }
 
-  /** Whether a gate answers in place of this attempt. */
-  private headed(
-    tried: Attempt,
-    status: number,
-    grpcStatus: number,
-    fields: readonly string[],
-    fin: boolean,
-    now: number,
-  ): boolean {
-    const { state } = this;
-    const { gates } = state.plan as Plan;
-    for (let at = gates.length - 1; at >= this.firstGate; at--) {
-      const answer = gates[at].headed?.(state, at, status, grpcStatus, fields, now) ?? GateAnswer.pass;
-      if (answer !== GateAnswer.respond) continue;
-      this.discard(tried, grpcStatus, fin, now);
-      this.respond(state.response as LocalResponse, now);
-      return true;
-    }
-    return false;
-  }
-
   /** The attempt took too long. Unless it is given up (Envoy's hedge_on_per_try_timeout), it goes on beside what follows. */
   private tryTimedOut(tried: Attempt, message: string, mayGoOn: boolean, now: number): void {
     const { state } = this;
@@ -415,7 +323,7 @@ export class CallMachine extends CallEffects implements Call {
 
   /** Whether more may come of this call than of this attempt. */
   private othersPending({ live }: Attempt): boolean {
-    return this.state.live > (live ? 1 : 0) || this.phase === WAITING;
+    return this.state.live > (live ? 1 : 0) || this.phase === Phase.waiting;
   }
 
   /** An answer that its caller will not see. */
@@ -432,7 +340,7 @@ export class CallMachine extends CallEffects implements Call {
       this.tryOnce(AttemptKind.retry, now);
       return;
     }
-    this.phase = WAITING;
+    this.phase = Phase.waiting;
     this.timers.startWaiting(delayMs);
   }
 
@@ -443,7 +351,7 @@ export class CallMachine extends CallEffects implements Call {
     state.committed = true;
     state.replayable = false;
     this.delivered = tried;
-    this.phase = session ? SESSION : COMMITTED;
+    this.phase = session ? Phase.session : Phase.committed;
     this.effects.push(Effect.deliver, tried.number, 0);
     this.timers.stopTry(tried);
     this.timers.stopHedge();
@@ -456,8 +364,8 @@ export class CallMachine extends CallEffects implements Call {
 
   responseData(attempt: number, _bytes: number, fin: boolean, now: number): void {
     this.state.activeAt = now;
-    if (!fin || this.phase === SESSION) return;
-    if (this.phase === ACCEPTED) {
+    if (!fin || this.phase === Phase.session) return;
+    if (this.phase === Phase.accepted) {
       this.finish(this.acceptedStatus, this.isGrpc() ? GRPC_UNKNOWN : -1, "", now);
       return;
     }
@@ -468,7 +376,7 @@ export class CallMachine extends CallEffects implements Call {
   }
 
   trailers(attempt: number, fields: readonly string[], now: number): void {
-    if (this.phase === ACCEPTED) {
+    if (this.phase === Phase.accepted) {
       const grpcStatus = this.isGrpc() ? grpcStatusOf(fields, this.acceptedStatus) : -1;
       this.finish(this.acceptedStatus, grpcStatus, "", now);
       return;
@@ -484,7 +392,7 @@ export class CallMachine extends CallEffects implements Call {
   }
 
   sessionEnd(now: number): void {
-    if (this.phase !== SESSION || this.delivered === null) return;
+    if (this.phase !== Phase.session || this.delivered === null) return;
     this.complete(this.delivered, -1, now);
   }
 
@@ -510,10 +418,10 @@ export class CallMachine extends CallEffects implements Call {
     if (!state.replayable || state.requestBytes <= keptBytes) return;
     state.replayable = false;
     // Nothing is sending the body now, and what came before may be forgotten: the retry that was waited for cannot be made.
-    if (this.phase === WAITING) {
+    if (this.phase === Phase.waiting) {
       this.timers.stopWaiting();
       this.decision.stop = "body";
-      this.phase = TRYING;
+      this.phase = Phase.trying;
       if (state.live === 0) this.conclude(EventKind.reset, "", false, now);
     }
   }
@@ -528,7 +436,7 @@ export class CallMachine extends CallEffects implements Call {
   credit(_bytes: number, _now: number): void {}
 
   downstreamGone(now: number): void {
-    if (this.ended || this.phase === IDLE) return;
+    if (this.ended || this.phase === Phase.idle) return;
     this.finish(499, this.isGrpc() ? 1 : -1, "CANCELLED", now);
   }
 
@@ -542,9 +450,9 @@ export class CallMachine extends CallEffects implements Call {
     } else if (timerId === TIMER_WAIT) {
       if (!timers.waitRuns) return;
       timers.waitRuns = false;
-      if (this.phase === WAITING) this.tryOnce(AttemptKind.retry, now);
-      else if (this.phase === HELD) this.resumed(now);
-      else if (this.phase === ASKING) {
+      if (this.phase === Phase.waiting) this.tryOnce(AttemptKind.retry, now);
+      else if (this.phase === Phase.held) this.resumed(now);
+      else if (this.phase === Phase.asking) {
         if (now >= this.state.caller.deadline) this.respond(answers.deadlineAnswer(this.decision), now);
         else this.answered(this.queryId, null, now);
       }
@@ -609,7 +517,11 @@ export class CallMachine extends CallEffects implements Call {
   /** The call fails, unless something answers in its place: a gate (a stale answer from the cache), a stand-by service, a fixed answer. */
   private fail(event: EventKind, failure: LocalResponse, unprocessed: boolean, now: number): void {
     const { state } = this;
-    if ((state.plan as Plan).watched && this.gateAnswers(failure, now)) return;
+    if ((state.plan as Plan).watched && this.gateAnswersFailure(failure, now)) {
+      noteFallback(state, "stale");
+      this.respond(state.response as LocalResponse, now);
+      return;
+    }
     if (state.fallback?.on.hasEvent(event) && canFallBack(state, unprocessed, now)) this.fallBack(now);
     else this.respond(failure, now);
   }
@@ -621,7 +533,7 @@ export class CallMachine extends CallEffects implements Call {
     else this.respond(answerFixed(state), now);
   }
 
-  private respond(response: LocalResponse, now: number): void {
+  protected respond(response: LocalResponse, now: number): void {
     const { state } = this;
     const { responseAdd } = state;
     if (responseAdd !== null) response = { ...response, fields: [...response.fields, ...responseAdd] };
@@ -631,20 +543,6 @@ export class CallMachine extends CallEffects implements Call {
     const { error, status } = response;
     const grpcStatus = this.isGrpc() ? (error === null ? 0 : grpcNumber(error.code)) : -1;
     this.finish(status, grpcStatus, error?.reason ?? "", now);
-  }
-
-  /** Whether a gate answers in place of the failure. */
-  private gateAnswers(failure: LocalResponse, now: number): boolean {
-    const { state } = this;
-    const { gates } = state.plan as Plan;
-    state.failure = failure;
-    for (let at = gates.length - 1; at >= this.firstGate; at--) {
-      if (gates[at].failing?.(state, at, now) !== GateAnswer.respond) continue;
-      noteFallback(state, "stale");
-      this.respond(state.response as LocalResponse, now);
-      return true;
-    }
-    return false;
   }
 
   /** The answer that began cannot be brought to its end. */
@@ -662,18 +560,16 @@ export class CallMachine extends CallEffects implements Call {
     endAttempts(state, "cancelled", now);
     releaseRetry(state);
     this.timers.stopAll();
-    this.phase = ENDED;
+    this.phase = Phase.ended;
     this.ended = true;
     decision.durationMs = now - decision.startedAt;
     decision.outcome.status = status;
     decision.outcome.grpcStatus = grpcStatus;
     decision.outcome.reason = reason;
-    if (state.plan?.watched) {
-      for (let at = this.gatesEntered - 1; at >= this.firstGate; at--) state.plan.gates[at].left?.(state, at, now);
-    }
+    if (state.plan?.watched) this.leaveGates(now);
     const { record } = state.shared;
     decision.explained = record === "all" || (record === "failed" && (decision.failed || decision.fallback !== ""));
-    if (decision.explained) decision.sent = state.context?.asSent ?? state.request;
+    if (decision.explained) decision.sent = explainable(state.context?.asSent ?? state.request);
     this.effects.push(Effect.end, 0, 0);
   }
 
@@ -681,21 +577,6 @@ export class CallMachine extends CallEffects implements Call {
     return (this.state.facts as RequestFacts).grpc;
   }
 }
-
-type Phase = number;
-const IDLE = 0;
-/** For the answer to a query. */
-const ASKING = 1;
-const TRYING = 2;
-/** For the back-off before a retry. */
-const WAITING = 3;
-const COMMITTED = 4;
-const SESSION = 5;
-const ENDED = 6;
-/** For as long as a gate wants. */
-const HELD = 7;
-/** At the server, by its handler. */
-const ACCEPTED = 8;
 
 /** Body bytes that may come before it is clear which policy holds. */
 const KEPT_BYTES = 65_536;

@@ -11,7 +11,7 @@ import { CallTimers } from "./call-timers.ts";
 import { EffectQueue } from "./effect-queue.ts";
 import { NOBODY, type Principal } from "./principal.ts";
 import type { Query } from "./query.ts";
-import type { RequestFacts } from "./request-facts.ts";
+import { explainable, type RequestFacts } from "./request-facts.ts";
 import { Tape } from "./tape.ts";
 
 /** What a call machine knows of its call, for the steps that live in files of their own. Reused from call to call, as its machine is. */
@@ -119,7 +119,9 @@ export class CallState {
   /** Gives the ended call's decision away, with its attempts, and goes on with another. */
   exchangeDecision(journal: DecisionJournal): void {
     const { decision, pool, context, request } = this;
-    const { method, path } = context?.asSent ?? request;
+    const sent = context?.asSent ?? request;
+    const { method, path } = sent;
+    decision.sent ??= explainable(sent);
     decision.method = method;
     decision.path = path.length <= MAX_PATH ? path : [...path.slice(0, MAX_PATH)].join(""); // a slice would hold the whole
     const next = journal.keep(decision);

@@ -54,7 +54,7 @@ export function redirectAnswer(request: CallRequest, facts: RequestFacts): Local
 export function noRouteAnswer(request: CallRequest, { grpc, snapshot }: RequestFacts): LocalResponse {
   const { method, path } = request;
   const bare = path.split("?", 1)[0];
-  const miss = nearestMiss(snapshot.gatewayRoutes, request, false);
+  const miss = nearestMiss(snapshot.gatewayOrder, request, false);
   const near =
     miss === null
       ? ""

@@ -56,6 +56,18 @@ export function factsOf(snapshot: Snapshot, request: CallRequest, context: CallC
   return facts;
 }
 
+/** The request when it is small enough to be held for an explanation that somebody may ask for later; null otherwise. */
+export function explainable(request: CallRequest): CallRequest | null {
+  const { fields, path } = request;
+  if (fields.length > 2 * MAX_HELD_FIELDS) return null;
+  let length = path.length;
+  for (const part of fields) length += part.length;
+  return length <= MAX_HELD ? request : null;
+}
+
+const MAX_HELD_FIELDS = 48;
+const MAX_HELD = 2_048;
+
 /** RFC 9110 section 9.2.2. */
 const IDEMPOTENT = new Set(["GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"]);
 

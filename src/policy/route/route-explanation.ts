@@ -1,13 +1,13 @@
 import { nearest } from "../../core/suggest.ts";
 import type { CallRequest } from "../call.ts";
 import { unmetCondition } from "./route-conditions.ts";
-import { hostOf, type PathCondition, pathOf, precedence, type RouteEntry, type RouteTable } from "./route-table.ts";
+import type { RouteOrder } from "./route-order.ts";
+import { hostOf, pathOf, type RouteEntry } from "./route-table.ts";
 import type { Rule, RuleMatch } from "./rule.ts";
 
-/*
- * Why a request takes a route and not another, in words; only when somebody reads. The order is that of a gateway which asks one rule after the other: the
- * most specific host first, then as in route-table.ts.
- */
+/* Why a request takes a route and not another, in words; only when somebody reads. */
+
+type Entry = RouteEntry<RuleMatch>;
 
 export interface RoutePlace {
   /** Counted from 1, of `rules`. */
@@ -15,27 +15,27 @@ export interface RoutePlace {
   readonly rules: number;
   /** Of a rule with several matches the one that took the request: "PUT /v1/orders". */
   readonly match: string;
-  /** "1st: host differs, 2nd: needs header x-lane: blue": rules before it for the same path, nearest first; "" when there are none. */
+  /** "2nd: needs header x-lane: blue, 1st: host differs": rules before it for the same path, nearest first; "" when there are none. */
   readonly before: string;
 }
 
-/** Where a rule that a request matched stands in its table. Without a request only its number. */
-export function placeOf(table: RouteTable<RuleMatch>, rule: Rule, request: CallRequest | null): RoutePlace {
-  const entries = inOrder(table);
-  const rules = [...new Set(entries.map(({ target }) => target.rule))];
-  const place = { rule: rules.indexOf(rule) + 1, rules: rules.length, match: "", before: "" };
+/** Where a rule that a request matched stands. Without a request only its number. */
+export function placeInOrder(order: RouteOrder, rule: Rule, request: CallRequest | null): RoutePlace {
+  const { entries, numbers } = order;
+  const place = { rule: numbers.get(rule) ?? 0, rules: numbers.size, match: "", before: "" };
   if (request === null) return place;
-  const path = pathOf(request);
-  const matched = entries.findIndex((entry) => entry.target.rule === rule && reason(entry, request, path, true) === "");
+  const host = hostOf(request.authority);
+  const candidates = order.atPath(pathOf(request)).map((at) => entries[at]);
+  const matched = candidates.findIndex((entry) => entry.target.rule === rule && reason(entry, request, host) === "");
+  if (matched < 0) return place; // it was matched as the gRPC call that it was turned into
   const before: string[] = [];
   for (let i = matched - 1; i >= 0 && before.length < MAX_NAMED; i--) {
-    const entry = entries[i];
-    if (entry.target.rule === rule || !pathMatches(entry.path, path)) continue;
-    const why = reason(entry, request, path, true) || "a less specific host";
-    before.push(`${ordinal(rules.indexOf(entry.target.rule) + 1)}: ${why}`);
+    const other = candidates[i];
+    if (other.target.rule === rule) continue;
+    const why = reason(other, request, host) || "a less specific host";
+    before.push(`${ordinal(numbers.get(other.target.rule) ?? 0)}: ${why}`);
   }
-  const several = entries.filter(({ target }) => target.rule === rule).length > 1;
-  const match = several && matched >= 0 ? matchText(entries[matched]) : "";
+  const match = order.positionsOf(rule).length > 1 ? matchText(candidates[matched]) : "";
   return { ...place, match, before: before.join(", ") };
 }
 
@@ -46,14 +46,13 @@ export interface NearMiss {
 }
 
 /**
- * The rule that a request was probably meant for which none matches; null when none is near. With `told` false it is for the caller: without values, and at the
- * cost of looking at some of the rules only.
+ * The rule that a request was probably meant for which none matches; null when none is near. With `told` false it is for the caller, and without values. Spelling
+ * is compared with some of the rules only: anybody can ask for what is not there.
  */
-export function nearestMiss(table: RouteTable<RuleMatch>, request: CallRequest, told: boolean): NearMiss | null {
+export function nearestMiss(order: RouteOrder, request: CallRequest, told: boolean): NearMiss | null {
   const path = pathOf(request);
-  const entries = told ? inOrder(table) : table.entries.slice(0, MAX_LOOKED_AT);
-  const samePath = entries.filter((entry) => pathMatches(entry.path, path));
   const host = hostOf(request.authority);
+  const samePath = order.atPath(path).map((at) => order.entries[at]);
   const found = samePath.find((entry) => hostMatches(entry, host)) ?? samePath.at(0);
   if (found !== undefined) {
     const why = hostMatches(found, host)
@@ -62,7 +61,7 @@ export function nearestMiss(table: RouteTable<RuleMatch>, request: CallRequest, 
     return { rule: found.target.rule, why };
   }
   if (path.length > MAX_SPELT_LENGTH) return null;
-  const spelt = entries.filter(({ path: { kind } }) => kind === "exact" || kind === "prefix").slice(0, MAX_SPELT);
+  const spelt = order.entries.slice(0, MAX_SPELT).filter(({ path: { kind } }) => kind === "exact" || kind === "prefix");
   const like = nearest(
     path,
     spelt.map((entry) => entry.path.value),
@@ -71,13 +70,12 @@ export function nearestMiss(table: RouteTable<RuleMatch>, request: CallRequest, 
   return alike === undefined ? null : { rule: alike.target.rule, why: "" };
 }
 
-/** "" when the entry takes the request. */
-function reason(entry: RouteEntry<RuleMatch>, request: CallRequest, path: string, values: boolean): string {
-  if (!hostMatches(entry, hostOf(request.authority))) return "host differs";
-  return pathMatches(entry.path, path) ? unmetCondition(entry, request, values) : "path differs";
+/** Of an entry with the request's path: "" when it takes the request. */
+function reason(entry: Entry, request: CallRequest, host: string): string {
+  return hostMatches(entry, host) ? unmetCondition(entry, request, true) : "host differs";
 }
 
-function hostMatches({ hostnames }: RouteEntry<RuleMatch>, host: string): boolean {
+function hostMatches({ hostnames }: Entry, host: string): boolean {
   if (hostnames.length === 0) return true;
   return hostnames.some((name) => {
     const wanted = name.toLowerCase();
@@ -85,39 +83,12 @@ function hostMatches({ hostnames }: RouteEntry<RuleMatch>, host: string): boolea
   });
 }
 
-function pathMatches(condition: PathCondition, path: string): boolean {
-  const { kind, value } = condition;
-  switch (kind) {
-    case "exact":
-      return path === value;
-    case "pattern":
-      return condition.pattern.matches(path);
-    case "method": {
-      const slash = path.indexOf("/", 1);
-      return slash > 0 && path.slice(slash + 1) === value;
-    }
-    default: {
-      const bare = value.replace(/\/+$/, "");
-      return path.startsWith(bare) && (path.length === bare.length || path[bare.length] === "/");
-    }
-  }
-}
-
-function matchText({ method, path, headers, query, patterns }: RouteEntry<RuleMatch>): string {
+function matchText({ method, path, headers, query, patterns }: Entry): string {
   const parts = [`${method === "" ? "" : `${method} `}${path.kind === "pattern" ? "~" : ""}${path.value}`];
   for (let i = 0; i < headers.length; i += 2) parts.push(`header ${headers[i]}`);
   for (let i = 0; i < query.length; i += 2) parts.push(`query ${query[i]}`);
   for (const wanted of patterns) parts.push(`${wanted.in} ${wanted.name}`);
   return parts.join(" ");
-}
-
-function inOrder(table: RouteTable<RuleMatch>): readonly RouteEntry<RuleMatch>[] {
-  return [...table.entries].sort((a, b) => hostRank(b) - hostRank(a) || precedence(a, b));
-}
-
-/** Of its most specific name. */
-function hostRank({ hostnames }: RouteEntry<RuleMatch>): number {
-  return Math.max(0, ...hostnames.map((name) => (name === "*" ? 0 : name.length + (name.startsWith("*") ? 0 : 1_000))));
 }
 
 function ordinal(number: number): string {
@@ -127,7 +98,5 @@ function ordinal(number: number): string {
 }
 
 const MAX_NAMED = 3;
-/** For an answer that anybody can ask for. */
-const MAX_LOOKED_AT = 500;
 const MAX_SPELT = 100;
 const MAX_SPELT_LENGTH = 128;

@@ -12,6 +12,7 @@ import type { CallBreaker } from "../resilience/quorum-breaker.ts";
 import type { RetryBudget } from "../resilience/retry-budget.ts";
 import type { Resource, ResourceKind } from "../resource/resources.ts";
 import { oldestFirst, routeEntries } from "../route/route-entries.ts";
+import { RouteOrder } from "../route/route-order.ts";
 import { RouteTable } from "../route/route-table.ts";
 import {
   type Backend,
@@ -37,7 +38,8 @@ export class Snapshot {
   readonly readsMessages: boolean;
   /** Explicit rules of the gateway, for `nearest`. */
   readonly rules: readonly Rule[];
-  readonly gatewayRoutes: RouteTable<RuleMatch>;
+  readonly #gateway: RouteTable<RuleMatch>;
+  readonly #orders = new Map<RouteTable<RuleMatch>, RouteOrder>();
   readonly #byService = new Map<string, RouteTable<RuleMatch>>();
   readonly #methods = new Map<string, MethodInfo>();
   /** Contract name -> registry name. */
@@ -92,7 +94,7 @@ export class Snapshot {
         else known.push(...anyHost);
       }
     }
-    this.gatewayRoutes = new RouteTable(gateway);
+    this.#gateway = new RouteTable(gateway);
     this.rules = [...new Set(gateway.map(({ target }) => target.rule))];
     for (const [service, entries] of byService) this.#byService.set(service, new RouteTable(entries));
   }
@@ -102,16 +104,36 @@ export class Snapshot {
     return this.#table;
   }
 
-  /** The table that a rule stands in, for explanations; null for an implicit one. */
-  tableOf(rule: Rule): RouteTable<RuleMatch> | null {
-    for (const table of [this.gatewayRoutes, ...this.#byService.values()])
-      if (table.entries.some(({ target }) => target.rule === rule)) return table;
+  /** The gateway's routes as explanations want them. */
+  get gatewayOrder(): RouteOrder {
+    return this.#orderOf(this.#gateway);
+  }
+
+  /** The routes among which a rule stands, for explanations; null for an implicit one. */
+  orderWith(rule: Rule): RouteOrder | null {
+    if (rule.route === "") return null;
+    if (this.gatewayOrder.numbers.has(rule)) return this.gatewayOrder;
+    for (const { service } of rule.backends) {
+      const table = this.#byService.get(service);
+      const order = table === undefined ? null : this.#orderOf(table);
+      if (order?.numbers.has(rule)) return order;
+    }
+    for (const table of this.#byService.values()) {
+      const order = this.#orderOf(table);
+      if (order.numbers.has(rule)) return order;
+    }
     return null;
+  }
+
+  #orderOf(table: RouteTable<RuleMatch>): RouteOrder {
+    let order = this.#orders.get(table);
+    if (order === undefined) this.#orders.set(table, (order = new RouteOrder(table)));
+    return order;
   }
 
   /** Services to which the gateway's explicit route for this request may send it. */
   backendsOf(request: CallRequest): readonly string[] {
-    const found = this.gatewayRoutes.find(request);
+    const found = this.#gateway.find(request);
     return found === null ? [] : [...new Set(found.target.rule.backends.map(({ service }) => service))];
   }
 
@@ -119,8 +141,8 @@ export class Snapshot {
   match(request: CallRequest, asSent: CallRequest | null, service: string, place: Place): RouteMatch | null {
     let found: RuleMatch | null = null;
     if (place === "gateway") {
-      found = (asSent === null ? null : this.gatewayRoutes.find(asSent)?.target) ?? null;
-      found ??= this.gatewayRoutes.find(request)?.target ?? null;
+      found = (asSent === null ? null : this.#gateway.find(asSent)?.target) ?? null;
+      found ??= this.#gateway.find(request)?.target ?? null;
     }
     if (found === null) {
       const name = service === "" ? this.#serviceOf(request.path) : (this.#contracts.get(service) ?? service);
