@@ -61,13 +61,25 @@ export function nearestMiss(order: RouteOrder, request: CallRequest, told: boole
     return { rule: found.target.rule, why };
   }
   if (path.length > MAX_SPELT_LENGTH) return null;
-  const spelt = order.entries.slice(0, MAX_SPELT).filter(({ path: { kind } }) => kind === "exact" || kind === "prefix");
+  const spelt = alikeInLength(order, path, told ? MAX_SPELT : MAX_SPELT_FOR_CALLER);
   const like = nearest(
     path,
     spelt.map((entry) => entry.path.value),
   );
   const alike = like === "" ? undefined : spelt.find((entry) => entry.path.value === like);
   return alike === undefined ? null : { rule: alike.target.rule, why: "" };
+}
+
+/** Entries whose path may be a misspelling of `path`: it costs microseconds to compare each. */
+function alikeInLength({ entries }: RouteOrder, path: string, most: number): Entry[] {
+  const found: Entry[] = [];
+  const near = Math.max(1, Math.floor(path.length / 3));
+  for (let i = 0; i < entries.length && i < MAX_LOOKED_AT && found.length < most; i++) {
+    const { kind, value } = entries[i].path;
+    if (kind !== "exact" && kind !== "prefix") continue;
+    if (Math.abs(value.length - path.length) <= near && value[1] === path[1]) found.push(entries[i]);
+  }
+  return found;
 }
 
 /** Of an entry with the request's path: "" when it takes the request. */
@@ -98,5 +110,7 @@ function ordinal(number: number): string {
 }
 
 const MAX_NAMED = 3;
+const MAX_LOOKED_AT = 2_000;
 const MAX_SPELT = 100;
+const MAX_SPELT_FOR_CALLER = 16;
 const MAX_SPELT_LENGTH = 128;
