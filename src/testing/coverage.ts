@@ -2,6 +2,7 @@ import type { Place as FilePlace } from "../core/errors.ts";
 import type { CallDecision } from "../policy/decision/decision.ts";
 import type { GateNote } from "../policy/decision/gate-note.ts";
 import { AttemptKind } from "../policy/machine/attempt.ts";
+import type { Gate } from "../policy/machine/gate.ts";
 import type { ResourceDocument } from "../policy/resource/resource-document.ts";
 import type { GRPCRoute, HTTPRoute, Resource } from "../policy/resource/resources.ts";
 import type { FieldPath } from "../policy/resource/shape.ts";
@@ -37,6 +38,8 @@ export class CoverageRecorder {
   readonly #marks = new Set<string>();
   /** Plans and bindings whose marks are set already. */
   readonly #seen = new WeakSet<Plan | Binding>();
+  /** What of each gate's notes has set its marks. */
+  readonly #notes = new WeakMap<Gate, Set<string>>();
 
   record(decision: CallDecision): void {
     const { plan, binding } = decision;
@@ -81,8 +84,14 @@ export class CoverageRecorder {
   }
 
   #sawNote(note: GateNote): void {
-    const { gate, verdict, detail, text } = note;
+    const { gate, verdict, code, detail, text } = note;
     if (gate === null) return;
+    const label = gate.rule === "authorize" ? (detail as { label?: unknown } | null)?.label : undefined;
+    const what = `${verdict} ${code} ${gate.rule === "authenticate" ? text : typeof label === "string" ? label : ""}`;
+    let known = this.#notes.get(gate);
+    if (known === undefined) this.#notes.set(gate, (known = new Set()));
+    if (known.has(what)) return;
+    known.add(what);
     const acted = gate.rule === "fault" ? note.code > 0 && note.code < 16 : verdict !== "ok" && verdict !== "skipped";
     for (const source of gate.source.split(", ")) {
       const field = source.startsWith("TrafficPolicy ") ? gate.rule : "";
@@ -90,8 +99,6 @@ export class CoverageRecorder {
       if (acted) this.#mark(source, field, " acts");
       if (gate.rule === "authenticate" && text !== "") this.#mark(source, text, "");
     }
-    if (gate.rule !== "authorize") return;
-    const label = (detail as { label?: unknown } | null)?.label;
     if (typeof label === "string")
       this.#marks.add(`${idOf(label.split(", rule ")[0])}#rule ${label.split(", rule ")[1]}`);
   }

@@ -186,10 +186,20 @@ test("whatever goes wrong, what was counted in is counted out and no limit is ex
       assert.ok(seen.calls > 400);
       await world.advance(20_000);
       watch.end();
+      // What gates count has been counted out, too: as many calls as a limit lets through at once pass again.
+      const atOnce = policies.at(-1)?.concurrency === "off" ? 5 : 1;
+      watch.limits = null;
+      const calls = await Promise.all(Array.from({ length: atOnce }, (_, i) => world.call(`GET /v1/again${i}`)));
+      for (const { decision } of calls) {
+        const refused = decision.steps.filter(({ rule, verdict }) => verdict === "denied" && GATES.has(rule));
+        assert.deepEqual(refused, [], "I1: a gate still counts what has ended");
+      }
     }),
     { numRuns: 25 },
   );
 });
+
+const GATES: ReadonlySet<string> = new Set(["limit", "concurrency", "admission"]);
 
 const REQUESTS: readonly (string | RequestSpec)[] = [
   "GET /pay",
