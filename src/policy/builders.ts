@@ -1,5 +1,6 @@
 /** Typed builders of resources, for `weft.config.ts`. */
 
+export { type ObjectiveBuilder, objective } from "./objective/objective-builder.ts";
 export type { TargetInput } from "./resource/builder-parts.ts";
 export { type GrpcRouteBuilder, grpcRoute } from "./resource/grpc-route-builder.ts";
 export { type RateLimitBuilder, rateLimit } from "./resource/rate-limit-builder.ts";

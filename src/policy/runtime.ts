@@ -5,6 +5,7 @@ import type { CacheStore } from "./cache/cache-store.ts";
 import type { Call, CallContext, CallRequest } from "./call.ts";
 import type { DecisionJournal } from "./decision/journal.ts";
 import type { LimitCounts } from "./limit/limiter.ts";
+import type { ObjectiveStatus } from "./objective/objective-state.ts";
 import type { CallRecorder } from "./replay/call-recorder.ts";
 import type { PolicyStats } from "./resilience/policy-stats.ts";
 import type { QuorumBreaker } from "./resilience/quorum-breaker.ts";
@@ -56,6 +57,8 @@ export interface PolicyRuntime {
   limitCounts(): readonly { readonly name: string; readonly counts: Readonly<LimitCounts> }[];
   /** From now on calls are recorded, all that begin from now on; null: no more. */
   record?(recorder: CallRecorder | null): void;
+  /** How objectives do, as far as this process has seen their calls. */
+  objectives?(now: number): readonly ObjectiveStatus[];
   /** The caches of this process by the policy that they belong to, for metrics and dashboards. */
   caches?(): Iterable<readonly [policy: string, state: CacheStore]>;
   /** What is remembered of calls that have ended, for `weft explain`; null when nothing is. */

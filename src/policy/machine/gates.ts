@@ -4,6 +4,7 @@ import type { Place } from "../call.ts";
 import { adaptiveGates } from "../concurrency/adaptive-gate.ts";
 import { faultGates } from "../fault/fault-gate.ts";
 import { limitGates } from "../limit/limit-gate.ts";
+import { objectiveGates } from "../objective/objective-gate.ts";
 import type { Resource, ResourceKind } from "../resource/resources.ts";
 import type { Rule } from "../route/rule.ts";
 import type { MethodInfo } from "../runtime.ts";
@@ -40,6 +41,7 @@ export function compileGates(context: GateContext): readonly Gate[] {
     ...authenticateGates(context),
     ...authorizeGates(context),
     ...admissionGates(context, true),
+    ...objectiveGates(context), // knows the priority; counts what was let in
     ...limitGates(context),
     ...faultGates(context),
     ...cacheGates(context),

@@ -1,4 +1,5 @@
 import { rateLimitSpec } from "../limit/rate-limit-shape.ts";
+import { objectiveSpec } from "../objective/objective-resource.ts";
 import { grpcRouteSpec, httpRouteSpec } from "../route/route-shapes.ts";
 import { authenticationSpec } from "../security/authentication-shape.ts";
 import { authorizationSpec } from "../security/authorization-shape.ts";
@@ -42,4 +43,5 @@ export const RESOURCE_SHAPES: Readonly<Record<ResourceKind, Check>> = {
   RateLimit: resource(WEFT_API, "RateLimit", rateLimitSpec),
   Authentication: resource(WEFT_API, "Authentication", authenticationSpec),
   Authorization: resource(WEFT_API, "Authorization", authorizationSpec),
+  Objective: resource(WEFT_API, "Objective", objectiveSpec),
 };

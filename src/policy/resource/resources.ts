@@ -4,6 +4,7 @@ import type { CacheSpec } from "../cache/cache-field.ts";
 import type { ConcurrencySpec } from "../concurrency/concurrency-field.ts";
 import type { FaultSpec } from "../fault/fault-field.ts";
 import type { RateLimitSpec } from "../limit/rate-limit-spec.ts";
+import type { Objective } from "../objective/objective-resource.ts";
 import type { FallbackSpec } from "../resilience/fallback-field.ts";
 import type { HedgeSpec } from "../resilience/hedge-field.ts";
 import type { OutlierSpec } from "../resilience/outlier-field.ts";
@@ -14,7 +15,7 @@ import type { Authorization } from "../security/authorization-resource.ts";
  * YAML is accepted), weft's policies beside them. Plain data; `parseResources` (validate.ts) checks it, builders.ts makes it, snapshot.ts
  * compiles it.
  */
-export type Resource = HTTPRoute | GRPCRoute | TrafficPolicy | RateLimit | Authentication | Authorization;
+export type Resource = HTTPRoute | GRPCRoute | TrafficPolicy | RateLimit | Authentication | Authorization | Objective;
 export type ResourceKind = Resource["kind"];
 
 export const GATEWAY_API = "gateway.networking.k8s.io/v1";

@@ -7,6 +7,7 @@ import type { CacheStore } from "../cache/cache-store.ts";
 import type { Call, CallContext, CallRequest } from "../call.ts";
 import type { DecisionJournal } from "../decision/journal.ts";
 import { CallMachine } from "../machine/call-machine.ts";
+import type { ObjectiveStatus } from "../objective/objective-state.ts";
 import type { CallRecorder } from "../replay/call-recorder.ts";
 import { RecordingMachine } from "../replay/recording-machine.ts";
 import type { PolicyStats } from "../resilience/policy-stats.ts";
@@ -65,6 +66,10 @@ class Runtime implements PolicyRuntime {
   securityTallies() {
     const { authentications, authorizations } = this.#keeper;
     return { authentications, authorizations };
+  }
+
+  objectives(now: number): readonly ObjectiveStatus[] {
+    return Array.from(this.#keeper.objectives(), (state) => state.describe(now));
   }
 
   caches(): Iterable<readonly [string, CacheStore]> {

@@ -2,6 +2,8 @@ import { ProcessState } from "../admission/process-state.ts";
 import { CacheStores } from "../cache/cache-stores.ts";
 import { ActiveFaults } from "../fault/active-faults.ts";
 import { LimiterState } from "../limit/limiter.ts";
+import type { Objective } from "../objective/objective-resource.ts";
+import { ObjectiveState } from "../objective/objective-state.ts";
 import { Breaker, type BreakerSettings } from "../resilience/breaker.ts";
 import { HedgeBudget } from "../resilience/hedge-budget.ts";
 import { LatencyEstimate } from "../resilience/latency-estimate.ts";
@@ -34,6 +36,7 @@ export class StateKeeper {
   readonly #latencies = new Map<string, LatencyEstimate>();
   readonly #outliers = new Map<string, OutlierDetector>();
   readonly #counters = new Map<string, ServiceCounters>();
+  readonly #objectives = new Map<string, ObjectiveState>();
   readonly caches = new CacheStores();
   readonly #faults = new Map<string, ActiveFaults>();
 
@@ -99,11 +102,30 @@ export class StateKeeper {
     return kept(this.#external, key, () => new VerifiedCache<ExternalAnswer>());
   }
 
+  /** What an objective has seen; its own as long as what it promises stays. */
+  objective(objective: Objective): ObjectiveState {
+    const { targetRefs: _, shed: _shed, ...promise } = objective.spec;
+    const key = `${objective.metadata.name} ${JSON.stringify(promise)}`;
+    return kept(this.#objectives, key, () => new ObjectiveState(objective));
+  }
+
+  objectives(): Iterable<ObjectiveState> {
+    return this.#objectives.values();
+  }
+
   /** Frees what is large and belongs to none of these resources. */
   keepOf(resources: readonly Resource[]): void {
     const caching = resources.filter(
       (resource) => resource.kind === "TrafficPolicy" && resource.spec.cache !== undefined,
     );
+    const states = new Set(
+      resources.filter((resource) => resource.kind === "Objective").map((each) => this.objective(each)),
+    );
+    for (const [key, state] of this.#objectives) {
+      if (states.has(state)) continue;
+      this.#objectives.delete(key);
+      this.process.pressure.clear(`Objective ${state.name}`);
+    }
     this.caches.keep(new Set(caching.map(({ metadata }) => `TrafficPolicy ${metadata.name}`)));
   }
 
