@@ -19,6 +19,8 @@ test("what only the hop before may say is replaced, and what goes on keeps its o
     "1.2.3.4",
     "x-weft-attempt",
     "7",
+    "endpoint-load-metrics-format",
+    "TEXT",
     "x-forwarded-proto",
     "https",
     "x-other",

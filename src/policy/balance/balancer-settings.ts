@@ -1,5 +1,6 @@
 import { durationMs } from "../resource/duration.ts";
 import type { BalancerKind, BalancerSpec, HashKeySpec, SubsetSpec } from "./balancer-spec.ts";
+import { hashText } from "./hash.ts";
 
 /** A BalancerSpec with everything decided. Shared by all calls that it holds for. */
 export interface BalancerSettings {
@@ -58,12 +59,16 @@ export const VALUE_END = "\u0000";
 
 /** What a checked spec means; null: the default. */
 export function balancerSettings(spec: BalancerSpec | null): BalancerSettings {
-  const { kind = "p2c", leastRequest = {}, prequal = {}, load = {}, ring = {}, slowStart, zones = {} } = spec ?? {};
+  return spec === null ? DEFAULT_SETTINGS : settingsOf(spec);
+}
+
+function settingsOf(spec: BalancerSpec): BalancerSettings {
+  const { kind = "p2c", leastRequest = {}, prequal = {}, load = {}, ring = {}, slowStart, zones = {} } = spec;
   const routing = zones.routing ?? "off";
-  const levelled = routing !== "off" || spec?.priorityFrom !== undefined;
+  const levelled = routing !== "off" || spec.priorityFrom !== undefined;
   const settings = {
     kind,
-    decayMs: durationMs(spec?.decay ?? "10s"),
+    decayMs: durationMs(spec.decay ?? "10s"),
     choices: leastRequest.choices ?? 2,
     fullScan: leastRequest.scan === "full",
     activeRequestBias: leastRequest.activeRequestBias ?? 1,
@@ -78,27 +83,33 @@ export function balancerSettings(spec: BalancerSpec | null): BalancerSettings {
     errorPenalty: load.errorPenalty ?? 1,
     minRingSize: ring.minSize ?? 1_024,
     maxRingSize: ring.maxSize ?? 8_388_608,
-    tableSize: spec?.tableSize ?? 65_537,
-    boundedLoad: spec?.boundedLoad ?? 0,
-    hash: spec?.hash ?? [],
+    tableSize: spec.tableSize ?? 65_537,
+    boundedLoad: spec.boundedLoad ?? 0,
+    hash: spec.hash ?? [],
     slowStartMs: slowStart === undefined ? 0 : durationMs(slowStart.window),
     aggression: slowStart?.aggression ?? 1,
     minWarmth: slowStart?.minWeight ?? 0.1,
-    subset: spec?.subset === undefined ? null : subsetSettings(spec.subset),
-    subsetSize: spec?.subsetSize ?? 0,
+    subset: spec.subset === undefined ? null : subsetSettings(spec.subset),
+    subsetSize: spec.subsetSize ?? 0,
     zones: routing,
     minEndpoints: zones.minEndpoints ?? 6,
     zoneOrder: zones.order ?? [],
-    priorityFrom: spec?.priorityFrom ?? "",
-    overprovisioning: spec?.overprovisioning ?? 1.4,
-    panicThreshold: spec?.panicThreshold ?? (levelled ? 0.5 : 0),
+    priorityFrom: spec.priorityFrom ?? "",
+    overprovisioning: spec.overprovisioning ?? 1.4,
+    panicThreshold: spec.panicThreshold ?? (levelled ? 0.5 : 0),
   };
   return {
     ...settings,
-    key: JSON.stringify(settings),
+    key: keyOf(JSON.stringify(settings)),
     placed: levelled || settings.panicThreshold > 0 || settings.subset !== null || settings.subsetSize > 0,
     wantsReports: kind === "prequal" || kind === "by-load",
   };
+}
+
+/** 64 bits: compared at each pick by whoever has equal settings in another object. */
+function keyOf(text: string): string {
+  const part = (seed: number): string => hashText(text, seed).toString(16).padStart(8, "0");
+  return part(0) + part(1);
 }
 
 function subsetSettings({ match, fallback = "any", default: byDefault = {} }: SubsetSpec): SubsetSettings {
@@ -112,3 +123,5 @@ function subsetSettings({ match, fallback = "any", default: byDefault = {} }: Su
     byDefault: Object.entries(byDefault).map(([key, value]) => ({ key, value })),
   };
 }
+
+const DEFAULT_SETTINGS = Object.freeze(settingsOf({}));

@@ -2,6 +2,7 @@ import { pickEndpoint } from "../balance/balancer.ts";
 import { Effect } from "../call.ts";
 import type { Binding, Plan } from "../snapshot/snapshot.ts";
 import { Attempt } from "./attempt.ts";
+import { readBalanceKey, readSubset } from "./balance-key.ts";
 import type { CallState } from "./call-state.ts";
 import { sessionBinding } from "./session-choice.ts";
 
@@ -38,6 +39,9 @@ export function sendMirrors(state: CallState, now: number): void {
   for (const { group, percent } of (state.plan as Plan).mirrors) {
     if (percent < 100 && state.tape.next() * 100 >= percent) continue;
     const { tape } = state;
+    MIRROR_PICK.hash = -1;
+    if (balancer.hash.length > 0) readBalanceKey(state, balancer.hash, MIRROR_PICK);
+    MIRROR_PICK.wanted = balancer.subset === null ? "" : readSubset(state, balancer.subset);
     const choose = (): number =>
       pickEndpoint(table, group, balancer, Number.POSITIVE_INFINITY, NO_SLOTS, tape, now, MIRROR_PICK);
     const slot = tape.on ? tape.pick("", {}, table, never, choose) : choose();
