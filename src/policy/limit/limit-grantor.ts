@@ -77,15 +77,19 @@ interface NodeState {
 abstract class GrantedLimit {
   protected readonly validMs: number;
   protected readonly nodes = new Map<string, NodeState>();
-  readonly #perSecond: number;
+  readonly #shares: FairShares;
+  #forgotAt = Number.NEGATIVE_INFINITY;
 
   constructor({ perMs, requests }: SharedLimitRequest) {
     this.validMs = leaseMs(perMs);
-    this.#perSecond = (requests / perMs) * 1_000;
+    this.#shares = new FairShares((requests / perMs) * 1_000);
   }
 
   lease(node: string, wanted: number, demand: number, returned: number, now: number): LeaseGrant {
-    for (const [name, { askedAt }] of this.nodes) if (now - askedAt > FORGET_MS) this.nodes.delete(name);
+    if (now - this.#forgotAt >= FORGET_MS / 10) {
+      this.#forgotAt = now;
+      for (const [name, { askedAt }] of this.nodes) if (now - askedAt > FORGET_MS) this.nodes.delete(name);
+    }
     const known = this.nodes.get(node);
     if (known !== undefined && now - known.askedAt <= 2 * this.validMs)
       this.giveBack(Math.min(returned, known.tokens), now);
@@ -96,7 +100,7 @@ abstract class GrantedLimit {
     state.askedAt = now;
     this.nodes.set(node, state);
     const there = this.available(now);
-    const part = Math.max(1, Math.ceil(there * shareOf(state, this.nodes.values(), this.#perSecond)));
+    const part = Math.max(1, Math.ceil(there * this.#shares.of(state, this.nodes, now)));
     const tokens = Math.floor(Math.min(wanted, there, part));
     if (tokens > 0) this.grant(tokens, now);
     state.tokens = tokens;
@@ -164,23 +168,48 @@ class GrantedWindow extends GrantedLimit {
 }
 
 /**
- * 0..1: a node's part of what is there. Max-min fairness: everybody gets what it wants up to a level at which all is given away; nobody who wants more than
- * another gets less.
+ * Max-min fairness: everybody gets what it wants up to a level at which all is given away; nobody who wants more than another gets less. Worked out anew
+ * now and then, since a limit may have thousands of nodes.
  */
-function shareOf(own: NodeState, nodes: Iterable<NodeState>, perSecond: number): number {
-  const demands = Array.from(nodes, ({ demand }) => Math.max(demand, LEAST_DEMAND)).sort((a, b) => a - b);
-  const wanted = Math.max(own.demand, LEAST_DEMAND);
-  const total = demands.reduce((sum, demand) => sum + demand, 0);
-  if (total <= perSecond) return wanted / total;
-  let left = perSecond;
-  for (let i = 0; i < demands.length; i++) {
-    const equal = left / (demands.length - i);
-    if (demands[i] > equal) return Math.min(wanted, equal) / perSecond;
-    left -= demands[i];
+class FairShares {
+  readonly #perSecond: number;
+  #workedOutAt = Number.NEGATIVE_INFINITY;
+  #nodes = 0;
+  #total = 0;
+  /** Calls a second that nobody gets more of; Infinity when there is enough for all. */
+  #level = Number.POSITIVE_INFINITY;
+
+  constructor(perSecond: number) {
+    this.#perSecond = perSecond;
   }
-  return wanted / total;
+
+  /** 0..1: a node's part of what is there. */
+  of(own: NodeState, nodes: ReadonlyMap<string, NodeState>, now: number): number {
+    if (nodes.size !== this.#nodes || now - this.#workedOutAt >= WORK_OUT_MS) this.#workOut(nodes, now);
+    const wanted = Math.max(own.demand, LEAST_DEMAND);
+    if (this.#level === Number.POSITIVE_INFINITY) return Math.min(1, wanted / this.#total);
+    return Math.min(wanted, this.#level) / this.#perSecond;
+  }
+
+  #workOut(nodes: ReadonlyMap<string, NodeState>, now: number): void {
+    this.#workedOutAt = now;
+    this.#nodes = nodes.size;
+    const demands = Array.from(nodes.values(), ({ demand }) => Math.max(demand, LEAST_DEMAND)).sort((a, b) => a - b);
+    this.#total = demands.reduce((sum, demand) => sum + demand, 0);
+    this.#level = Number.POSITIVE_INFINITY;
+    let left = this.#perSecond;
+    for (let i = 0; this.#total > this.#perSecond && i < demands.length; i++) {
+      const equal = left / (demands.length - i);
+      if (demands[i] > equal) {
+        this.#level = equal;
+        return;
+      }
+      left -= demands[i];
+    }
+  }
 }
 
+const WORK_OUT_MS = 50;
 const MIN_LEASE_MS = 20;
 const MAX_LEASE_MS = 1_000;
 const FORGET_MS = 10_000;
