@@ -1,6 +1,6 @@
 import { didYouMean } from "../../core/suggest.ts";
 import { CONDITION_NAMES, isCondition } from "./conditions.ts";
-import { type Check, duration, list, object, oneOf, text } from "./shape.ts";
+import { type Check, described, duration, list, object, oneOf, text } from "./shape.ts";
 
 /* What the shapes of several kinds have in common. */
 
@@ -27,7 +27,7 @@ export const METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTI
 export const SWITCHABLE = duration(true);
 export const POSITIVE = duration(false);
 
-const condition: Check = (value, path, report) => {
+const checkCondition: Check = (value, path, report) => {
   if (typeof value === "number" && value >= 400 && value <= 599) return report(path, `must be a string: "${value}"`);
   if (typeof value === "string" && isCondition(value)) return;
   const near = typeof value === "string" ? didYouMean(value, CONDITION_NAMES) : "";
@@ -36,6 +36,9 @@ const condition: Check = (value, path, report) => {
     `${JSON.stringify(value)} is no condition${near || `; use HTTP statuses or ${CONDITION_NAMES.join(", ")}`}`,
   );
 };
+const condition = described(checkCondition, () => ({
+  anyOf: [{ enum: CONDITION_NAMES }, { type: "string", pattern: "^[45]\\d\\d$" }],
+}));
 export const conditions = list(condition, 0, 64);
 
 export const targetRefs = list(
