@@ -1,7 +1,7 @@
 import { statSync } from "node:fs";
 import type { Endpoint } from "../../core/endpoint.ts";
 import { WeftError } from "../../core/errors.ts";
-import { systemRandom } from "../../core/random.ts";
+import { seededRandom, systemRandom } from "../../core/random.ts";
 import { loadSystem } from "../../host/load-system.ts";
 import { createLink } from "../../link/link.ts";
 import type { CallContext, CallRequest } from "../../policy/call.ts";
@@ -112,7 +112,7 @@ async function liveRuntime(flags: MadeUpFlags): Promise<Decider> {
 
 /** Files of resources, or the description of a system; every service that they name has endpoints that are made up. */
 async function runtimeOfFiles(from: readonly string[]): Promise<Decider> {
-  const runtime = createPolicyRuntime({ random: systemRandom, record: "all" });
+  const runtime = createPolicyRuntime({ random: seededRandom(1), record: "all" });
   const backends = new Map<string, { service: string; version: string; replicas: number }>();
   let resources: readonly Resource[];
   if (
@@ -137,9 +137,9 @@ async function runtimeOfFiles(from: readonly string[]): Promise<Decider> {
   runtime.applyResources(1, resources, []);
   const changed = [...backends.values()].flatMap(({ service, version, replicas }) =>
     Array.from({ length: replicas }, (_, i): Endpoint => {
-      const id = `${service}${version === "" ? "" : `-${version}`}-${i + 1} (made up)`;
+      const id = `${service}${version === "" ? "" : `-${version}`}-${i + 1}`;
       const rest = { zone: "", weight: 1, protocol: "h2c", health: "healthy", metadata: {} } as const;
-      return { id, service, version, host: "0.0.0.0", port: 0, ...rest };
+      return { id, service, version, host: "made-up", port: 0, ...rest };
     }),
   );
   runtime.applyEndpoints({ endpointVersion: 1, full: true, changed, removed: [] });

@@ -100,7 +100,7 @@ function candidatesOf(states: readonly EndpointState[], chosen: string, { route,
     else if (endpoint.health !== "healthy") why = endpoint.health;
     else if (pinned && endpoint.version !== version) why = `of version ${endpoint.version || "none"}`;
     else if (ejected) why = "put aside after failures";
-    else if (attempts[0]?.why.includes(` over ${id} `)) why = "drawn too, and dearer";
+    else if (attempts[0]?.why.includes(` over ${id} `)) why = "drawn too, and not cheaper";
     return { endpoint: id, address: `${host}:${port}`, version: endpoint.version, zone, chosen: isChosen, why };
   });
   return candidates.sort((a, b) => Number(b.chosen) - Number(a.chosen) || (a.endpoint < b.endpoint ? -1 : 1));
