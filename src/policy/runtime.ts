@@ -4,6 +4,7 @@ import type { ProcessState } from "./admission/process-state.ts";
 import type { CacheStore } from "./cache/cache-store.ts";
 import type { Call, CallContext, CallRequest } from "./call.ts";
 import type { DecisionJournal } from "./decision/journal.ts";
+import type { ActiveFaults } from "./fault/active-faults.ts";
 import type { LimitCounts } from "./limit/limiter.ts";
 import type { ObjectiveStatus } from "./objective/objective-state.ts";
 import type { CallRecorder } from "./replay/call-recorder.ts";
@@ -57,6 +58,8 @@ export interface PolicyRuntime {
   limitCounts(): readonly { readonly name: string; readonly counts: Readonly<LimitCounts> }[];
   /** From now on calls are recorded, all that begin from now on; null: no more. */
   record?(recorder: CallRecorder | null): void;
+  /** What faults were injected, by the policy that says so. */
+  faults?(): Iterable<readonly [policy: string, faults: ActiveFaults]>;
   /** How objectives do, as far as this process has seen their calls. */
   objectives?(now: number): readonly ObjectiveStatus[];
   /** The caches of this process by the policy that they belong to, for metrics and dashboards. */

@@ -18,10 +18,13 @@ import { IdSource } from "../telemetry/trace.ts";
 import type { ConnectionLimits } from "../wire/limits.ts";
 import { type AccessLogMode, createAccessLog } from "./access-log.ts";
 import { createAdminHandler } from "./admin.ts";
+import { cacheMetrics } from "./cache-metrics.ts";
 import { createCallMetrics } from "./call-metrics.ts";
 import { decisionPage } from "./decision-page.ts";
+import { faultMetrics } from "./fault-metrics.ts";
 import { createProxyHandler } from "./handler.ts";
 import { limitMetrics } from "./limit-metrics.ts";
+import { objectiveMetrics } from "./objective-metrics.ts";
 import { recordingPage } from "./recording-page.ts";
 import { resilienceMetrics } from "./resilience-metrics.ts";
 import { securityMetrics } from "./security-metrics.ts";
@@ -110,6 +113,9 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   securityMetrics(metrics, policy);
   limitMetrics(metrics, policy);
   resilienceMetrics(metrics, policy);
+  faultMetrics(metrics, policy);
+  cacheMetrics(metrics, policy);
+  objectiveMetrics(metrics, policy, clock);
   gauges(metrics, { policy, listener, inFlight: () => carrier.inFlight });
   const admin = await startAdmin().catch(async (error) => {
     await listener.close();

@@ -83,6 +83,11 @@ class FaultGate implements Gate {
     const active = this.#active[at];
     if (call.tape.read(active.count) >= settings.maxActive) return this.#note(call, asked !== null, faults, TOO_MANY);
     active.count++;
+    const { totals } = active;
+    if (faults.delayMs > 0) totals.delay++;
+    if (faults.abort) totals.abort++;
+    else if (faults.reset) totals.reset++;
+    else if (faults.bytesPerSecond > 0) totals.throttle++;
     faults.active = active;
     call.memory[slot] = faults;
     if (faults.delayMs > 0) limitDelay(call, policy, faults, now);

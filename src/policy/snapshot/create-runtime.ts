@@ -6,6 +6,7 @@ import { EndpointTable } from "../balance/endpoint-table.ts";
 import type { CacheStore } from "../cache/cache-store.ts";
 import type { Call, CallContext, CallRequest } from "../call.ts";
 import type { DecisionJournal } from "../decision/journal.ts";
+import type { ActiveFaults } from "../fault/active-faults.ts";
 import { CallMachine } from "../machine/call-machine.ts";
 import type { ObjectiveStatus } from "../objective/objective-state.ts";
 import type { CallRecorder } from "../replay/call-recorder.ts";
@@ -66,6 +67,10 @@ class Runtime implements PolicyRuntime {
   securityTallies() {
     const { authentications, authorizations } = this.#keeper;
     return { authentications, authorizations };
+  }
+
+  faults(): Iterable<readonly [string, ActiveFaults]> {
+    return this.#keeper.faultStates();
   }
 
   objectives(now: number): readonly ObjectiveStatus[] {

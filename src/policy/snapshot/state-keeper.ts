@@ -102,6 +102,10 @@ export class StateKeeper {
     return kept(this.#external, key, () => new VerifiedCache<ExternalAnswer>());
   }
 
+  faultStates(): Iterable<readonly [string, ActiveFaults]> {
+    return this.#faults;
+  }
+
   /** What an objective has seen; its own as long as what it promises stays. */
   objective(objective: Objective): ObjectiveState {
     const { targetRefs: _, shed: _shed, ...promise } = objective.spec;
