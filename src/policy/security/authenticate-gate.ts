@@ -272,20 +272,20 @@ class AuthenticateGate implements Gate {
   describe({ code, text: provider, detail }: GateNote): Pick<DecisionStep, "text" | "values"> {
     switch (code) {
       case KNOWN: {
-        const principal = detail as Principal;
-        const shown = SHOWN_CLAIMS.filter((name) => claimOf(principal.claims, name) !== undefined);
-        const claims = shown.map((name) => `, ${name} ${claimText(claimOf(principal.claims, name))}`).join("");
-        return {
-          text: `allowed by ${provider}   subject ${principal.subject || "unknown"}${claims}`,
-          values: { provider, subject: principal.subject },
-        };
+        const { subject, claims } = detail as Principal;
+        const values: Record<string, string> = { subject: subject === "" ? "unknown" : subject };
+        for (const name of SHOWN_CLAIMS) {
+          const value = claimOf(claims, name);
+          if (value !== undefined) values[name] = claimText(value);
+        }
+        return { text: `allowed by ${provider}`, values };
       }
       case NOBODY_CALLS:
         return { text: `nobody: no credential, which ${this.source} allows`, values: {} };
       case MISSING:
         return { text: `no credential; ${this.source} wants ${this.#wanted()}`, values: {} };
       default:
-        return { text: `${provider}: ${String(detail)}`, values: { provider } };
+        return { text: `${provider}: ${String(detail)}`, values: {} };
     }
   }
 

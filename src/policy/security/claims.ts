@@ -35,7 +35,8 @@ export function claimMatchText(match: ClaimMatch): string {
 
 /** A claim's value for people, short. */
 export function claimText(value: unknown): string {
-  const text = typeof value === "string" ? value : (JSON.stringify(value) ?? "absent");
+  const words = Array.isArray(value) && value.every((one) => typeof one === "string");
+  const text = typeof value === "string" ? value : words ? value.join(" ") : (JSON.stringify(value) ?? "absent");
   return text.length > 64 ? `${text.slice(0, 61)}...` : text;
 }
 

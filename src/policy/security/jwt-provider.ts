@@ -170,11 +170,12 @@ function shown(value: unknown): string {
   return text.replace(/[^\x20-\x7e]/g, "?").slice(0, 80);
 }
 
-/** "5 s", "3 min", "2 h". */
+/** "5 s", "3 min", "2 h", "9 days". */
 function ago(ms: number): string {
   const seconds = Math.round(ms / 1000);
   if (seconds < 120) return `${seconds} s`;
-  return seconds < 7_200 ? `${Math.round(seconds / 60)} min` : `${Math.round(seconds / 3_600)} h`;
+  if (seconds < 7_200) return `${Math.round(seconds / 60)} min`;
+  return seconds < 172_800 ? `${Math.round(seconds / 3_600)} h` : `${Math.round(seconds / 86_400)} days`;
 }
 
 export const ASYMMETRIC: readonly string[] = [
