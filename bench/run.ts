@@ -22,6 +22,7 @@ const benches: Record<string, () => Promise<Result[]>> = {
   "grpc-proxy": async () => (await import("./proxy.ts")).grpcProxy(smoke),
   routes: async () => (await import("./routes.ts")).routes(smoke),
   "policy-cost": async () => (await import("./proxy.ts")).policyCost(smoke),
+  snapshot: async () => (await import("./snapshot.ts")).snapshotBench(smoke),
   "http-proxy": async () => (await import("./proxy.ts")).httpProxy(smoke),
 };
 for (const name of names)
