@@ -166,3 +166,13 @@ test("turns go on where they were when endpoints come and go", () => {
   table.apply(false, [endpoint("a-9")], []);
   assert.deepEqual([next(), next()], [2, 3]);
 });
+
+test("a new revision with the same balancer goes on with its turns", () => {
+  const table = tableOf([1, 1, 1]);
+  const group = table.group("a", "");
+  const next = (kind: BalancerKind): number =>
+    pickEndpoint(table, group, balancerSettings({ kind }), 100, [], seededRandom(1), 0, new Pick());
+  assert.deepEqual([next("round-robin"), next("round-robin")], [0, 1]);
+  assert.equal(next("weighted-round-robin"), 0); // another balancer has turns of its own
+  assert.deepEqual([next("round-robin"), next("round-robin")], [2, 0]);
+});

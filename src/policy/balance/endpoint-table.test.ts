@@ -140,3 +140,64 @@ test("100,000 endpoints of 1,000 services: one change costs less than a thousand
   const bytes = after.heapUsed + after.arrayBuffers - before.heapUsed - before.arrayBuffers;
   assert.ok(bytes < 100e6, `${Math.round(bytes / 1e6)} MB`);
 });
+
+test("an endpoint that survives updates keeps its statistics, whatever else about it and others changes", () => {
+  const change = fc.record({
+    id: fc.integer({ min: 1, max: 30 }),
+    service: fc.constantFrom("a", "b"),
+    parts: fc.record({
+      version: fc.constantFrom("", "v1", "v2"),
+      zone: fc.constantFrom("x", "y"),
+      weight: fc.integer({ min: 1, max: 9 }),
+      health: fc.constantFrom("healthy" as const, "healthy" as const, "unhealthy" as const, "draining" as const),
+      metadata: fc.constantFrom<Record<string, string>>({}, { stage: "canary" }),
+    }),
+    moved: fc.integer({ min: 0, max: 9 }),
+    kind: fc.constantFrom("set", "set", "set", "remove", "full"),
+  });
+  fc.assert(
+    fc.property(fc.array(change, { maxLength: 150 }), (changes) => {
+      const table = new EndpointTable();
+      const known = new Map<string, { endpoint: ReturnType<typeof endpoint>; mark: number }>();
+      let mark = 0;
+      for (const { id: number, service, parts, moved, kind } of changes) {
+        const id = `${service}-${number}`;
+        const before = known.get(id);
+        const port = moved === 0 ? 7_000 + mark : (before?.endpoint.port ?? 1);
+        const next = endpoint(id, { ...parts, port });
+        if (kind === "remove") {
+          table.apply(false, [], [{ id }]);
+          known.delete(id);
+          continue;
+        }
+        if (kind === "full") {
+          // Everything but what is of the other service.
+          for (const other of known.keys()) if (!other.startsWith(service)) known.delete(other);
+          table.apply(
+            true,
+            [...[...known.values()].map((one) => one.endpoint).filter((one) => one.id !== id), next],
+            [],
+          );
+        } else table.apply(false, [next], []);
+        const slot = slotOf(table, service, id);
+        if (before === undefined || !known.has(id) || before.endpoint.port !== port) {
+          assert.equal(table.ewmaMs[slot], 0);
+          assert.equal(table.inFlight[slot], 0);
+          known.set(id, { endpoint: next, mark: ++mark });
+          table.ewmaMs[slot] = table.inFlight[slot] = table.outlierUntil[slot] = mark;
+        } else {
+          if (before.endpoint.health !== "healthy" && next.health === "healthy") table.outlierUntil[slot] = before.mark; // pardoned
+          known.set(id, { endpoint: next, mark: before.mark });
+        }
+        for (const [name, one] of known) {
+          const at = slotOf(table, one.endpoint.service, name);
+          assert.deepEqual(
+            [table.ewmaMs[at], table.inFlight[at], table.outlierUntil[at]],
+            [one.mark, one.mark, one.mark],
+          );
+        }
+      }
+    }),
+    { numRuns: 60 },
+  );
+});
