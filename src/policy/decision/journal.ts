@@ -2,7 +2,7 @@ import type { Decision } from "../call.ts";
 import { CallDecision, copyDecision } from "./decision.ts";
 
 export interface JournalOptions {
-  /** Calls that ended well, and all others, that are remembered; the oldest give way. Default 768 and 256: together about 1 MB. */
+  /** Calls that ended well, and all others, that are remembered; the oldest give way. Default 768 and 256: together 1 to 4 MB. */
   readonly recent?: number;
   readonly failed?: number;
 }

@@ -13,6 +13,8 @@ export class Redactor {
   readonly #kept: ReadonlySet<string>;
   /** Names that resources mention: what servers say in such fields policy may read. */
   #mentioned: ReadonlySet<string> = new Set();
+  /** Values that came lately: a hash costs 3 us. */
+  readonly #hashes = new Map<string, string>();
 
   constructor(salt: string, keepHeaders: readonly string[] = [], off = false) {
     this.#salt = salt;
@@ -80,7 +82,14 @@ export class Redactor {
 
   hash(value: string): string {
     if (this.#off || value === "") return value;
-    return MARK + createHmac("sha256", this.#salt).update(value).digest("base64url").slice(0, 16);
+    const known = this.#hashes.get(value);
+    if (known !== undefined) return known;
+    const hash = MARK + createHmac("sha256", this.#salt).update(value).digest("base64url").slice(0, 16);
+    if (value.length <= MAX_KNOWN_LENGTH) {
+      if (this.#hashes.size >= MAX_KNOWN) this.#hashes.clear();
+      this.#hashes.set(value, hash);
+    }
+    return hash;
   }
 }
 
@@ -124,6 +133,8 @@ function decoded(value: string): string {
 }
 
 const MARK = "~";
+const MAX_KNOWN = 4_096;
+const MAX_KNOWN_LENGTH = 256;
 const HASH = /~[A-Za-z0-9_-]{16}/g;
 const CREDENTIAL =
   /^(authorization|proxy-authorization|cookie|set-cookie)$|(^|-)(key|token|secret|password|signature)s?(-|$)/;
