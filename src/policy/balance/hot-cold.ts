@@ -26,8 +26,9 @@ import type { EffectiveWeights } from "./weights.ts";
 export class HotCold {
   readonly #table: EndpointTable;
   readonly #settings: BalancerSettings;
-  /** Indexes into the pool's slots; the oldest first. */
-  #probed: number[] = [];
+  /** Indexes into the pool's slots; the oldest first, `#count` of them. */
+  readonly #probed: Int32Array;
+  #count = 0;
   #revision = -1;
   #removeWorst = false;
   readonly #rif: Float64Array;
@@ -36,6 +37,7 @@ export class HotCold {
   constructor(table: EndpointTable, settings: BalancerSettings) {
     this.#table = table;
     this.#settings = settings;
+    this.#probed = new Int32Array(settings.poolSize);
     this.#rif = new Float64Array(settings.poolSize);
     this.#sorted = new Float64Array(settings.poolSize);
   }
@@ -52,7 +54,7 @@ export class HotCold {
     const table = this.#table;
     this.#probe(pool, random);
     const probed = this.#probed;
-    const count = probed.length;
+    const count = this.#count;
     for (let i = 0; i < count; i++) this.#rif[i] = this.#sorted[i] = this.#rifOf(slots[probed[i]], now);
     const hotAbove = quantile(this.#sorted, count, this.#settings.rifQuantile);
     let best = -1;
@@ -99,7 +101,7 @@ export class HotCold {
       pick.rivalInFlight = this.#rif[second];
     }
     if (weights !== null) pick.warmth = weights.warmthAt(probed[best]);
-    this.#remove(count);
+    if (slots.length > count) this.#remove();
     return chosen;
   }
 
@@ -110,34 +112,37 @@ export class HotCold {
     const probed = this.#probed;
     if (this.#revision !== pool.revision) {
       this.#revision = pool.revision;
-      probed.length = 0;
+      this.#count = 0;
     }
     if (count <= poolSize) {
       // Small groups are looked at whole.
-      if (probed.length !== count) {
-        probed.length = 0;
-        for (let i = 0; i < count; i++) probed.push(i);
-      }
+      while (this.#count < count) probed[this.#count] = this.#count++;
       return;
     }
-    const wanted = probed.length === 0 ? poolSize : probesPerCall;
+    const wanted = this.#count === 0 ? poolSize : probesPerCall;
     for (let i = 0; i < wanted; i++) {
       const index = Math.floor(random.next() * count);
-      const known = probed.indexOf(index);
-      if (known >= 0) probed.splice(known, 1);
-      else if (probed.length >= poolSize) probed.shift();
-      probed.push(index);
+      let known = 0;
+      while (known < this.#count && probed[known] !== index) known++;
+      if (known < this.#count) this.#take(known);
+      else if (this.#count === poolSize) this.#take(0);
+      probed[this.#count++] = index;
     }
   }
 
   /** One a call leaves, by turns the oldest and the worst. */
-  #remove(count: number): void {
-    const probed = this.#probed;
-    if (probed.length < this.#settings.poolSize || count < 3) return;
+  #remove(): void {
+    const { poolSize, probesPerCall } = this.#settings;
+    if (this.#count < poolSize || this.#count <= probesPerCall) return;
     this.#removeWorst = !this.#removeWorst;
     let at = 0;
-    if (this.#removeWorst) for (let i = 1; i < count; i++) if (this.#rif[i] > this.#rif[at]) at = i;
-    if (probed.length > this.#settings.poolSize - this.#settings.probesPerCall) probed.splice(at, 1);
+    if (this.#removeWorst) for (let i = 1; i < this.#count; i++) if (this.#rif[i] > this.#rif[at]) at = i;
+    this.#take(at);
+  }
+
+  #take(at: number): void {
+    this.#probed.copyWithin(at, at + 1, this.#count);
+    this.#count--;
   }
 
   #rifOf(slot: number, now: number): number {
