@@ -68,7 +68,7 @@ export function describeSteps(decision: CallDecision): DecisionStep[] {
       decision.noEndpoint === "overflow" ? sourceOf(decision, "limits") : "",
     );
   }
-  if (decision.stop !== "") {
+  if (decision.stop !== "" && decision.standby === "") {
     const values: Record<string, number | string> = {};
     if (decision.budgetSize > 0) {
       values.budgetLeft = decision.budgetLeft;
