@@ -46,6 +46,7 @@ export function preferredSlot(state: CallState, now: number): number {
 export function giveSession(state: CallState, { to }: Attempt, now: number): void {
   const { session } = (state.plan as Plan).rule;
   if (session === null || to === null || state.standby) return;
-  const field = session.fieldFor(to.id, state.session, state.shared.wallAt + now, state.caller.secure);
+  const path = state.facts?.match?.cookiePath ?? "/";
+  const field = session.fieldFor(to.id, state.session, path, state.shared.wallAt + now, state.caller.secure);
   if (field !== null) state.addResponseField(field[0], field[1]);
 }

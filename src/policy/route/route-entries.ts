@@ -20,15 +20,16 @@ export function routeEntries(route: HTTPRoute | GRPCRoute, order: number): Entry
 
 function httpEntries({ kind, metadata, spec }: HTTPRoute, order: number): Entry[] {
   const hostnames = spec.hostnames ?? NONE;
-  return spec.rules.flatMap((ruleSpec) => {
+  return spec.rules.flatMap((ruleSpec, index) => {
     const matches = someMatch<HTTPRouteMatch>(ruleSpec.matches, ANY);
     const paths = matches.map((match) => httpPath(match));
     const text = paths.map(({ kind, value }) => (kind === "pattern" ? `~${value}` : value)).join(", ");
-    const rule = makeRule(`${kind}/${metadata.name}`, ruleSpec.name ?? "", text, commonPath(paths), ruleSpec);
+    const rule = makeRule(`${kind}/${metadata.name}`, index, text, ruleSpec);
     return matches.map((match, i): Entry => {
       const path = paths[i];
       const { method = "", headers, queryParams } = match;
-      const target = { rule, prefix: path.kind === "prefix" ? path.value.replace(/\/+$/, "") : "" };
+      const prefix = path.kind === "prefix" ? path.value.replace(/\/+$/, "") : "";
+      const target = { rule, prefix, cookiePath: cookiePath(path) };
       return entry(target, hostnames, path, order++, { method, headers, queryParams, grpc: false });
     });
   });
@@ -36,13 +37,13 @@ function httpEntries({ kind, metadata, spec }: HTTPRoute, order: number): Entry[
 
 function grpcEntries({ kind, metadata, spec }: GRPCRoute, order: number): Entry[] {
   const hostnames = spec.hostnames ?? NONE;
-  return spec.rules.flatMap((ruleSpec) => {
+  return spec.rules.flatMap((ruleSpec, index) => {
     const matches = someMatch<GRPCRouteMatch>(ruleSpec.matches, ANY);
     const paths = matches.map((match) => grpcPath(match));
     const text = matches.map(({ method }) => `/${method?.service ?? "*"}/${method?.method ?? "*"}`).join(", ");
-    const rule = makeRule(`${kind}/${metadata.name}`, ruleSpec.name ?? "", text, commonPath(paths), ruleSpec);
-    const target = { rule, prefix: "" };
+    const rule = makeRule(`${kind}/${metadata.name}`, index, text, ruleSpec);
     return matches.map(({ headers }, i) => {
+      const target = { rule, prefix: "", cookiePath: cookiePath(paths[i]) };
       return entry(target, hostnames, paths[i], order++, { method: "", headers, grpc: true });
     });
   });
@@ -114,19 +115,12 @@ function grouped(pattern: string): string {
   return pattern === "" ? "[^/]+" : `(?:${pattern})`;
 }
 
-/** Whole segments that all the paths begin with: "/" unless they are said letter by letter. */
-function commonPath(paths: readonly PathCondition[]): string {
-  let common: string[] | null = null;
-  for (const { kind, value } of paths) {
-    if (kind === "pattern" || kind === "method") return "/";
-    const segments = value.split("/").filter((segment) => segment !== "");
-    if (common === null) common = segments;
-    else {
-      const until: number = common.findIndex((segment, i) => segment !== segments[i]);
-      if (until >= 0) common = common.slice(0, until);
-    }
-  }
-  return `/${(common ?? []).join("/")}`;
+/** What a session's cookie is for (GEP-1619, "Path"): the path that is matched, of a regular expression the whole segments that it begins with. */
+function cookiePath(path: PathCondition): string {
+  if (path.kind === "method") return "/";
+  const text =
+    path.kind === "pattern" ? path.pattern.prefix.slice(0, path.pattern.prefix.lastIndexOf("/") + 1) : path.value;
+  return text.replace(/\/+$/, "") || "/";
 }
 
 /** Of several conditions on one name only the first counts (HTTPHeaderMatch.name). */

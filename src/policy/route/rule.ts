@@ -54,14 +54,17 @@ export interface BackendChanges {
   readonly responseRemove: readonly string[] | null;
 }
 
-/** A rule, and the prefix that one of its matches has, for ReplacePrefixMatch. */
+/** A rule, and what one of its matches says: the prefix for ReplacePrefixMatch, "" without one. */
 export interface RuleMatch {
   readonly rule: Rule;
   readonly prefix: string;
+  /** The Path of a session's cookie. */
+  readonly cookiePath: string;
 }
 
 /** What HTTPRoute's and GRPCRoute's rules have in common. */
 export interface RuleSpec {
+  readonly name?: string;
   readonly filters?: readonly RouteFilter[];
   readonly backendRefs?: readonly BackendRef[];
   readonly timeouts?: RouteTimeouts;
@@ -81,11 +84,12 @@ export function parseBackend(ref: BackendRef): Omit<Backend, "changes"> {
 
 /** The rule of calls that name their service, or whose method's contract does. */
 export function implicitRule(service: string): Rule {
-  return makeRule("", "", service, "/", { backendRefs: [{ name: service }] });
+  return makeRule("", 0, service, { backendRefs: [{ name: service }] });
 }
 
-/** `match` says in words what the rule is for; `path` is what its matches' paths have in common, for cookies. */
-export function makeRule(route: string, name: string, match: string, path: string, spec: RuleSpec): Rule {
+/** The `index`th rule of a route. `match` says in words what it is for. */
+export function makeRule(route: string, index: number, match: string, spec: RuleSpec): Rule {
+  const { name = "" } = spec;
   const filters = spec.filters ?? NO_FILTERS;
   const { request, response } = headerChanges(filters);
   const mirrors: { backend: Backend; percent: number }[] = [];
@@ -145,7 +149,7 @@ export function makeRule(route: string, name: string, match: string, path: strin
     session:
       sessionPersistence === undefined
         ? null
-        : new SessionKeeper(sessionPersistence, sessionName(route, name), path, crossSite),
+        : new SessionKeeper(sessionPersistence, sessionName(route, name || String(index)), crossSite),
     policy: policyOf(spec.timeouts, spec.retry),
   };
 }
@@ -178,10 +182,9 @@ function mirrorPercent({ percent, fraction }: RequestMirror): number {
   return percent ?? 100;
 }
 
-/** "weft-orders-main": of sessions that are not named. A cookie's name has no "/". */
-function sessionName(route: string, name: string): string {
-  const short = `${route.slice(route.indexOf("/") + 1)}${name === "" ? "" : `-${name}`}`;
-  return `weft-${short.slice(0, 100)}`;
+/** "weft-orders-main": of sessions that are not named, another for each rule, since rules do not share sessions. A cookie's name has no "/". */
+function sessionName(route: string, rule: string): string {
+  return `weft-${route.slice(route.indexOf("/") + 1).slice(0, 100)}-${rule}`;
 }
 
 function policyOf(timeouts: RouteTimeouts | undefined, retry: RouteRetry | undefined): TrafficPolicySpec | null {

@@ -130,6 +130,8 @@ test("by header; permanent cookies; secure ones; across sites with credentials",
   for (let i = 0; i < 5; i++) assert.equal(visit(byHeader, ["x-session", first.set ?? ""]).at, first.at);
   const permanent = visit(shop(sticky({ name: "s", permanent: true, atMost: "2h" })), [], { secure: true });
   assert.match(permanent.set ?? "", /; Path=\/shop; Max-Age=7200; HttpOnly; SameSite=Lax; Secure$/);
+  const pattern = route("/shop/c[a-z]+").or("/shop/cart/.*").matching().to("products").sticky({ name: "s" });
+  assert.match(visit(shop(pattern.resources())).set ?? "", /; Path=\/shop; HttpOnly/);
   const crossing = route("/shop")
     .to("products")
     .cors({ allowOrigins: ["https://a.example"], allowCredentials: true })

@@ -17,20 +17,19 @@ export class SessionKeeper {
   readonly name: string;
   readonly idleMs: number;
   readonly absoluteMs: number;
-  readonly #attributes: string;
+  readonly #permanent: boolean;
   readonly #crossSite: boolean;
   /** Endpoints of groups by their hash, as of a revision of the group. */
   readonly #members = new WeakMap<SessionGroup, { revision: number; slots: Map<string, number> }>();
 
-  /** `path`: of the cookie. `crossSite`: pages of other sites may use it, with credentials. */
-  constructor(spec: SessionPersistence, defaultName: string, path: string, crossSite: boolean) {
+  /** `crossSite`: pages of other sites may use it, with credentials. */
+  constructor(spec: SessionPersistence, defaultName: string, crossSite: boolean) {
     const { type = "Cookie", sessionName = defaultName, idleTimeout, absoluteTimeout, cookieConfig } = spec;
     this.type = type;
     this.name = type === "Header" ? sessionName.toLowerCase() : sessionName;
     this.idleMs = idleTimeout === undefined ? Number.POSITIVE_INFINITY : durationMs(idleTimeout);
     this.absoluteMs = absoluteTimeout === undefined ? Number.POSITIVE_INFINITY : durationMs(absoluteTimeout);
-    const kept = cookieConfig?.lifetimeType === "Permanent";
-    this.#attributes = `; Path=${path}${kept ? `; Max-Age=${Math.ceil(this.absoluteMs / 1000)}` : ""}; HttpOnly`;
+    this.#permanent = cookieConfig?.lifetimeType === "Permanent";
     this.#crossSite = crossSite;
   }
 
@@ -63,10 +62,13 @@ export class SessionKeeper {
     return members.slots.get(token.endpoint) ?? -1;
   }
 
-  /** The field that gives the caller its session, [name, value]; null when the token that it has (`token`) will do. */
+  /**
+   * The field that gives the caller its session, [name, value]; null when the token that it has (`token`) will do. `path`: of the route's match that took the call.
+   */
   fieldFor(
     endpointId: string,
     token: SessionToken | null,
+    path: string,
     wallMs: number,
     secure: boolean,
   ): readonly [string, string] | null {
@@ -78,8 +80,14 @@ export class SessionKeeper {
     const began = same ? token.began : now;
     const value = `${endpoint}.${began.toString(36)}.${now.toString(36)}`;
     if (this.type === "Header") return [this.name, value];
+    // GEP-1619 would have Strict: then a link from another site, which a person follows, would lose the session.
     const site = this.#crossSite && secure ? "None" : "Lax";
-    return ["set-cookie", `${this.name}=${value}${this.#attributes}; SameSite=${site}${secure ? "; Secure" : ""}`];
+    const left = Math.max(1, Math.ceil(this.absoluteMs / 1000) - (now - began));
+    const kept = this.#permanent ? `; Max-Age=${left}` : "";
+    return [
+      "set-cookie",
+      `${this.name}=${value}; Path=${path}${kept}; HttpOnly; SameSite=${site}${secure ? "; Secure" : ""}`,
+    ];
   }
 
   #parse(value: string, wallMs: number): SessionToken | null {

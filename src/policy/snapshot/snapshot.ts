@@ -152,7 +152,11 @@ export class Snapshot {
       found ??= this.#implicitOf(name);
     }
     const method = this.#methods.get(withoutQuery(request.path)) ?? null;
-    return { plan: this.#plan(found.rule, request.path, method, place), prefix: found.prefix };
+    return {
+      plan: this.#plan(found.rule, request.path, method, place),
+      prefix: found.prefix,
+      cookiePath: found.cookiePath,
+    };
   }
 
   #serviceOf(path: string): string {
@@ -163,7 +167,7 @@ export class Snapshot {
     let match = this.#implicit.get(service);
     if (match === undefined) {
       if (this.#implicit.size > MAX_IMPLICIT) this.#implicit.clear(); // names come from callers in this process
-      match = { rule: implicitRule(service), prefix: "" };
+      match = { rule: implicitRule(service), prefix: "", cookiePath: "/" };
       this.#implicit.set(service, match);
     }
     return match;
@@ -307,6 +311,7 @@ function readsMessages(resources: readonly Resource[]): boolean {
 export interface RouteMatch {
   readonly plan: Plan;
   readonly prefix: string;
+  readonly cookiePath: string;
 }
 
 /** All that holds for calls that one rule takes to one method. */
