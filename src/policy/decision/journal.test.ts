@@ -84,3 +84,16 @@ test("long paths are cut, so that what is remembered stays small", () => {
   call("long", true, `/${"a".repeat(10_000)}`);
   assert.ok(journal.find("long")[0].request.length < 600);
 });
+
+test("what outlier detection knew at the end of a failed call is kept, not what it knows later", () => {
+  const journal = new DecisionJournal();
+  const resources = traffic("products").retry(1).outlier({ consecutive5xx: 3, maxEjectionPercent: 100 }).resources();
+  const { runtime, call } = runtimeWith(journal, resources);
+  call("first", false);
+  const before = journal.find("first");
+  for (let i = 0; i < 5; i++) {
+    const later = new TestCall(runtime, 100 + i).begin(http("GET", "/a"), TO_PRODUCTS).head(1, 500).head(2, 500);
+    runtime.release(later.call);
+  }
+  assert.deepEqual(journal.find("first"), before);
+});

@@ -26,6 +26,7 @@ export interface RememberedCall {
 export class DecisionJournal {
   readonly #recent: Ring;
   readonly #failed: Ring;
+  #nextPlainAt = Number.NEGATIVE_INFINITY;
 
   constructor({ recent = 768, failed = 256 }: JournalOptions = {}) {
     this.#recent = new Ring(recent);
@@ -34,7 +35,14 @@ export class DecisionJournal {
 
   /** Takes an ended call's decision; gives another to go on with. */
   keep(decision: CallDecision): CallDecision {
-    return (decision.failed ? this.#failed : this.#recent).exchange(decision);
+    if (!decision.failed) return this.#recent.exchange(decision);
+    // What outlier detection knows is told as it is at the call's end, so it is written down now; not for every call while everything fails.
+    if (decision.binding?.outliers && decision.startedAt >= this.#nextPlainAt) {
+      this.#nextPlainAt = decision.startedAt + PLAIN_EVERY_MS;
+      this.#failed.exchange(remembered(decision, true));
+      return decision;
+    }
+    return this.#failed.exchange(decision);
   }
 
   /** The calls with this request id, oldest first, at most `limit`. */
@@ -86,14 +94,15 @@ class Ring {
     return this.#entries.length;
   }
 
-  exchange(decision: CallDecision): CallDecision {
+  /** A settled entry takes a place, too; what comes back for it is not used. */
+  exchange(decision: Entry): CallDecision {
     const entries = this.#entries;
     if (this.#live < this.#capacity) this.#live++;
     if (entries.length < this.#capacity) {
       entries.push(decision);
       return new CallDecision();
     }
-    if (this.#capacity === 0) return decision;
+    if (this.#capacity === 0) return decision instanceof CallDecision ? decision : new CallDecision();
     const at = this.#next;
     const oldest = entries[at];
     entries[at] = decision;
@@ -121,14 +130,16 @@ class Ring {
   }
 }
 
-function remembered(entry: Entry): RememberedCall {
+/** `atEnd`: the call has only just ended. */
+function remembered(entry: Entry, atEnd = false): RememberedCall {
   if (!(entry instanceof CallDecision)) return entry;
   const { method, path } = entry;
   const { explained } = entry;
   entry.explained = true;
   const decision = copyDecision(entry);
   entry.explained = explained;
-  return { request: requestLine(method, path), decision };
+  const steps = atEnd ? decision.steps : decision.steps.filter(({ rule }) => rule !== "outlier");
+  return { request: requestLine(method, path), decision: { ...decision, steps } };
 }
 
 /** "GET /v1/orders/17": without the query, and cut where it is very long. */
@@ -138,5 +149,7 @@ export function requestLine(method: string, path: string): string {
   return `${method} ${bare.length > MAX_PATH ? `${bare.slice(0, MAX_PATH)}...` : bare}`;
 }
 
+/** 200 a second take 0.2 % of a core. */
+const PLAIN_EVERY_MS = 5;
 /** Longer paths are cut before they are remembered. */
 export const MAX_PATH = 512;
