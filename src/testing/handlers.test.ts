@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Counter } from "../../examples/counter/gen/counter/v1/counter.ts";
+import { Health, HealthCheckResponse_ServingStatus as Status } from "../contract/gen/grpc/health/v1/health.ts";
 import { WeftError } from "../core/errors.ts";
 import { route, traffic } from "../policy/builders.ts";
 import { service } from "../service/definition.ts";
@@ -47,17 +48,36 @@ test("typed clients call through the mesh, under its policy", async () => {
   for await (const { count } of client.watch({ from: 5n, limit: 2 })) seen.push(count);
   assert.deepEqual(seen, [5n, 6n]);
   await assert.rejects(client.count({ count: -1n }), { code: "invalid_argument" });
+  await assert.rejects(() => simulate({ services: {} }).connect(Counter).count({}), { reason: "UNKNOWN_CONTRACT" });
   world.fault("counter", { stallMs: 1_000 });
   await assert.rejects(client.count({ count: 1n }), { code: "deadline_exceeded", reason: "DEADLINE_EXCEEDED" });
+});
+
+test("a handler's client is of a service that may come after its own", async () => {
+  const world = simulate({
+    services: {
+      health: {
+        definition: (mesh) => {
+          const next = mesh.connect(Counter);
+          return service(Health, {
+            async check() {
+              const { count } = await next.count({ count: 0n });
+              return { status: count === 1n ? Status.SERVING : Status.NOT_SERVING };
+            },
+          });
+        },
+      },
+      ...system.services,
+    },
+  });
+  assert.equal((await world.connect(Health).check({})).status, Status.SERVING);
 });
 
 test("handlers call others through the mesh, in virtual time, within their caller's deadline", async () => {
   const world = simulate({
     services: {
-      counter: { definition: counter, latencyMs: 30 },
       front: {
         latencyMs: 1,
-        contract: Counter,
         definition: (mesh) => {
           const next = mesh.connect(Counter, { service: "counter" });
           return service(Counter, {
@@ -68,6 +88,7 @@ test("handlers call others through the mesh, in virtual time, within their calle
           });
         },
       },
+      counter: { definition: counter, latencyMs: 30 },
     },
     routes: [route("/counter.v1.Counter").to("front")],
   });

@@ -131,7 +131,7 @@ export type MakeCall = (
 /** A typed client through the simulated mesh, for handlers and tests. */
 export function createMeshClient<S extends DescService>(
   desc: S,
-  service: string,
+  serviceOf: () => string,
   scope: ServingScope,
   makeCall: MakeCall,
 ): Client<S> {
@@ -139,6 +139,7 @@ export function createMeshClient<S extends DescService>(
   for (const method of desc.methods) {
     const grpcMethod = `${desc.typeName}/${method.name}`;
     const call = async (message: object, options: ClientCallOptions): Promise<object> => {
+      const service = serviceOf();
       const headers = Object.fromEntries(pairs(Metadata.from(options.metadata).fields));
       const sent = Symbol.asyncIterator in message ? await gathered(message as AsyncIterable<object>) : message;
       const request = createRequest({ grpcMethod, message: sent, headers, service });

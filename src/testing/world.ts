@@ -131,12 +131,8 @@ export class SimWorld implements World, CallWorld {
   }
 
   connect<S extends DescService>(desc: S, options: { service?: string; from?: string } = {}): Client<S> {
-    const service = options.service ?? this.#methods.find(({ path }) => path.startsWith(`/${desc.typeName}/`))?.service;
-    if (service === undefined) {
-      throw new WeftError("not_found", `no service of this system has the contract ${desc.typeName}`, {
-        reason: "UNKNOWN_CONTRACT",
-      });
-    }
+    // Looked up with the first call: the service may come after the one whose handlers want its client.
+    const service = (): string => options.service ?? this.#serviceOf(desc);
     return createMeshClient(desc, service, this.#scope, (request, serving, callOptions) => {
       const now = this.events.now();
       const { timeoutMs = Number.POSITIVE_INFINITY, signal } = callOptions;
@@ -153,6 +149,14 @@ export class SimWorld implements World, CallWorld {
       };
       // A handler's call moves nothing by itself: its own caller is waited for.
       return serving === undefined ? this.pump.wait(run) : new Promise((resolve) => run(resolve));
+    });
+  }
+
+  #serviceOf({ typeName }: DescService): string {
+    const method = this.#methods.find(({ path }) => path.startsWith(`/${typeName}/`));
+    if (method !== undefined) return method.service;
+    throw new WeftError("not_found", `no service of this system has the contract ${typeName}`, {
+      reason: "UNKNOWN_CONTRACT",
     });
   }
 
