@@ -1,14 +1,20 @@
 import {
+  Algorithm,
   type BreakerReport,
   BreakerState,
   type BreakerWordSchema,
   Fleet as FleetContract,
+  type LeaseAsk as LeaseAskMessage,
+  type LeaseRequest,
+  type LeaseResponseSchema,
   type MeetRequest,
   type MeetResponseSchema,
 } from "../contract/gen/weft/control/v1/fleet.ts";
 import type { MessageInitShape } from "../contract/runtime.ts";
 import type { Clock } from "../core/clock.ts";
 import { WeftError } from "../core/errors.ts";
+import { type LeaseAsk, LimitGrantor } from "../policy/limit/limit-grantor.ts";
+import type { SharedLimitRequest } from "../policy/limit/shared-limit.ts";
 import { FleetBreaker } from "../policy/resilience/fleet-breaker.ts";
 import { type ServiceDefinition, service } from "../service/definition.ts";
 
@@ -18,6 +24,7 @@ import { type ServiceDefinition, service } from "../service/definition.ts";
  */
 export class Fleet {
   readonly #clock: Clock;
+  readonly #grantor = new LimitGrantor();
   readonly #breakers = new Map<string, { breaker: FleetBreaker; usedAt: number }>();
 
   constructor(clock: Clock) {
@@ -25,18 +32,16 @@ export class Fleet {
   }
 
   /** @throws invalid_argument for what no process of ours would send */
-  meet({ process, breakers, limits }: MeetRequest): MessageInitShape<typeof MeetResponseSchema> {
-    if (process === "" || process.length > MAX_NAME || breakers.length + limits.length > MAX_REPORTS) {
-      throw new WeftError(
-        "invalid_argument",
-        `a process has a name of at most ${MAX_NAME} characters and asks about at most ${MAX_REPORTS} things`,
-        {
-          reason: "BAD_REPORT",
-        },
-      );
-    }
+  meet({ process, breakers }: MeetRequest): MessageInitShape<typeof MeetResponseSchema> {
+    checkProcess(process, breakers.length);
     const now = this.#clock.now();
-    return { breakers: breakers.map((report) => this.#breaker(process, report, now)), limits: [] };
+    return { breakers: breakers.map((report) => this.#breaker(process, report, now)) };
+  }
+
+  lease({ process, asks }: LeaseRequest): MessageInitShape<typeof LeaseResponseSchema> {
+    checkProcess(process, asks.length);
+    const now = this.#clock.now();
+    return { grants: asks.map((ask) => this.#grantor.lease(leaseAskOf(process, ask), now)) };
   }
 
   /** State of every breaker, for people. */
@@ -83,9 +88,34 @@ export class Fleet {
 }
 
 export function createFleetService(fleet: Fleet): ServiceDefinition<typeof FleetContract> {
-  return service(FleetContract, { meet: (request) => fleet.meet(request) });
+  return service(FleetContract, { meet: (request) => fleet.meet(request), lease: (request) => fleet.lease(request) });
 }
 
+/** @throws invalid_argument for numbers that make no limit */
+function leaseAskOf(node: string, ask: LeaseAskMessage): LeaseAsk {
+  const { limit: name, key, requests, perMs, burst, wanted, demand, returned } = ask;
+  const algorithm = ALGORITHMS[ask.algorithm];
+  const sane = [requests, perMs, burst, wanted].every((value) => value > 0 && value <= MAX_NUMBER);
+  const counted = [demand, returned].every((value) => value >= 0 && value <= MAX_NUMBER);
+  if (algorithm === undefined || !sane || !counted || name.length > MAX_NAME || key.length > MAX_KEY) {
+    throw new WeftError("invalid_argument", `no tokens can be leased of limit "${name.slice(0, MAX_NAME)}"`, {
+      reason: "BAD_ASK",
+    });
+  }
+  return { limit: { name, key, algorithm, requests, perMs, burst, cost: 1 }, node, wanted, demand, returned };
+}
+
+function checkProcess(process: string, asks: number): void {
+  if (process !== "" && process.length <= MAX_NAME && asks <= MAX_REPORTS) return;
+  const message = `a process has a name of at most ${MAX_NAME} characters and asks about at most ${MAX_REPORTS} things at once`;
+  throw new WeftError("invalid_argument", message, { reason: "BAD_REPORT" });
+}
+
+const ALGORITHMS: Readonly<Record<number, SharedLimitRequest["algorithm"]>> = {
+  [Algorithm.TOKEN_BUCKET]: "token-bucket",
+  [Algorithm.GCRA]: "gcra",
+  [Algorithm.SLIDING_WINDOW]: "sliding-window",
+};
 const STATES = {
   closed: BreakerState.CLOSED,
   open: BreakerState.OPEN,
@@ -95,4 +125,5 @@ const MAX_NAME = 256;
 const MAX_KEY = 2_048;
 const MAX_REPORTS = 10_000;
 const MAX_BREAKERS = 10_000;
+const MAX_NUMBER = 1e12;
 const IDLE_MS = 600_000;

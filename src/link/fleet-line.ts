@@ -54,14 +54,18 @@ export class FleetLine {
     const breakers = [...policy.quorumBreakers()].slice(0, MAX_REPORTS);
     if (this.#asking || breakers.length === 0) return;
     this.#asking = true;
+    const told = breakers.map((breaker) => breaker.evidence());
     try {
       this.#direct ??= createDirectClient(Fleet, address, { clock, pool: { background: true } });
       const answer = await this.#direct.client.meet(
-        { process, breakers: breakers.map(reportOf) },
+        { process, breakers: breakers.map((breaker, i) => reportOf(breaker, told[i])) },
         { timeoutMs: TIMEOUT_MS },
       );
       if (!this.#closed) hear(breakers, answer, clock.now());
     } catch {
+      breakers.forEach((breaker, i) => {
+        breaker.keep(told[i]);
+      });
       // The control plane is away or older than this: silence is what the breakers go by.
     } finally {
       this.#asking = false;
@@ -69,9 +73,10 @@ export class FleetLine {
   }
 }
 
-function reportOf(breaker: QuorumBreaker): MessageInitShape<typeof BreakerReportSchema> {
-  const { key, settings, term } = breaker;
-  const { calls, tripped, result } = breaker.evidence();
+function reportOf(
+  { key, settings, term }: QuorumBreaker,
+  { calls, tripped, result }: ReturnType<QuorumBreaker["evidence"]>,
+): MessageInitShape<typeof BreakerReportSchema> {
   return {
     key,
     quorum: settings.quorum,

@@ -15,6 +15,7 @@ import { BackOff, type BackOffOptions } from "./back-off.ts";
 import { errorOf, lineDown, unreachable } from "./errors.ts";
 import { FleetLine } from "./fleet-line.ts";
 import { HeldRegistration } from "./held-registration.ts";
+import { LimitLine } from "./limit-line.ts";
 import { Mirror, type MirrorChange } from "./mirror.ts";
 import { PolicyFeed } from "./policy-feed.ts";
 import { StateSaver } from "./state-file.ts";
@@ -67,6 +68,7 @@ class ControlLink implements Link {
   readonly #process: string;
   readonly #direct: ReturnType<typeof createDirectClient<typeof Control>>;
   readonly #fleet: FleetLine;
+  readonly limits: LimitLine;
   readonly #wanted = new Map<string, Wish>();
   readonly #registrations = new Map<string, HeldRegistration>();
   readonly #contractListeners: ((contracts: readonly ServiceContract[]) => void)[] = [];
@@ -96,6 +98,7 @@ class ControlLink implements Link {
       process: this.#process,
       clock: this.#clock,
     });
+    this.limits = new LimitLine({ address: options.address, process: this.#process, clock: this.#clock });
     const { stateFile } = options;
     this.#saver =
       stateFile === undefined
@@ -166,6 +169,7 @@ class ControlLink implements Link {
     for (const held of this.#registrations.values()) held.waiters.settle(closed);
     await this.#saver?.close();
     await this.#fleet.close();
+    await this.limits.close();
     await this.#direct.close();
   }
 

@@ -1,4 +1,5 @@
 import type { Endpoint, Health } from "../core/endpoint.ts";
+import type { SharedLimits } from "../policy/limit/shared-limit.ts";
 
 /**
  * A process's line to the control plane. It keeps a PolicyRuntime supplied with resources, methods and endpoints of the services that
@@ -14,6 +15,8 @@ export interface Link {
   /** Contracts of all registered services, for gateways: called with the serialised google.protobuf.FileDescriptorSet of each, and again on change. */
   watchContracts(listener: (contracts: readonly ServiceContract[]) => void): void;
   readonly connected: boolean;
+  /** Limits that the whole system shares, in leases from the control plane. */
+  readonly limits: SharedLimits;
   close(): Promise<void>;
 }
 

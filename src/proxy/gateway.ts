@@ -2,6 +2,7 @@ import { createCarrier } from "../call/carrier.ts";
 import { sampleLoad } from "../call/load-sampler.ts";
 import { composeQueries, type QueryHandler } from "../call/queries/queries.ts";
 import { createSecurityQueries } from "../call/queries/security-queries.ts";
+import { sharedLimitQuery } from "../call/queries/shared-limit-query.ts";
 import { tellTime } from "../call/queries/tell-time.ts";
 import { type Clock, systemClock } from "../core/clock.ts";
 import { WeftError } from "../core/errors.ts";
@@ -11,6 +12,7 @@ import type { Link } from "../link/types.ts";
 import { listen } from "../net/listener.ts";
 import { createUpstreamPool } from "../net/pool.ts";
 import type { Listener, TlsServerOptions, UpstreamPoolOptions } from "../net/types.ts";
+import type { SharedLimits } from "../policy/limit/shared-limit.ts";
 import type { QueryKind } from "../policy/machine/query.ts";
 import type { PolicyRuntime } from "../policy/runtime.ts";
 import { createMetrics, type Metrics } from "../telemetry/metrics.ts";
@@ -38,6 +40,8 @@ export interface GatewayOptions {
   /** Contracts come from here: REST is transcoded and reflection answered. Without it requests only pass through. */
   link?: Link | null;
   limits?: Partial<ConnectionLimits>;
+  /** Who keeps the limits of the whole system. Default: leases from the control plane of `link`; without either each process keeps to its share. */
+  sharedLimits?: SharedLimits;
   /** Endpoints that speak TLS: whom to trust (default: the system's authorities) and the gateway's own certificate. */
   upstreamTls?: UpstreamPoolOptions["tls"];
   /** Default "errors". */
@@ -87,7 +91,11 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     clock,
     onProblem: (message) => onProblem(new WeftError("failed_precondition", message, { reason: "SECURITY_SOURCE" })),
   });
-  const query = composeQueries({ ...security.handlers, ...options.queries });
+  const query = composeQueries({
+    ...security.handlers,
+    "shared-limit": sharedLimitQuery(() => options.sharedLimits ?? options.link?.limits ?? null),
+    ...options.queries,
+  });
   const carrier = createCarrier({ policy, pool, clock, timers, query });
   const stopTellingTime = tellTime(policy, clock);
   const stopSampling = sampleLoad(policy, clock);

@@ -6,8 +6,9 @@ import type { Client, ClientInterceptor, ClientOptions } from "../call/client-ty
 import { createDirectCarrier, type DirectCarrier } from "../call/direct.ts";
 import { Inbound } from "../call/inbound.ts";
 import { sampleLoad } from "../call/load-sampler.ts";
-import { composeQueries } from "../call/queries/queries.ts";
+import { composeQueries, type QueryHandler } from "../call/queries/queries.ts";
 import { createSecurityQueries, type SecurityQueries } from "../call/queries/security-queries.ts";
+import { sharedLimitQuery } from "../call/queries/shared-limit-query.ts";
 import { tellTime } from "../call/queries/tell-time.ts";
 import type { Carrier } from "../call/types.ts";
 import { type Clock, systemClock } from "../core/clock.ts";
@@ -108,6 +109,7 @@ class RuntimeState implements Runtime {
   readonly inbound: Inbound;
   readonly #stopSampling: () => void;
   readonly #security: SecurityQueries;
+  readonly #query: QueryHandler;
   readonly #stopTellingTime: () => void;
   #pool: UpstreamPool | null = null;
   #carrier: Carrier | null = null;
@@ -130,8 +132,11 @@ class RuntimeState implements Runtime {
       clock,
       onProblem: (message) => console.error(`weft: ${message}`),
     });
-    const query = composeQueries(this.#security.handlers);
-    this.inbound = new Inbound({ policy: this.policy, clock, timers: this.wheel, query });
+    this.#query = composeQueries({
+      ...this.#security.handlers,
+      "shared-limit": sharedLimitQuery(() => this.link()?.limits ?? null),
+    });
+    this.inbound = new Inbound({ policy: this.policy, clock, timers: this.wheel, query: this.#query });
     this.#stopTellingTime = tellTime(this.policy, clock);
     this.#stopSampling = sampleLoad(this.policy, clock);
   }
@@ -191,7 +196,13 @@ class RuntimeState implements Runtime {
     if (this.#carrier === null) {
       const pool = createUpstreamPool({ clock: this.clock, ...(this.#tls && { tls: this.#tls }) });
       this.#pool = pool;
-      this.#carrier = createCarrier({ policy: this.policy, pool, clock: this.clock, timers: this.wheel });
+      this.#carrier = createCarrier({
+        policy: this.policy,
+        pool,
+        clock: this.clock,
+        timers: this.wheel,
+        query: this.#query,
+      });
     }
     return this.#carrier;
   }

@@ -328,6 +328,7 @@ test("with a control plane it registers, reports health, and leaves before it re
   const told: string[] = [];
   let registration: Registration | undefined;
   const link: Link = {
+    limits: { take: (_request, answer) => answer(null) },
     connected: true,
     subscribe: async () => {},
     watchContracts() {},

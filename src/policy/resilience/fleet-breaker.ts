@@ -149,4 +149,5 @@ interface Evidence {
 }
 
 const MAX_PROCESSES = 10_000;
-const MIN_LEASE_MS = 1_000;
+/** Processes report twice a second: the result of a probe needs time to arrive. */
+const MIN_LEASE_MS = 5_000;

@@ -71,6 +71,12 @@ export class QuorumBreaker implements CallBreaker {
     return told;
   }
 
+  /** What could not be told. */
+  keep({ calls, result }: { calls: number; result: ProbeResult | null }): void {
+    this.#calls += calls;
+    this.#result ??= result;
+  }
+
   /** The fleet's word. */
   hear(word: FleetWord, now: number): void {
     if (this.#word !== null && word.term !== this.#word.term) this.#own.reset();

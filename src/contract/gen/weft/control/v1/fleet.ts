@@ -12,7 +12,7 @@ import type { Message, UnknownEnum } from "../../../../runtime.ts";
  * Describes the file weft/control/v1/fleet.proto.
  */
 export const file_weft_control_v1_fleet: GenFile = /*@__PURE__*/
-  fileDesc("Cht3ZWZ0L2NvbnRyb2wvdjEvZmxlZXQucHJvdG8SD3dlZnQuY29udHJvbC52MSJ+CgtNZWV0UmVxdWVzdBIPCgdwcm9jZXNzGAEgASgJEjAKCGJyZWFrZXJzGAIgAygLMh4ud2VmdC5jb250cm9sLnYxLkJyZWFrZXJSZXBvcnQSLAoGbGltaXRzGAMgAygLMhwud2VmdC5jb250cm9sLnYxLkxpbWl0RGVtYW5kIqMBCg1CcmVha2VyUmVwb3J0EgsKA2tleRgBIAEoCRIOCgZxdW9ydW0YAiABKA0SEAoIc2xlZXBfbXMYAyABKA0SEwoLZXZpZGVuY2VfbXMYBCABKA0SDQoFY2FsbHMYBSABKA0SDwoHdHJpcHBlZBgGIAEoCBINCgVwcm9iZRgHIAEoDRIRCglzdWNjZWVkZWQYCCABKAgSDAoEdGVybRgJIAEoDSJ6CgtMaW1pdERlbWFuZBINCgVsaW1pdBgBIAEoCRILCgNrZXkYAiABKAkSEAoIcmVxdWVzdHMYAyABKAESDgoGcGVyX21zGAQgASgNEg0KBWJ1cnN0GAUgASgBEg4KBndhbnRlZBgGIAEoARIOCgZ1bnVzZWQYByABKAEiawoMTWVldFJlc3BvbnNlEi4KCGJyZWFrZXJzGAEgAygLMhwud2VmdC5jb250cm9sLnYxLkJyZWFrZXJXb3JkEisKBmxpbWl0cxgCIAMoCzIbLndlZnQuY29udHJvbC52MS5MaW1pdEdyYW50In8KC0JyZWFrZXJXb3JkEiwKBXN0YXRlGAEgASgOMh0ud2VmdC5jb250cm9sLnYxLkJyZWFrZXJTdGF0ZRIVCg1yZW9wZW5zX2luX21zGAIgASgNEg0KBXByb2JlGAMgASgNEg4KBnZvdGVycxgEIAEoDRIMCgR0ZXJtGAUgASgNIj4KCkxpbWl0R3JhbnQSDgoGdG9rZW5zGAEgASgBEg4KBnR0bF9tcxgCIAEoDRIQCghyZXRyeV9tcxgDIAEoDSp8CgxCcmVha2VyU3RhdGUSHQoZQlJFQUtFUl9TVEFURV9VTlNQRUNJRklFRBAAEhgKFEJSRUFLRVJfU1RBVEVfQ0xPU0VEEAESFgoSQlJFQUtFUl9TVEFURV9PUEVOEAISGwoXQlJFQUtFUl9TVEFURV9IQUxGX09QRU4QAzJRCgVGbGVldBJICgRNZWV0Ehwud2VmdC5jb250cm9sLnYxLk1lZXRSZXF1ZXN0Gh0ud2VmdC5jb250cm9sLnYxLk1lZXRSZXNwb25zZSIDkAICYgZwcm90bzM");
+  fileDesc("Cht3ZWZ0L2NvbnRyb2wvdjEvZmxlZXQucHJvdG8SD3dlZnQuY29udHJvbC52MSJQCgtNZWV0UmVxdWVzdBIPCgdwcm9jZXNzGAEgASgJEjAKCGJyZWFrZXJzGAIgAygLMh4ud2VmdC5jb250cm9sLnYxLkJyZWFrZXJSZXBvcnQiowEKDUJyZWFrZXJSZXBvcnQSCwoDa2V5GAEgASgJEg4KBnF1b3J1bRgCIAEoDRIQCghzbGVlcF9tcxgDIAEoDRITCgtldmlkZW5jZV9tcxgEIAEoDRINCgVjYWxscxgFIAEoDRIPCgd0cmlwcGVkGAYgASgIEg0KBXByb2JlGAcgASgNEhEKCXN1Y2NlZWRlZBgIIAEoCBIMCgR0ZXJtGAkgASgNIkgKDExlYXNlUmVxdWVzdBIPCgdwcm9jZXNzGAEgASgJEicKBGFza3MYAiADKAsyGS53ZWZ0LmNvbnRyb2wudjEuTGVhc2VBc2siuAEKCExlYXNlQXNrEg0KBWxpbWl0GAEgASgJEgsKA2tleRgCIAEoCRItCglhbGdvcml0aG0YAyABKA4yGi53ZWZ0LmNvbnRyb2wudjEuQWxnb3JpdGhtEhAKCHJlcXVlc3RzGAQgASgBEg4KBnBlcl9tcxgFIAEoARINCgVidXJzdBgGIAEoARIOCgZ3YW50ZWQYByABKAESDgoGZGVtYW5kGAggASgBEhAKCHJldHVybmVkGAkgASgBIjwKDUxlYXNlUmVzcG9uc2USKwoGZ3JhbnRzGAEgAygLMhsud2VmdC5jb250cm9sLnYxLkxlYXNlR3JhbnQiPwoKTGVhc2VHcmFudBIOCgZ0b2tlbnMYASABKAESEAoIdmFsaWRfbXMYAiABKAESDwoHd2FpdF9tcxgDIAEoASI+CgxNZWV0UmVzcG9uc2USLgoIYnJlYWtlcnMYASADKAsyHC53ZWZ0LmNvbnRyb2wudjEuQnJlYWtlcldvcmQifwoLQnJlYWtlcldvcmQSLAoFc3RhdGUYASABKA4yHS53ZWZ0LmNvbnRyb2wudjEuQnJlYWtlclN0YXRlEhUKDXJlb3BlbnNfaW5fbXMYAiABKA0SDQoFcHJvYmUYAyABKA0SDgoGdm90ZXJzGAQgASgNEgwKBHRlcm0YBSABKA0qdAoJQWxnb3JpdGhtEhkKFUFMR09SSVRITV9VTlNQRUNJRklFRBAAEhoKFkFMR09SSVRITV9UT0tFTl9CVUNLRVQQARISCg5BTEdPUklUSE1fR0NSQRACEhwKGEFMR09SSVRITV9TTElESU5HX1dJTkRPVxADKnwKDEJyZWFrZXJTdGF0ZRIdChlCUkVBS0VSX1NUQVRFX1VOU1BFQ0lGSUVEEAASGAoUQlJFQUtFUl9TVEFURV9DTE9TRUQQARIWChJCUkVBS0VSX1NUQVRFX09QRU4QAhIbChdCUkVBS0VSX1NUQVRFX0hBTEZfT1BFThADMpkBCgVGbGVldBJICgRNZWV0Ehwud2VmdC5jb250cm9sLnYxLk1lZXRSZXF1ZXN0Gh0ud2VmdC5jb250cm9sLnYxLk1lZXRSZXNwb25zZSIDkAICEkYKBUxlYXNlEh0ud2VmdC5jb250cm9sLnYxLkxlYXNlUmVxdWVzdBoeLndlZnQuY29udHJvbC52MS5MZWFzZVJlc3BvbnNlYgZwcm90bzM");
 
 /**
  * @generated from message weft.control.v1.MeetRequest
@@ -29,11 +29,6 @@ export type MeetRequest = Message<"weft.control.v1.MeetRequest"> & {
    * @generated from field: repeated weft.control.v1.BreakerReport breakers = 2;
    */
   breakers: BreakerReport[];
-
-  /**
-   * @generated from field: repeated weft.control.v1.LimitDemand limits = 3;
-   */
-  limits: LimitDemand[];
 };
 
 /**
@@ -115,13 +110,37 @@ export const BreakerReportSchema: GenMessage<BreakerReport> = /*@__PURE__*/
   messageDesc(file_weft_control_v1_fleet, 1);
 
 /**
- * How many requests of a limit's key a process expects to let pass.
+ * Tokens of limits, for use without asking for each call (policy/limit/limit-grantor.ts says by what rules).
  *
- * @generated from message weft.control.v1.LimitDemand
+ * @generated from message weft.control.v1.LeaseRequest
  */
-export type LimitDemand = Message<"weft.control.v1.LimitDemand"> & {
+export type LeaseRequest = Message<"weft.control.v1.LeaseRequest"> & {
   /**
-   * The limit and how it is set.
+   * Unique to this run of the process.
+   *
+   * @generated from field: string process = 1;
+   */
+  process: string;
+
+  /**
+   * @generated from field: repeated weft.control.v1.LeaseAsk asks = 2;
+   */
+  asks: LeaseAsk[];
+};
+
+/**
+ * Describes the message weft.control.v1.LeaseRequest.
+ * Use `create(LeaseRequestSchema)` to create a new message.
+ */
+export const LeaseRequestSchema: GenMessage<LeaseRequest> = /*@__PURE__*/
+  messageDesc(file_weft_control_v1_fleet, 2);
+
+/**
+ * @generated from message weft.control.v1.LeaseAsk
+ */
+export type LeaseAsk = Message<"weft.control.v1.LeaseAsk"> & {
+  /**
+   * The RateLimit, and what shares a count.
    *
    * @generated from field: string limit = 1;
    */
@@ -133,43 +152,103 @@ export type LimitDemand = Message<"weft.control.v1.LimitDemand"> & {
   key: string;
 
   /**
+   * @generated from field: weft.control.v1.Algorithm algorithm = 3;
+   */
+  algorithm: Algorithm;
+
+  /**
    * Requests in per_ms for the whole system, and how many at once.
    *
-   * @generated from field: double requests = 3;
+   * @generated from field: double requests = 4;
    */
   requests: number;
 
   /**
-   * @generated from field: uint32 per_ms = 4;
+   * @generated from field: double per_ms = 5;
    */
   perMs: number;
 
   /**
-   * @generated from field: double burst = 5;
+   * @generated from field: double burst = 6;
    */
   burst: number;
 
   /**
-   * Tokens wanted now.
-   *
-   * @generated from field: double wanted = 6;
+   * @generated from field: double wanted = 7;
    */
   wanted: number;
 
   /**
-   * Tokens of earlier grants that were not used and are given back.
+   * Calls a second that the process gets for it.
    *
-   * @generated from field: double unused = 7;
+   * @generated from field: double demand = 8;
    */
-  unused: number;
+  demand: number;
+
+  /**
+   * Tokens of the last grant that were not used and are given back.
+   *
+   * @generated from field: double returned = 9;
+   */
+  returned: number;
 };
 
 /**
- * Describes the message weft.control.v1.LimitDemand.
- * Use `create(LimitDemandSchema)` to create a new message.
+ * Describes the message weft.control.v1.LeaseAsk.
+ * Use `create(LeaseAskSchema)` to create a new message.
  */
-export const LimitDemandSchema: GenMessage<LimitDemand> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_fleet, 2);
+export const LeaseAskSchema: GenMessage<LeaseAsk> = /*@__PURE__*/
+  messageDesc(file_weft_control_v1_fleet, 3);
+
+/**
+ * In the order of the asks.
+ *
+ * @generated from message weft.control.v1.LeaseResponse
+ */
+export type LeaseResponse = Message<"weft.control.v1.LeaseResponse"> & {
+  /**
+   * @generated from field: repeated weft.control.v1.LeaseGrant grants = 1;
+   */
+  grants: LeaseGrant[];
+};
+
+/**
+ * Describes the message weft.control.v1.LeaseResponse.
+ * Use `create(LeaseResponseSchema)` to create a new message.
+ */
+export const LeaseResponseSchema: GenMessage<LeaseResponse> = /*@__PURE__*/
+  messageDesc(file_weft_control_v1_fleet, 4);
+
+/**
+ * @generated from message weft.control.v1.LeaseGrant
+ */
+export type LeaseGrant = Message<"weft.control.v1.LeaseGrant"> & {
+  /**
+   * @generated from field: double tokens = 1;
+   */
+  tokens: number;
+
+  /**
+   * For how long they may be used, from when they were asked for.
+   *
+   * @generated from field: double valid_ms = 2;
+   */
+  validMs: number;
+
+  /**
+   * Not to be asked for again before.
+   *
+   * @generated from field: double wait_ms = 3;
+   */
+  waitMs: number;
+};
+
+/**
+ * Describes the message weft.control.v1.LeaseGrant.
+ * Use `create(LeaseGrantSchema)` to create a new message.
+ */
+export const LeaseGrantSchema: GenMessage<LeaseGrant> = /*@__PURE__*/
+  messageDesc(file_weft_control_v1_fleet, 5);
 
 /**
  * Answers in the order of the request.
@@ -181,11 +260,6 @@ export type MeetResponse = Message<"weft.control.v1.MeetResponse"> & {
    * @generated from field: repeated weft.control.v1.BreakerWord breakers = 1;
    */
   breakers: BreakerWord[];
-
-  /**
-   * @generated from field: repeated weft.control.v1.LimitGrant limits = 2;
-   */
-  limits: LimitGrant[];
 };
 
 /**
@@ -193,7 +267,7 @@ export type MeetResponse = Message<"weft.control.v1.MeetResponse"> & {
  * Use `create(MeetResponseSchema)` to create a new message.
  */
 export const MeetResponseSchema: GenMessage<MeetResponse> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_fleet, 3);
+  messageDesc(file_weft_control_v1_fleet, 6);
 
 /**
  * @generated from message weft.control.v1.BreakerWord
@@ -236,38 +310,43 @@ export type BreakerWord = Message<"weft.control.v1.BreakerWord"> & {
  * Use `create(BreakerWordSchema)` to create a new message.
  */
 export const BreakerWordSchema: GenMessage<BreakerWord> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_fleet, 4);
+  messageDesc(file_weft_control_v1_fleet, 7);
 
 /**
- * @generated from message weft.control.v1.LimitGrant
+ * @generated from enum weft.control.v1.Algorithm
  */
-export type LimitGrant = Message<"weft.control.v1.LimitGrant"> & {
+export const Algorithm = {
   /**
-   * @generated from field: double tokens = 1;
+   * @generated from enum value: ALGORITHM_UNSPECIFIED = 0;
    */
-  tokens: number;
+  UNSPECIFIED: 0,
 
   /**
-   * How long they are good for.
-   *
-   * @generated from field: uint32 ttl_ms = 2;
+   * @generated from enum value: ALGORITHM_TOKEN_BUCKET = 1;
    */
-  ttlMs: number;
+  TOKEN_BUCKET: 1,
 
   /**
-   * When it makes sense to ask again.
-   *
-   * @generated from field: uint32 retry_ms = 3;
+   * @generated from enum value: ALGORITHM_GCRA = 2;
    */
-  retryMs: number;
-};
+  GCRA: 2,
+
+  /**
+   * @generated from enum value: ALGORITHM_SLIDING_WINDOW = 3;
+   */
+  SLIDING_WINDOW: 3,
+} as const;
 
 /**
- * Describes the message weft.control.v1.LimitGrant.
- * Use `create(LimitGrantSchema)` to create a new message.
+ * @generated from enum weft.control.v1.Algorithm
  */
-export const LimitGrantSchema: GenMessage<LimitGrant> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_fleet, 5);
+export type Algorithm = (typeof Algorithm)[keyof typeof Algorithm] | UnknownEnum;
+
+/**
+ * Describes the enum weft.control.v1.Algorithm.
+ */
+export const AlgorithmSchema: GenEnum<Algorithm> = /*@__PURE__*/
+  enumDesc(file_weft_control_v1_fleet, 0);
 
 /**
  * @generated from enum weft.control.v1.BreakerState
@@ -303,7 +382,7 @@ export type BreakerState = (typeof BreakerState)[keyof typeof BreakerState] | Un
  * Describes the enum weft.control.v1.BreakerState.
  */
 export const BreakerStateSchema: GenEnum<BreakerState> = /*@__PURE__*/
-  enumDesc(file_weft_control_v1_fleet, 0);
+  enumDesc(file_weft_control_v1_fleet, 1);
 
 /**
  * Processes ask about twice a second, and only those whose policies have something to decide with others.
@@ -318,6 +397,16 @@ export const Fleet: GenService<{
     methodKind: "unary";
     input: typeof MeetRequestSchema;
     output: typeof MeetResponseSchema;
+  },
+  /**
+   * Asked for ahead, when the tokens of a limit that the whole system shares run low.
+   *
+   * @generated from rpc weft.control.v1.Fleet.Lease
+   */
+  lease: {
+    methodKind: "unary";
+    input: typeof LeaseRequestSchema;
+    output: typeof LeaseResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_weft_control_v1_fleet, 0);

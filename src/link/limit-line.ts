@@ -1,0 +1,82 @@
+import { createDirectClient } from "../call/direct.ts";
+import { Algorithm, Fleet, type LeaseAskSchema } from "../contract/gen/weft/control/v1/fleet.ts";
+import type { MessageInitShape } from "../contract/runtime.ts";
+import type { Clock } from "../core/clock.ts";
+import { LeasedLimits } from "../policy/limit/leased-limits.ts";
+import type { LeaseAsk, LeaseGrant } from "../policy/limit/limit-grantor.ts";
+import type { SharedLimitAnswer, SharedLimitRequest, SharedLimits } from "../policy/limit/shared-limit.ts";
+
+export interface LimitLineOptions {
+  /** The control plane, "host:port". */
+  address: string;
+  /** Unique to this run of the process. */
+  process: string;
+  clock: Clock;
+}
+
+/** Limits of the whole system in leases from the control plane: what is asked for in one turn of the event loop goes in one request. */
+export class LimitLine implements SharedLimits {
+  readonly #options: LimitLineOptions;
+  readonly #limits: LeasedLimits;
+  #direct: ReturnType<typeof createDirectClient<typeof Fleet>> | null = null;
+  #waiting: Waiting[] = [];
+  #closed = false;
+
+  constructor(options: LimitLineOptions) {
+    this.#options = options;
+    this.#limits = new LeasedLimits(
+      options.process,
+      (ask, reply) => this.#ask(ask, reply),
+      () => options.clock.now(),
+    );
+  }
+
+  take(request: SharedLimitRequest, answer: (answer: SharedLimitAnswer | null) => void): void {
+    this.#limits.take(request, answer);
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#direct?.close();
+  }
+
+  #ask(ask: LeaseAsk, reply: (grant: LeaseGrant | null) => void): void {
+    if (this.#waiting.push({ ask, reply }) > 1) return;
+    setImmediate(() => void this.#send());
+  }
+
+  async #send(): Promise<void> {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    const { address, clock, process } = this.#options;
+    try {
+      if (this.#closed) throw new Error("closed");
+      this.#direct ??= createDirectClient(Fleet, address, { clock, pool: { background: true } });
+      const asks = waiting.map(({ ask }) => messageOf(ask));
+      const { grants } = await this.#direct.client.lease({ process, asks }, { timeoutMs: TIMEOUT_MS });
+      waiting.forEach(({ reply }, i) => {
+        reply(grants[i] ?? null);
+      });
+    } catch {
+      // The control plane is away, or older than this: each process keeps to its share.
+      for (const { reply } of waiting) reply(null);
+    }
+  }
+}
+
+interface Waiting {
+  readonly ask: LeaseAsk;
+  readonly reply: (grant: LeaseGrant | null) => void;
+}
+
+function messageOf({ limit, wanted, demand, returned }: LeaseAsk): MessageInitShape<typeof LeaseAskSchema> {
+  const { name, key, algorithm, requests, perMs, burst } = limit;
+  return { limit: name, key, algorithm: ALGORITHMS[algorithm], requests, perMs, burst, wanted, demand, returned };
+}
+
+const ALGORITHMS = {
+  "token-bucket": Algorithm.TOKEN_BUCKET,
+  gcra: Algorithm.GCRA,
+  "sliding-window": Algorithm.SLIDING_WINDOW,
+} as const;
+const TIMEOUT_MS = 1_000;
