@@ -1,14 +1,17 @@
 import { FIELD_NAME, NAME, POSITIVE, SWITCHABLE } from "../resource/common-shapes.ts";
-import { bool, type Check, isObject, list, object, oneOf, text } from "../resource/shape.ts";
+import { bool, described, isObject, list, object, oneOf, text } from "../resource/shape.ts";
 import { ASYMMETRIC, SYMMETRIC } from "./jwt-provider.ts";
 import { PROVIDER_FIELDS } from "./providers.ts";
 import { secretRef } from "./secret-ref.ts";
 import { claimMatch, enforcedAt, exactlyOne, httpUrl, securityTargets, someText } from "./security-shapes.ts";
 
-const claims: Check = (value, path, report) => {
-  if (!isObject(value)) return report(path, "must be an object");
-  if (JSON.stringify(value).length > 8_192) report(path, "is larger than 8,192 bytes");
-};
+const claims = described(
+  (value, path, report) => {
+    if (!isObject(value)) return report(path, "must be an object");
+    if (JSON.stringify(value).length > 8_192) report(path, "is larger than 8,192 bytes");
+  },
+  () => ({ type: "object" }),
+);
 const COOKIE_NAME = text("the name of a cookie", /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/, 128);
 
 const place = object(
@@ -31,7 +34,16 @@ const jwks = object(
   {
     url: httpUrl,
     file: someText,
-    inline: object({ keys: list(publicKey, 1, 64) }, ["keys"]),
+    inline: object(
+      {
+        keys: list(
+          described(publicKey, () => ({ type: "object", required: ["kty"] })),
+          1,
+          64,
+        ),
+      },
+      ["keys"],
+    ),
     refresh: POSITIVE,
     cooldown: POSITIVE,
   },
@@ -57,7 +69,11 @@ const jwt = object(
     audiences: list(someText, 1, 64),
     jwks,
     secret: secretRef,
-    algorithms: list(algorithm, 1, 16),
+    algorithms: list(
+      described(algorithm, () => ({ enum: [...ASYMMETRIC, ...SYMMETRIC] })),
+      1,
+      16,
+    ),
     leeway: SWITCHABLE,
     requiredClaims: list(claimMatch, 0, 32),
     requireExpiry: bool,
@@ -91,13 +107,19 @@ function algorithm(
 
 const sha256 = text("a SHA-256 in hex (64 digits), not the key itself", /^[0-9a-fA-F]{64}$/);
 /** The value may be the secret itself by mistake: it is not repeated. */
-const digest: Check = (value, path, report) => {
-  sha256(value, path, (at) => report(at, "must be a SHA-256 in hex (64 digits), not the key itself"));
-};
+const digest = described(
+  (value, path, report) => {
+    sha256(value, path, (at) => report(at, "must be a SHA-256 in hex (64 digits), not the key itself"));
+  },
+  () => sha256.schema ?? {},
+);
 export const apiKeyConsumer = object(
   {
     name: someText,
-    sha256: (value, path, report) => (Array.isArray(value) ? list(digest, 1, 8) : digest)(value, path, report),
+    sha256: described(
+      (value, path, report) => (Array.isArray(value) ? list(digest, 1, 8) : digest)(value, path, report),
+      () => ({ anyOf: [digest.schema ?? {}, { type: "array", items: digest.schema ?? {} }] }),
+    ),
     claims,
   },
   ["name", "sha256"],
@@ -123,11 +145,17 @@ const hmac = object(
 );
 
 export const SCRYPT = /^scrypt\$(\d{1,7})\$(\d{1,2})\$(\d{1,2})\$([A-Za-z0-9+/=]{8,128})\$([A-Za-z0-9+/=]{20,172})$/;
-const password: Check = (value, path, report) => {
-  if (typeof value !== "string" || !SCRYPT.test(value)) {
-    report(path, 'must be "scrypt$N$r$p$SALT$HASH", not the password itself (scryptHash of weftmesh/system makes it)');
-  }
-};
+const password = described(
+  (value, path, report) => {
+    if (typeof value !== "string" || !SCRYPT.test(value)) {
+      report(
+        path,
+        'must be "scrypt$N$r$p$SALT$HASH", not the password itself (scryptHash of weftmesh/system makes it)',
+      );
+    }
+  },
+  () => ({ type: "string", pattern: SCRYPT.source }),
+);
 export const basicUser = object({ name: text("a name without a colon", /^[^:]+$/u, 256), password, claims }, [
   "name",
   "password",

@@ -1,5 +1,5 @@
 import { FIELD_NAME, POSITIVE } from "../resource/common-shapes.ts";
-import { type Check, list, object, oneOf, text } from "../resource/shape.ts";
+import { bool, type Check, described, list, object, oneOf, text } from "../resource/shape.ts";
 import { celProblem, MAX_CEL } from "./cel-condition.ts";
 import { parseNetwork } from "./network.ts";
 import {
@@ -14,11 +14,14 @@ import {
 
 const some = list(someText, 1, 1_000);
 
-const network: Check = (value, path, report) => {
-  if (typeof value !== "string" || parseNetwork(value) === undefined) {
-    report(path, `must be a network such as "10.0.0.0/8" or "fd00::/8", is ${JSON.stringify(value)}`);
-  }
-};
+const network = described(
+  (value, path, report) => {
+    if (typeof value !== "string" || parseNetwork(value) === undefined) {
+      report(path, `must be a network such as "10.0.0.0/8" or "fd00::/8", is ${JSON.stringify(value)}`);
+    }
+  },
+  () => ({ type: "string", description: "10.0.0.0/8, fd00::/8, 192.0.2.7" }),
+);
 
 const method = text(
   'an HTTP method such as "GET", or a gRPC method such as "shop.v1.Orders/Place" or "shop.v1.Orders/*"',
@@ -34,12 +37,19 @@ const host = text(
 
 const path: Check = text('a path such as "/v1/orders", "/v1/*" or "*.json"', /^[/*][^?#\s]*$/, 1_024);
 
-const when: Check = (value, at, report) => {
-  if (typeof value !== "string" || value.trim() === "") return report(at, "must be a CEL expression");
-  if (value.length > MAX_CEL) return report(at, `is longer than ${MAX_CEL} characters`);
-  const problem = celProblem(value);
-  if (problem !== "") report(at, problem);
-};
+const when = described(
+  (value, at, report) => {
+    if (typeof value !== "string" || value.trim() === "") return report(at, "must be a CEL expression");
+    if (value.length > MAX_CEL) return report(at, `is longer than ${MAX_CEL} characters`);
+    const problem = celProblem(value);
+    if (problem !== "") report(at, problem);
+  },
+  () => ({
+    type: "string",
+    maxLength: MAX_CEL,
+    description: "a condition in CEL over request, peer, principal and now",
+  }),
+);
 
 const external = object(
   {
@@ -47,9 +57,7 @@ const external = object(
     grpc: object(
       {
         address: text('an address such as "authz:9001"', /^(\[[0-9a-fA-F:.]+\]|[^:[\]/\s]+):\d{1,5}$/, 300),
-        tls: (value, at, report) => {
-          if (typeof value !== "boolean") report(at, "must be true or false");
-        },
+        tls: bool,
       },
       ["address"],
     ),
