@@ -6,12 +6,14 @@ import { copyDecision } from "../policy/decision/decision.ts";
 import { explainDecision } from "../policy/decision/explain.ts";
 import { DecisionJournal } from "../policy/decision/journal.ts";
 import type { Resource } from "../policy/resource/resources.ts";
+import type { PolicyRuntime } from "../policy/runtime.ts";
 import { createPolicyRuntime } from "../policy/snapshot/create-runtime.ts";
 import { type Gateway, type GatewayOptions, startGateway } from "./gateway.ts";
 
 /** A gateway on loopback with a service "shop" behind it that answers with what it was sent, for tests of security. */
 export interface Secured {
   readonly gateway: Gateway;
+  readonly runtime: PolicyRuntime;
   readonly url: string;
   readonly upstream: WireServer;
   /** What the gateway reported as wrong. */
@@ -64,6 +66,7 @@ export async function startSecured(
   const newest = (): Decision => (policy.journal as DecisionJournal).newest(1)[0].decision;
   return {
     gateway,
+    runtime: policy,
     url: `${options.listen?.tls === undefined ? "http" : "https"}://127.0.0.1:${gateway.port}`,
     upstream,
     problems,
