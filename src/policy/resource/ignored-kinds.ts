@@ -2,6 +2,7 @@
 export const IGNORED_KINDS: Readonly<Record<string, string>> = {
   Gateway: "the system's gateway is described by `gateway` in the system, or by `weft gateway`",
   GatewayClass: "every gateway is weft's",
+  ListenerSet: "the system's gateway has one listener",
   ReferenceGrant: "a system has one namespace",
 };
 

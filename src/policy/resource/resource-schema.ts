@@ -1,3 +1,4 @@
+import { IGNORED_KINDS } from "./ignored-kinds.ts";
 import type { JsonSchema } from "./json-schema.ts";
 import { RESOURCE_SHAPES } from "./resource-shapes.ts";
 import type { ResourceKind } from "./resources.ts";
@@ -17,7 +18,7 @@ export function anyResource(refOf: (kind: ResourceKind) => string): JsonSchema {
   return {
     type: "object",
     required: ["kind"],
-    properties: { kind: { enum: [...kinds, "Gateway", "GatewayClass", "ReferenceGrant"] } },
+    properties: { kind: { enum: [...kinds, ...Object.keys(IGNORED_KINDS)] } },
     allOf: kinds.map((kind) => ({
       if: { properties: { kind: { const: kind } }, required: ["kind"] },
       // biome-ignore lint/suspicious/noThenProperty: JSON Schema's word

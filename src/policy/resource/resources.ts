@@ -55,7 +55,7 @@ export interface HTTPRouteSpec {
 export interface ParentRef {
   readonly group?: string;
   /** Default "Gateway". */
-  readonly kind?: "Gateway" | "Service";
+  readonly kind?: "Gateway" | "ListenerSet" | "Service";
   readonly name: string;
   /** Accepted with a warning: a system has one namespace, and its gateway one listener. */
   readonly namespace?: string;

@@ -13,6 +13,8 @@ export function checkRoute(route: HTTPRoute | GRPCRoute, error: Tell, warn: Tell
       if (parent[field] !== undefined)
         warn(path, "has no effect: a system has one namespace and its gateway one listener");
     }
+    if (parent.kind === "ListenerSet")
+      warn(["spec", "parentRefs", i, "kind"], "is taken for the gateway, which has one listener");
     if (parent.kind === "Service") service(["spec", "parentRefs", i, "name"], parent.name);
   });
   const backend = (ref: BackendRef, path: FieldPath): void => {

@@ -20,7 +20,7 @@ import { sessionPersistence } from "./session-shape.ts";
 const parentRef = object(
   {
     group: text(),
-    kind: oneOf(["Gateway", "Service"]),
+    kind: oneOf(["Gateway", "ListenerSet", "Service"]),
     name: NAME,
     namespace: text(),
     sectionName: text(),
