@@ -68,6 +68,9 @@ function observed(runtime: PolicyRuntime, onEndpoints: (change: EndpointChange) 
     limitCounts: () => runtime.limitCounts(),
     backendsOf: (request) => runtime.backendsOf(request),
     quorumBreakers: () => runtime.quorumBreakers(),
+    get sharesLimits() {
+      return runtime.sharesLimits;
+    },
     createCall: () => runtime.createCall(),
     release: (call) => runtime.release(call),
     describe: (service, now) => runtime.describe(service, now),

@@ -25,6 +25,8 @@ import { type ServiceDefinition, service } from "../service/definition.ts";
 export class Fleet {
   readonly #clock: Clock;
   readonly #grantor = new LimitGrantor();
+  /** When each process met last, by role. */
+  readonly #roles = new Map<string, Map<string, number>>();
   readonly #breakers = new Map<string, { breaker: FleetBreaker; usedAt: number }>();
 
   constructor(clock: Clock) {
@@ -32,10 +34,13 @@ export class Fleet {
   }
 
   /** @throws invalid_argument for what no process of ours would send */
-  meet({ process, breakers }: MeetRequest): MessageInitShape<typeof MeetResponseSchema> {
+  meet({ process, role, breakers }: MeetRequest): MessageInitShape<typeof MeetResponseSchema> {
     checkProcess(process, breakers.length);
     const now = this.#clock.now();
-    return { breakers: breakers.map((report) => this.#breaker(process, report, now)) };
+    return {
+      breakers: breakers.map((report) => this.#breaker(process, report, now)),
+      peers: this.#peers(process, role, now),
+    };
   }
 
   lease({ process, asks }: LeaseRequest): MessageInitShape<typeof LeaseResponseSchema> {
@@ -50,6 +55,17 @@ export class Fleet {
     for (const [key, { breaker }] of this.#breakers) {
       yield { key, state: breaker.state, voters: breaker.voters(now), prober: breaker.prober };
     }
+  }
+
+  #peers(process: string, role: string, now: number): number {
+    let met = this.#roles.get(role);
+    if (met === undefined) {
+      if (this.#roles.size >= MAX_ROLES || role.length > MAX_NAME) return 1;
+      this.#roles.set(role, (met = new Map()));
+    }
+    met.set(process, now);
+    for (const [other, at] of met) if (now - at > PEER_MS || met.size > MAX_REPORTS) met.delete(other);
+    return met.size;
   }
 
   #breaker(process: string, report: BreakerReport, now: number): MessageInitShape<typeof BreakerWordSchema> {
@@ -125,5 +141,8 @@ const MAX_NAME = 256;
 const MAX_KEY = 2_048;
 const MAX_REPORTS = 10_000;
 const MAX_BREAKERS = 10_000;
+const MAX_ROLES = 10_000;
+/** Processes meet twice a second. */
+const PEER_MS = 10_000;
 const MAX_NUMBER = 1e12;
 const IDLE_MS = 600_000;

@@ -22,7 +22,7 @@ export interface FleetLineOptions {
 
 /**
  * A process's part in what the fleet decides: twice a second it tells the control plane what its shared breakers saw, and hears what the fleet makes of
- * them. It connects when the first such breaker is there. What fails is asked again next time; meanwhile each process goes by its own evidence.
+ * them, and how many processes keep the same shared limits. It connects when the first such breaker or limit is there. What fails is asked again next time; meanwhile each process goes by its own evidence.
  */
 export class FleetLine {
   readonly #options: FleetLineOptions;
@@ -52,16 +52,19 @@ export class FleetLine {
   async #meet(): Promise<void> {
     const { policy, clock, process, address } = this.#options;
     const breakers = [...policy.quorumBreakers()].slice(0, MAX_REPORTS);
-    if (this.#asking || breakers.length === 0) return;
+    const shares = policy.sharesLimits;
+    if (this.#asking || (breakers.length === 0 && !shares)) return;
     this.#asking = true;
     const told = breakers.map((breaker) => breaker.evidence());
     try {
       this.#direct ??= createDirectClient(Fleet, address, { clock, pool: { background: true } });
       const answer = await this.#direct.client.meet(
-        { process, breakers: breakers.map((breaker, i) => reportOf(breaker, told[i])) },
+        { process, role: roleOf(process), breakers: breakers.map((breaker, i) => reportOf(breaker, told[i])) },
         { timeoutMs: TIMEOUT_MS },
       );
-      if (!this.#closed) hear(breakers, answer, clock.now());
+      if (this.#closed) return;
+      hear(breakers, answer, clock.now());
+      policy.process.peers = Math.max(1, answer.peers);
     } catch {
       breakers.forEach((breaker, i) => {
         breaker.keep(told[i]);
@@ -97,6 +100,11 @@ function hear(breakers: readonly QuorumBreaker[], { breakers: words }: MeetRespo
     const { reopensInMs, probe, term, voters } = word;
     breaker.hear({ state: STATES[word.state] ?? "closed", reopensInMs, probe, term, voters }, now);
   });
+}
+
+/** "gateway" of "gateway/4711/k3f9", "orders" of "orders-2/...". */
+function roleOf(process: string): string {
+  return process.split("/", 1)[0].replace(/-\d+$/, "");
 }
 
 const STATES: Readonly<Record<number, FleetWord["state"]>> = {

@@ -33,6 +33,8 @@ export interface PolicyRuntime {
   readonly readsMessages?: boolean;
   /** Breakers that the fleet decides, as far as calls have needed them, for the line to the control plane. */
   quorumBreakers(): Iterable<QuorumBreaker>;
+  /** Whether calls have needed a limit that the whole system shares. */
+  readonly sharesLimits: boolean;
   /** A fresh (or reused) machine for one call. */
   createCall(): Call;
   /** Gives an ended call's machine back for reuse; its decision must have been read. */

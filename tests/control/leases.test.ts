@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { rateLimit } from "../../src/policy/builders.ts";
 import { leaseMs } from "../../src/policy/limit/limit-grantor.ts";
 import { sharedLimitContract } from "../../src/policy/limit/shared-limit.case.ts";
-import { World } from "./world.ts";
+import { http, TestCall } from "../../src/policy/machine/call.case.ts";
+import { eventually, registrationOf, World } from "./world.ts";
 
 sharedLimitContract("leases from a control plane", {
   async open(nodes) {
@@ -18,6 +20,27 @@ sharedLimitContract("leases from a control plane", {
   },
   slackMs: ({ perMs }) => 2 * leaseMs(perMs),
   real: true,
+});
+
+test("a process hears how many others keep the same limits", async (t) => {
+  const world = new World();
+  t.after(() => world.close());
+  await world.startInMemory({
+    resources: {
+      text: JSON.stringify(rateLimit("payments").allow(10).shared().resources()[0]),
+      source: "test",
+      author: "test",
+      reason: "",
+    },
+  });
+  const processes = ["gateway", "gateway", "orders-1"].map((process) => world.link({ process }));
+  await processes[0].link.register(registrationOf("payments", 1));
+  for (const { link, policy } of processes) {
+    await link.subscribe("payments");
+    new TestCall(policy, performance.now()).begin(http("GET", "/"), { service: "payments", place: "gateway" });
+  }
+  const peers = () => processes.map(({ policy }) => policy.process.peers).join();
+  await eventually(() => peers() === "2,2,1", "gateways to know each other");
 });
 
 test("without a control plane a process is told so, and keeps to its share", async (t) => {

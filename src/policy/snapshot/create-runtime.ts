@@ -115,6 +115,11 @@ class Runtime implements PolicyRuntime {
     this.#recorder?.endpoints(delta);
   }
 
+  get sharesLimits(): boolean {
+    for (const { shared } of this.#keeper.limiters()) if (shared) return true;
+    return false;
+  }
+
   quorumBreakers(): Iterable<QuorumBreaker> {
     return this.#keeper.quorumBreakers();
   }
