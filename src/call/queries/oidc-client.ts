@@ -126,7 +126,7 @@ export class OidcClient {
     if (typeof claims.sub !== "string" || claims.sub === "") throw bad("no subject");
     if (nonce !== null && claims.nonce !== nonce) throw bad("another nonce");
     const question = { token: idToken, algorithm, keyId, keys: { jwks: { url } } };
-    const answer = await this.#tokens.verify(`oidc ${idToken}`, question);
+    const answer = await this.#tokens.verify(`oidc ${url} ${idToken}`, question);
     if (answer === null) throw new Error(`the keys of ${issuer} cannot be had`);
     if (!answer.verified) throw new ProviderRefusal(answer.problem);
     return claims;

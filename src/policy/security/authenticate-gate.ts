@@ -10,6 +10,7 @@ import { claimField, claimOf, claimText } from "./claims.ts";
 import { OidcProvider } from "./oidc-provider.ts";
 import { type Outcome, type Provider, Question, Refusal, Reply, sentRequest, Verified } from "./provider.ts";
 import { createProvider, findProvider } from "./providers.ts";
+import { stripFields } from "./strip.ts";
 import type { Tallies } from "./tallies.ts";
 
 /** Who is calling, where an Authentication is enforced. The most specific level at which one is attached holds alone. */
@@ -93,7 +94,7 @@ class AuthenticateGate implements Gate {
   }
 
   enter(call: CallState, slot: number, now: number): GateAnswer {
-    for (const name of this.#claimFields) call.removeRequestField(name);
+    if (this.#claimFields.length > 0) stripFields(call, this.#claimFields);
     const recalled = call.tape.recall(TAPED) as Taped | undefined;
     if (recalled !== undefined) return this.#again(call, slot, recalled, now);
     return this.#try(call, slot, 0, null, null, now);

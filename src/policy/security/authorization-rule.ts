@@ -1,3 +1,4 @@
+import { isIP } from "node:net";
 import type { AuthorizationRule, HeaderMatch } from "./authorization-resource.ts";
 import { compileCel } from "./cel-condition.ts";
 import { claimMatchText, matchesClaim } from "./claims.ts";
@@ -99,7 +100,7 @@ export function compileRule(rule: AuthorizationRule, policy: string, number: num
   const networks = rule.networks?.map((text) => parseNetwork(text) as Network);
   if (networks !== undefined) {
     const text = `network = ${networks.map((network) => network.text).join(" or ")}`;
-    add(text, ({ address }) => networks.some((network) => network.has(address)));
+    add(text, ({ address }) => (isIP(address) === 0 ? null : networks.some((network) => network.has(address))));
   }
   for (const match of rule.headers ?? []) add(headerText(match), headerCondition(match));
   if (rule.when !== undefined) {

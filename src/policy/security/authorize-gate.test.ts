@@ -185,6 +185,42 @@ test("a condition in CEL is checked when it is written, with its place", () => {
   );
 });
 
+test("rules on a gRPC method hold however it is called", () => {
+  const runtime = world({
+    resources: authorization("products")
+      .deny({ methods: ["p.Products/Buy"] })
+      .resources(),
+  });
+  for (const type of ["application/grpc", "application/grpc-web+proto", "application/proto", "application/json"]) {
+    const request = { ...grpc("/p.Products/Buy"), fields: ["content-type", type] };
+    assert.equal(outcome(new TestCall(runtime).begin(request)), "FORBIDDEN", type);
+  }
+  assert.equal(outcome(new TestCall(runtime).begin(grpc("/p.Products/Get"))), "allowed");
+});
+
+test("a deny rule on networks or hosts is not passed by writing them otherwise", () => {
+  const routes = route("/").to("products").resources();
+  const runtime = world({
+    resources: [
+      ...routes,
+      ...authorization("products")
+        .deny({ networks: ["10.0.0.0/8", "fe80::/10"] })
+        .resources(),
+      ...authorization("*")
+        .deny({ hosts: ["admin.shop"] })
+        .resources(),
+    ],
+  });
+  for (const peerAddress of ["10.1.1.1:1", "[::ffff:10.1.1.1]:1", "[fe80::1%eth0]:1", "unknown"]) {
+    assert.equal(outcome(new TestCall(runtime).begin(http("GET", "/"), { peerAddress })), "FORBIDDEN", peerAddress);
+  }
+  const peerAddress = "192.0.2.1:1";
+  assert.equal(outcome(new TestCall(runtime).begin(http("GET", "/"), { peerAddress })), "allowed");
+  for (const host of ["admin.shop", "ADMIN.shop:8080", "admin.shop.", "admin.shop.:80"]) {
+    assert.equal(outcome(new TestCall(runtime).begin(http("GET", "/", [], host), { peerAddress })), "FORBIDDEN", host);
+  }
+});
+
 test("header values are not in explanations", () => {
   const resources = authorization("products")
     .allow({ headers: [{ name: "x-secret", equals: "hunter2" }] })

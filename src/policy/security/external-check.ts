@@ -8,6 +8,7 @@ import { type CompiledRule, ruleMatches } from "./authorization-rule.ts";
 import { digestOf } from "./provider.ts";
 import type { ExternalAnswer, ExternalQuestion } from "./questions.ts";
 import type { RuleInput } from "./rule-input.ts";
+import { stripFields } from "./strip.ts";
 import type { VerifiedCache } from "./verified-cache.ts";
 
 /**
@@ -63,7 +64,7 @@ export class ExternalCheck {
 
   /** What the service says that the request shall have; only fields that the policy names. */
   changeRequest(call: CallState, { fields, removeFields }: ExternalAnswer): void {
-    for (const name of this.#upstream) call.removeRequestField(name);
+    if (this.#upstream.size > 0) stripFields(call, this.#upstream);
     for (const name of removeFields) if (!name.startsWith(":") && name !== "host") call.removeRequestField(name);
     for (let i = 0; i < fields.length; i += 2) {
       if (this.#upstream.has(fields[i])) call.addRequestField(fields[i], fields[i + 1]);

@@ -3,7 +3,17 @@ import { durationMs } from "../resource/duration.ts";
 import type { HmacKey, HmacSpec } from "./authentication-resource.ts";
 import { type HttpSignature, parseSignatures, signatureBase } from "./http-signature.ts";
 import { Nonces } from "./nonces.ts";
-import { type Outcome, type Provider, Question, quoted, Refusal, sentRequest, Verified, wallOf } from "./provider.ts";
+import {
+  digestOf,
+  type Outcome,
+  type Provider,
+  Question,
+  quoted,
+  Refusal,
+  sentRequest,
+  Verified,
+  wallOf,
+} from "./provider.ts";
 import type { SecretAnswer, SecretQuestion } from "./questions.ts";
 
 /**
@@ -48,7 +58,8 @@ export class HmacProvider implements Provider {
     if (base === null) return new Refusal("it covers something that the request does not have", 2);
     const { key, verified } = this.#keys.get(signature.keyId) as { key: HmacKey; verified: Verified };
     const about: SecretQuestion = { type: "hmac", secret: key.secret, base, signature: signature.signature };
-    const query = { kind: "secret", key: `${this.label} ${call.caller.requestId} ${signature.nonce}`, about } as const;
+    const digest = digestOf(`${base}\n${Buffer.from(signature.signature).toString("base64")}`);
+    const query = { kind: "secret", key: `${this.label} ${digest}`, about } as const;
     return new Question(query, QUERY_MS, (result, caller, later) => {
       const answer = result as SecretAnswer | null;
       if (answer === null) return new Refusal(`the secret of ${signature.keyId} could not be had`, 5, true);

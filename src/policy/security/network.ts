@@ -23,9 +23,9 @@ export function parseNetwork(text: string): Network | undefined {
   };
 }
 
-/** "10.0.0.1:80", "[::1]:80" without the port. */
+/** "10.0.0.1:80", "[::1]:80", "[fe80::1%eth0]:80" without the port and the zone. */
 export function hostOfAddress(address: string): string {
-  if (address.startsWith("[")) return address.slice(1, Math.max(1, address.indexOf("]")));
+  if (address.startsWith("[")) return address.slice(1, Math.max(1, address.indexOf("]"))).split("%", 1)[0];
   const colon = address.indexOf(":");
   return colon < 0 || colon !== address.lastIndexOf(":") ? address : address.slice(0, colon);
 }

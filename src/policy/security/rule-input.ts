@@ -10,7 +10,7 @@ export class RuleInput {
   request!: CallRequest;
   caller!: CallContext;
   principal!: Principal;
-  /** "shop.v1.Orders/Place"; "" for what is not gRPC. */
+  /** "shop.v1.Orders/Place"; of requests that could be gRPC. */
   grpcMethod = "";
   /** Those that the rule may send to. */
   services: readonly string[] = [];
@@ -27,7 +27,9 @@ export class RuleInput {
     this.request = sentRequest(call);
     this.caller = call.caller;
     this.principal = call.principal;
-    this.grpcMethod = call.facts?.grpc === true ? methodOf(call.request.path) : "";
+    // Also of gRPC-Web and Connect, whose paths are the same: rules must not depend on how a method is called.
+    const known = call.plan?.method ?? null;
+    this.grpcMethod = known !== null || call.request.method === "POST" ? methodOf(call.request.path) : "";
     this.#path = this.#host = this.#address = null;
     return this;
   }
@@ -39,7 +41,7 @@ export class RuleInput {
 
   /** Lower-case, without a port. */
   get host(): string {
-    return (this.#host ??= this.request.authority.toLowerCase().replace(/:\d+$/, ""));
+    return (this.#host ??= this.request.authority.toLowerCase().replace(/\.?(:\d+)?$/, ""));
   }
 
   /** Without its port. */
