@@ -355,7 +355,7 @@ test("Cache-Status and Age tell what was done, and explain does", () => {
   assert.equal(value(call.got().fields, "cache-status"), "weft; hit; ttl=70");
   assert.equal(value(call.got().fields, "age"), "30");
   const step = call.call.decision.steps.find(({ rule }) => rule === "cache");
-  assert.equal(step?.text, "answered from the cache: 30 s old, fresh for 70 s");
+  assert.deepEqual([step?.text, step?.values], ["answered from the cache", { ageMs: 30_000, freshForMs: 70_000 }]);
   assert.deepEqual({ ...cache.store.counts }, { ...cache.store.counts, hits: 1, misses: 1, stored: 1 });
 });
 

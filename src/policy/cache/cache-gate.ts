@@ -1,6 +1,5 @@
 import type { DecisionStep, LocalResponse } from "../call.ts";
 import type { GateNote } from "../decision/gate-note.ts";
-import { ms } from "../machine/attempt.ts";
 import { bindingAhead } from "../machine/backend-choice.ts";
 import type { CallState } from "../machine/call-state.ts";
 import { type Gate, GateAnswer } from "../machine/gate.ts";
@@ -10,16 +9,17 @@ import type { RequestFacts } from "../machine/request-facts.ts";
 import { fieldValue, hasField } from "../resource/header-match.ts";
 import type { EffectivePolicy } from "../snapshot/effective-policy.ts";
 import type { Plan } from "../snapshot/snapshot.ts";
-import { type CacheDirectives, NO_DIRECTIVES, parseCacheControl, responseDirectives } from "./cache-control.ts";
-import type { CacheSettings } from "./cache-field.ts";
+import { CacheCall, keyOf, requestDirectives, Use, useOf } from "./cache-call.ts";
+import { NO_DIRECTIVES, responseDirectives } from "./cache-control.ts";
 import { namedUris, scopeOf, uriOf } from "./cache-key.ts";
+import { Did, describeCacheNote } from "./cache-note.ts";
 import { type CacheStore, Fetch } from "./cache-store.ts";
 import { CacheWriter } from "./cache-writer.ts";
 import { freshnessOf } from "./freshness.ts";
 import { formatHttpDate } from "./http-date.ts";
 import { requestValue } from "./request-values.ts";
 import { storedFields, varyNames, whyNotStored } from "./storable.ts";
-import { storedAnswer } from "./stored-answer.ts";
+import { storedAnswer, withRule } from "./stored-answer.ts";
 import { headBytes, type StoredResponse } from "./stored-response.ts";
 
 /** The cache of a plan's backends. At the gateway alone: nearer the service nothing is saved, nearer the caller it is not shared. */
@@ -35,49 +35,9 @@ export function cacheGates({ place, policies, keeper }: GateContext): Gate[] {
   ];
 }
 
-/** One call at the cache. */
-class CacheCall {
-  readonly store: CacheStore;
-  readonly settings: CacheSettings;
-  readonly uri: string;
-  readonly scope: string;
-  readonly directives: CacheDirectives;
-  /** Somebody's: Authorization, or an authenticated user. */
-  readonly personal: boolean;
-  /** What is there but has to be asked for again. */
-  stale: StoredResponse | null = null;
-  /** The request carries the stale one's validators. */
-  conditional = false;
-  fetch: Fetch | null = null;
-  waitsFor: Fetch | null = null;
-  waitUntil = 0;
-  enteredAt: number;
-  /** The word of RFC 9211 for why the request goes on. */
-  forward = "uri-miss";
-  writer: CacheWriter | null = null;
-
-  constructor(
-    store: CacheStore,
-    settings: CacheSettings,
-    uri: string,
-    scope: string,
-    directives: CacheDirectives,
-    personal: boolean,
-    now: number,
-  ) {
-    this.store = store;
-    this.settings = settings;
-    this.uri = uri;
-    this.scope = scope;
-    this.directives = directives;
-    this.personal = personal;
-    this.enteredAt = now;
-  }
-}
-
 /**
  * A shared cache by RFC 9111, with stale-while-revalidate and stale-if-error (RFC 5861), one fetch for requests that come together, and Cache-Status (RFC 9211).
- * Note: code = what it did; a = age in ms, b = ms that it stays fresh; text = why the call went on.
+ * Its notes: cache-note.ts.
  *
  *     enter    fresh -------------------------------------------> respond
  *              stale, allowed (max-stale, stale-while-revalidate) -> respond, and fetch anew beside it
@@ -169,22 +129,23 @@ class CacheGate implements Gate {
     const failed = grpcStatus > 0;
     if (status === 304 && kept.conditional) {
       if (stale !== null) this.#freshen(call, kept, stale, fields, now);
-      return this.#answer(call, kept, stale, REVALIDATED, `fwd=${kept.forward}; fwd-status=304`, now);
+      return this.#answer(call, kept, stale, Did.revalidated, `fwd=${kept.forward}; fwd-status=304`, now);
     }
     if (isServerError(status) || SERVER_CODES.has(grpcStatus)) {
       const replaced = stale !== null && this.#mayReplaceError(call, kept, stale, status, now);
       if (call.tape.read(replaced ? 1 : 0) === 1) {
-        return this.#answer(call, kept, stale, STALE_FOR_ERROR, `fwd=${kept.forward}; fwd-status=${status}`, now);
+        kept.fetch?.settle("failed", store);
+        return this.#answer(call, kept, stale, Did.staleForError, `fwd=${kept.forward}; fwd-status=${status}`, now);
       }
     }
     const why = method !== "GET" ? "HEAD" : failed ? "error" : this.#store(call, kept, status, fields, now);
     if (why !== "") {
       if (kept.fetch !== null) {
-        if (why !== "error") store.markUnshared(kept.fetch.key, now);
-        kept.fetch.settle("unshared", store);
+        if (why !== "error" && status !== 304) store.markUnshared(kept.fetch.key, now);
+        kept.fetch.settle(why === "error" ? "failed" : "unshared", store);
       }
       // It is not what the service answers now (section 4.3.3).
-      if (stale !== null && method === "GET" && status < 500 && !failed) store.remove(stale);
+      if (stale !== null && method === "GET" && !failed && replacesStored(status)) store.remove(stale);
     }
     this.#status(call, `fwd=${kept.forward}; fwd-status=${status}${why === "" ? "; stored" : ""}`);
     return GateAnswer.pass;
@@ -196,7 +157,8 @@ class CacheGate implements Gate {
     const { stale } = kept;
     const replaced = stale !== null && this.#mayReplaceError(call, kept, stale, call.failure?.status ?? 503, now);
     if (call.tape.read(replaced ? 1 : 0) !== 1) return GateAnswer.pass;
-    return this.#answer(call, kept, stale, STALE_FOR_ERROR, `fwd=${kept.forward}; detail=failed`, now);
+    kept.fetch?.settle("failed", kept.store);
+    return this.#answer(call, kept, stale, Did.staleForError, `fwd=${kept.forward}; detail=failed`, now);
   }
 
   left(call: CallState, slot: number): void {
@@ -221,12 +183,16 @@ class CacheGate implements Gate {
     kept.forward = stored !== null ? "stale" : store.hasUri(kept.uri) ? "vary-miss" : "uri-miss";
     if (use === Use.fresh || use === Use.stale || use === Use.refresh) {
       const status = waited ? `fwd=${kept.forward}; collapsed` : "hit";
-      return this.#answer(call, kept, stored, use === Use.fresh ? FRESH : STALE, status, now);
+      return this.#answer(call, kept, stored, use === Use.fresh ? Did.fresh : Did.stale, status, now);
     }
     kept.stale = stored;
     if (stored !== null && (directives.noCache || stored.freshForMs(now) > 0)) kept.forward = "request";
+    const covered = of?.outcome === "failed" && stored !== null && this.#mayReplaceError(call, kept, stored, 503, now);
+    if (call.tape.read(covered ? 1 : 0) === 1) {
+      return this.#answer(call, kept, stored, Did.staleForError, `fwd=${kept.forward}; collapsed`, now);
+    }
     if (directives.onlyIfCached) {
-      this.#note(call, ONLY_IF_CACHED, 0, 0, "");
+      this.#note(call, Did.onlyIfCached, 0, 0, "");
       const message = "the caller wants an answer from the cache only, which has none";
       call.response = errorAnswer("unavailable", 504, "NOT_CACHED", message);
       this.#status(call, `fwd=${kept.forward}`);
@@ -237,7 +203,7 @@ class CacheGate implements Gate {
       return GateAnswer.wait;
     }
     store.counts.misses++;
-    this.#note(call, PASSED, 0, 0, kept.forward);
+    this.#note(call, Did.passed, 0, 0, kept.forward);
     this.#validate(call, kept);
     return GateAnswer.pass;
   }
@@ -300,7 +266,7 @@ class CacheGate implements Gate {
       kept.fetch = new Fetch(key);
       kept.store.fetches.set(key, kept.fetch);
     }
-    this.#note(call, PASSED, 0, 0, "refresh");
+    this.#note(call, Did.passed, 0, 0, "refresh");
     this.#validate(call, kept);
     return GateAnswer.pass;
   }
@@ -308,7 +274,7 @@ class CacheGate implements Gate {
   #bypass(call: CallState, store: CacheStore, why: string): GateAnswer {
     store.counts.bypassed++;
     this.#status(call, `fwd=${why}`);
-    this.#note(call, PASSED, 0, 0, why);
+    this.#note(call, Did.passed, 0, 0, why);
     return GateAnswer.pass;
   }
 
@@ -383,7 +349,7 @@ class CacheGate implements Gate {
     let removed = store.invalidate(uri);
     for (const named of namedUris(uri, fields)) removed += store.invalidate(named);
     store.counts.invalidated += removed;
-    if (removed > 0) this.#note(call, INVALIDATED, removed, 0, "");
+    if (removed > 0) this.#note(call, Did.invalidated, removed, 0, "");
   }
 
   /** stale-if-error: the response's own, the policy's, or a fallback that says so. Never what must be revalidated. */
@@ -416,8 +382,8 @@ class CacheGate implements Gate {
     const { tape } = call;
     const { method, fields } = call.caller.asSent ?? call.request;
     const { counts } = kept.store;
-    if (code === FRESH) counts.hits++;
-    else if (code !== REVALIDATED) counts.staleHits++;
+    if (code === Did.fresh) counts.hits++;
+    else if (code !== Did.revalidated) counts.staleHits++;
     const answer = stored === null ? NOTHING : storedAnswer(stored, method, fields, now, call.shared.wallAt);
     const ageMs = tape.read(stored?.ageMs(now) ?? 0);
     const freshForMs = tape.read(stored?.freshForMs(now) ?? 0);
@@ -440,7 +406,7 @@ class CacheGate implements Gate {
   #note(call: CallState, code: number, a: number, b: number, text: string): void {
     const note = call.decision.note(
       this,
-      code === ONLY_IF_CACHED ? "denied" : code === PASSED || code === INVALIDATED ? "ok" : "chosen",
+      code === Did.onlyIfCached ? "denied" : code === Did.passed || code === Did.invalidated ? "ok" : "chosen",
     );
     note.code = code;
     note.a = a;
@@ -448,62 +414,18 @@ class CacheGate implements Gate {
     note.text = text;
   }
 
-  describe({ code, a, b, text }: GateNote): Pick<DecisionStep, "text" | "values"> {
-    const age = `${ms(a)} old`;
-    const values = { ageMs: a, freshForMs: b };
-    switch (code) {
-      case FRESH:
-        return { text: `answered from the cache: ${age}, fresh for ${ms(b)}`, values };
-      case STALE:
-        return { text: `answered from the cache: ${age}, stale for ${ms(-b)}, as it allows`, values };
-      case REVALIDATED:
-        return { text: "answered from the cache: the service says that it still holds", values };
-      case STALE_FOR_ERROR:
-        return { text: `answered from the cache instead of the failure: ${age}, stale for ${ms(-b)}`, values };
-      case INVALIDATED:
-        return { text: `${a} stored answers are no longer valid`, values: { invalidated: a } };
-      case ONLY_IF_CACHED:
-        return { text: "nothing to answer with, and the caller wants nothing else (only-if-cached)", values: {} };
-      default:
-        return { text: `not answered from the cache: ${REASONS[text] ?? text}`, values: {} };
-    }
+  describe(note: GateNote): Pick<DecisionStep, "text" | "values"> {
+    return describeCacheNote(note);
   }
 
   nearest({ code }: GateNote): string {
-    return code === ONLY_IF_CACHED ? "would have been sent on without only-if-cached" : "";
+    return code === Did.onlyIfCached ? "would have been sent on without only-if-cached" : "";
   }
 }
 
-/** What may be done with what is stored. */
-const Use = { none: 0, fresh: 1, stale: 2, refresh: 3, validate: 4 } as const;
-type Use = (typeof Use)[keyof typeof Use];
-
-/** RFC 9111 section 4, with the caller's directives (section 5.2.1) and those of RFC 5861. */
-function useOf(stored: StoredResponse, { directives, settings }: CacheCall, refreshable: boolean, now: number): Use {
-  const ageMs = stored.ageMs(now);
-  const freshForMs = stored.freshForMs(now);
-  if (directives.noCache || stored.directives.noCache) return Use.validate;
-  if (directives.maxAge >= 0 && ageMs > directives.maxAge * 1000) return Use.validate;
-  if (freshForMs > 0)
-    return directives.minFresh >= 0 && freshForMs < directives.minFresh * 1000 ? Use.validate : Use.fresh;
-  if (!stored.mayBeStale || directives.minFresh >= 0) return Use.validate;
-  if (directives.maxStale >= 0 && -freshForMs <= directives.maxStale * 1000) return Use.stale;
-  const whileMs = Math.max(settings.staleWhileRevalidateMs, stored.directives.staleWhileRevalidate * 1000);
-  return refreshable && directives.maxAge < 0 && -freshForMs < whileMs ? Use.refresh : Use.validate;
-}
-
-/** Pragma: no-cache counts where there is no Cache-Control (section 5.4). */
-function requestDirectives(fields: readonly string[]): CacheDirectives {
-  const directives = parseCacheControl(fields);
-  if (directives !== NO_DIRECTIVES) return directives;
-  const pragma = fieldValue(fields, "pragma");
-  return pragma !== undefined && /(?:^|[,\s])no-cache(?:$|[,\s])/i.test(pragma)
-    ? { ...NO_DIRECTIVES, noCache: true }
-    : NO_DIRECTIVES;
-}
-
-function keyOf({ uri, scope }: CacheCall): string {
-  return `${uri}\n${scope}`;
+/** Whether an answer says that what is stored is not what there is any more. */
+function replacesStored(status: number): boolean {
+  return (status >= 200 && status < 400 && status !== 206 && status !== 304) || status === 404 || status === 410;
 }
 
 /** RFC 5861 section 4. */
@@ -511,42 +433,14 @@ function isServerError(status: number): boolean {
   return status === 500 || (status >= 502 && status <= 504);
 }
 
-/** A stored answer is given as the route changes responses now. */
-function withRule(response: LocalResponse, { responseAdd, responseRemove }: Plan["rule"]): LocalResponse {
-  if (responseAdd === null && responseRemove === null) return response;
-  const fields: string[] = [];
-  for (let i = 0; i < response.fields.length; i += 2) {
-    if (responseRemove === null || !responseRemove.includes(response.fields[i]))
-      fields.push(response.fields[i], response.fields[i + 1]);
-  }
-  if (responseAdd !== null) fields.push(...responseAdd);
-  return { ...response, fields };
-}
-
 /** Methods that may be answered from a store. */
 const ANSWERED: ReadonlySet<string> = new Set(["GET", "HEAD"]);
 /** Safe, and neither stored nor invalidating. */
 const SAFE_UNCACHED: ReadonlySet<string> = new Set(["OPTIONS", "TRACE", "CONNECT"]);
 const CONDITIONS = ["if-none-match", "if-modified-since"];
-const REASONS: Readonly<Record<string, string>> = {
-  "uri-miss": "nothing is stored for it",
-  "vary-miss": "what is stored was for other request fields (Vary)",
-  stale: "what is stored is stale",
-  request: "the caller wants it from the service",
-  method: "its method, or a body, keeps it out",
-  bypass: "the policy's bypass",
-  refresh: "it is fetched anew while the stale answer is used",
-};
 /** gRPC statuses that are the server's fault: unknown, deadline exceeded, internal, unavailable, data loss. */
 const SERVER_CODES: ReadonlySet<number> = new Set([2, 4, 13, 14, 15]);
 const NOTHING: LocalResponse = { error: null, status: 200, fields: [], body: null };
-const FRESH = 1;
-const STALE = 2;
-const REVALIDATED = 3;
-const STALE_FOR_ERROR = 4;
-const PASSED = 5;
-const INVALIDATED = 6;
-const ONLY_IF_CACHED = 7;
 /** Fetches that others can wait for at once, and calls that wait for one. */
 const MAX_FETCHES = 10_000;
 const MAX_WAITING = 1_000;

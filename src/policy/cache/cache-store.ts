@@ -149,8 +149,8 @@ export class CacheStore {
 export class Fetch {
   readonly key: string;
   readonly waiting: CallState[] = [];
-  /** "open" until it is known what became of it. "shared": it was stored. "unshared": it may not be. "gone": nobody knows. */
-  outcome: "open" | "shared" | "unshared" | "gone" = "open";
+  /** "open" until it is known what became of it. "shared": it was stored. "unshared": it may not be. "failed": the service did. "gone": nobody knows. */
+  outcome: "open" | "shared" | "unshared" | "failed" | "gone" = "open";
 
   constructor(key: string) {
     this.key = key;

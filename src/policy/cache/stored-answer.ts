@@ -1,5 +1,6 @@
 import type { LocalResponse } from "../call.ts";
 import { fieldValue } from "../resource/header-match.ts";
+import type { Plan } from "../snapshot/snapshot.ts";
 import { parseHttpDate } from "./http-date.ts";
 import { joined } from "./request-values.ts";
 import type { StoredResponse } from "./stored-response.ts";
@@ -41,6 +42,18 @@ export function storedAnswer(
   }
   if (status !== 204) all.push("content-length", String(body.length));
   return { error: null, status, fields: all, body: body.length === 0 ? null : body };
+}
+
+/** A stored answer is given as the route changes responses now. */
+export function withRule(response: LocalResponse, { responseAdd, responseRemove }: Plan["rule"]): LocalResponse {
+  if (responseAdd === null && responseRemove === null) return response;
+  const fields: string[] = [];
+  for (let i = 0; i < response.fields.length; i += 2) {
+    if (responseRemove === null || !responseRemove.includes(response.fields[i]))
+      fields.push(response.fields[i], response.fields[i + 1]);
+  }
+  if (responseAdd !== null) fields.push(...responseAdd);
+  return { ...response, fields };
 }
 
 /** If-None-Match by weak comparison; only without it If-Modified-Since, against Last-Modified, or else the time of the response (section 4.3.2). */

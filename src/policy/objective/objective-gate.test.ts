@@ -181,7 +181,7 @@ test("O1: while the budget burns the least wanted calls are turned away, which b
   const [, step] = shed.call.decision.steps;
   assert.match(
     step.text,
-    /^availability 99.9 %: its budget is used up, -?\d+ % are left; calls of p.Products\/Buy are turned away$/,
+    /^availability 99.9 %: its budget is used 1000 times over; calls of p.Products\/Buy are turned away$/,
   );
   assert.match(shed.call.decision.nearest, /once the budget of Objective products burns slower/);
   assert.equal(mesh.call(200).count(Effect.forward), 1); // priority 5 is not below 5

@@ -103,10 +103,10 @@ class ObjectiveGate implements Gate {
     const { window, entry } = detail as { window: string; entry: CompiledShed };
     const how =
       code === BurnLevel.spent
-        ? "its budget is used up"
-        : `its budget burns ${LEVEL_NAMES[code]}, at ${rounded(rate)}x over ${window}`;
+        ? `its budget is used ${rounded(1 - left)} times over`
+        : `its budget burns ${LEVEL_NAMES[code]} (over ${window})`;
     return {
-      text: `${text}: ${how}, ${Math.round(left * 100)} % are left; ${entry.text} are turned away`,
+      text: `${text}: ${how}; ${entry.text} are turned away`,
       values: { burnRate: rate, budgetLeft: left, priority },
     };
   }
