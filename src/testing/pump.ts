@@ -43,14 +43,18 @@ export class Pump {
   }
 
   async #run(): Promise<void> {
+    let until = this.#events.now() + MOST_MS;
     try {
       while (this.#waiting.size > 0) {
+        if (this.#told) until = this.#events.now() + MOST_MS;
         if (this.atWork > 0 || this.#told) {
           this.#told = false;
           await turn();
         }
         for (let tries = 0; this.holding > 0 && tries < PATIENCE * 10; tries++) await (tries < 100 ? turn() : pause());
-        if (this.#waiting.size > 0 && !this.#events.runNext()) await this.#outside();
+        if (this.#waiting.size === 0) break;
+        if (!this.#events.runNext()) await this.#outside();
+        else if (this.#events.now() > until) this.#stuck("what is waited for does not come within 30 days");
       }
     } catch (error) {
       for (const reject of this.#waiting) reject(error);
@@ -66,10 +70,14 @@ export class Pump {
       await (tries < 10 ? turn() : pause());
       if (this.#events.size > 0 || this.#waiting.size === 0) return;
     }
-    const why =
+    this.#stuck(
       this.atWork > 0
         ? "a handler has not answered and waits for nothing in virtual time; give it the world's clients and world.sleep, and fakes for what lies outside"
-        : "what is waited for would never end; give it a time-out, or clear the fault that keeps it";
+        : "what is waited for would never end; give it a time-out, or clear the fault that keeps it",
+    );
+  }
+
+  #stuck(why: string): never {
     throw new WeftError("failed_precondition", `the simulation stands still at ${this.#events.now()} ms: ${why}`, {
       reason: "SIMULATION_STUCK",
     });
@@ -84,5 +92,7 @@ function pause(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, 1));
 }
 
+/** Virtual time in which nothing that is waited for happens. */
+const MOST_MS = 30 * 86_400_000;
 /** Tries, about a millisecond each. */
 const PATIENCE = 1_000;

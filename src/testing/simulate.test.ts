@@ -192,6 +192,29 @@ test("what can never end is an error, not a hang", async () => {
   const world = simulate({ ...shop, policies: [traffic("*").timeout(0)] });
   world.fault("products", { hangRate: 1 });
   await assert.rejects(world.call("GET /v1/products"), /stands still at 0 ms/);
+  world.chaos({ everyMs: 3_600_000, lastingMs: 1_000 });
+  await assert.rejects(world.call("GET /v1/products"), /does not come within 30 days/);
+});
+
+test("chaos is drawn from the seed, holds for its time, and can be ended", async () => {
+  const run = async (seed: number) => {
+    const world = simulate({ ...shop, policies: [traffic("*").timeout("200ms", "50ms").retry(2)] }, { seed });
+    const chaos = world.chaos({ everyMs: 2_000, lastingMs: 500 });
+    const seen = await world.load("GET /v1/products", { perSecond: 100, forMs: 60_000, keep: "none" });
+    chaos.clear();
+    const after = await world.load("GET /v1/products", { perSecond: 100, forMs: 10_000, warmUpMs: 5_000 });
+    return { faults: chaos.faults, seen, after };
+  };
+  const { faults, seen, after } = await run(4);
+  assert.ok(faults.length > 15 && faults.length < 50, `${faults.length}`);
+  assert.ok(new Set(faults.map(({ kind }) => kind)).size >= 5);
+  assert.ok(new Set(faults.map(({ target }) => target)).size === 3);
+  assert.ok(seen.successRate > 0.98, `${seen.successRate}`);
+  assert.equal(after.successRate, 1);
+  assert.deepEqual((await run(4)).faults, faults);
+  assert.notDeepEqual((await run(5)).faults, faults);
+  assert.throws(() => simulate(shop).chaos({ everyMs: 0, lastingMs: 1 }), /everyMs must be above 0/);
+  assert.throws(() => simulate(shop).chaos({ everyMs: 1, lastingMs: 1, targets: ["nothing"] }), /no service "nothing"/);
 });
 
 test("the same seed gives the same world, another seed another", async () => {

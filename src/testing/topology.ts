@@ -78,6 +78,15 @@ export class Topology {
     return replicas;
   }
 
+  /** As find, but empty when nothing is left of it. */
+  known(target: string): readonly Replica[] {
+    try {
+      return this.find(target);
+    } catch {
+      return [];
+    }
+  }
+
   add(service: string, model: ServiceModel): Replica {
     const known = this.#service(service);
     const replica = this.#make(known, { ...known.model, ...model }, known.added);

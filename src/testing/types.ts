@@ -127,6 +127,8 @@ export interface World {
   fault(target: string, fault: Fault): FaultHandle;
   /** A typed client through the mesh: in tests as a client of its own, in handlers as the replica that they run on, under the call's deadline. */
   connect<S extends DescService>(desc: S, options?: { service?: string; from?: string }): Client<S>;
+  /** Faults drawn from the seed, at endpoint after endpoint, until it is cleared. */
+  chaos(options: ChaosOptions): ChaosHandle;
   /** Moves time on. */
   advance(ms: number): Promise<void>;
   /** Waits in virtual time: for handlers and answers. */
@@ -278,6 +280,32 @@ export interface Fault {
 
 export interface FaultHandle {
   clear(): void;
+}
+
+export interface ChaosOptions {
+  /** Mean time from one fault to the next. */
+  readonly everyMs: number;
+  /** Mean time that one holds. */
+  readonly lastingMs: number;
+  /** As for `fault`; one endpoint of them at a time. Default: every service. */
+  readonly targets?: readonly string[];
+  /** Default: all. */
+  readonly kinds?: readonly FaultKind[];
+}
+
+export type FaultKind = "stall" | "slow" | "error" | "reset" | "hang" | "down";
+
+export interface ChaosHandle extends FaultHandle {
+  /** Those that there were by now, to be told when a test fails. */
+  readonly faults: readonly DrawnFault[];
+}
+
+export interface DrawnFault {
+  /** Virtual ms. */
+  readonly at: number;
+  readonly target: string;
+  readonly kind: FaultKind;
+  readonly fault: Fault;
 }
 
 export interface Endpoints {

@@ -15,6 +15,7 @@ import type { MethodInfo } from "../policy/runtime.ts";
 import type { AnyServiceDefinition } from "../service/definition.ts";
 import { EMPTY, failure, httpOf } from "./answer.ts";
 import { type CallWorld, CarriedCall, type SimAttempt } from "./carried-call.ts";
+import { Chaos } from "./chaos.ts";
 import { type Coverage, CoverageRecorder } from "./coverage.ts";
 import { EventQueue } from "./event-queue.ts";
 import { recordOf } from "./fields.ts";
@@ -31,6 +32,8 @@ import { Topology } from "./topology.ts";
 import { restBody, Transcoder } from "./transcoder.ts";
 import type {
   CallOptions,
+  ChaosHandle,
+  ChaosOptions,
   DecisionFilter,
   Endpoints,
   Fault,
@@ -72,6 +75,7 @@ export class SimWorld implements World, CallWorld {
   #revision = 1;
   #endpointVersion = 1;
   #calls = 0;
+  #chaos = 0;
 
   constructor(system: SimulatedSystem, options: SimulateOptions) {
     this.seeds = new Seeds(options.seed ?? 1);
@@ -225,6 +229,10 @@ export class SimWorld implements World, CallWorld {
     else begin();
     if (forMs !== undefined) cancelEnd = this.events.after(from + forMs, clear);
     return { clear };
+  }
+
+  chaos(options: ChaosOptions): ChaosHandle {
+    return new Chaos(this, options, this.#chaos++);
   }
 
   advance(ms: number): Promise<void> {
