@@ -1,7 +1,7 @@
 import type { GRPCRoute, HTTPRoute, Resource } from "../resource/resources.ts";
 import { normalPath } from "../route/normal-path.ts";
 import type { ValuePattern } from "../route/route-conditions.ts";
-import { routeEntries } from "../route/route-entries.ts";
+import { oldestFirst, routeEntries } from "../route/route-entries.ts";
 import { type PathCondition, precedence, type RouteEntry } from "../route/route-table.ts";
 import type { RuleMatch } from "../route/rule.ts";
 import type { CheckedSystem } from "./checked-system.ts";
@@ -54,7 +54,7 @@ interface Match {
 function tablesOf(resources: readonly Resource[]): Map<string, Match[]> {
   const tables = new Map<string, Match[]>();
   let order = 0;
-  for (const route of resources) {
+  for (const route of oldestFirst(resources)) {
     if (route.kind !== "HTTPRoute" && route.kind !== "GRPCRoute") continue;
     const entries = routeEntries(route, order);
     order += entries.length;

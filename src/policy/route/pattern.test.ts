@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { test } from "node:test";
 import fc from "fast-check";
 import { compilePattern, MAX_TEXT, patternProblem } from "./pattern.ts";
@@ -11,6 +12,24 @@ test("the whole text must match, with letter case", () => {
   assert.ok(!compilePattern("/A").matches("/a"));
   assert.ok(compilePattern("(?i)/A").matches("/a"));
   assert.ok(compilePattern("^/a$").matches("/a"));
+});
+
+test("the engine is loaded with the first pattern, not before", () => {
+  const seen = `
+    import { createRequire } from "node:module";
+    import { route } from ${JSON.stringify(new URL("../builders.ts", import.meta.url).href)};
+    import { createPolicyRuntime } from ${JSON.stringify(new URL("../snapshot/create-runtime.ts", import.meta.url).href)};
+    const loaded = () => Object.keys(createRequire(import.meta.url).cache).some((file) => file.includes("re2js"));
+    const runtime = createPolicyRuntime();
+    runtime.applyResources(1, route("/a").header("x", "y").to("b").resources(), []);
+    const before = loaded();
+    runtime.applyResources(2, route("/a").header("x", { matches: "y" }).to("b").resources(), []);
+    console.log(before, loaded());
+  `;
+  const { stdout, stderr } = spawnSync(process.execPath, ["-C", "weft-source", "--input-type=module", "-e", seen], {
+    encoding: "utf8",
+  });
+  assert.equal(stdout, "false true\n", stderr);
 });
 
 test("what is no regular expression of RE2 is refused with the reason", () => {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import fc from "fast-check";
 import { seededRandom } from "../../core/random.ts";
 import { route } from "../builders.ts";
 import { type Call, Effect } from "../call.ts";
@@ -152,4 +153,47 @@ test("a session keeps to its backend whatever the weights are, unless that is 0"
   for (let i = 0; i < 10; i++) assert.equal(visit(runtime, cookie).at, first.at);
   runtime.applyResources(3, version === "v1" ? both(0, 1) : both(1, 0), METHODS);
   assert.notEqual(visit(runtime, cookie).at, first.at);
+});
+
+test("P1, P2: whatever comes and goes, a caller's token leads to the endpoint that gave it while that is healthy, and every answer leaves it with one", () => {
+  const change = fc.record({ at: fc.nat(3), health: fc.constantFrom("healthy", "unhealthy", "draining", "gone") });
+  const step = fc.oneof(
+    change,
+    fc.constant("visit" as const),
+    fc.constant("visit" as const),
+    fc.constant("snapshot" as const),
+  );
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 30 }), fc.integer({ min: 1, max: 9 }), (steps, weight) => {
+      const endpoints = new Map(FOUR.map((one, i) => [one.id, { ...one, version: i % 2 === 0 ? "v1" : "v2" }]));
+      const resources = (share: number): readonly Resource[] =>
+        route("/shop")
+          .to({ "products@v1": share, "products@v2": 10 - share })
+          .sticky({ name: "s" })
+          .resources();
+      const runtime = shop(resources(weight), [...endpoints.values()]);
+      let [token, holder] = ["", ""];
+      steps.forEach((what, now) => {
+        if (what === "snapshot") {
+          runtime.applyResources(now + 2, resources(10 - weight), METHODS);
+          return;
+        }
+        if (what === "visit") {
+          const healthy = [...endpoints.values()].filter(({ health }) => health === "healthy");
+          const { at, set } = visit(runtime, token === "" ? [] : ["cookie", `s=${token}`], { now });
+          if (healthy.some(({ id }) => id === holder)) assert.equal(at, holder);
+          if (at === "") return;
+          if (at !== holder) assert.notEqual(set, undefined);
+          if (set !== undefined) [token, holder] = [tokenIn(set), at];
+          return;
+        }
+        const one = FOUR[what.at];
+        const version = what.at % 2 === 0 ? "v1" : "v2";
+        if (what.health === "gone") endpoints.delete(one.id);
+        else endpoints.set(one.id, { ...one, version, health: what.health });
+        runtime.applyEndpoints({ endpointVersion: now + 2, full: true, changed: [...endpoints.values()], removed: [] });
+      });
+    }),
+    { numRuns: 200 },
+  );
 });
