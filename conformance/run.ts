@@ -7,11 +7,22 @@ import { grpcurl } from "./grpcurl.ts";
 import { h2spec } from "./h2spec.ts";
 import { hostile } from "./hostile.ts";
 import { interopClient, interopServer } from "./interop/suites.ts";
+import { redis } from "./redis.ts";
 import { resilience } from "./resilience.ts";
 import { streams } from "./streams.ts";
 import { judge, type Suite } from "./suite.ts";
 
-const suites: readonly Suite[] = [h2spec, interopServer, interopClient, grpcurl, hostile, streams, gateway, resilience];
+const suites: readonly Suite[] = [
+  h2spec,
+  interopServer,
+  interopClient,
+  grpcurl,
+  hostile,
+  streams,
+  gateway,
+  resilience,
+  redis,
+];
 const asked = process.argv.slice(2);
 const unknown = asked.filter((name) => !suites.some((suite) => suite.name === name));
 if (unknown.length > 0) {
