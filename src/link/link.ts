@@ -10,6 +10,7 @@ import { toWeftError, WeftError } from "../core/errors.ts";
 import { type Random, systemRandom } from "../core/random.ts";
 import type { PolicyRuntime } from "../policy/runtime.ts";
 import { assertServiceName, CONTRACT_NAME } from "../registry/validate.ts";
+import { alsoNeeded } from "./also-needed.ts";
 import { answerTo } from "./answers.ts";
 import { BackOff, type BackOffOptions } from "./back-off.ts";
 import { errorOf, lineDown, unreachable } from "./errors.ts";
@@ -69,6 +70,8 @@ class ControlLink implements Link {
   readonly #direct: ReturnType<typeof createDirectClient<typeof Control>>;
   readonly #fleet: FleetLine;
   readonly limits: LimitLine;
+  /** Services known when it was last looked what they name. */
+  #servicesSeen = 0;
   readonly #wanted = new Map<string, Wish>();
   readonly #registrations = new Map<string, HeldRegistration>();
   readonly #contractListeners: ((contracts: readonly ServiceContract[]) => void)[] = [];
@@ -258,6 +261,17 @@ class ControlLink implements Link {
       for (const listener of this.#contractListeners) listener(all);
     }
     if (resources || contracts || changed.length + removed.length > 0) this.#saver?.saveSoon();
+    if (resources || this.#mirror.services.size !== this.#servicesSeen) this.#followNamed();
+  }
+
+  /** Follows what policies and routes of the followed services name beside them. */
+  #followNamed(): void {
+    const { services, resources } = this.#mirror;
+    this.#servicesSeen = services.size;
+    if (this.#wanted.has("*")) return;
+    const named = alsoNeeded(resources, (service) => services.has(service) || this.#wanted.has(service));
+    // Nobody waits for it: a call that turns there before it is known finds no endpoint.
+    for (const service of named) void this.subscribe(service).catch(ignore);
   }
 
   /** The line is down: the last state stays in use; before there was one, the saved state is taken. */

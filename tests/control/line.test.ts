@@ -113,6 +113,19 @@ test("published resources reach every process, and what is wrong reaches none", 
     assert.deepEqual(errors, []);
   }));
 
+test("who calls a service also follows the stand-by that its policy names", () =>
+  within(async (world) => {
+    await world.startInMemory();
+    const [server, client] = [world.link(), world.link()];
+    for (const name of ["alpha", "alpha-standby", "beta"]) await server.link.register(registrationOf(name));
+    await client.link.subscribe("alpha");
+    assert.deepEqual(client.ids("alpha-standby"), []);
+    const yaml = POLICY.replace("timeout: 3s", "fallback: { service: alpha-standby }");
+    await world.plane?.publish({ text: yaml, source: "p.yaml", author: "ada", reason: "stand-by" });
+    await eventually(() => client.ids("alpha-standby").length === 1, "the stand-by");
+    assert.deepEqual(client.ids("beta"), []);
+  }));
+
 test("the control plane is restarted: nobody forgets an endpoint, registrations and lines come back", () =>
   within(async (world) => {
     const { port } = await world.start();
