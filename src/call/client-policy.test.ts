@@ -187,3 +187,25 @@ test("a call that overruns what is kept is sent whole, and is not retried", asyn
   assert.equal(server.heads.length, 1);
   assert.ok(bytes > 8 * 30_000);
 });
+
+test("faults are injected into a typed client's own calls: an abort, a reset, a delay, a throttled answer", async () => {
+  await using server = await startWireServer((call) => {
+    call.onEnd = () => call.reply(codecOf(CountResponseSchema).encode({ count: -1n }));
+  });
+  const reasonOf = async (spec: TrafficPolicySpec): Promise<string> => {
+    await using mesh = connect([server], spec);
+    return mesh.client.count({ count: 1n }).then(
+      () => "",
+      ({ reason }: WeftError) => reason,
+    );
+  };
+  assert.equal(await reasonOf({ fault: { abort: { grpcStatus: "aborted" } } }), "FAULT_ABORT");
+  assert.equal(await reasonOf({ fault: { reset: {} } }), "FAULT_RESET");
+  assert.equal(await reasonOf({ timeout: "20ms", fault: { delay: { fixed: "1s" } } }), "DEADLINE_EXCEEDED");
+  assert.equal(server.heads.length, 0);
+  await using slow = connect([server], { fault: { throttle: { bytesPerSecond: 100 } } });
+  const begun = performance.now();
+  await slow.client.count({ count: 1n });
+  const tookMs = performance.now() - begun; // 16 bytes at 100 a second, 5 of them at once
+  assert.ok(tookMs >= 90 && tookMs < 2_000, `${tookMs} ms`);
+});

@@ -35,9 +35,12 @@ export interface InboundTarget {
  * The shell for calls that come in at a service or its sidecar (place "server"): has the call machine pass them through their gates, and tells it how they
  * were answered. The inbound counterpart of the carrier.
  *
- *     begin --> [gates: may wait, or ask] --accept--> accepted ... ended | gone
+ *     begin --> [gates: may wait, or ask] --accept--> accepted ... ended | gone --> told, at once or when the handler is idle
  *                         |  `------------respond--> refused
  *                         `--gone
+ *
+ * A caller that gives up ends its call, but not the work that a handler does for it: such a call counts as in flight until the handler has settled, or for
+ * LINGER_MS. Otherwise an overloaded service whose callers time out would take on more with every one that does.
  */
 export class Inbound {
   readonly policy: PolicyRuntime;
@@ -78,6 +81,9 @@ export class InboundCall extends Timer {
   readonly #call: Call;
   #timerId = 0;
   #over = false;
+  #working = false;
+  /** How it ended, while its handler goes on. */
+  #outcome: { readonly status: number; readonly grpcStatus: number } | null = null;
   #draining = false;
 
   constructor(inbound: Inbound, target: InboundTarget, now: number) {
@@ -94,19 +100,39 @@ export class InboundCall extends Timer {
     this.#drain(this.startedAt);
   }
 
+  /** Its handler works, and will be `idle`. */
+  working(): void {
+    this.#working = true;
+  }
+
+  /** The handler has settled. To be said before `ended` when it ends by that. */
+  idle(): void {
+    this.#working = false;
+    if (this.#outcome !== null) this.#tell(this.#outcome.status, this.#outcome.grpcStatus);
+  }
+
   /** It was answered: HTTP status, and for gRPC its status (otherwise -1). */
   ended(status: number, grpcStatus: number): void {
-    if (this.#over) return;
-    const now = this.#inbound.clock.now();
-    this.#call.head(0, status, grpcStatus < 0 ? NO_FIELDS : grpcFields(grpcStatus), true, now);
-    this.#drain(now);
+    if (this.#working && this.#outcome === null) this.#linger(status, grpcStatus);
+    else this.#tell(status, grpcStatus);
   }
 
   /** The caller went away, before or after it was accepted. */
   gone(): void {
+    this.ended(GONE, -1);
+  }
+
+  #linger(status: number, grpcStatus: number): void {
+    this.#outcome = { status, grpcStatus };
+    this.#inbound.timers.schedule(this, LINGER_MS);
+  }
+
+  #tell(status: number, grpcStatus: number): void {
+    this.#outcome = null;
     if (this.#over) return;
     const now = this.#inbound.clock.now();
-    this.#call.downstreamGone(now);
+    if (status === GONE) this.#call.downstreamGone(now);
+    else this.#call.head(0, status, grpcStatus < 0 ? NO_FIELDS : grpcFields(grpcStatus), true, now);
     this.#drain(now);
   }
 
@@ -123,6 +149,10 @@ export class InboundCall extends Timer {
 
   override fire(now: number): void {
     if (this.#over) return;
+    if (this.#outcome !== null) {
+      this.#tell(this.#outcome.status, this.#outcome.grpcStatus);
+      return;
+    }
     this.#call.timer(this.#timerId, now);
     this.#drain(now);
   }
@@ -182,6 +212,10 @@ export class InboundCall extends Timer {
 }
 
 const NO_FIELDS: readonly string[] = [];
+/** For a caller that is no more; nginx's number. */
+const GONE = 499;
+/** How long a handler whose caller is gone counts at most: one that waits for what never comes takes up nothing. */
+const LINGER_MS = 5_000;
 const GRPC_FIELDS: (readonly string[])[] = [];
 
 function grpcFields(status: number): readonly string[] {

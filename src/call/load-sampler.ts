@@ -21,7 +21,8 @@ export function sampleLoad(policy: PolicyRuntime, clock: Clock): Cancel {
     const elapsedMs = Math.max(1, now - at);
     const busyMs = (nextCpu.user + nextCpu.system - cpu.user - cpu.system) / 1_000;
     const { utilization } = performance.eventLoopUtilization(nextLoop, loop);
-    load.tell(utilization || 0, busyMs / elapsedMs, Math.max(0, elapsedMs - READING_MS));
+    const lateMs = Math.max(0, elapsedMs - READING_MS);
+    load.tell(utilization || 0, busyMs / elapsedMs, lateMs, elapsedMs / READING_MS);
     loop = nextLoop;
     cpu = nextCpu;
     next(now);

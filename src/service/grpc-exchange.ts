@@ -46,7 +46,7 @@ export abstract class GrpcExchange extends Timer implements StreamSink {
   /** Bytes of a message that has not come whole, taken from the server's budget. */
   #held = 0;
   /** Policy let it pass, and is owed its end. */
-  readonly #gated: InboundCall | null;
+  protected readonly gated: InboundCall | null;
   /** Of the server's timed calls. */
   #timed = NOT_TIMED;
 
@@ -55,7 +55,7 @@ export abstract class GrpcExchange extends Timer implements StreamSink {
     const { environment, timeoutMs } = plan;
     this.plan = plan;
     this.stream = stream;
-    this.#gated = gated;
+    this.gated = gated;
     let deadline = Number.POSITIVE_INFINITY;
     if (timeoutMs !== deadline) {
       // Waiting at a gate counts.
@@ -269,9 +269,9 @@ export abstract class GrpcExchange extends Timer implements StreamSink {
     if (!this.requestEnded) this.stream.reset(NO_ERROR);
     if (this.plan.method.counted) served.end(this.#timed, failure);
     inFlight.end();
-    if (this.#gated !== null) {
-      if (failure?.reason === "CALLER_GONE") this.#gated.gone();
-      else this.#gated.ended(200, failure === null ? 0 : codeNumber(failure.code));
+    if (this.gated !== null) {
+      if (failure?.reason === "CALLER_GONE") this.gated.gone();
+      else this.gated.ended(200, failure === null ? 0 : codeNumber(failure.code));
     }
   }
 }

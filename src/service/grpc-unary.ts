@@ -21,12 +21,20 @@ export class GrpcUnaryExchange extends GrpcExchange {
   #run(request: unknown): void {
     if (this.done) return;
     const answer = this.invoke(request);
-    if (isThenable(answer))
+    if (isThenable(answer)) {
+      const { gated } = this;
+      gated?.working();
       answer.then(
-        (message) => this.#answer(message),
-        (thrown) => this.fail(thrown),
+        (message) => {
+          gated?.idle();
+          this.#answer(message);
+        },
+        (thrown) => {
+          gated?.idle();
+          this.fail(thrown);
+        },
       );
-    else {
+    } else {
       this.sendMessage(answer);
       this.succeed();
     }

@@ -158,6 +158,25 @@ test("a caller that goes away while it waits leaves its place to the next", asyn
   await third;
 });
 
+test("a handler whose caller gave up keeps its place until it has settled", async () => {
+  const release: (() => void)[] = [];
+  await using it = await started(rateLimit("counter").inFlight(1).at("server").resources(), {
+    async count({ count }) {
+      await new Promise<void>((resolve) => release.push(resolve));
+      return { count };
+    },
+  });
+  assert.equal(await reasonOf(it.client.count({ count: 1n }, { timeoutMs: 30 })), "DEADLINE_EXCEEDED");
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  assert.equal(await reasonOf(it.client.count({ count: 2n })), "TOO_MANY_IN_FLIGHT");
+  release.shift()?.();
+  await new Promise(setImmediate);
+  const next = it.client.count({ count: 3n });
+  while (release.length === 0) await new Promise(setImmediate);
+  release.shift()?.();
+  assert.equal((await next).count, 3n);
+});
+
 test("shared limits are asked for, and the answer decides", async () => {
   await using it = await started(rateLimit("counter").allow(100).shared().at("server").resources());
   const asked: SharedLimitRequest[] = [];

@@ -187,9 +187,17 @@ export class RestExchange extends Timer implements StreamSink, ResponseWriter {
       environment.scope.run(this.#call, () => {
         const answer = method.invoke(message, this.#call);
         if (isThenable(answer)) {
+          const gated = this.#gated;
+          gated?.working();
           answer.then(
-            (value) => respond(value),
-            (thrown) => this.error(thrown),
+            (value) => {
+              gated?.idle();
+              respond(value);
+            },
+            (thrown) => {
+              gated?.idle();
+              this.error(thrown);
+            },
           );
         } else respond(answer);
       });

@@ -144,7 +144,7 @@ class AdmissionGate implements Gate {
   }
 
   left(call: CallState, slot: number, now: number): void {
-    if (call.memory[slot] !== true) return;
+    if (call.memory[slot] !== true || this.#shedding.overload.busy) return;
     const { durationMs, outcome } = call.decision;
     const { method } = call.plan as NonNullable<CallState["plan"]>;
     if (method === null ? call.caller.streams : method.clientStreaming || method.serverStreaming) return;

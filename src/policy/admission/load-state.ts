@@ -8,17 +8,20 @@ export class LoadState {
   cpu = 0;
   /** How late the event loop came to what was due, ms. */
   loopDelayMs = 0;
-  /** Readings so far. */
+  /** Intervals of READING_MS that were measured so far. */
   readings = 0;
   #wanted = false;
   #start: (() => void) | null = null;
 
-  /** A new reading. */
-  tell(eventLoopUtilisation: number, cpu: number, loopDelayMs: number): void {
+  /**
+   * A new reading. `intervals`: for how many times READING_MS it stands: an event loop that is kept busy comes late to measuring, and what it was in
+   * between must count as much.
+   */
+  tell(eventLoopUtilisation: number, cpu: number, loopDelayMs: number, intervals = 1): void {
     this.eventLoopUtilisation = clamp(eventLoopUtilisation);
     this.cpu = clamp(cpu);
     this.loopDelayMs = Math.max(loopDelayMs, 0);
-    this.readings++;
+    this.readings += Math.max(1, Math.round(intervals));
   }
 
   /** Somebody decides by it: the shell shall measure from now on. */

@@ -123,6 +123,21 @@ test("S3: the share that is asked for is turned away, of whatever mix", () => {
   }
 });
 
+test("an event loop that comes late to measuring counts for the time that it was busy", () => {
+  const load = new LoadState();
+  const overload = new Overload(SETTINGS, load);
+  load.tell(1, 0, 900, 10);
+  const late = overload.share;
+  const punctual = new LoadState();
+  const other = new Overload(SETTINGS, punctual);
+  for (let i = 0; i < 10; i++) {
+    punctual.tell(1, 0, 0);
+    other.share;
+  }
+  assert.equal(late, other.share);
+  assert.ok(late > 0.5);
+});
+
 test("knows the median of late, and forgets what was", () => {
   const times = new ServiceTimes();
   for (let i = 0; i < 19; i++) times.record(100, i);

@@ -54,6 +54,11 @@ export class Overload {
     return 1 - this.#admitted;
   }
 
+  /** Whether the last reading was too high: what calls take now is not what they take. */
+  get busy(): boolean {
+    return this.#high > 0;
+  }
+
   #step(): void {
     const { cpu, eventLoop, hysteresis, loopDelayMs } = this.#settings;
     const load = this.#load;

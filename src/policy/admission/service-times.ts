@@ -1,6 +1,6 @@
 /**
- * How long calls of one kind take: the median of about the last ten to twenty seconds, to within a fifth. Buckets that grow by 2^(1/4) from 10 us on; their
- * counts halve every 10 s.
+ * How long calls of one kind take: the median of the last 50 to 100, none of them older than 20 s or so, to within a fifth. So few, since what it took
+ * before the process was overloaded, or while it was, says nothing of what it takes now. Buckets that grow by 2^(1/4) from 10 us on, halved when they hold enough and every 10 s.
  */
 export class ServiceTimes {
   readonly #buckets = new Float64Array(BUCKETS);
@@ -13,9 +13,9 @@ export class ServiceTimes {
     this.#age(now);
     const at = ms <= FIRST_MS ? 0 : Math.ceil(Math.log2(ms / FIRST_MS) * 4 - 1e-9);
     this.#buckets[Math.min(at, BUCKETS - 1)]++;
-    this.#total++;
+    if (++this.#total >= MAX_SAMPLES) this.#shrink(0.5);
     // Looked for anew now and then: reading it is for every call.
-    if (++this.#recorded % LOOK_EVERY === 0 || this.#total < 4 * MIN_SAMPLES) this.#medianMs = this.#find();
+    if (++this.#recorded % LOOK_EVERY === 0) this.#medianMs = this.#find();
   }
 
   /** 0 while too few calls are known. */
@@ -39,7 +39,10 @@ export class ServiceTimes {
     const halvings = Math.floor((now - this.#halvedAt) / HALVE_MS);
     if (halvings <= 0) return;
     this.#halvedAt += halvings * HALVE_MS;
-    const factor = 0.5 ** halvings;
+    this.#shrink(0.5 ** halvings);
+  }
+
+  #shrink(factor: number): void {
     for (let i = 0; i < BUCKETS; i++) this.#buckets[i] *= factor;
     this.#total *= factor;
   }
@@ -49,4 +52,5 @@ const FIRST_MS = 0.01;
 const BUCKETS = 93;
 const HALVE_MS = 10_000;
 const MIN_SAMPLES = 20;
-const LOOK_EVERY = 16;
+const MAX_SAMPLES = 100;
+const LOOK_EVERY = 8;

@@ -85,7 +85,7 @@ class AdaptiveGate implements Gate {
     if (state === null) return;
     state.inFlight--;
     const rttMs = this.#rttOf(call);
-    const dropped = isDropped(call);
+    const dropped = isDropped(call, now);
     // What ended otherwise, cancelled by its caller or refused for its contents, says nothing of capacity.
     if (rttMs > 0 && (dropped || succeeded(call))) state.limit.sample(rttMs, began, dropped, call.shared.random, now);
   }
@@ -118,9 +118,10 @@ class AdaptiveGate implements Gate {
   }
 }
 
-/** Timed out, or refused for want of capacity. */
-function isDropped({ decision: { outcome } }: CallState): boolean {
-  const { grpcStatus, status } = outcome;
+/** Timed out, or refused for want of capacity; also when its caller went away about when its deadline came: whichever of both is heard first. */
+function isDropped({ caller: { deadline }, decision: { outcome, startedAt } }: CallState, now: number): boolean {
+  const { grpcStatus, reason, status } = outcome;
+  if (reason === "CANCELLED") return now >= deadline - (deadline - startedAt) / 10;
   if (grpcStatus >= 0) return grpcStatus === 4 || grpcStatus === 8 || grpcStatus === 14;
   return status === 503 || status === 504 || status === 429;
 }

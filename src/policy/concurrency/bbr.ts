@@ -1,12 +1,12 @@
 import type { LoadState } from "../admission/load-state.ts";
-import { READING_MS } from "../admission/load-state.ts";
 import type { AdaptiveLimit } from "./adaptive-limit.ts";
 import type { ConcurrencySettings } from "./concurrency-field.ts";
 
 /**
  * Refuses only while the process is busy, and then what is in flight beyond what it has proved to be able to carry: the most calls that it completed in
  * a bucket of the window, times the least average latency of one (Little's law). After TCP BBR; Sentinel's system-adaptive rule and Kratos' aegis bbr, with
- * the latter's defaults: busy from 80 % on, a window of 10 s in 100 buckets, load smoothed by 0.95 each 500 ms, and a second of grace:
+ * the latter's defaults: busy from 80 % on, a window of 10 s in 100 buckets, load smoothed by 0.95, and a second of grace (but each 100 ms where Kratos does
+ * it each 500 ms, with which a process would be at its limit for 16 s before it counts as busy; here 3 s):
  *
  *     limit = most completed in a bucket x least average latency / length of a bucket
  *
@@ -103,5 +103,5 @@ export class BbrLimit implements AdaptiveLimit {
 
 const BUCKETS = 100;
 const GRACE_MS = 1_000;
-/** For each reading. */
-const DECAY = 0.95 ** (READING_MS / 500);
+/** For each reading of 100 ms. */
+const DECAY = 0.95;
