@@ -1,6 +1,6 @@
 import { FIELD_NAME, POSITIVE } from "../resource/common-shapes.ts";
 import { defined, type PolicyField } from "../resource/policy-field.ts";
-import { bool, type Check, isObject, list, number, object, oneOf, text } from "../resource/shape.ts";
+import { bool, type Check, described, isObject, list, number, object, oneOf, text } from "../resource/shape.ts";
 import { type BalancerSettings, balancerSettings } from "./balancer-settings.ts";
 import type { BalancerKind, BalancerSpec } from "./balancer-spec.ts";
 import { isPrime } from "./maglev.ts";
@@ -18,59 +18,64 @@ export const BALANCER_KINDS: readonly BalancerKind[] = [
   "maglev",
 ];
 
-const tableSize: Check = (value, path, report) => {
-  number(251, 5_000_011, true)(value, path, report);
-  if (typeof value !== "number" || value < 251 || value > 5_000_011 || isPrime(value)) return;
-  let next = value;
-  while (!isPrime(next)) next++;
-  report(path, `must be a prime number, is ${value}; the next one is ${next}`);
-};
+const size = number(251, 5_000_011, true);
+const tableSize = described(
+  (value, path, report) => {
+    size(value, path, report);
+    if (typeof value !== "number" || value < 251 || value > 5_000_011 || isPrime(value)) return;
+    let next = value;
+    while (!isPrime(next)) next++;
+    report(path, `must be a prime number, is ${value}; the next one is ${next}`);
+  },
+  () => size.schema ?? {},
+);
 
-const hashKey: Check = (value, path, report) => {
-  const shape = object(
-    {
-      by: oneOf(["header", "cookie", "query", "address", "identity", "message"]),
-      name: text("a name", /^[^\s;=,]+$/, 256),
-      ttl: POSITIVE,
-      path: text("a path that begins with /", /^\/[^\s;]*$/, 256),
-      terminal: bool,
-    },
-    ["by"],
-    (checked, at, tell) => {
-      const { by, name, ttl, path: cookiePath } = checked as { by: string; name?: string; ttl?: string; path?: string };
-      const named = by !== "address" && by !== "identity";
-      if (named && name === undefined)
-        tell(at, `"name" is missing: which ${by === "message" ? "field of the message" : by}?`);
-      if (!named && name !== undefined) tell([...at, "name"], `is not for ${by}; leave it out`);
-      if (by === "header" && name !== undefined) FIELD_NAME(name, [...at, "name"], tell);
-      if (by === "cookie" && name !== undefined && !/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(name))
-        tell([...at, "name"], "must be the name of a cookie");
-      if (by === "message" && name !== undefined && !/^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$/.test(name))
-        tell([...at, "name"], 'must be the path of a field such as "user.id"');
-      if (by !== "cookie" && ttl !== undefined) tell([...at, "ttl"], "is for cookies only");
-      if (by !== "cookie" && cookiePath !== undefined) tell([...at, "path"], "is for cookies only");
-      if (by === "cookie" && cookiePath !== undefined && ttl === undefined)
-        tell([...at, "path"], 'needs "ttl": without it no cookie is made');
-    },
-  );
-  shape(value, path, report);
-};
+const hashKey = object(
+  {
+    by: oneOf(["header", "cookie", "query", "address", "identity", "message"]),
+    name: text("a name", /^[^\s;=,]+$/, 256),
+    ttl: POSITIVE,
+    path: text("a path that begins with /", /^\/[^\s;]*$/, 256),
+    terminal: bool,
+  },
+  ["by"],
+  (checked, at, tell) => {
+    const { by, name, ttl, path: cookiePath } = checked as { by: string; name?: string; ttl?: string; path?: string };
+    const named = by !== "address" && by !== "identity";
+    if (named && name === undefined)
+      tell(at, `"name" is missing: which ${by === "message" ? "field of the message" : by}?`);
+    if (!named && name !== undefined) tell([...at, "name"], `is not for ${by}; leave it out`);
+    if (by === "header" && name !== undefined) FIELD_NAME(name, [...at, "name"], tell);
+    if (by === "cookie" && name !== undefined && !/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(name))
+      tell([...at, "name"], "must be the name of a cookie");
+    if (by === "message" && name !== undefined && !/^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$/.test(name))
+      tell([...at, "name"], 'must be the path of a field such as "user.id"');
+    if (by !== "cookie" && ttl !== undefined) tell([...at, "ttl"], "is for cookies only");
+    if (by !== "cookie" && cookiePath !== undefined) tell([...at, "path"], "is for cookies only");
+    if (by === "cookie" && cookiePath !== undefined && ttl === undefined)
+      tell([...at, "path"], 'needs "ttl": without it no cookie is made');
+  },
+);
 
 const METADATA_KEY = text("the name of an entry of endpoints' metadata", /^.+$/, 128);
 /** Any names, each with a value that passes. */
-const entries =
-  (of: Check, max = 8): Check =>
-  (value, path, report) => {
-    if (!isObject(value)) return report(path, "must be an object of names and values");
-    const all = Object.entries(value);
-    if (all.length === 0) report(path, "must name at least one entry of the endpoints' metadata");
-    if (all.length > max) report(path, `has ${all.length} entries; at most ${max} are allowed`);
-    for (const [name, entry] of all) of(entry, [...path, name], report);
-  };
-const subsetValue: Check = (value, path, report) =>
-  isObject(value)
-    ? object({ header: FIELD_NAME }, ["header"])(value, path, report)
-    : text("a value, or { header: NAME }")(value, path, report);
+const entries = (of: Check, max = 8): Check =>
+  described(
+    (value, path, report) => {
+      if (!isObject(value)) return report(path, "must be an object of names and values");
+      const all = Object.entries(value);
+      if (all.length === 0) report(path, "must name at least one entry of the endpoints' metadata");
+      if (all.length > max) report(path, `has ${all.length} entries; at most ${max} are allowed`);
+      for (const [name, entry] of all) of(entry, [...path, name], report);
+    },
+    () => ({ type: "object", additionalProperties: of.schema ?? {} }),
+  );
+const byHeader = object({ header: FIELD_NAME }, ["header"]);
+const fixedValue = text("a value, or { header: NAME }");
+const subsetValue = described(
+  (value, path, report) => (isObject(value) ? byHeader : fixedValue)(value, path, report),
+  () => ({ anyOf: [byHeader.schema ?? {}, fixedValue.schema ?? {}] }),
+);
 
 const subset = object(
   {

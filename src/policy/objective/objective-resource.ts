@@ -2,7 +2,7 @@ import { POSITIVE, targetRefs } from "../resource/common-shapes.ts";
 import { EVENT_NAMES, isCondition } from "../resource/conditions.ts";
 import { durationMs } from "../resource/duration.ts";
 import type { Duration, Metadata, TargetRef, WEFT_API } from "../resource/resources.ts";
-import { type Check, list, number, object, oneOf, text } from "../resource/shape.ts";
+import { described, list, number, object, oneOf, text } from "../resource/shape.ts";
 
 /** What a service promises (an SLO), counted where calls go out: at the gateway, in sidecars and typed clients. Each process counts for itself. */
 export interface Objective {
@@ -91,19 +91,25 @@ export function windowMs(text: string): number {
 }
 
 const DAYS = /^(\d{1,3})d$/;
-const window: Check = (value, path, report) => {
-  if (typeof value !== "string" || !DAYS.test(value)) return POSITIVE(value, path, report);
-  if (windowMs(value) === 0) report(path, "must be longer than 0");
-};
+const window = described(
+  (value, path, report) => {
+    if (typeof value !== "string" || !DAYS.test(value)) return POSITIVE(value, path, report);
+    if (windowMs(value) === 0) report(path, "must be longer than 0");
+  },
+  () => ({ anyOf: [{ type: "string", pattern: DAYS.source }, POSITIVE.schema ?? {}] }),
+);
 
 const target = number(0.001, 99.9999, false);
 
-const outcome: Check = (value, path, report) => {
-  if (typeof value !== "string" || !isCondition(value))
-    return report(path, `${JSON.stringify(value)} is no HTTP or gRPC status`);
-  if (EVENT_NAMES.includes(value))
-    report(path, `"${value}" is no outcome of a call; name the statuses that its caller sees: "503", "unavailable"`);
-};
+const outcome = described(
+  (value, path, report) => {
+    if (typeof value !== "string" || !isCondition(value))
+      return report(path, `${JSON.stringify(value)} is no HTTP or gRPC status`);
+    if (EVENT_NAMES.includes(value))
+      report(path, `"${value}" is no outcome of a call; name the statuses that its caller sees: "503", "unavailable"`);
+  },
+  () => ({ type: "string", description: 'the status that a caller sees: "503", "5xx", "unavailable"' }),
+);
 
 const burn = object(
   { rate: number(0.1, 100_000, false), long: window, short: window, level: oneOf(["fast", "slow"]) },

@@ -2,7 +2,7 @@ import { conditions, POSITIVE } from "../resource/common-shapes.ts";
 import { ConditionSet } from "../resource/conditions.ts";
 import { durationMs, parseDuration } from "../resource/duration.ts";
 import { defined, type PolicyField } from "../resource/policy-field.ts";
-import { bool, type Check, number, object } from "../resource/shape.ts";
+import { bool, described, number, object } from "../resource/shape.ts";
 
 /** A second attempt while the first is still under way: for calls that are slow now and then. Whoever answers well first wins. */
 export interface HedgeSpec {
@@ -53,13 +53,16 @@ export const DEFAULT_HEDGE = {
   ratio: 0.05,
 } as const;
 
-const after: Check = (value, path, report) => {
-  if (typeof value === "string" && (quantileOf(value) > 0 || (parseDuration(value) ?? 0) > 0)) return;
-  report(
-    path,
-    `must be a quantile such as "p95" (p50 to p99.99) or a duration such as "30ms", is ${JSON.stringify(value)}`,
-  );
-};
+const after = described(
+  (value, path, report) => {
+    if (typeof value === "string" && (quantileOf(value) > 0 || (parseDuration(value) ?? 0) > 0)) return;
+    report(
+      path,
+      `must be a quantile such as "p95" (p50 to p99.99) or a duration such as "30ms", is ${JSON.stringify(value)}`,
+    );
+  },
+  () => ({ type: "string", description: 'a quantile ("p95") or a duration ("30ms")' }),
+);
 
 /** Off unless a policy names it. Every field counts for itself. */
 export const hedgeField: PolicyField<HedgeSpec, HedgeSettings | null> = {

@@ -79,7 +79,8 @@ export function text(what = "a string", pattern = /(?:)/, max = 1_024): Check {
   return described(check, () => ({
     type: "string",
     ...(what === "a string" ? {} : { description: what }),
-    ...(pattern.source === "(?:)" ? {} : { pattern: pattern.source }),
+    // A schema's pattern has no flags.
+    ...(pattern.source === "(?:)" || /[ism]/.test(pattern.flags) ? {} : { pattern: pattern.source }),
     maxLength: max,
   }));
 }
