@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { connect } from "node:http2";
 import { test } from "node:test";
 import { traffic } from "../src/system.ts";
 import { startLoopbackGateway } from "./loopback-gateway.ts";
@@ -34,6 +35,29 @@ test("a gateway injects faults into real exchanges: delay, abort, reset, throttl
   slow.policy.applyResources(3, [...traffic("origin").fault({ reset: {} }).resources(), ...routes], []);
   await assert.rejects(slow.call("/"), /socket hang up|ECONNRESET/);
   assert.equal(slow.seen.length, 2);
+});
+
+test("over HTTP/2 a reset is a stream's, and the connection goes on", async () => {
+  const policies = traffic("origin")
+    .fault({ reset: {}, match: [{ name: "x-chaos" }] })
+    .resources();
+  await using world = await startLoopbackGateway(policies, (_request, response) => response.end("fine"));
+  const session = connect(`http://${world.gateway.host}:${world.gateway.port}`);
+  const get = (headers: Record<string, string>) =>
+    new Promise<string>((resolve) => {
+      const stream = session.request({ ":path": "/", ...headers });
+      let body = "";
+      stream.setEncoding("utf8");
+      stream.on("data", (text) => (body += text));
+      stream.on("error", () => {});
+      stream.on("close", () => resolve(stream.rstCode === 0 ? body : `RST_STREAM ${stream.rstCode}`));
+    });
+  try {
+    assert.equal(await get({ "x-chaos": "1" }), "RST_STREAM 2");
+    assert.equal(await get({}), "fine");
+  } finally {
+    session.destroy();
+  }
 });
 
 const routes = [

@@ -180,13 +180,14 @@ class CacheGate implements Gate {
     const refreshable = asSent === null && call.request.method === "GET";
     const use = call.tape.read(stored === null ? Use.none : useOf(stored, kept, refreshable, now));
     if (use === Use.refresh && !store.fetches.has(keyOf(kept))) call.refresh = true;
-    kept.forward = stored !== null ? "stale" : store.hasUri(kept.uri) ? "vary-miss" : "uri-miss";
+    const asked = stored !== null && (directives.noCache || stored.freshForMs(now) > 0);
+    const known = stored !== null ? (asked ? "request" : "stale") : store.hasUri(kept.uri) ? "vary-miss" : "uri-miss";
+    kept.forward = call.tape.keep(known);
     if (use === Use.fresh || use === Use.stale || use === Use.refresh) {
       const status = waited ? `fwd=${kept.forward}; collapsed` : "hit";
       return this.#answer(call, kept, stored, use === Use.fresh ? Did.fresh : Did.stale, status, now);
     }
     kept.stale = stored;
-    if (stored !== null && (directives.noCache || stored.freshForMs(now) > 0)) kept.forward = "request";
     const covered = of?.outcome === "failed" && stored !== null && this.#mayReplaceError(call, kept, stored, 503, now);
     if (call.tape.read(covered ? 1 : 0) === 1) {
       return this.#answer(call, kept, stored, Did.staleForError, `fwd=${kept.forward}; collapsed`, now);
@@ -248,12 +249,13 @@ class CacheGate implements Gate {
     const { stale } = kept;
     const { asSent } = call.caller;
     const { fields } = asSent ?? call.request;
-    if (stale === null || asSent !== null || (stale.etag === undefined && stale.lastModified === undefined)) return;
-    if (fieldValue(fields, "range") !== undefined) return;
+    const known = stale !== null && (stale.etag !== undefined || stale.lastModified !== undefined);
+    const conditional = known && asSent === null && fieldValue(fields, "range") === undefined;
+    kept.conditional = call.tape.read(conditional ? 1 : 0) === 1;
+    if (stale === null || !kept.conditional) return;
     for (const name of CONDITIONS) if (fieldValue(fields, name) !== undefined) call.removeRequestField(name);
     if (stale.etag !== undefined) call.addRequestField("if-none-match", stale.etag);
     if (stale.lastModified !== undefined) call.addRequestField("if-modified-since", stale.lastModified);
-    kept.conditional = true;
   }
 
   /** The call was begun for the cache's sake. */
