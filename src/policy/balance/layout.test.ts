@@ -5,6 +5,7 @@ import type { Endpoint } from "../../core/endpoint.ts";
 import { seededRandom } from "../../core/random.ts";
 import { endpoint } from "../machine/call.case.ts";
 import { Pick, pickEndpoint } from "./balancer.ts";
+import { BALANCER_KINDS } from "./balancer-field.ts";
 import { balancerSettings } from "./balancer-settings.ts";
 import type { BalancerSpec } from "./balancer-spec.ts";
 import { EndpointTable } from "./endpoint-table.ts";
@@ -182,5 +183,70 @@ test("every pick is one of what the layout allows, whatever changes come in betw
       },
     ),
     { numRuns: 60 },
+  );
+});
+
+test("whatever is combined and whatever state endpoints are in, a pick is a known endpoint with room, or none has any", () => {
+  const spec = fc.record({
+    kind: fc.constantFrom(...BALANCER_KINDS),
+    boundedLoad: fc.constantFrom(0, 1.25),
+    slow: fc.boolean(),
+    subsetSize: fc.constantFrom(0, 0, 2),
+    routing: fc.constantFrom("aware" as const, "failover" as const, "off" as const),
+    priorities: fc.boolean(),
+    panicThreshold: fc.constantFrom(0, 0.5, 1),
+    scan: fc.constantFrom("sample" as const, "full" as const),
+  });
+  const member = fc.record({
+    zone: fc.constantFrom("a", "b", "c"),
+    health: fc.constantFrom("healthy" as const, "healthy" as const, "unhealthy" as const, "draining" as const),
+    weight: fc.constantFrom(1, 1, 5, 0.25),
+    priority: fc.constantFrom("0", "1", "x"),
+    inFlight: fc.integer({ min: 0, max: 3 }),
+    aside: fc.boolean(),
+    report: fc.constantFrom(
+      "",
+      "TEXT rps_fractional=9,cpu_utilization=0.5,named_metrics.rif=2,named_metrics.latency_ms=3",
+    ),
+  });
+  fc.assert(
+    fc.property(spec, fc.array(member, { maxLength: 10 }), fc.integer(), (one, members, seed) => {
+      const endpoints = members.map(({ zone, health, weight, priority }, i) =>
+        endpoint(`a-${i}`, { zone, health, weight, metadata: { priority } }),
+      );
+      const table = tableOf(endpoints, "a", "a");
+      members.forEach(({ inFlight, aside, report }, i) => {
+        table.inFlight[i] = inFlight;
+        table.group("a", "").inFlight += inFlight;
+        if (aside) table.failed(i, true, 0);
+        if (report !== "") table.reported(i, "endpoint-load-metrics", report, 0);
+      });
+      const settings = balancerSettings({
+        kind: one.kind,
+        boundedLoad: one.boundedLoad,
+        leastRequest: { scan: one.scan },
+        subsetSize: one.subsetSize,
+        zones: { routing: one.routing, minEndpoints: 1 },
+        panicThreshold: one.panicThreshold,
+        tableSize: 251,
+        ...(one.slow && { slowStart: { window: "1s" } }),
+        ...(one.priorities && { priorityFrom: "priority" }),
+      });
+      const random = seededRandom(seed);
+      for (const now of [0, 20_000, 20_050, 21_500]) {
+        const pick = new Pick();
+        pick.hash = Math.floor(random.next() * 2 ** 32);
+        const slot = pickEndpoint(table, table.group("a", ""), settings, 3, [], random, now, pick);
+        whyText(pick);
+        if (slot >= 0) {
+          const { health } = members[slot];
+          assert.ok(members[slot].inFlight < 3);
+          assert.ok(health === "healthy" || (health === "unhealthy" && pick.panic), `${health}`);
+        } else if (one.subsetSize === 0 && one.routing === "off" && !one.priorities && one.panicThreshold === 0) {
+          assert.ok(members.every(({ health, inFlight }) => health !== "healthy" || inFlight >= 3));
+        }
+      }
+    }),
+    { numRuns: 300 },
   );
 });
