@@ -98,15 +98,7 @@ const SYSTEM = fields(
         { type: "array", items: { anyOf: [{ type: "string" }, { $ref: "#/$defs/resource" }] } },
       ],
     },
-    sharedLimits: text(
-      'Where limits of the whole system are kept: "redis://127.0.0.1:6379". Default: leases from the control plane',
-    ),
     contracts: worded(texts, 'Folders with .proto files. Default "proto", if there is one'),
-    sharedLimits: {
-      description: "Where limits of the whole system are kept: a Redis url.",
-      type: "string",
-      pattern: "^rediss?://",
-    },
     load: worded(texts, "A load driver, run by weft up --load N"),
     try: worded(texts, 'Requests to show when the system is ready: "GET /v1/products"'),
   },
