@@ -3,7 +3,7 @@ import { durationMs } from "../resource/duration.ts";
 import { compileMatches, type HeaderMatch, headerMatches } from "../resource/header-match.ts";
 import { defined, type PolicyField } from "../resource/policy-field.ts";
 import type { Duration } from "../resource/resources.ts";
-import { bool, list, number, object, oneOf, text } from "../resource/shape.ts";
+import { bool, described, list, number, object, oneOf, text } from "../resource/shape.ts";
 
 /** Keeps responses at the gateway as RFC 9111 lets a shared cache. Plain HTTP, and REST that the gateway turns into gRPC; not gRPC itself. */
 export interface CacheSpec {
@@ -47,6 +47,14 @@ export interface CacheSettings {
   readonly collapseMs: number;
 }
 
+const parameters = list(text("the name of a query parameter", /^[^=&#\s]+$/, 256), 1, 64);
+const ignoreQuery = described(
+  (value, path, report) => {
+    if (typeof value !== "boolean") parameters(value, path, report);
+  },
+  () => ({ anyOf: [{ type: "boolean" }, parameters.schema ?? {}] }),
+);
+
 export const cacheField: PolicyField<CacheSpec, CacheSettings | null> = {
   check: object(
     {
@@ -55,10 +63,7 @@ export const cacheField: PolicyField<CacheSpec, CacheSettings | null> = {
       maxEntryBytes: number(1_024, 2_147_483_647, true),
       defaultTtl: POSITIVE,
       methods: list(oneOf(["GET", "HEAD"]), 1, 2),
-      ignoreQuery: (value, path, report) => {
-        if (typeof value !== "boolean")
-          list(text("the name of a query parameter", /^[^=&#\s]+$/, 256), 1, 64)(value, path, report);
-      },
+      ignoreQuery,
       keyHeaders: list(FIELD_NAME, 0, 16),
       bypass: headerMatches,
       staleWhileRevalidate: SWITCHABLE,

@@ -1,6 +1,6 @@
 import { POSITIVE, targetRefs } from "../resource/common-shapes.ts";
 import { EVENT_NAMES, isCondition } from "../resource/conditions.ts";
-import { durationMs } from "../resource/duration.ts";
+import { DURATION_PATTERN, durationMs } from "../resource/duration.ts";
 import type { Duration, Metadata, TargetRef, WEFT_API } from "../resource/resources.ts";
 import { described, list, number, object, oneOf, text } from "../resource/shape.ts";
 
@@ -99,6 +99,11 @@ const window = described(
   () => ({ anyOf: [{ type: "string", pattern: DAYS.source }, POSITIVE.schema ?? {}] }),
 );
 
+const window = described(checkWindow, () => ({
+  type: "string",
+  pattern: `(?:${DAYS.source})|(?:${DURATION_PATTERN.source})`,
+}));
+
 const target = number(0.001, 99.9999, false);
 
 const outcome = described(
@@ -110,6 +115,8 @@ const outcome = described(
   },
   () => ({ type: "string", description: 'the status that a caller sees: "503", "5xx", "unavailable"' }),
 );
+
+const outcome = described(checkOutcome, () => ({ type: "string" }));
 
 const burn = object(
   { rate: number(0.1, 100_000, false), long: window, short: window, level: oneOf(["fast", "slow"]) },
