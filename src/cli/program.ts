@@ -258,6 +258,12 @@ NO_COLOR=1 switches colours off. Each command has its own help: weft up --help`,
         "where the last endpoints, routes and contracts are kept, to start with while the control plane is away (WEFT_STATE_FILE); default: nowhere",
       ).env("WEFT_STATE_FILE"),
     )
+    .addOption(
+      new Option(
+        "--shared-limits <url>",
+        "keep limits of the whole system in Redis: redis://HOST:PORT (WEFT_SHARED_LIMITS); default: leases from the control plane",
+      ).env("WEFT_SHARED_LIMITS"),
+    )
     .option("--record <folder>", "record calls for weft replay into a ring of files of at most 64 MB; redacted")
     .addOption(
       new Option("--record-sample <share>", "which share of the calls: 0.1 or 10%").argParser(share).default(1, "all"),

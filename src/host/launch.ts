@@ -104,7 +104,11 @@ function environmentOf(launch: Launch, { system, stateDir }: Launcher): Record<s
   const { unit, unitName } = launch;
   // Replicas share one: what they know of others is the same, and it is replaced whole.
   const stateFile = join(stateDir, KNOWN_FOLDER, `${unit?.prefix ?? unitName}.json`);
-  if (unit === undefined) return unitName === GATEWAY_UNIT ? { ...env, WEFT_STATE_FILE: stateFile } : env;
+  if (unit === undefined) {
+    if (unitName !== GATEWAY_UNIT) return env;
+    if (system.sharedLimits !== null) env.WEFT_SHARED_LIMITS = system.sharedLimits;
+    return { ...env, WEFT_STATE_FILE: stateFile };
+  }
   const data = join(stateDir, "data", unit.service);
   mkdirSync(data, { recursive: true });
   return {

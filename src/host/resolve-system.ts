@@ -20,6 +20,8 @@ export interface System {
   readonly resources: readonly PlacedResource[];
   /** Folders with contracts, absolute. */
   readonly contracts: readonly string[];
+  /** A Redis url; null for leases from the control plane. */
+  readonly sharedLimits: string | null;
   readonly load: Command | null;
   readonly try: readonly string[];
   readonly locate: Locator;
@@ -113,6 +115,7 @@ export const SYSTEM_FIELDS = [
   "policies",
   "resources",
   "contracts",
+  "sharedLimits",
   "load",
   "try",
 ] satisfies (keyof SystemDescription)[];
@@ -163,6 +166,7 @@ function readSystem(
     units: ordered,
     resources,
     contracts: contracts.map((folder) => reader.path(folder)),
+    sharedLimits: readSharedLimits(reader, fields.sharedLimits),
     load: fields.load === undefined ? null : reader.command(fields.load, ["load"]),
     try: reader.strings(fields.try, ["try"]),
     locate,
@@ -194,6 +198,15 @@ function readGateway(reader: Reader, value: unknown): Gateway | null {
   const admin = reader.address(fields.admin ?? 0, ["gateway", "admin"]);
   const tls = readTls(reader, fields.tls);
   return { host: listen.host, port: listen.port, adminHost: admin.host, adminPort: admin.port, tls };
+}
+
+function readSharedLimits(reader: Reader, value: unknown): string | null {
+  if (value === undefined) return null;
+  const url = reader.string(value, ["sharedLimits"]);
+  // A url may hold a password: it is not repeated.
+  if (url !== null && !/^rediss?:\/\/[^/]/.test(url))
+    reader.problems.add(["sharedLimits"], 'must be a url such as "redis://127.0.0.1:6379"; rediss:// is over TLS');
+  return url;
 }
 
 function readTls(reader: Reader, value: unknown): Gateway["tls"] {

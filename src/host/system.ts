@@ -16,6 +16,8 @@ export interface SystemDescription {
   policies?: readonly ResourceInput[];
   /** Both, in any order; a string names a YAML file of resources, relative to the description. */
   resources?: string | readonly (string | ResourceInput)[];
+  /** Where limits of the whole system are kept that the gateway enforces: "redis://127.0.0.1:6379". Default: leases from the control plane. */
+  sharedLimits?: string;
   /** Folders with .proto files, checked before the start. Default ["proto"] when there is one. */
   contracts?: string | readonly string[];
   /** A load driver, run by `weft up --load N` with WEFT_TARGET (the gateway's URL) and WEFT_LOAD (N, calls a second). Written like a service's `run`. */

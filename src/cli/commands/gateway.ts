@@ -1,4 +1,5 @@
 import { systemRandom } from "../../core/random.ts";
+import type { ConnectedLimits } from "../../drivers/redis/redis-limits.ts";
 import { hostPort } from "../../host/launch.ts";
 import { createLink } from "../../link/link.ts";
 import { DecisionJournal } from "../../policy/decision/journal.ts";
@@ -19,6 +20,7 @@ export interface GatewayFlags {
   tlsKey?: string;
   drain: number;
   stateFile?: string;
+  sharedLimits?: string;
   record?: string;
   recordSample: number;
 }
@@ -39,7 +41,14 @@ export async function gateway(flags: GatewayFlags, terminal: Terminal): Promise<
     ...(flags.stateFile && { stateFile: flags.stateFile }),
     onError,
   });
+  let sharedLimits: ConnectedLimits | null = null;
   try {
+    if (flags.sharedLimits) {
+      const { connectRedisLimits } = await import("../../drivers/redis/redis-limits.ts");
+      const onChange = (lost: Error | null): void =>
+        terminal.err(`${lost === null ? "the store of shared limits is back" : lost.message}\n`);
+      sharedLimits = await connectRedisLimits({ url: flags.sharedLimits, onChange });
+    }
     // Asked for together with the endpoints, so that contracts are known before the first request is taken.
     link.watchContracts(() => {});
     await link.subscribe("*", 15_000);
@@ -49,6 +58,7 @@ export async function gateway(flags: GatewayFlags, terminal: Terminal): Promise<
       policy,
       link,
       accessLog: flags.accessLog,
+      ...(sharedLimits && { sharedLimits }),
       ...(flags.record !== undefined && { record: { folder: flags.record, sample: flags.recordSample } }),
       write: (text) => terminal.out(text),
     });
@@ -57,6 +67,7 @@ export async function gateway(flags: GatewayFlags, terminal: Terminal): Promise<
     if (!tellHost(url, admin)) terminal.out(`gateway at ${url}; metrics at ${admin}/metrics\n`);
     return await untilStopped(() => running.stop(flags.drain));
   } finally {
+    await sharedLimits?.close();
     await link.close();
   }
 }
