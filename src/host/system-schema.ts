@@ -99,6 +99,11 @@ const SYSTEM = fields(
       ],
     },
     contracts: worded(texts, 'Folders with .proto files. Default "proto", if there is one'),
+    sharedLimits: {
+      description: "Where limits of the whole system are kept: a Redis url.",
+      type: "string",
+      pattern: "^rediss?://",
+    },
     load: worded(texts, "A load driver, run by weft up --load N"),
     try: worded(texts, 'Requests to show when the system is ready: "GET /v1/products"'),
   },
