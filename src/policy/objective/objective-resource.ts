@@ -99,11 +99,6 @@ const window = described(
   () => ({ anyOf: [{ type: "string", pattern: DAYS.source }, POSITIVE.schema ?? {}] }),
 );
 
-const window = described(checkWindow, () => ({
-  type: "string",
-  pattern: `(?:${DAYS.source})|(?:${DURATION_PATTERN.source})`,
-}));
-
 const target = number(0.001, 99.9999, false);
 
 const outcome = described(
@@ -115,8 +110,6 @@ const outcome = described(
   },
   () => ({ type: "string", description: 'the status that a caller sees: "503", "5xx", "unavailable"' }),
 );
-
-const outcome = described(checkOutcome, () => ({ type: "string" }));
 
 const burn = object(
   { rate: number(0.1, 100_000, false), long: window, short: window, level: oneOf(["fast", "slow"]) },
