@@ -1,6 +1,6 @@
 import { POSITIVE, targetRefs } from "../resource/common-shapes.ts";
 import { EVENT_NAMES, isCondition } from "../resource/conditions.ts";
-import { DURATION_PATTERN, durationMs } from "../resource/duration.ts";
+import { durationMs } from "../resource/duration.ts";
 import type { Duration, Metadata, TargetRef, WEFT_API } from "../resource/resources.ts";
 import { described, list, number, object, oneOf, text } from "../resource/shape.ts";
 
