@@ -5,6 +5,7 @@ import type { CallState } from "../machine/call-state.ts";
 import { type Gate, GateAnswer } from "../machine/gate.ts";
 import { errorAnswer } from "../machine/local-answers.ts";
 import { type ConcurrencyLimiter, Entry, type Lane, type Waiter } from "./concurrency-limiter.ts";
+import { isCountedBefore, tellCounted } from "./counted-before.ts";
 import { keyText } from "./limit-key.ts";
 import type { LimiterState } from "./limiter.ts";
 
@@ -19,15 +20,23 @@ export class ConcurrencyGate implements Gate {
   readonly source: string;
   readonly #limiter: LimiterState;
   readonly #inFlight: ConcurrencyLimiter;
+  /** Enforced at gateways and services: the first tells the second. */
+  readonly #both: boolean;
 
-  constructor(limiter: LimiterState, inFlight: ConcurrencyLimiter) {
+  constructor(limiter: LimiterState, inFlight: ConcurrencyLimiter, both: boolean) {
     this.#limiter = limiter;
     this.#inFlight = inFlight;
+    this.#both = both;
     this.source = `RateLimit ${limiter.name}`;
   }
 
   enter(call: CallState, slot: number, now: number): GateAnswer {
-    const { counts, maxWaitMs, shadow } = this.#limiter;
+    const { counts, maxWaitMs, name, shadow } = this.#limiter;
+    if (this.#both && isCountedBefore(call, name)) {
+      call.decision.note(this, "skipped").code = Ended.counted;
+      return GateAnswer.pass;
+    }
+    if (this.#both && call.caller.place === "gateway") tellCounted(call, name);
     const key = this.#limiter.keyOf(call);
     const lane = this.#inFlight.lane(key);
     const note = call.decision.note(this, "ok");
@@ -107,6 +116,7 @@ export class ConcurrencyGate implements Gate {
 
   describe({ a: running, b: waiting, c: waitedMs, code, text: key }: GateNote): Pick<DecisionStep, "text" | "values"> {
     const { name, requests, inFlight, shadow } = this.#limiter;
+    if (code === Ended.counted) return { text: `${name}: counted by the gateway`, values: {} };
     const who = key === "" ? "" : ` for ${keyText(key)}`;
     const queue = inFlight !== null && inFlight.maxQueue > 0 ? `, ${waiting} of ${inFlight.maxQueue} waiting` : "";
     const how = shadow && code === Ended.full ? "; let pass, since the limit only watches" : "";
@@ -122,4 +132,4 @@ export class ConcurrencyGate implements Gate {
   }
 }
 
-const Ended = { ran: 0, waiting: 1, waited: 2, gaveUp: 3, full: 4 } as const;
+const Ended = { ran: 0, waiting: 1, waited: 2, gaveUp: 3, full: 4, counted: 5 } as const;

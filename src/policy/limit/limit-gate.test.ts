@@ -66,6 +66,20 @@ test("a call that an authenticated gateway counted is not counted again; nobody 
   assert.equal(new TestCall(server).begin(told, at).reason, "RATE_LIMITED");
 });
 
+test("a call in flight that an authenticated gateway counts is not counted again either", () => {
+  const resources = rateLimit("products").inFlight(1).at("both").resources();
+  assert.deepEqual(new TestCall(world({ resources })).begin(grpc(GET)).call.addFields, ["x-weft-limited", "products"]);
+  const told: CallRequest = {
+    ...grpc(GET),
+    fields: ["content-type", "application/grpc", "x-weft-limited", "products"],
+  };
+  const server = world({ resources });
+  const from = (peerIdentity: string): string =>
+    new TestCall(server).begin(told, { place: "server", service: "products", peerIdentity }).reason;
+  const gateway = "spiffe://shop/gateway";
+  assert.deepEqual([from(gateway), from(gateway), from(""), from("")], ["", "", "", "TOO_MANY_IN_FLIGHT"]);
+});
+
 test("in shadow mode every call passes, noted and counted", () => {
   const runtime = world({ resources: rateLimit("products").allow(1, "1m").shadow().resources() });
   call(runtime, grpc(GET));

@@ -7,6 +7,7 @@ import { type Gate, GateAnswer } from "../machine/gate.ts";
 import type { GateContext } from "../machine/gates.ts";
 import { errorAnswer } from "../machine/local-answers.ts";
 import { ConcurrencyGate } from "./concurrency-gate.ts";
+import { isCountedBefore, tellCounted } from "./counted-before.ts";
 import { type CostReader, compileCost } from "./limit-cost.ts";
 import { keyText } from "./limit-key.ts";
 import type { LimitException, LimiterState } from "./limiter.ts";
@@ -21,9 +22,9 @@ export function limitGates({ place, methodName, attached, keeper }: GateContext)
     const { enforcedBy = "gateway", cost } = limit.spec;
     if (!isEnforced(enforcedBy, place)) continue;
     const limiter = keeper.limiter(limit);
-    if (limiter.inFlight !== null) gates.push(new ConcurrencyGate(limiter, limiter.inFlight));
-    else
-      gates.push(new LimitGate(limiter, compileCost(cost, methodName), keeper.process, enforcedBy === "both", place));
+    const both = enforcedBy === "both";
+    if (limiter.inFlight !== null) gates.push(new ConcurrencyGate(limiter, limiter.inFlight, both));
+    else gates.push(new LimitGate(limiter, compileCost(cost, methodName), keeper.process, both));
   }
   return gates;
 }
@@ -52,20 +53,18 @@ class LimitGate implements Gate {
   readonly #process: ProcessState;
   /** Enforced at gateways and services: the first tells the second. */
   readonly #both: boolean;
-  readonly #place: Place;
 
-  constructor(limiter: LimiterState, cost: CostReader, process: ProcessState, both: boolean, place: Place) {
+  constructor(limiter: LimiterState, cost: CostReader, process: ProcessState, both: boolean) {
     this.#limiter = limiter;
     this.#cost = cost;
     this.#process = process;
     this.#both = both;
-    this.#place = place;
     this.source = `RateLimit ${limiter.name}`;
   }
 
   enter(call: CallState, slot: number, now: number): GateAnswer {
     const limiter = this.#limiter;
-    if (this.#both && this.#countedBefore(call)) {
+    if (this.#both && isCountedBefore(call, limiter.name)) {
       call.decision.note(this, "skipped").code = By.gateway;
       return GateAnswer.pass;
     }
@@ -145,7 +144,7 @@ class LimitGate implements Gate {
     this.#note(call, "ok", by, key, cost, exception, waitMs, left);
     limiter.counts.passed++;
     if (limiter.headers !== "none") tellLimit(call, limiter, exception?.requests ?? limiter.requests, left, resetMs);
-    if (this.#both && this.#place === "gateway") call.addRequestField(LIMITED, limiter.name);
+    if (this.#both && call.caller.place === "gateway") tellCounted(call, limiter.name);
     if (waitMs === 0) return GateAnswer.pass;
     limiter.counts.waited++;
     call.waitMs = waitMs;
@@ -197,15 +196,6 @@ class LimitGate implements Gate {
     note.detail = exception;
   }
 
-  /** A gateway that this service believes has counted the call for the same limit. */
-  #countedBefore({ caller, request }: CallState): boolean {
-    if (this.#place !== "server" || caller.peerIdentity === "") return false;
-    const { fields } = caller.asSent ?? request;
-    const { name } = this.#limiter;
-    for (let i = 0; i < fields.length; i += 2) if (fields[i] === LIMITED && fields[i + 1] === name) return true;
-    return false;
-  }
-
   describe(note: GateNote): Pick<DecisionStep, "text" | "values"> {
     const { name, perMs, hot, requests } = this.#limiter;
     const { code, a: waitMs, b: left, c: cost, text: key, verdict } = note;
@@ -247,5 +237,3 @@ type By = (typeof By)[keyof typeof By];
 
 /** How long the shared limiter may take to answer. */
 const QUERY_MS = 50;
-/** Said by a gateway to the service: the call was counted for this limit. Believed from authenticated peers only. */
-const LIMITED = "x-weft-limited";
