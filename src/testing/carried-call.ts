@@ -1,3 +1,4 @@
+import { attemptFields } from "../call/caller-attempt.ts";
 import { type Call, type CallContext, type Decision, Effect, type LocalResponse, type Waker } from "../policy/call.ts";
 import type { Query } from "../policy/machine/query.ts";
 import { type Answer, EMPTY, OK } from "./answer.ts";
@@ -261,6 +262,9 @@ export class CarriedCall implements Waker {
       call.addFields === null && call.removeFields === null
         ? this.request.head.fields
         : changed(this.request.head.fields, call.addFields, call.removeFields);
+    const { callerAttempt } = this.context;
+    if (attempt.number > 1 || callerAttempt > 1)
+      attempt.head = [...attempt.head, ...attemptFields(attempt.number, callerAttempt, this.request.grpc)];
     if (call.rewritePath !== "") attempt.path = call.rewritePath;
     if (call.rewriteAuthority !== "") attempt.authority = call.rewriteAuthority;
     (this.#attempts ??= [])[call.attempt - 1] = attempt;

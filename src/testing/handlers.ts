@@ -1,5 +1,6 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import type { DescMethod, DescService } from "@bufbuild/protobuf";
+import { parseCallerAttempt } from "../call/caller-attempt.ts";
 import type { Client, CallOptions as ClientCallOptions } from "../call/client-types.ts";
 import { Metadata } from "../call/metadata.ts";
 import { codecOf } from "../contract/codec.ts";
@@ -21,6 +22,8 @@ export interface Serving {
   /** Absolute, virtual. */
   readonly deadline: number;
   readonly signal: AbortSignal;
+  /** Which attempt of its caller's it is, 0 when that has not said. */
+  readonly callerAttempt: number;
 }
 
 /** Which attempt is being served, for the clients that its handler uses. */
@@ -58,7 +61,12 @@ export function serveDefinition(
     const client = createTestClient(definition, { clock: events, peer }) as unknown as LocalClient;
     const gone = new AbortController();
     attempt.stopServing = () => gone.abort();
-    const serving = { replica, deadline: events.now() + attempt.timeoutMs, signal: gone.signal };
+    const serving = {
+      replica,
+      deadline: events.now() + attempt.timeoutMs,
+      signal: gone.signal,
+      callerAttempt: parseCallerAttempt(attempt.head),
+    };
     let head: readonly string[] = [];
     let trailers: readonly string[] = [];
     const options: ClientCallOptions = {

@@ -1,4 +1,5 @@
 import type { DescService } from "@bufbuild/protobuf";
+import { parseCallerAttempt } from "../call/caller-attempt.ts";
 import type { Client } from "../call/client-types.ts";
 import { contractMethods } from "../contract/contract-set.ts";
 import { messageField } from "../contract/message-field.ts";
@@ -142,7 +143,12 @@ export class SimWorld implements World, CallWorld {
       const { timeoutMs = Number.POSITIVE_INFINITY, signal } = callOptions;
       const run = (done: (call: CarriedCall) => void): void => {
         const deadline = Math.min(now + timeoutMs, serving?.deadline ?? Number.POSITIVE_INFINITY);
-        const from = { place: "client" as const, name: serving?.replica.id ?? options.from ?? "client", deadline };
+        const from = {
+          place: "client" as const,
+          name: serving?.replica.id ?? options.from ?? "client",
+          deadline,
+          callerAttempt: serving?.callerAttempt ?? 0,
+        };
         const call = this.start(request, from, (carried, decision) => {
           this.keep(copyDecision(decision));
           done(carried);
@@ -182,7 +188,7 @@ export class SimWorld implements World, CallWorld {
       peerIdentity: spec.peerIdentity ?? "",
       secure: spec.secure ?? (spec.peerIdentity ?? "") !== "",
       deadline: caller?.deadline ?? this.now + (spec.deadlineMs ?? Number.POSITIVE_INFINITY),
-      callerAttempt: 0,
+      callerAttempt: caller?.callerAttempt ?? 0,
       ...(place === "client" &&
         sent.message !== null && { messageField: (path: string) => messageField(sent.message, path) }),
       requestId: `call-${++this.#calls}`,
@@ -413,7 +419,8 @@ export class SimWorld implements World, CallWorld {
   ): CarriedCall {
     this.topology.model(service);
     const deadline = attempt.call.request.grpc ? this.now + attempt.timeoutMs : Number.POSITIVE_INFINITY;
-    const from: Caller = { place: "client", name: replica.id, deadline };
+    const callerAttempt = parseCallerAttempt(attempt.head);
+    const from: Caller = { place: "client", name: replica.id, deadline, callerAttempt };
     return this.start(createRequest(request, { service }), from, ({ status }, { outcome }) =>
       ended(status, outcome.grpcStatus),
     );
@@ -425,6 +432,7 @@ interface Caller {
   readonly name: string;
   /** Absolute. */
   readonly deadline: number;
+  readonly callerAttempt: number;
 }
 
 class Result implements SimulatedCall {
