@@ -41,6 +41,10 @@ test("a client certificate says who calls: rules name SPIFFE ids, authentication
   assert.equal((await get(world.url, { cert: PLAIN_CERT, key: PLAIN_KEY }))[0], 403);
   assert.equal(world.newest().nearest, "allowed if principal = spiffe://shop/ns/*/sa/orders");
 
+  assert.equal(world.metric(/^weft_authorizations_total\{Authorization shop,allowed\}/), 1);
+  assert.equal(world.metric(/^weft_authorizations_total\{Authorization shop,denied\}/), 1);
+  assert.equal(world.metric(/^weft_authorizations_total\{Authorization shop,unmatched\}/), 1);
+
   const shop = authentication("mesh")
     .mtls({ trustDomains: ["shop"] }, { claimHeaders: [] })
     .on("shop");

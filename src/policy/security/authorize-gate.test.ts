@@ -94,6 +94,17 @@ test("rules about end users are judged at the server only where end users are kn
     outcome(new TestCall(both).begin(grpc("/p.Products/Get"), { place: "server" })),
     "AUTHENTICATION_REQUIRED",
   );
+  const serverOnly = world({ resources: [...rules.resources(), ...keys.at("server").resources()] });
+  assert.equal(outcome(new TestCall(serverOnly).begin(grpc("/p.Products/Get"))), "allowed");
+  assert.equal(
+    outcome(new TestCall(serverOnly).begin(grpc("/p.Products/Get"), { place: "server" })),
+    "AUTHENTICATION_REQUIRED",
+  );
+  const claims = authorization("products").allow({ claims: [{ claim: "role", equals: "a" }] });
+  assert.equal(
+    outcome(new TestCall(world({ resources: claims.resources() })).begin(grpc("/p.Products/Get"))),
+    "FORBIDDEN",
+  );
   const explicit = world({ resources: [...rules.at("server").resources(), ...keys.resources()] });
   assert.equal(outcome(new TestCall(explicit).begin(grpc("/p.Products/Get"), { place: "server" })), "FORBIDDEN");
 });

@@ -20,7 +20,9 @@ export function authorizeGates(context: GateContext): Gate[] {
   if (place !== "gateway" && place !== "server") return [];
   const attached = context.attached("Authorization");
   if (attached.length === 0) return [];
-  const known = place === "gateway" || isAuthenticated(context);
+  // Where nobody is ever authenticated, rules about users are closed at the gateway; where it is done elsewhere, they hold there.
+  const nowhere = context.attachedAt("Authentication").length === 0;
+  const known = isAuthenticated(context) || (place === "gateway" && nowhere);
   const policies = attached.map(compilePolicy).filter(({ resource, users }) => {
     const { at } = resource.spec;
     return at === undefined ? known || !users : at.includes(place);
