@@ -91,3 +91,30 @@ for (const kind of ["ring-hash", "maglev"] as const) {
     assert.ok(moved < 0.35, String(moved));
   });
 }
+
+test("a table is not built anew for every endpoint that comes or goes; until it is, keys of those that went go on, and come back", () => {
+  const ids = Array.from({ length: 20 }, (_, i) => endpoint(`a-${i}`));
+  const table = new EndpointTable();
+  table.apply(true, ids, []);
+  const settings = balancerSettings({ kind: "maglev", hash: [{ by: "address" }] });
+  const owner = (key: number, now: number): string => {
+    const pick = new Pick();
+    pick.hash = hashText(`key-${key}`, 0);
+    const slot = pickEndpoint(table, table.group("a", ""), settings, 1e9, [], seededRandom(1), now, pick);
+    return table.endpoints[slot]?.id ?? "none";
+  };
+  const owners = (now: number): string[] => Array.from({ length: 400 }, (_, key) => owner(key, now));
+  const before = owners(0);
+  table.apply(false, [], [{ id: "a-3" }]);
+  const during = owners(50);
+  during.forEach((id, key) => {
+    if (before[key] === "a-3") assert.ok(id !== "a-3" && id !== "none");
+    else assert.equal(id, before[key]);
+  });
+  // Another takes the slot of the one that went: it is not taken for it.
+  table.apply(false, [endpoint("a-77")], []);
+  assert.equal(owners(60).filter((id) => id === "a-77").length < 60, true);
+  const after = owners(100);
+  assert.ok(after.some((id) => id === "a-77"));
+  assert.ok(after.filter((id, key) => id !== before[key] && before[key] !== "a-3" && id !== "a-77").length <= 8);
+});

@@ -1,13 +1,10 @@
-import type { Endpoint } from "../../core/endpoint.ts";
 import type { Random } from "../../core/random.ts";
 import type { BalancerSettings } from "./balancer-settings.ts";
 import { DeadlineQueue } from "./deadline-queue.ts";
 import type { EndpointTable } from "./endpoint-table.ts";
 import type { Pool } from "./group.ts";
-import { hashNumber } from "./hash.ts";
-import { type HashMember, type HashPlaces, HashRing } from "./hash-ring.ts";
+import { HashChoice } from "./hash-choice.ts";
 import { HotCold } from "./hot-cold.ts";
-import { Maglev } from "./maglev.ts";
 import { isIn, type Pick } from "./pick.ts";
 import { EffectiveWeights } from "./weights.ts";
 
@@ -29,7 +26,7 @@ export class Choice {
   readonly #weights: EffectiveWeights | null;
   #cursor = 0;
   #queue: DeadlineQueue | null = null;
-  #places: HashPlaces | null = null;
+  #hash: HashChoice | null = null;
   #hotCold: HotCold | null = null;
   /** The revisions of the pool and of its weights that the state above was made for. */
   #revision = -1;
@@ -44,7 +41,7 @@ export class Choice {
       settings.slowStartMs > 0 || settings.kind === "by-load" ? new EffectiveWeights(table, pool, settings) : null;
   }
 
-  /** A member, by slot. `draw`: how many were drawn for this attempt before, and could not be used. There must be members. */
+  /** A member, by slot; -1 for one that has just gone. `draw`: how many were drawn for this attempt before, and could not be used. There must be members. */
   draw(draw: number, avoid: readonly number[], random: Random, now: number, pick: Pick): number {
     const { pool } = this;
     const { slots } = pool;
@@ -69,7 +66,8 @@ export class Choice {
         this.#hotCold ??= new HotCold(this.#table, this.#settings);
         return this.#hotCold.choose(pool, this.#weights, avoid, random, now, pick);
       default:
-        return this.#byHash(draw, random, pick);
+        this.#hash ??= new HashChoice(this.#table, pool, this.#settings);
+        return this.#hash.draw(draw, random, now, pick);
     }
   }
 
@@ -218,97 +216,6 @@ export class Choice {
     if (this.#weights !== null) pick.warmth = this.#weights.warmthAt(index);
   }
 
-  // === by hash ====================================================================================================
-
-  /** Calls without a key go anywhere. Draws after the first go on to the next member on the way. */
-  #byHash(draw: number, random: Random, pick: Pick): number {
-    const { slots } = this.pool;
-    const places = this.#placesOf();
-    const hash = pick.hash >= 0 ? pick.hash : Math.floor(random.next() * 0x1_0000_0000);
-    let place = places.placeOf(hash);
-    let member = places.memberAt(place);
-    for (let i = 0, seen = member; i < draw && slots.length > 1; i++) {
-      place = this.#another(places, place, seen);
-      member = seen = places.memberAt(place);
-    }
-    const { boundedLoad } = this.#settings;
-    if (boundedLoad > 0 && draw === 0) {
-      place = this.#withinBound(places, place, hash, pick);
-      member = places.memberAt(place);
-    }
-    pick.place = place;
-    return slots[member];
-  }
-
-  /** The next place that is not `member`'s. */
-  #another(places: HashPlaces, place: number, member: number): number {
-    for (let steps = 0; steps < places.size; steps++) {
-      place = place + 1 === places.size ? 0 : place + 1;
-      if (places.memberAt(place) !== member) break;
-    }
-    return place;
-  }
-
-  /**
-   * Consistent hashing with bounded loads (Mirrokni, Thorup, Zadimoghaddam 2016): no member may have more than ceil(c x mean) calls in flight, the new
-   * one counted; who would is passed over, on to the next on the way. Envoy's hash_balance_factor.
-   */
-  #withinBound(places: HashPlaces, start: number, hash: number, pick: Pick): number {
-    const { pool } = this;
-    const { slots } = pool;
-    const { inFlight } = this.#table;
-    let calls = pool.inFlight;
-    if (calls < 0) {
-      calls = 0;
-      for (const slot of slots) calls += inFlight[slot];
-    }
-    this.#sync();
-    const mean = (calls + 1) / slots.length;
-    const { boundedLoad } = this.#settings;
-    const even = Math.ceil(boundedLoad * mean);
-    let passed = -1;
-    let place = start;
-    for (let steps = 0; steps < places.size; steps++) {
-      const member = places.memberAt(place);
-      const bound = this.#equal ? even : Math.ceil(boundedLoad * mean * this.#shareAt(member));
-      pick.bound = bound;
-      if (member !== passed) {
-        if (inFlight[slots[member]] + 1 <= bound) return place;
-        pick.passed++;
-        passed = member;
-      }
-      // Around a ring clockwise; through a table by jumps, since neighbours of a table's place are anybody's as well.
-      place = place + 1 === places.size ? 0 : place + 1;
-      if (steps === places.size >> 1) place = hashNumber(steps, hash) % places.size;
-    }
-    return start;
-  }
-
-  /** A member's weight, 1 being the mean. */
-  #shareAt(index: number): number {
-    const { slots } = this.pool;
-    if (this.#meanWeight === 0) {
-      for (let i = 0; i < slots.length; i++) this.#meanWeight += this.pool.weightAt(i) / slots.length;
-    }
-    return this.pool.weightAt(index) / this.#meanWeight;
-  }
-  #meanWeight = 0;
-
-  #placesOf(): HashPlaces {
-    this.#sync();
-    if (this.#places === null) {
-      const { pool } = this;
-      const members = pool.slots.map((slot, index): HashMember => {
-        const { id } = this.#table.endpoints[slot] as Endpoint;
-        return { id, index, weight: pool.weightAt(index) };
-      });
-      const { kind, minRingSize, maxRingSize, tableSize } = this.#settings;
-      this.#places =
-        kind === "maglev" ? new Maglev(members, tableSize) : new HashRing(members, minRingSize, maxRingSize);
-    }
-    return this.#places;
-  }
-
   // === when the pool has changed ==================================================================================
 
   #sync(): void {
@@ -322,8 +229,6 @@ export class Choice {
     }
     this.#revision = pool.revision;
     this.#weighed = weighed;
-    this.#places = null;
-    this.#meanWeight = 0;
     this.#equal = true;
     const first = pool.weightAt(0);
     for (let i = 1; i < pool.slots.length && this.#equal; i++) this.#equal = pool.weightAt(i) === first;

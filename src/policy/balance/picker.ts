@@ -42,7 +42,12 @@ export class Picker {
     const draws = count === 1 ? 1 : DRAWS;
     for (let draw = 0; draw < draws; draw++) {
       const slot = choice.draw(draw, avoid, random, now, pick);
-      if (table.inFlight[slot] < maxInFlight && (panic || table.inRotation(slot, now)) && !isIn(avoid, slot))
+      if (
+        slot >= 0 &&
+        table.inFlight[slot] < maxInFlight &&
+        (panic || table.inRotation(slot, now)) &&
+        !isIn(avoid, slot)
+      )
         return slot;
       pick.skipped++;
     }
