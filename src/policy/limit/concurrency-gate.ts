@@ -4,7 +4,7 @@ import { ms } from "../machine/attempt.ts";
 import type { CallState } from "../machine/call-state.ts";
 import { type Gate, GateAnswer } from "../machine/gate.ts";
 import { errorAnswer } from "../machine/local-answers.ts";
-import { type ConcurrencyLimiter, Entry, type Lane, type Waiter } from "./concurrency-limiter.ts";
+import { type ConcurrencyLimiter, Entry, type Lane, Waiter } from "./concurrency-limiter.ts";
 import { isCountedBefore, tellCounted } from "./counted-before.ts";
 import { keyText } from "./limit-key.ts";
 import type { LimiterState } from "./limiter.ts";
@@ -41,7 +41,7 @@ export class ConcurrencyGate implements Gate {
     const lane = this.#inFlight.lane(key);
     const note = call.decision.note(this, "ok");
     note.a = call.tape.read(lane.running);
-    note.b = call.tape.read(lane.waiting.length);
+    note.b = call.tape.read(lane.waiting);
     note.text = key;
     const entry = this.#enter(call, lane);
     if (entry === Entry.running) {
@@ -97,11 +97,11 @@ export class ConcurrencyGate implements Gate {
   left(call: CallState, slot: number): void {
     const held = call.memory[slot] as Lane | Waiter | undefined;
     if (held === undefined) return;
-    if ("granted" in held && !held.granted) {
+    if (held instanceof Waiter && !held.granted) {
       this.#inFlight.giveUp(held);
       return;
     }
-    const next = this.#inFlight.leave("granted" in held ? held.lane : held);
+    const next = this.#inFlight.leave(held instanceof Waiter ? held.lane : held);
     next?.call.wake();
   }
 

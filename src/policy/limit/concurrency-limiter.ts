@@ -41,18 +41,21 @@ export class ConcurrencyLimiter {
 
   /** Whether a call runs now (and is counted), may wait, or neither. */
   enter(lane: Lane): Entry {
-    if (lane.running < this.max && lane.waiting.length === 0) {
+    if (lane.running < this.max && lane.waiting === 0) {
       lane.running++;
       return Entry.running;
     }
-    if (lane.waiting.length >= this.maxQueue) return Entry.refused;
+    if (lane.waiting >= this.maxQueue) return Entry.refused;
     return Entry.waiting;
   }
 
   /** Puts a call that may wait into the queue. */
   wait(lane: Lane, call: CallState): Waiter {
-    const waiter = { lane, call, granted: false };
-    lane.waiting.push(waiter);
+    const waiter = new Waiter(lane, call, lane.last);
+    if (lane.last === null) lane.first = waiter;
+    else lane.last.next = waiter;
+    lane.last = waiter;
+    lane.waiting++;
     return waiter;
   }
 
@@ -64,8 +67,9 @@ export class ConcurrencyLimiter {
   /** A running call ended. Gives the one whose turn it is now, which from here on runs; null for none. */
   leave(lane: Lane): Waiter | null {
     lane.running--;
-    const next = lane.running < this.max ? (lane.waiting.shift() ?? null) : null;
+    const next = lane.running < this.max ? lane.first : null;
     if (next !== null) {
+      this.#unlink(next);
       lane.running++;
       next.granted = true;
     }
@@ -75,10 +79,16 @@ export class ConcurrencyLimiter {
 
   /** A waiting call gave up before its turn came. */
   giveUp(waiter: Waiter): void {
-    const { lane } = waiter;
-    const at = lane.waiting.indexOf(waiter);
-    if (at >= 0) lane.waiting.splice(at, 1);
-    this.#forget(lane);
+    if (!waiter.granted) this.#unlink(waiter);
+    this.#forget(waiter.lane);
+  }
+
+  #unlink({ lane, next, previous }: Waiter): void {
+    if (previous === null) lane.first = next;
+    else previous.next = next;
+    if (next === null) lane.last = previous;
+    else next.previous = previous;
+    lane.waiting--;
   }
 
   get keys(): number {
@@ -86,25 +96,38 @@ export class ConcurrencyLimiter {
   }
 
   #forget(lane: Lane): void {
-    if (lane.running === 0 && lane.waiting.length === 0) this.#lanes.delete(lane.key);
+    if (lane.running === 0 && lane.waiting === 0) this.#lanes.delete(lane.key);
   }
 }
 
+/** The calls of one key. */
 export class Lane {
   readonly key: string;
   running = 0;
-  readonly waiting: Waiter[] = [];
+  waiting = 0;
+  /** Who waited longest, and who came last: a list through the waiters, so that each goes at once however many there are. */
+  first: Waiter | null = null;
+  last: Waiter | null = null;
 
   constructor(key: string) {
     this.key = key;
   }
 }
 
-export interface Waiter {
+/** A call that waits. To be given up once at most. */
+export class Waiter {
   readonly lane: Lane;
   readonly call: CallState;
   /** It runs. */
-  granted: boolean;
+  granted = false;
+  previous: Waiter | null;
+  next: Waiter | null = null;
+
+  constructor(lane: Lane, call: CallState, previous: Waiter | null) {
+    this.lane = lane;
+    this.call = call;
+    this.previous = previous;
+  }
 }
 
 export const Entry = { running: 0, waiting: 1, refused: 2 } as const;
