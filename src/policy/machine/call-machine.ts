@@ -490,8 +490,10 @@ export class CallMachine extends GatePassage implements Call {
   private fellSilent(now: number): void {
     const { state, decision } = this;
     const { idleTimeout } = (state.binding as Binding).policy;
-    if (state.live === 0 || now - state.activeAt < idleTimeout) {
-      this.timers.startIdle(Math.max(1, state.activeAt + idleTimeout - now));
+    // While nothing is under way (a back-off) nothing is silent either: the next attempt begins the time anew.
+    const silentMs = state.live === 0 ? 0 : now - state.activeAt;
+    if (silentMs < idleTimeout) {
+      this.timers.startIdle(Math.max(1, idleTimeout - silentMs));
       return;
     }
     decision.idleMs = idleTimeout;

@@ -53,6 +53,20 @@ test("a session that falls silent is ended, one that carries bytes is not", () =
   assert.equal(call.advance(101).reason, "IDLE_TIMEOUT");
 });
 
+test("a back-off that is longer than the idle time-out does not wake the call over and over", () => {
+  const resources = traffic("products")
+    .timeout("10s")
+    .idleTimeout("80ms")
+    .retry(1, { on: ["503"] });
+  const call = new TestCall(under(resources)).begin(http("GET", "/"), { service: "products", place: "client" });
+  call.head(1, 503, ["retry-after", "1"]);
+  const started = call.count(Effect.startTimer);
+  call.advance(990);
+  assert.ok(call.count(Effect.startTimer) - started <= 13, String(call.count(Effect.startTimer) - started));
+  call.advance(20);
+  assert.equal(call.endpoints.length, 2);
+});
+
 test("an attempt of which nothing is heard is made elsewhere", () => {
   const call = new TestCall(under(traffic("products").idleTimeout("200ms"))).begin(grpc(GET)).advance(200);
   assert.equal(call.count(Effect.cancel), 1);

@@ -13,6 +13,10 @@ export class Tape implements Random {
   #at = 0;
   #picks: TapedPick[] = [];
   #picked = 0;
+  /** Draws outside of picks. */
+  #draws: number[] = [];
+  #drawn = 0;
+  #inPick = false;
   #guide: TapeGuide | null = null;
   #bring: (endpoint: Endpoint) => void = ignore;
 
@@ -22,12 +26,17 @@ export class Tape implements Random {
 
   /** A draw in [0, 1). */
   next(): number {
-    return this.#mode === OFF ? this.#random.next() : (this.#taped(this.#random.next()) as number);
+    if (this.#mode === OFF) return this.#random.next();
+    const draw =
+      this.#mode === GUIDED ? (this.#guide?.draws[this.#drawn++] ?? this.#random.next()) : this.#random.next();
+    if (this.#mode === RECORDING && !this.#inPick) this.#draws.push(draw);
+    return this.#taped(draw) as number;
   }
 
   /** The draw that chooses among backends. */
   nextSplit(): number {
-    return this.#mode === GUIDED ? (this.#guide?.splitDraw ?? this.#random.next()) : this.next();
+    if (this.#mode === GUIDED) return this.#guide?.splitDraw ?? this.#random.next();
+    return this.#mode === OFF ? this.#random.next() : (this.#taped(this.#random.next()) as number);
   }
 
   /** A value of state, read by `value`'s evaluation. */
@@ -74,7 +83,9 @@ export class Tape implements Random {
       case RECORDING: {
         const values = this.#values;
         this.#values = [];
+        this.#inPick = true;
         const slot = choose();
+        this.#inPick = false;
         const draws = this.#values;
         this.#values = values;
         this.#picks.push({ endpoint: slot < 0 ? null : table.endpoints[slot], seen: plain(seen), draws });
@@ -109,15 +120,16 @@ export class Tape implements Random {
     this.#mode = RECORDING;
     this.#values = [];
     this.#picks = [];
+    this.#draws = [];
   }
 
   /** What was recorded since `record`. */
   get recorded(): TapeRecord {
-    return { values: this.#values, picks: this.#picks };
+    return { values: this.#values, picks: this.#picks, draws: this.#draws };
   }
 
   /** `bring` is told of an endpoint that was picked, to put it into the table as it was then. */
-  play({ values, picks }: TapeRecord, bring: (endpoint: Endpoint) => void): void {
+  play({ values, picks }: Pick<TapeRecord, "values" | "picks">, bring: (endpoint: Endpoint) => void): void {
     this.#mode = PLAYING;
     this.#bring = bring;
     this.#values = [...values];
@@ -128,7 +140,7 @@ export class Tape implements Random {
   guide(guide: TapeGuide): void {
     this.#mode = GUIDED;
     this.#guide = guide;
-    this.#picked = 0;
+    this.#picked = this.#drawn = 0;
   }
 
   off(): void {
@@ -151,6 +163,8 @@ export class Tape implements Random {
 export interface TapeRecord {
   readonly values: readonly unknown[];
   readonly picks: readonly TapedPick[];
+  /** The random draws among `values` but for the backend's, once more: under another policy they are used in this order, for whatever is drawn then. */
+  readonly draws: readonly number[];
 }
 
 export interface TapedPick {
@@ -166,6 +180,8 @@ export interface TapedPick {
 export interface TapeGuide {
   /** The recorded draw, null when a backend was not drawn. */
   readonly splitDraw: number | null;
+  /** The recorded draws, so that what differs comes of policy and not of chance. */
+  readonly draws: readonly number[];
   /** What was told under a name, the last of it; undefined when nothing was. */
   recall?(name: string): unknown;
   /** The recorded pick for the call's `at`th attempt (from 0), null when it means nothing under this policy. */

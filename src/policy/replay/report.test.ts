@@ -7,6 +7,7 @@ import type { Resource } from "../resource/resources.ts";
 import { createPolicyRuntime } from "../snapshot/create-runtime.ts";
 import { CallRecorder } from "./call-recorder.ts";
 import type { RecordedLine } from "./recorded.ts";
+import { record, WORLDS } from "./recording.case.ts";
 import { replayReport } from "./report.ts";
 
 const ROUTES = route("/v1").to({ "products@v1": 50, "products@v2": 50 }).resources();
@@ -100,4 +101,21 @@ test("fewer retries let calls fail that were retried", () => {
     ["failed"],
   );
   assert.ok(flips[0].count >= 2);
+});
+
+test("under the recorded policy hardly a call of a busy world comes out otherwise in simulation", () => {
+  for (const [i, resources] of WORLDS.entries()) {
+    const all = { calls: 0, flips: 0, sure: 0 };
+    for (let seed = 1; seed <= 8; seed++) {
+      const lines = record({ resources, seed: 100 * i + seed, redact: true }, 150, true);
+      const { calls, proposal } = replayReport(lines, resources);
+      all.calls += calls;
+      for (const { count, estimated } of proposal?.flips ?? []) {
+        all.flips += count;
+        all.sure += count - estimated;
+      }
+    }
+    assert.equal(all.sure, 0, `world ${i}: ${JSON.stringify(all)}`);
+    assert.ok(all.flips < 0.1 * all.calls, `world ${i}: ${JSON.stringify(all)}`);
+  }
 });

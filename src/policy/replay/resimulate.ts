@@ -1,5 +1,6 @@
 import { seededRandom } from "../../core/random.ts";
-import { type AttemptFailure, type Call, Effect } from "../call.ts";
+import { type AttemptFailure, type BodyStore, type Call, Effect } from "../call.ts";
+import { policyOfCalls } from "../check/effective-policies.ts";
 import type { CallDecision } from "../decision/decision.ts";
 import type { CallMachine } from "../machine/call-machine.ts";
 import type { TapedPick } from "../machine/tape.ts";
@@ -50,9 +51,10 @@ export function resimulate(lines: readonly RecordedLine[], proposed: readonly Re
     else if (line.t === "endpoints")
       agenda.at(line.at, () => runtime.applyEndpoints({ ...line, endpointVersion: line.version }));
   }
+  const sameBalancer = balancerComparison(lines, proposed);
   for (const call of calls) {
     agenda.at(call.at, (now) => {
-      const running = new RunningCall(call, { runtime, agenda, answers, random, restore }, (result) =>
+      const running = new RunningCall(call, { runtime, agenda, answers, random, restore, sameBalancer }, (result) =>
         results.push(result),
       );
       running.begin(now);
@@ -62,12 +64,49 @@ export function resimulate(lines: readonly RecordedLine[], proposed: readonly Re
   return results;
 }
 
+/** By recorded snapshot and service; policies of routes and methods that set a balancer count for every service. */
+function balancerComparison(
+  lines: readonly RecordedLine[],
+  proposed: readonly Resource[],
+): Surroundings["sameBalancer"] {
+  const known = new Map<string, boolean>();
+  const resourcesOf = new Map<number, readonly Resource[]>();
+  for (const line of lines) if (line.t === "resources") resourcesOf.set(line.snapshot, line.resources);
+  const balancers = (resources: readonly Resource[]): string =>
+    JSON.stringify(
+      resources.flatMap(({ kind, spec }) =>
+        kind === "TrafficPolicy" && spec.balancer !== undefined
+          ? [{ targets: spec.targetRefs, balancer: spec.balancer }]
+          : [],
+      ),
+    );
+  const wanted = balancers(proposed);
+  return (snapshot, service) => {
+    const key = `${snapshot} ${service}`;
+    let same = known.get(key);
+    if (same === undefined) {
+      const recorded = resourcesOf.get(snapshot) ?? [];
+      const plain = !wanted.includes('"Method"') && !wanted.includes("Route");
+      same =
+        balancers(recorded) === wanted || (plain && balancerOf(recorded, service) === balancerOf(proposed, service));
+      known.set(key, same);
+    }
+    return same;
+  };
+}
+
+function balancerOf(resources: readonly Resource[], service: string): string {
+  return JSON.stringify(policyOfCalls(resources, service).balancer);
+}
+
 interface Surroundings {
   readonly runtime: PolicyRuntime;
   readonly agenda: Agenda;
   readonly answers: AnswersOfEndpoints;
   readonly random: ReturnType<typeof seededRandom>;
   readonly restore: <T>(value: T) => T;
+  /** Whether calls to a service are balanced as they were. */
+  readonly sameBalancer: (snapshot: number, service: string) => boolean;
 }
 
 /** The shell of one call in the simulation. */
@@ -84,6 +123,7 @@ class RunningCall {
   #answered = 0;
   #guessed = false;
   #draining = false;
+  #store: BodyStore | null = null;
 
   constructor(recorded: RecordedCall, around: Surroundings, done: (result: Resimulated) => void) {
     this.#recorded = recorded;
@@ -96,16 +136,18 @@ class RunningCall {
   begin(now: number): void {
     const { events, tape, decision, request, bodyFollows, at } = this.#recorded;
     const { restore } = this.#around;
-    const { picks, values } = decodeTape(restore(tape));
+    const { picks, values, draws } = decodeTape(restore(tape));
     const { splitDraw } = decision;
     this.#call.tape.guide({
       splitDraw: splitDraw >= 0 ? splitDraw : null,
+      draws,
       recall: (name) =>
         (values.findLast((value) => isNamed(value, name)) as Record<string, unknown> | undefined)?.[name],
       pick: (bindingName, number): TapedPick | null => {
         const pick = picks[number];
         if (pick === undefined || pick.endpoint === null) return null;
         const { service, version } = pick.endpoint;
+        if (!this.#around.sameBalancer(this.#recorded.snapshot, service)) return null;
         return bindingName === service || bindingName === `${service}@${version}` ? pick : null;
       },
     });
@@ -151,6 +193,9 @@ class RunningCall {
           break;
         case Effect.query:
           this.#answer(call.queryId, call.query?.kind ?? "");
+          break;
+        case Effect.deliver:
+          this.#store = call.store;
           break;
         case Effect.accept:
           this.#follow(0, scriptOf(this.#recorded, 0));
@@ -214,6 +259,8 @@ class RunningCall {
   }
 
   #end(): void {
+    // Bodies are not recorded: a cache keeps empty ones, which answer like others.
+    if (this.#store !== null) (this.#call.decision as CallDecision).failed ? this.#store.abort() : this.#store.end();
     const decision = recordedDecision(this.#call.decision as CallDecision, true);
     this.#call.tape.off();
     this.#around.runtime.release(this.#call);

@@ -2,24 +2,26 @@ import type { TapeRecord } from "../machine/tape.ts";
 import type { Redactor } from "./redactor.ts";
 
 /** A tape as JSON can hold it: numbers that are none there, and "undefined", become objects; texts are redacted. */
-export function encodeTape({ values, picks }: TapeRecord, redactor: Redactor): TapeRecord {
+export function encodeTape({ values, picks, draws }: TapeRecord, redactor: Redactor): TapeRecord {
   return {
     values: values.map((value) => encode(redactor.data(value))),
-    picks: picks.map(({ endpoint, seen, draws }) => ({
+    draws,
+    picks: picks.map(({ endpoint, seen, draws: drawn }) => ({
       endpoint,
       seen: encode(seen) as (typeof picks)[number]["seen"],
-      draws: draws.map((draw) => encode(redactor.data(draw))),
+      draws: drawn.map((draw) => encode(redactor.data(draw))),
     })),
   };
 }
 
-export function decodeTape({ values, picks }: TapeRecord): TapeRecord {
+export function decodeTape({ values, picks, draws }: TapeRecord): TapeRecord {
   return {
     values: values.map(decode),
-    picks: picks.map(({ endpoint, seen, draws }) => ({
+    draws,
+    picks: picks.map(({ endpoint, seen, draws: drawn }) => ({
       endpoint,
       seen: decode(seen) as (typeof picks)[number]["seen"],
-      draws: draws.map(decode),
+      draws: drawn.map(decode),
     })),
   };
 }
