@@ -15,7 +15,7 @@ import type { Clock } from "../core/clock.ts";
 import { WeftError } from "../core/errors.ts";
 import { type LeaseAsk, LimitGrantor } from "../policy/limit/limit-grantor.ts";
 import type { SharedLimitRequest } from "../policy/limit/shared-limit.ts";
-import { FleetBreaker } from "../policy/resilience/fleet-breaker.ts";
+import { FleetBreakers } from "../policy/resilience/fleet-breakers.ts";
 import { type ServiceDefinition, service } from "../service/definition.ts";
 
 /**
@@ -27,7 +27,7 @@ export class Fleet {
   readonly #grantor = new LimitGrantor();
   /** When each process met last, by role. */
   readonly #roles = new Map<string, Map<string, number>>();
-  readonly #breakers = new Map<string, { breaker: FleetBreaker; usedAt: number }>();
+  readonly #breakers = new FleetBreakers();
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -49,14 +49,6 @@ export class Fleet {
     return { grants: asks.map((ask) => this.#grantor.lease(leaseAskOf(process, ask), now)) };
   }
 
-  /** State of every breaker, for people. */
-  *states(): Generator<{ key: string; state: string; voters: number; prober: string }> {
-    const now = this.#clock.now();
-    for (const [key, { breaker }] of this.#breakers) {
-      yield { key, state: breaker.state, voters: breaker.voters(now), prober: breaker.prober };
-    }
-  }
-
   #peers(process: string, role: string, now: number): number {
     let met = this.#roles.get(role);
     if (met === undefined) {
@@ -69,37 +61,19 @@ export class Fleet {
   }
 
   #breaker(process: string, report: BreakerReport, now: number): MessageInitShape<typeof BreakerWordSchema> {
-    const breaker = this.#breakerOf(report, now);
-    breaker.tick(now);
-    if (report.probe > 0) breaker.probed(process, report.probe, report.succeeded, now);
-    breaker.report(process, report.term, report.calls, report.tripped, now);
-    const { state, reopensInMs, probe, term, voters } = breaker.word(process, now);
-    return { state: STATES[state], reopensInMs: Math.ceil(reopensInMs), probe, term, voters };
-  }
-
-  #breakerOf({ key, quorum, sleepMs, evidenceMs }: BreakerReport, now: number): FleetBreaker {
-    if (key === "" || key.length > MAX_KEY) {
+    if (report.key === "" || report.key.length > MAX_KEY) {
       throw new WeftError("invalid_argument", `a breaker's key has 1 to ${MAX_KEY} characters`, {
         reason: "BAD_REPORT",
       });
     }
-    let entry = this.#breakers.get(key);
-    if (entry === undefined) {
-      if (this.#breakers.size >= MAX_BREAKERS) this.#forgetIdle(now);
-      entry = { breaker: new FleetBreaker({ quorum, sleepMs, evidenceMs }), usedAt: now };
-      this.#breakers.set(key, entry);
-    }
-    entry.usedAt = now;
-    return entry.breaker;
-  }
-
-  #forgetIdle(now: number): void {
-    for (const [key, { usedAt }] of this.#breakers) if (now - usedAt > IDLE_MS) this.#breakers.delete(key);
-    if (this.#breakers.size >= MAX_BREAKERS) {
-      throw new WeftError("resource_exhausted", `at most ${MAX_BREAKERS} breakers are shared`, {
+    const word = this.#breakers.meet(process, report, now);
+    if (word === null) {
+      throw new WeftError("resource_exhausted", "too many breakers are shared already", {
         reason: "TOO_MANY_BREAKERS",
       });
     }
+    const { state, reopensInMs, probe, term, voters } = word;
+    return { state: STATES[state], reopensInMs: Math.ceil(reopensInMs), probe, term, voters };
   }
 }
 
@@ -140,9 +114,7 @@ const STATES = {
 const MAX_NAME = 256;
 const MAX_KEY = 2_048;
 const MAX_REPORTS = 10_000;
-const MAX_BREAKERS = 10_000;
 const MAX_ROLES = 10_000;
 /** Processes meet twice a second. */
 const PEER_MS = 10_000;
 const MAX_NUMBER = 1e12;
-const IDLE_MS = 600_000;
