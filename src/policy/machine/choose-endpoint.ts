@@ -45,7 +45,9 @@ function byTape(state: CallState, attempt: Attempt, now: number): number {
   const { table } = shared;
   const { group, name, policy } = state.binding as Binding;
   const { maxInFlight, maxInFlightPerEndpoint } = policy.limits;
-  const seen = new Pick();
+  // Recorded is what differs from a pick that looked at nothing.
+  const seen: Record<string, unknown> = {};
+  let chosenNow = false;
   const slot = tape.pick(
     name,
     seen,
@@ -58,12 +60,14 @@ function byTape(state: CallState, attempt: Attempt, now: number): number {
       !avoid.includes(at),
     () => {
       const chosen = choose(state, attempt, now);
-      for (const field of SEEN_FIELDS) (seen as unknown as Record<string, unknown>)[field] = attempt[field];
+      for (const field of SEEN_FIELDS) if (attempt[field] !== NOTHING_SEEN[field]) seen[field] = attempt[field];
+      chosenNow = true;
       return chosen;
     },
   );
-  Object.assign(attempt, seen);
+  if (!chosenNow) Object.assign(attempt, NOTHING_SEEN, seen);
   return slot;
 }
 
-const SEEN_FIELDS = Object.keys(new Pick()) as (keyof Pick)[];
+const NOTHING_SEEN = Object.freeze(new Pick());
+const SEEN_FIELDS = Object.keys(NOTHING_SEEN) as (keyof Pick)[];
