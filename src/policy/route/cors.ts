@@ -73,7 +73,9 @@ export class Cors {
     const method = fieldOf(request.fields, "access-control-request-method");
     const headers = fieldOf(request.fields, "access-control-request-headers");
     push(fields, "access-control-allow-methods", this.#list(this.#methods, method));
-    push(fields, "access-control-allow-headers", this.#list(this.#headers, headers));
+    // "*" is not understood to include this one (Fetch, "CORS non-wildcard request-header name").
+    const named = this.#headers.includes("*") && /\bauthorization\b/i.test(headers);
+    push(fields, "access-control-allow-headers", named ? headers : this.#list(this.#headers, headers));
     fields.push("access-control-max-age", this.#maxAge);
     if (!this.#alike) {
       fields.push("vary", "origin, access-control-request-method, access-control-request-headers");

@@ -102,11 +102,12 @@ function httpPath({ path }: HTTPRouteMatch): PathCondition {
 
 /** A service or method that is not written may be any. */
 function grpcPath({ method }: GRPCRouteMatch): PathCondition {
-  const { type, service = "", method: name = "" } = method ?? {};
+  const { type, service: written = "", method: name = "" } = method ?? {};
   if (type === "RegularExpression") {
-    const value = `/${grouped(service)}/${grouped(name)}`;
+    const value = `/${grouped(written)}/${grouped(name)}`;
     return { kind: "pattern", value, pattern: compilePattern(value) };
   }
+  const service = written.replace(/^\./, ""); // ".shop.v1.Products" is fully qualified; no path says so
   if (service === "") return name === "" ? { kind: "prefix", value: "/" } : { kind: "method", value: name };
   return name === "" ? { kind: "prefix", value: `/${service}` } : { kind: "exact", value: `/${service}/${name}` };
 }

@@ -179,6 +179,29 @@ test("any origin is * without credentials, and repeated with them", () => {
     "*",
   ]);
   const filter = { allowOrigins: ["*"], allowCredentials: true, allowMethods: ["*"], allowHeaders: ["*"] };
+  const free = world({
+    resources: route("/")
+      .to("products")
+      .cors({ allowOrigins: ["*"], allowHeaders: ["*"] })
+      .resources(),
+  });
+  const named = (headers: string): string | undefined =>
+    fieldIn(
+      answered(
+        free,
+        http("OPTIONS", "/", [
+          "origin",
+          "https://x.example",
+          "access-control-request-method",
+          "PUT",
+          "access-control-request-headers",
+          headers,
+        ]),
+      ).fields,
+      "access-control-allow-headers",
+    );
+  assert.equal(named("x-a"), "*");
+  assert.equal(named("authorization,x-a"), "authorization,x-a");
   const closed = world({ resources: route("/").to("products").cors(filter).resources() });
   const ask = ["origin", "https://x.example", "access-control-request-method", "PUT"];
   const { fields } = answered(closed, http("OPTIONS", "/", [...ask, "access-control-request-headers", "x-a,x-b"]));

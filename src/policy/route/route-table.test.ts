@@ -107,7 +107,7 @@ test("gRPC methods: service and method, then service, then method of any service
       rules: [
         { backendRefs: [{ name: "any" }] },
         rule("method", { method: "Get" }),
-        rule("service", { service: "p.P" }),
+        rule("service", { service: ".p.P" }),
         rule("both", { service: "p.P", method: "Get" }),
         rule("like", { type: "RegularExpression", service: "q\\..*", method: "(Get|Set)" }),
         rule("like-method", { type: "RegularExpression", method: "Del.*" }),
