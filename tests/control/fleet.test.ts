@@ -47,6 +47,9 @@ test("a breaker of the fleet: one process alone trips nobody, several open it fo
     return call(third, 200) === "BREAKER_OPEN";
   }, "the third to hear of it");
 
+  const refused = new TestCall(third.policy, performance.now()).begin(http("POST", "/pay"), TO_PAYMENTS);
+  assert.match(JSON.stringify(refused.call.decision), /open \(by the evidence of the fleet, 3 processes\)/);
+
   // After the sleep exactly one process may probe; its success closes it for all.
   await eventually(() => processes.every((process) => word(process) === "half-open"), "half-open");
   const tried = processes.flatMap((process) => [0, 1, 2].map(() => call(process, 200)));

@@ -71,6 +71,8 @@ export class CallDecision implements Decision {
   breakerFailures = 0;
   breakerSlow = 0;
   breakerConsecutive = 0;
+  /** Processes by whose evidence it is open; 0: this one alone. */
+  breakerVoters = 0;
   /** Ms after which a hedge was to be made, -1 when none was. */
   hedgeAfterMs = -1;
   hedgeBudgetLeft = 0;
@@ -91,7 +93,7 @@ export class CallDecision implements Decision {
     this.noted = 0;
     this.splitDraw = this.backoffDraw = -1;
     this.breakerReopensMs = this.known = this.hedgeBudgetLeft = this.idleMs = 0;
-    this.breakerCalls = this.breakerFailures = this.breakerSlow = this.breakerConsecutive = 0;
+    this.breakerCalls = this.breakerFailures = this.breakerSlow = this.breakerConsecutive = this.breakerVoters = 0;
     this.hedgeAfterMs = -1;
     this.hedgeStop = this.fallback = this.standby = "";
     this.leftMs = this.neededMs = this.budgetLeft = this.budgetSize = this.backoffMs = 0;

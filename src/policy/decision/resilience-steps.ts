@@ -35,7 +35,8 @@ export function addResilience(decision: CallDecision, binding: Binding, add: Add
 
 /** "12 failed and 0 slow of 20, 3 failures in a row" */
 export function breakerText(decision: CallDecision): string {
-  const { breakerCalls, breakerFailures, breakerSlow, breakerConsecutive } = decision;
+  const { breakerCalls, breakerFailures, breakerSlow, breakerConsecutive, breakerVoters } = decision;
+  if (breakerVoters > 0) return `by the evidence of the fleet, ${breakerVoters} processes`;
   const row = `${breakerConsecutive} failure${breakerConsecutive === 1 ? "" : "s"} in a row`;
   if (breakerCalls === 0) return row;
   const slow = breakerSlow > 0 ? ` and ${breakerSlow} slow` : "";

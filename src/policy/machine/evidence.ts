@@ -67,6 +67,7 @@ export function noteBreaker(decision: CallDecision, breaker: CallBreaker, tape: 
   decision.breakerFailures = tape.read(failures);
   decision.breakerSlow = tape.read(slow);
   decision.breakerConsecutive = tape.read(breaker.consecutive);
+  decision.breakerVoters = tape.read(breaker.voters(now));
 }
 
 /** Tells the breaker and outlier detection how the attempt was answered. */

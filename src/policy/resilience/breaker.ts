@@ -36,6 +36,8 @@ export interface BreakerSettings {
 export class Breaker {
   readonly settings: BreakerSettings;
   readonly #window: RollingWindow;
+  /** Some ratio is watched. */
+  readonly #counts: boolean;
   #state: BreakerState = "closed";
   #consecutive = 0;
   #openedAt = 0;
@@ -43,6 +45,7 @@ export class Breaker {
 
   constructor(settings: BreakerSettings) {
     this.settings = settings;
+    this.#counts = settings.failureRatio > 0 || settings.slowRatio > 0;
     this.#window = new RollingWindow(settings.windowMs, 10, 3);
   }
 
@@ -61,6 +64,10 @@ export class Breaker {
 
   /** `tookMs`: how long the attempt was under way. */
   succeeded(probe: boolean, now: number, tookMs = 0): void {
+    if (this.#state === "closed" && !this.#counts) {
+      this.#consecutive = 0;
+      return;
+    }
     const slow = this.#isSlow(tookMs);
     if (this.#state === "closed") {
       this.#consecutive = 0;
@@ -100,6 +107,11 @@ export class Breaker {
     if (probe && this.#state === "half-open") this.#state = "open";
   }
 
+  /** It goes by what this process sees. */
+  voters(): number {
+    return 0;
+  }
+
   /** Ms until a probe is let through; 0 when closed or when one may go now. */
   reopensInMs(now: number): number {
     return this.#state === "closed" ? 0 : Math.max(0, this.settings.sleepMs - (now - this.#openedAt));
@@ -126,15 +138,14 @@ export class Breaker {
   }
 
   #count(kind: number, slow: boolean, now: number): void {
-    const { failureRatio, slowRatio } = this.settings;
-    if (failureRatio === 0 && slowRatio === 0) return;
+    if (!this.#counts) return;
     this.#window.add(kind, now);
     if (slow) this.#window.add(SLOW, now);
   }
 
   #judge(now: number): void {
+    if (!this.#counts) return;
     const { failureRatio, slowRatio, minRequests } = this.settings;
-    if (failureRatio === 0 && slowRatio === 0) return;
     const failures = this.#window.total(FAILURES, now);
     const calls = failures + this.#window.total(SUCCESSES, now);
     if (calls < minRequests) return;

@@ -43,7 +43,7 @@ test("one leased probe half-opens it; success closes it for all, failure opens i
   const breaker = fleet("a", "b");
   breaker.report("a", breaker.word("a", 0).term, 5, true, 100);
   breaker.report("b", breaker.word("b", 0).term, 5, true, 100);
-  assert.deepEqual(breaker.word("a", 1_100), { state: "open", reopensInMs: 4_000, probe: 0, term: 0, voters: 0 });
+  assert.deepEqual(breaker.word("a", 1_100), { state: "open", reopensInMs: 4_000, probe: 0, term: 0, voters: 2 });
   assert.equal(breaker.tick(5_099), false);
   assert.equal(breaker.tick(5_100), true);
   assert.equal(breaker.word("a", 5_100).probe, 1);

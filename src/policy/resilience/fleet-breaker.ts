@@ -16,7 +16,7 @@ export interface FleetWord {
   readonly probe: number;
   /** Counts the times that it closed. Evidence from before the last of them says nothing of now. */
   readonly term: number;
-  /** Processes with calls to the service: alone, a process goes by its own evidence. */
+  /** Processes with calls to the service, and while it is not closed: when it opened. Alone, a process goes by its own evidence. */
   readonly voters: number;
 }
 
@@ -38,6 +38,7 @@ export class FleetBreaker {
   readonly settings: FleetBreakerSettings;
   #state: FleetWord["state"] = "closed";
   #openedAt = 0;
+  #openedBy = 0;
   readonly #evidence = new Map<string, Evidence>();
   #prober = "";
   #lease = 0;
@@ -113,7 +114,7 @@ export class FleetBreaker {
       reopensInMs: this.#state === "open" ? Math.max(0, this.settings.sleepMs - (now - this.#openedAt)) : 0,
       probe: this.#state === "half-open" && this.#prober === process ? this.#lease : 0,
       term: this.#term,
-      voters: this.voters(now),
+      voters: this.#state === "closed" ? this.voters(now) : this.#openedBy,
     };
   }
 
@@ -127,6 +128,7 @@ export class FleetBreaker {
   #open(now: number): void {
     this.#state = "open";
     this.#openedAt = now;
+    if (this.#evidence.size > 1) this.#openedBy = this.#evidence.size;
     for (const process of this.#evidence.keys())
       if (!this.#candidates.includes(process)) this.#candidates.push(process);
     this.#evidence.clear();

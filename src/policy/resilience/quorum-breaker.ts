@@ -13,6 +13,8 @@ export interface CallBreaker {
   readonly consecutive: number;
   /** How often it opened. */
   readonly openings: number;
+  /** Processes whose evidence decides; 0: this one alone. */
+  voters(now: number): number;
   counts(now: number): { calls: number; failures: number; slow: number };
 }
 
@@ -52,6 +54,10 @@ export class QuorumBreaker implements CallBreaker {
 
   get openings(): number {
     return this.#own.openings;
+  }
+
+  voters(now: number): number {
+    return this.#governing(now)?.voters ?? 0;
   }
 
   counts(now: number): { calls: number; failures: number; slow: number } {
