@@ -30,6 +30,35 @@ test("a server says how many calls it serves now, how many a second, how long th
   assert.ok(report.memory > 0 && report.memory < 1);
 });
 
+test("the latency that is told is that of calls beside as many others as there are now", () => {
+  const clock = new VirtualClock();
+  const inFlight = new InFlight();
+  const served = new ServedCalls(clock);
+  const reporter = new LoadReporter(inFlight, served, clock);
+  reporter.text();
+  const serve = (others: number, ms: number): void => {
+    for (let i = 0; i <= others; i++) inFlight.begin();
+    const call = served.begin(true);
+    clock.advance(ms);
+    served.end(call, null);
+    for (let i = 0; i <= others; i++) inFlight.end();
+    reporter.text();
+  };
+  for (let i = 0; i < 40; i++) {
+    serve(0, 10);
+    serve(20, 90);
+  }
+  const told = (): number => {
+    clock.advance(100);
+    const report = new LoadReport();
+    report.read("endpoint-load-metrics", reporter.text());
+    return Math.round(report.latencyMs);
+  };
+  assert.equal(told(), 10);
+  for (let i = 0; i < 18; i++) inFlight.begin();
+  assert.equal(told(), 90);
+});
+
 test("between measurements only the number of calls in flight changes", () => {
   const clock = new VirtualClock();
   const inFlight = new InFlight();

@@ -12,7 +12,7 @@ import type { ServedCalls } from "./served-calls.ts";
  *     mem_utilization            resident memory of what the machine or its container has
  *     rps_fractional, eps        calls begun and failed a second, over the last second or so
  *     named_metrics.event_loop   share of the time that the event loop was busy
- *     named_metrics.latency_ms   mean duration of unary calls, over the last second or so
+ *     named_metrics.latency_ms   what unary calls took lately that were served beside about as many others as there are now (Prequal, NSDI 2024)
  *     named_metrics.rif          calls being served at this moment
  *     application_utilization    what the service says itself (ServeOptions.utilization)
  */
@@ -26,11 +26,10 @@ export class LoadReporter {
   #text = "";
   #calls = 0;
   #errors = 0;
-  #timed = 0;
-  #timedMs = 0;
+  /** Of timed calls, by how many others were served, in powers of two: averages that forget. */
+  readonly #latency: number[] = [];
   #qps = 0;
   #eps = 0;
-  #latencyMs = 0;
   #cpuShare = 0;
   #loopShare = 0;
   #loop = performance.eventLoopUtilization();
@@ -54,7 +53,7 @@ export class LoadReporter {
   }
 
   #measure(now: number): void {
-    const { calls, errors, latency } = this.#served;
+    const { calls, errors } = this.#served;
     const first = this.#at === Number.NEGATIVE_INFINITY;
     const seconds = first ? 0 : (now - this.#at) / 1_000;
     const loop = performance.eventLoopUtilization();
@@ -68,22 +67,31 @@ export class LoadReporter {
       const used = (cpu.user + cpu.system - this.#cpu.user - this.#cpu.system) / 1e6 / seconds;
       this.#cpuShare = mix(this.#cpuShare, used);
       this.#loopShare = mix(this.#loopShare, performance.eventLoopUtilization(loop, this.#loop).utilization || 0);
-      const timed = latency.count - this.#timed;
-      if (timed > 0) {
-        const mean = (latency.sumMs - this.#timedMs) / timed;
-        this.#latencyMs = this.#latencyMs === 0 ? mean : mix(this.#latencyMs, mean);
-      }
     }
     // From now on some calls are timed.
+    this.#served.onTimed ??= (durationMs) => this.#timed(durationMs);
     this.#served.expect(this.#qps);
     this.#at = now;
     this.#calls = calls;
     this.#errors = errors;
-    this.#timed = latency.count;
-    this.#timedMs = latency.sumMs;
     this.#loop = loop;
     this.#cpu = cpu;
     this.#text = this.#format();
+  }
+
+  /** A call ends, and is still counted in flight. */
+  #timed(durationMs: number): void {
+    const level = levelOf(Math.max(0, this.#inFlight.count - 1));
+    const known = this.#latency[level];
+    this.#latency[level] = known === undefined ? durationMs : known + FRESH * (durationMs - known);
+  }
+
+  #latencyNear(level: number): number {
+    for (let away = 0; away < LEVELS; away++) {
+      const found = this.#latency[level - away] ?? this.#latency[level + away];
+      if (found !== undefined) return found;
+    }
+    return 0;
   }
 
   #format(): string {
@@ -91,7 +99,8 @@ export class LoadReporter {
     if (this.#cpuShare > 0) parts.push(`cpu_utilization=${short(this.#cpuShare)}`);
     if (this.#loopShare > 0) parts.push(`named_metrics.event_loop=${short(this.#loopShare)}`);
     if (this.#qps > 0) parts.push(`rps_fractional=${short(this.#qps)}`, `eps=${short(this.#eps)}`);
-    if (this.#latencyMs > 0) parts.push(`named_metrics.latency_ms=${short(this.#latencyMs)}`);
+    const latencyMs = this.#latencyNear(levelOf(this.#inFlight.count));
+    if (latencyMs > 0) parts.push(`named_metrics.latency_ms=${short(latencyMs)}`);
     const own = this.#utilization?.();
     if (own !== undefined && own >= 0) parts.push(`application_utilization=${short(own)}`);
     return `TEXT ${parts.join(",")},named_metrics.rif=`;
@@ -102,4 +111,11 @@ function short(value: number): string {
   return String(Number(value.toPrecision(4)));
 }
 
+function levelOf(inFlight: number): number {
+  return Math.min(LEVELS - 1, 31 - Math.clz32(inFlight + 1));
+}
+
 const REFRESH_MS = 100;
+const LEVELS = 20;
+/** What a call counts in the average of its level. */
+const FRESH = 0.1;

@@ -13,6 +13,8 @@ export class ServedCalls {
   calls = 0;
   errors = 0;
   readonly latency = new Histogram();
+  /** Hears of each call that was timed. */
+  onTimed: ((durationMs: number) => void) | null = null;
   readonly #clock: Clock;
   /** One call in so many is timed; 0 times none, which is how it begins: nobody may ever ask. */
   #every = 0;
@@ -42,7 +44,9 @@ export class ServedCalls {
   end(slot: number, failure: { readonly code: Code } | null): void {
     if (failure !== null && SERVER_FAULTS.has(failure.code)) this.errors++;
     if (slot === NOT_TIMED) return;
-    this.latency.record(this.#clock.now() - this.#startedAt[slot], this.#weight[slot]);
+    const durationMs = this.#clock.now() - this.#startedAt[slot];
+    this.latency.record(durationMs, this.#weight[slot]);
+    this.onTimed?.(durationMs);
     this.#free[this.#freeCount++] = slot;
   }
 
