@@ -4,6 +4,7 @@ import { retryAmplification } from "./call-graph.ts";
 import type { CheckedSystem } from "./checked-system.ts";
 import type { DataPlane } from "./enforcement.ts";
 import { compareFindings, type Finding, finding } from "./finding.ts";
+import { missingParts } from "./missing-parts.ts";
 import { unenforcedFields } from "./not-enforced.ts";
 import { policyConflicts } from "./policy-conflicts.ts";
 import { shadowedAuthorization } from "./shadowed-authorization.ts";
@@ -46,6 +47,7 @@ const CHECKS: readonly ((system: CheckedSystem) => Finding[])[] = [
   policyConflicts,
   shadowedAuthorization,
   unmetDeadlines,
+  missingParts,
   retryAmplification,
   unenforcedFields,
 ];

@@ -213,7 +213,11 @@ export const ENFORCEMENT: Readonly<Record<string, Row>> = {
   "Authorization.rules.issuers": { "grpc-xds": NO_TOKENS },
   "Authorization.rules.authenticatedBy": { "grpc-xds": NO_TOKENS },
   "Authorization.rules.external": { "grpc-xds": "gRPC asks no external authorization" },
-  Objective: {},
+  Objective: {
+    server: "calls are counted as their callers see them: at the client, the sidecar or the gateway",
+    envoy: "Envoy counts nothing against objectives; take them from weft's gateways and clients",
+    "grpc-xds": "gRPC counts nothing against objectives; take them from weft's gateways and clients",
+  },
 };
 
 export interface NotEnforced {
