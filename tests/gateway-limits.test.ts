@@ -58,7 +58,7 @@ before(async () => {
       setImmediate(() => answer({ allowed: asked.length < 2, waitMs: 2_500, left: 0 }));
     },
   };
-  gateway = await startGateway({ listen: { port: 0 }, policy, link, accessLog: "none", write: () => {}, queries });
+  gateway = await startGateway({ listen: { port: 0 }, policy, link, accessLog: "off", write: () => {}, queries });
 });
 
 beforeEach(() => {
