@@ -34,6 +34,11 @@ export function httpOf(grpcStatus: number): number {
   return HTTP[grpcStatus] ?? 500;
 }
 
+/** Its trailers, as gRPC has them. */
+export function grpcTrailers({ grpcStatus, trailers }: Answer): readonly string[] {
+  return trailers.length === 0 ? (PLAIN[grpcStatus] ?? PLAIN[2]) : ["grpc-status", String(grpcStatus), ...trailers];
+}
+
 function grpcOf(status: number): number {
   if (status < 400) return 0;
   return GRPC[status] ?? (status >= 500 ? 13 : 9);
@@ -53,3 +58,4 @@ const GRPC: Readonly<Record<number, number>> = {
   503: 14,
   504: 4,
 };
+const PLAIN: readonly (readonly string[])[] = Array.from({ length: 17 }, (_, code) => ["grpc-status", String(code)]);

@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { rateLimit, route, traffic } from "../policy/builders.ts";
 import type { CallDecision } from "../policy/decision/decision.ts";
 import { AttemptKind } from "../policy/machine/attempt.ts";
-import type { SimAttempt } from "./carried-call.ts";
+import type { SimAttempt } from "./attempt.ts";
 import type { SimProcess } from "./process.ts";
 import type { Fault, RequestSpec, ResourceInput } from "./types.ts";
 import { SimWorld } from "./world.ts";

@@ -1,5 +1,5 @@
 import type { Answer } from "./answer.ts";
-import type { SimAttempt } from "./carried-call.ts";
+import type { SimAttempt } from "./attempt.ts";
 import type { EventQueue } from "./event-queue.ts";
 
 /**

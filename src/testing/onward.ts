@@ -1,5 +1,6 @@
 import { failure } from "./answer.ts";
-import type { CarriedCall, SimAttempt } from "./carried-call.ts";
+import type { SimAttempt } from "./attempt.ts";
+import type { CarriedCall } from "./carried-call.ts";
 import type { Replica } from "./replica.ts";
 import type { ServiceCall, ServiceModel } from "./types.ts";
 

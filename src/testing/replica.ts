@@ -2,7 +2,7 @@ import type { Endpoint } from "../core/endpoint.ts";
 import { WeftError } from "../core/errors.ts";
 import type { Random } from "../core/random.ts";
 import { type Answer, EMPTY, failure, httpOf, OK } from "./answer.ts";
-import type { SimAttempt } from "./carried-call.ts";
+import type { SimAttempt } from "./attempt.ts";
 import type { EventQueue } from "./event-queue.ts";
 import { recordOf } from "./fields.ts";
 import { createLatency } from "./latency.ts";

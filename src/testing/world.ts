@@ -5,21 +5,20 @@ import { contractMethods } from "../contract/contract-set.ts";
 import { messageField } from "../contract/message-field.ts";
 import type { Endpoint, Health } from "../core/endpoint.ts";
 import { WeftError } from "../core/errors.ts";
-import type { CallContext, CallRequest, Decision, Place } from "../policy/call.ts";
+import type { CallContext, Decision, Place } from "../policy/call.ts";
 import { type CallDecision, copyDecision } from "../policy/decision/decision.ts";
-import { explainDecision } from "../policy/decision/explain.ts";
 import type { Query } from "../policy/machine/query.ts";
 import { ResourceDocument } from "../policy/resource/resource-document.ts";
 import type { Resource } from "../policy/resource/resources.ts";
 import { parseResources } from "../policy/resource/validate.ts";
 import type { MethodInfo } from "../policy/runtime.ts";
 import type { AnyServiceDefinition } from "../service/definition.ts";
-import { EMPTY, failure, httpOf } from "./answer.ts";
-import { type CallWorld, CarriedCall, type SimAttempt } from "./carried-call.ts";
+import type { SimAttempt } from "./attempt.ts";
+import { type CallWorld, CarriedCall } from "./carried-call.ts";
 import { Chaos } from "./chaos.ts";
 import { type Coverage, CoverageRecorder } from "./coverage.ts";
 import { EventQueue } from "./event-queue.ts";
-import { recordOf } from "./fields.ts";
+import { beginFault } from "./faults.ts";
 import { createMeshClient, createServingScope, serveDefinition } from "./handlers.ts";
 import { LoadRun } from "./load.ts";
 import { Onward } from "./onward.ts";
@@ -27,10 +26,12 @@ import { SimProcess } from "./process.ts";
 import { Pump } from "./pump.ts";
 import type { Replica, Serve } from "./replica.ts";
 import { createRequest, type SimRequest } from "./request.ts";
+import { Result } from "./result.ts";
 import { SimulatedSecurity } from "./security.ts";
 import { Seeds } from "./seeds.ts";
+import { gateAttempt, mayGate } from "./server-gates.ts";
 import { Topology } from "./topology.ts";
-import { restBody, Transcoder } from "./transcoder.ts";
+import { Transcoder } from "./transcoder.ts";
 import type {
   CallOptions,
   ChaosHandle,
@@ -218,23 +219,7 @@ export class SimWorld implements World, CallWorld {
   // --- what happens to the world ------------------------------------------------------------------------------
 
   fault(target: string, fault: Fault): FaultHandle {
-    const replicas = this.topology.find(target);
-    checkFault(fault);
-    const { from = 0, forMs = fault.stallMs } = fault;
-    const begin = (): void => {
-      for (const replica of replicas) replica.add(fault);
-    };
-    const clear = (): void => {
-      cancelBegin();
-      cancelEnd();
-      for (const replica of replicas) replica.clear(fault);
-    };
-    let cancelBegin = (): void => {};
-    let cancelEnd = (): void => {};
-    if (from > 0) cancelBegin = this.events.after(from, begin);
-    else begin();
-    if (forMs !== undefined) cancelEnd = this.events.after(from + forMs, clear);
-    return { clear };
+    return beginFault(this.topology.find(target), fault, this.events);
   }
 
   chaos(options: ChaosOptions): ChaosHandle {
@@ -291,52 +276,7 @@ export class SimWorld implements World, CallWorld {
   }
 
   gate(attempt: SimAttempt, replica: Replica): boolean {
-    if (!this.#gated) return false;
-    const { call } = attempt;
-    const { head: sent } = call.request;
-    const { service } = replica.endpoint;
-    const process = this.process(replica.id, "server");
-    const head: CallRequest = {
-      ...sent,
-      path: attempt.path === "" ? sent.path : attempt.path,
-      authority: attempt.authority === "" ? sent.authority : attempt.authority,
-      fields: attempt.head,
-      memo: null,
-    };
-    if (!process.policy.hasGates(head, { service, asSent: null, place: "server" })) return false;
-    const request: SimRequest = { ...call.request, head, asSent: null, service, spec: {} };
-    const peerIdentity = this.#identityOf(call.process);
-    const context: CallContext = {
-      place: "server",
-      service,
-      asSent: null,
-      peerAddress: this.topology.replica(call.process.name)?.endpoint.host ?? GATEWAY_ADDRESS,
-      peerIdentity,
-      secure: peerIdentity !== "",
-      deadline: request.grpc ? this.now + attempt.timeoutMs : Number.POSITIVE_INFINITY,
-      callerAttempt: 0,
-      requestId: call.context.requestId,
-    };
-    const ended = (gates: CarriedCall, decision: Decision): void => {
-      if (gates.local === null) return;
-      this.keep(copyDecision(decision));
-      const { status, fields, body } = gates;
-      const { grpcStatus, reason } = decision.outcome;
-      const base = failure(status, grpcStatus, gates.local.error?.message ?? reason);
-      attempt.gates = null;
-      attempt.answered({ ...base, fields, body: request.grpc ? EMPTY : body });
-    };
-    attempt.gates = new CarriedCall(this, process, request, context, ended, () => replica.serve(attempt));
-    attempt.gates.begin();
-    return true;
-  }
-
-  /** As mutual TLS would show it; "" for clients that are no part of the system. */
-  #identityOf({ name, place }: SimProcess): string {
-    if (place === "gateway") return `spiffe://${this.#name}/gateway`;
-    const service =
-      this.topology.replica(name)?.endpoint.service ?? (this.topology.services.includes(name) ? name : "");
-    return service === "" ? "" : `spiffe://${this.#name}/${service}`;
+    return this.#gated && gateAttempt(this, this.#name, attempt, replica);
   }
 
   ended(decision: Decision): void {
@@ -435,72 +375,4 @@ interface Caller {
   readonly callerAttempt: number;
 }
 
-class Result implements SimulatedCall {
-  readonly status: number;
-  readonly grpcStatus: number;
-  readonly reason: string;
-  readonly durationMs: number;
-  readonly attempts: number;
-  readonly decision: Decision;
-  readonly fields: Readonly<Record<string, string>>;
-  readonly body: string;
-  readonly message: object | null;
-  readonly reset: boolean;
-  readonly #title: string;
-
-  constructor({ request, status, fields, body, message, local }: CarriedCall, decision: Decision) {
-    const { outcome } = decision;
-    const rest = request.asSent !== null;
-    this.grpcStatus = outcome.grpcStatus;
-    this.status = rest && local === null ? httpOf(outcome.grpcStatus) : outcome.reason === "CANCELLED" ? 499 : status;
-    this.reason = outcome.reason;
-    this.durationMs = decision.durationMs;
-    this.attempts = decision.attempts.length;
-    this.decision = decision;
-    this.fields = recordOf(fields);
-    this.message = message;
-    this.reset = local?.reset === true;
-    this.body = new TextDecoder().decode(
-      rest && message !== null && !Array.isArray(message) ? restBody(request, message) : body,
-    );
-    this.#title = request.title;
-  }
-
-  get ok(): boolean {
-    return this.reason === "" && this.status < 400 && this.grpcStatus <= 0;
-  }
-
-  explain(): string {
-    return explainDecision(this.decision, { request: this.#title });
-  }
-}
-
-/** Whether anything of it might hold at a server. */
-function mayGate(resource: Resource): boolean {
-  if (resource.kind === "HTTPRoute" || resource.kind === "GRPCRoute") return false;
-  if (resource.kind !== "TrafficPolicy") return true;
-  const { admission, concurrency, fault } = resource.spec;
-  return admission !== undefined || concurrency !== undefined || fault !== undefined;
-}
-
-function checkFault(fault: Fault): void {
-  for (const name of ["errorRate", "resetRate", "hangRate"] as const) {
-    const share = fault[name];
-    if (share !== undefined && !(share >= 0 && share <= 1)) bad(name, share, "between 0 and 1");
-  }
-  for (const name of ["stallMs", "addMs", "from", "forMs"] as const) {
-    const ms = fault[name];
-    if (ms !== undefined && !(ms >= 0)) bad(name, ms, "at least 0");
-  }
-  if (fault.slowBy !== undefined && !(fault.slowBy > 0)) bad("slowBy", fault.slowBy, "above 0");
-}
-
-function bad(field: string, value: number, rule: string): never {
-  throw new WeftError("invalid_argument", `a fault's ${field} must be ${rule}, not ${value}`, {
-    reason: "BAD_OPTION",
-    place: { field },
-  });
-}
-
 const MAX_DECISIONS = 10_000;
-const GATEWAY_ADDRESS = "10.255.255.1:40000";
