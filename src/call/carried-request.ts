@@ -97,6 +97,7 @@ export class CarriedRequest extends TimedCall implements CarriedCall {
     const now = this.carrier.clock.now();
     this.call.woken(now);
     this.drain(now);
+    this.tellWritable();
   }
 
   begin(): void {
@@ -246,6 +247,7 @@ export class CarriedRequest extends TimedCall implements CarriedCall {
     if (this.session && this.carriedUp + this.carriedDown > 0) this.tellCarriedNow();
     this.call.timer(id, now);
     this.drain(now);
+    this.tellWritable();
   }
 
   // --- effects ------------------------------------------------------------------------------------------------
@@ -481,6 +483,7 @@ export class CarriedRequest extends TimedCall implements CarriedCall {
       const now = this.carrier.clock.now();
       this.call.answered(id, result, now);
       this.drain(now);
+      this.tellWritable(); // a connection that was there took what had been kept
     });
   }
 

@@ -336,3 +336,61 @@ test("a token that is verified while many calls wait for it is verified once", a
   assert.equal(verifications, 1);
   await security.close();
 });
+
+test("a body that comes while keys are fetched arrives whole, over HTTP/1.1 and HTTP/2", async (t) => {
+  const id = await startIdProvider(t);
+  const shop = authentication("shop")
+    .jwt({ issuer: id.url, jwks: { url: `${id.url}/keys` } })
+    .on("shop");
+  const world = await startSecured(t, shop.resources());
+  const bodies: number[] = [];
+  world.serve((call) => {
+    let bytes = 0;
+    call.onBody = (part) => {
+      bytes += part.length;
+    };
+    call.onEnd = () => {
+      bodies.push(bytes);
+      call.answer(200, "{}");
+    };
+  });
+  const body = new Uint8Array(400_000);
+  const post = await fetch(world.url, { method: "POST", body, ...bearer(await id.token()) });
+  assert.equal(post.status, 200);
+  const { connect } = await import("node:http2");
+  const session = connect(world.url);
+  const stream = session.request({ ":method": "POST", authorization: `Bearer ${await id.token({ n: 2 })}` });
+  const status = new Promise((resolve) => stream.on("response", (headers) => resolve(headers[":status"])));
+  stream.end(body);
+  assert.equal(await status, 200);
+  session.destroy();
+  assert.deepEqual(bodies, [400_000, 400_000]);
+});
+
+test("a caller who goes away while keys are fetched leaves nothing behind", async (t) => {
+  const id = await startIdProvider(t);
+  const { createServer } = await import("node:http");
+  const silent = createServer(() => {});
+  await new Promise<void>((resolve) => silent.listen(0, "127.0.0.1", resolve));
+  t.after(() => {
+    silent.closeAllConnections();
+    silent.close();
+  });
+  const { port } = silent.address() as { port: number };
+  const shop = authentication("shop")
+    .jwt({ issuer: id.url, jwks: { url: `http://127.0.0.1:${port}/keys` } })
+    .on("shop");
+  const world = await startSecured(t, shop.resources());
+  const { connect } = await import("node:http2");
+  const session = connect(world.url);
+  const stream = session.request({ authorization: `Bearer ${await id.token()}` });
+  stream.on("error", () => {});
+  setTimeout(() => stream.close(8), 30); // CANCEL
+  for (let i = 0; i < 100 && world.metric(/^weft_calls_in_flight/) === 0; i++)
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  for (let i = 0; i < 100 && world.metric(/^weft_calls_in_flight/) > 0; i++)
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  assert.equal(world.metric(/^weft_calls_in_flight/), 0);
+  assert.equal(world.newest().outcome.reason, "CANCELLED");
+  session.destroy();
+});

@@ -1,5 +1,5 @@
 import type { TestContext } from "node:test";
-import { startWireServer, type WireServer } from "../call/loopback.case.ts";
+import { startWireServer, type WireCall, type WireServer } from "../call/loopback.case.ts";
 import { route } from "../policy/builders.ts";
 import type { Decision } from "../policy/call.ts";
 import { copyDecision } from "../policy/decision/decision.ts";
@@ -16,6 +16,8 @@ export interface Secured {
   readonly runtime: PolicyRuntime;
   readonly url: string;
   readonly upstream: WireServer;
+  /** What the service does with each call, in place of telling what it was sent. */
+  serve(onCall: (call: WireCall) => void): void;
   /** What the gateway reported as wrong. */
   readonly problems: string[];
   readonly logged: () => string;
@@ -31,9 +33,12 @@ export async function startSecured(
   resources: readonly Resource[],
   options: Partial<GatewayOptions> = {},
 ): Promise<Secured> {
-  const upstream = await startWireServer((call) => {
-    call.onEnd = () => call.answer(200, JSON.stringify(Object.fromEntries(pairs(call.head.fields))));
-  });
+  const serve = {
+    call: (call: WireCall): void => {
+      call.onEnd = () => call.answer(200, JSON.stringify(Object.fromEntries(pairs(call.head.fields))));
+    },
+  };
+  const upstream = await startWireServer((call) => serve.call(call));
   const policy = createPolicyRuntime({ record: "all", journal: new DecisionJournal() });
   const apply = (more: readonly Resource[]): void => {
     policy.applyResources(policy.revision + 1, [...route("/").to("shop").resources(), ...more], []);
@@ -69,6 +74,9 @@ export async function startSecured(
     runtime: policy,
     url: `${options.listen?.tls === undefined ? "http" : "https"}://127.0.0.1:${gateway.port}`,
     upstream,
+    serve: (onCall) => {
+      serve.call = onCall;
+    },
     problems,
     logged: () => log,
     apply,

@@ -18,6 +18,7 @@ async function started(resources: readonly Resource[]) {
   const clients = createRuntime({ env: {} });
   const client = clients.connect(Counter, { address: server.address });
   return {
+    address: server.address,
     async call(headers: Record<string, string> = {}): Promise<string> {
       return client.count({ count: 1n }, { metadata: headers }).then(
         () => "ok",
@@ -73,4 +74,19 @@ test("keys that are checked at the gateway alone do not keep services from calli
     .on("counter");
   await using it = await started(keys.resources());
   assert.equal(await it.call(), "ok");
+});
+
+test("a message that comes while a token is verified arrives whole", async () => {
+  const { publicKey, privateKey } = await generateKeyPair("ES256", { extractable: true });
+  const jwks = { inline: { keys: [await exportJWK(publicKey)] } };
+  const shop = authentication("shop").jwt({ issuer: "https://id", jwks }).on("counter").at("server");
+  await using it = await started(shop.resources());
+  const made = new SignJWT({}).setProtectedHeader({ alg: "ES256" }).setIssuer("https://id").setExpirationTime("5m");
+  const authorization = `Bearer ${await made.sign(privateKey)}`;
+  const body = JSON.stringify({ count: "1" }).replace("}", `,"note":"${"x".repeat(300_000)}"}`);
+  const sent = { method: "POST", headers: { "content-type": "application/json", authorization }, body };
+  const response = await fetch(`http://${it.address}/v1/counter:count`, sent);
+  // It is read whole, and then refused for the field that the contract does not have.
+  assert.equal(response.status, 400);
+  assert.match(await response.text(), /note/);
 });
