@@ -1,22 +1,25 @@
 import assert from "node:assert/strict";
-import { globSync, readFileSync } from "node:fs";
+import { globSync, readFileSync, writeFileSync } from "node:fs";
 import { registerHooks } from "node:module";
 import { join } from "node:path";
-import { test } from "node:test";
+import { after, test } from "node:test";
 import { pathToFileURL } from "node:url";
 import { format } from "node:util";
 import { readResourceDocuments } from "../src/policy/resource/read-resource-documents.ts";
 import { parseResources } from "../src/policy/resource/validate.ts";
 
 /**
- * Every page of docs/policies/ (and docs/testing.md) says what is true: a ts block that is directly followed by a text block is run as a module (in this process, beside its page)
- * and prints exactly that; yaml blocks are valid resources; a page that describes a policy has its defaults, metrics, and an explanation that was run.
+ * Every page of docs/policies/ (and docs/testing.md) says what is true: a ts block that is directly followed by a text block is run as a module (in this
+ * process, beside its page) and prints exactly that; yaml blocks are valid resources; a page that describes a policy has its defaults, metrics, and an
+ * explanation that was run. UPDATE_DOCS=1 writes what the blocks print into their pages: read the difference before it is kept.
  */
 
 const root = join(import.meta.dirname, "..");
 const folder = join(root, "docs", "policies");
 /** Pages that describe a tool or an idea in place of a policy. */
 const NO_POLICY = new Set(["README.md", "check.md", "conditions.md", "explain.md", "replay.md", "../testing.md"]);
+
+const UPDATE = process.env.UPDATE_DOCS === "1";
 
 interface Block {
   readonly language: string;
@@ -39,6 +42,13 @@ registerHooks({
 for (const name of [...globSync("**/*.md", { cwd: folder }).sort(), "../testing.md"]) {
   const page = readFileSync(join(folder, name), "utf8");
   const blocks = blocksOf(page);
+  const updates: { block: Block; text: string }[] = [];
+  after(() => {
+    const lines = page.split("\n");
+    for (const { block, text } of updates.toReversed())
+      lines.splice(block.line, block.text.split("\n").length, ...text.split("\n"));
+    if (lines.join("\n") !== page && UPDATE) writeFileSync(join(folder, name), lines.join("\n"));
+  });
 
   if (!NO_POLICY.has(name)) {
     test(`docs/policies/${name} has its defaults, its metrics, and an explanation that was run`, () => {
@@ -67,7 +77,8 @@ for (const name of [...globSync("**/*.md", { cwd: folder }).sort(), "../testing.
     const example = blocks[i - 1];
     test(`docs/policies/${name}:${example.line} prints what it says`, async () => {
       const printed = await run(`${name}.${example.line}.ts`, example);
-      assert.equal(trimmed(printed), trimmed(block.text));
+      if (UPDATE) updates.push({ block, text: trimmed(printed) });
+      else assert.equal(trimmed(printed), trimmed(block.text));
     });
   });
 }
