@@ -48,6 +48,7 @@ Exit status:
   0    done, or stopped as asked
   1    failed; the reason is on stderr
   2    wrong usage
+  3    weft replay: some calls would come out otherwise
   130  killed by a second Ctrl-C
 
 NO_COLOR=1 switches colours off. Each command has its own help: weft up --help`,

@@ -35,6 +35,9 @@ export class Attempt extends Pick implements AttemptRecord {
   outcome = "";
   /** What the shell said of a failure, for people. */
   message = "";
+  /** Of a retry: what the budget had left, of how much, before it was taken from. 0 for others. */
+  budgetLeft = 0;
+  budgetSize = 0;
 
   get endpoint(): string {
     return this.to?.id ?? "";
@@ -54,7 +57,8 @@ export class Attempt extends Pick implements AttemptRecord {
   }
 
   get why(): string {
-    return whyText(this);
+    const why = whyText(this);
+    return this.budgetSize === 0 ? why : `${why}; budget left ${this.budgetLeft} of ${this.budgetSize}`;
   }
 
   toJSON(): AttemptRecord {

@@ -10,11 +10,11 @@ export function openAttempt(state: CallState, kind: AttemptKind, probe: boolean,
   const { decision, pool, effects } = state;
   const { table } = state.shared;
   const binding = state.binding as Binding;
-  const { group, policy, budget, outliers } = binding;
+  const { group, policy, budget, extras } = binding;
   const { attempts } = decision;
   const number = attempts.length + 1;
   const attempt = (pool[number - 1] ??= new Attempt());
-  outliers?.sweep(table, group, state.shared.random, now);
+  if (extras) binding.outliers?.sweep(table, group, state.shared.random, now);
   const slot = chooseEndpoint(state, attempt, now);
   if (slot < 0) return null;
   attempts.push(attempt);
@@ -33,12 +33,14 @@ export function openAttempt(state: CallState, kind: AttemptKind, probe: boolean,
   attempt.connectedAt = attempt.headAt = -1;
   attempt.status = 0;
   attempt.outcome = attempt.message = "";
+  attempt.budgetSize = kind === AttemptKind.retry ? decision.budgetSize : 0;
+  attempt.budgetLeft = decision.budgetLeft;
   table.inFlight[slot]++;
   table.chosen(slot, now);
   group.inFlight++;
   if (kind === AttemptKind.first || kind === AttemptKind.standby) {
     if (policy.retry.attempts > 0) budget.deposit(now);
-    binding.hedgeBudget?.deposit();
+    if (extras) binding.hedgeBudget?.deposit();
   }
 
   const leftMs = decision.deadline - now;
