@@ -261,6 +261,15 @@ test("stale-while-revalidate: the stale answer at once, one call to renew it", (
   assert.notEqual(cache.get("/a").asked, null);
 });
 
+test("a caller who is somebody gets no stale answer that would be renewed with what is theirs", () => {
+  const cache = new CacheWorld();
+  const fields = ["cache-control", "max-age=10, public, stale-while-revalidate=60", "etag", '"a"'];
+  cache.get("/a", { fields, body: "one" });
+  cache.pass(20);
+  const got = cache.get("/a", { fields, body: "two" }, ["authorization", "Bearer x"]);
+  assert.deepEqual([got.body, got.refreshed], ["two", false]);
+});
+
 test("stale-if-error, by the response, the policy or the fallback; never what must be revalidated", () => {
   const cases: [control: string, cache: object, fallback: boolean, served: boolean][] = [
     ["max-age=10", {}, false, false],

@@ -8,6 +8,7 @@ import { errorAnswer } from "../machine/local-answers.ts";
 import type { RequestFacts } from "../machine/request-facts.ts";
 import { fieldValue, hasField } from "../resource/header-match.ts";
 import type { EffectivePolicy } from "../snapshot/effective-policy.ts";
+import { sameField } from "../snapshot/same-field.ts";
 import type { Plan } from "../snapshot/snapshot.ts";
 import { CacheCall, keyOf, requestDirectives, Use, useOf } from "./cache-call.ts";
 import { NO_DIRECTIVES, responseDirectives } from "./cache-control.ts";
@@ -64,10 +65,7 @@ class CacheGate implements Gate {
   constructor(policies: readonly EffectivePolicy[], stores: readonly (CacheStore | null)[]) {
     this.#policies = policies;
     this.#stores = stores;
-    const [first] = policies;
-    this.#alike = policies.every(
-      ({ cache, sources }) => sources.cache === first.sources.cache && (cache === null) === (first.cache === null),
-    );
+    this.#alike = sameField(policies, "cache");
     this.source = policies.find(({ cache }) => cache !== null)?.sources.cache ?? "";
   }
 
@@ -177,7 +175,8 @@ class CacheGate implements Gate {
     const { store, directives } = kept;
     const stored = this.#find(call, kept);
     const { asSent } = call.caller;
-    const refreshable = asSent === null && call.request.method === "GET";
+    // A refresh is nobody's: what comes of somebody's request could be theirs alone.
+    const refreshable = asSent === null && call.request.method === "GET" && !kept.personal;
     const use = call.tape.read(stored === null ? Use.none : useOf(stored, kept, refreshable, now));
     if (use === Use.refresh && !store.fetches.has(keyOf(kept))) call.refresh = true;
     const asked = stored !== null && (directives.noCache || stored.freshForMs(now) > 0);

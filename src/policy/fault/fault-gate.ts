@@ -10,6 +10,7 @@ import type { RequestFacts } from "../machine/request-facts.ts";
 import { isUnary } from "../machine/time-limits.ts";
 import { fieldValue, hasField } from "../resource/header-match.ts";
 import { type EffectivePolicy, Level } from "../snapshot/effective-policy.ts";
+import { sameField } from "../snapshot/same-field.ts";
 import type { Plan } from "../snapshot/snapshot.ts";
 import type { ActiveFaults } from "./active-faults.ts";
 import type { FaultDelay, FaultSettings } from "./fault-field.ts";
@@ -61,10 +62,7 @@ class FaultGate implements Gate {
   constructor(policies: readonly EffectivePolicy[], active: readonly ActiveFaults[]) {
     this.#policies = policies;
     this.#active = active;
-    this.#alike = policies.every(
-      ({ fault, sources }) =>
-        sources.fault === policies[0].sources.fault && JSON.stringify(fault) === JSON.stringify(policies[0].fault),
-    );
+    this.#alike = sameField(policies, "fault");
     this.source = policies.find(({ fault }) => fault !== null)?.sources.fault ?? "";
   }
 
