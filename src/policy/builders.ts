@@ -12,7 +12,13 @@ export {
   route,
   type SessionInput,
 } from "./resource/route-builder.ts";
-export { type FallbackInput, type FallbackStatus, type TrafficBuilder, traffic } from "./resource/traffic-builder.ts";
+export {
+  type BalancerOptions,
+  type FallbackInput,
+  type FallbackStatus,
+  type TrafficBuilder,
+  traffic,
+} from "./resource/traffic-builder.ts";
 export {
   type AuthenticationBuilder,
   authentication,
