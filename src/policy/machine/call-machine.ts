@@ -22,7 +22,7 @@ import { judgeAnswer, judgeEvent, noteBreaker, sawAnswer, sawFailure, sawLoad, s
 import { answerFixed, canFallBack, noteFallback, turnToStandby } from "./fall-back.ts";
 import { GatePassage } from "./gate-passage.ts";
 import { GRPC_UNKNOWN, grpcNumber, grpcStatusOf } from "./grpc-status.ts";
-import { armHedge, hedgeOnFailure, makeHedge } from "./hedging.ts";
+import { armHedge, hedgeOnFailure, makeHedge, raceWon } from "./hedging.ts";
 import * as answers from "./local-answers.ts";
 import { Phase } from "./phase.ts";
 import { explainable, factsOf, type RequestFacts } from "./request-facts.ts";
@@ -195,8 +195,10 @@ export class CallMachine extends GatePassage implements Call {
       return;
     }
     this.phase = Phase.trying;
-    armHedge(state, now);
-    watchSilence(state, now);
+    if (binding.extras) {
+      armHedge(state, now);
+      watchSilence(state, now);
+    }
   }
 
   private noEndpoint(binding: Binding, now: number): void {
@@ -354,10 +356,7 @@ export class CallMachine extends GatePassage implements Call {
     this.phase = session ? Phase.session : Phase.committed;
     this.effects.push(Effect.deliver, tried.number, 0);
     this.timers.stopTry(tried);
-    this.timers.stopHedge();
-    this.timers.stopWaiting();
-    if (state.live > 1) cancelOthers(state, tried, now);
-    if (tried.kind === AttemptKind.hedge) (tried.binding as Binding).counters.hedgesWon++;
+    if ((tried.binding as Binding).extras) raceWon(state, tried, now);
     if ((state.plan as Plan).rule.session !== null) giveSession(state, tried, now);
     answerBegan(state, now);
   }
@@ -490,6 +489,7 @@ export class CallMachine extends GatePassage implements Call {
   private fellSilent(now: number): void {
     const { state, decision } = this;
     const { idleTimeout } = (state.binding as Binding).policy;
+    if (idleTimeout === Number.POSITIVE_INFINITY) return; // of a stand-by without one
     // While nothing is under way (a back-off) nothing is silent either: the next attempt begins the time anew.
     const silentMs = state.live === 0 ? 0 : now - state.activeAt;
     if (silentMs < idleTimeout) {

@@ -84,10 +84,11 @@ export class CallTimers {
 
   /** All but those of attempts. */
   stopAll(): void {
+    if (this.deadlineRuns) this.stopDeadline();
+    if (!this.waitRuns && !this.hedgeRuns && !this.idleRuns) return;
     this.stopWaiting();
     this.stopHedge();
     this.stopIdle();
-    this.stopDeadline();
   }
 
   reset(): void {

@@ -1,7 +1,7 @@
 import type { CallContext } from "../call.ts";
 import type { Binding } from "../snapshot/snapshot.ts";
-import { AttemptKind } from "./attempt.ts";
-import { openAttempt } from "./attempts.ts";
+import { type Attempt, AttemptKind } from "./attempt.ts";
+import { cancelOthers, openAttempt } from "./attempts.ts";
 import type { CallState } from "./call-state.ts";
 import type { RequestFacts } from "./request-facts.ts";
 
@@ -59,6 +59,14 @@ export function makeHedge(state: CallState, now: number): void {
   counters.hedges++;
   decision.hedgeBudgetLeft = tape.read(hedgeBudget.left);
   armHedge(state, now);
+}
+
+/** An attempt's answer is delivered: no hedge follows, no retry, and the others are not wanted any more. */
+export function raceWon(state: CallState, winner: Attempt, now: number): void {
+  state.timers.stopHedge();
+  state.timers.stopWaiting();
+  if (state.live > 1) cancelOthers(state, winner, now);
+  if (winner.kind === AttemptKind.hedge) (winner.binding as Binding).counters.hedgesWon++;
 }
 
 /**

@@ -287,6 +287,8 @@ export class Snapshot {
       breaker: policy.breaker === null ? null : this.#keeper.breaker(name, policy.breaker),
       budget: this.#keeper.budget(backend.service, policy.retry.budget),
       counters: this.#keeper.counters(backend.service),
+      extras:
+        policy.hedge !== null || policy.outlier !== null || policy.idleTimeout !== Number.POSITIVE_INFINITY,
       hedgeBudget: policy.hedge === null ? null : this.#keeper.hedgeBudget(backend.service, policy.hedge.ratio),
       latency: policy.hedge === null ? null : this.#keeper.latency(name, methodName),
       outliers: policy.outlier === null ? null : this.#keeper.outliers(name, policy.outlier),
@@ -338,6 +340,8 @@ export interface Binding {
   readonly breaker: CallBreaker | null;
   readonly budget: RetryBudget;
   readonly counters: ServiceCounters;
+  /** Hedging, outlier detection or an idle time-out: what most calls do without, and shall not pay for. */
+  readonly extras: boolean;
   /** Null: no hedging. */
   readonly hedgeBudget: HedgeBudget | null;
   readonly latency: LatencyEstimate | null;
