@@ -95,3 +95,23 @@ test("without the policy nothing is measured, and calls have no gate", () => {
   assert.equal(runtime.hasGates(grpc(GET), { ...INBOUND, asSent: null }), false);
   assert.equal(measured, 0);
 });
+
+test("an Objective that asks for calls to be turned away needs no admission policy beside it", () => {
+  const objective = {
+    apiVersion: "weftmesh.dev/v1",
+    kind: "Objective",
+    metadata: { name: "products" },
+    spec: {
+      targetRefs: [{ kind: "Service", name: "products" }],
+      availability: { target: 99 },
+      shed: [{ when: "fast", pressure: 0.5 }],
+    },
+  } as const;
+  const runtime = world({ resources: [objective] });
+  const call = (): TestCall => new TestCall(runtime).begin(grpc(GET));
+  assert.equal(call().reason, "");
+  runtime.process.pressure.set("Objective products", "products", 0.5);
+  const reasons = Array.from({ length: 200 }, () => call().reason);
+  const shed = reasons.filter((reason) => reason === "SHED").length;
+  assert.ok(shed > 60 && shed < 140, `${shed}`);
+});

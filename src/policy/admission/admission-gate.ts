@@ -13,21 +13,18 @@ import type { ServiceTimes } from "./service-times.ts";
 import { ShedLevel, shedChance } from "./shed-level.ts";
 
 /**
- * Admission at gateways and services, as the first of the calls' backends that has it sets it. `afterIdentity`: the gate's place behind authentication,
- * for priorities that go by claims; without such it comes first, so that what is turned away costs nothing. `otherwise`: what holds when no policy says
- * anything, for whoever puts pressure on calls (pressure.ts) by other means than a policy.
+ * Admission at gateways and services, as the first of the calls' backends that has it sets it; without any, when an Objective asks for calls to be turned
+ * away. `afterIdentity`: the gate's place behind authentication, for priorities that go by claims; without such it comes first, so that what is turned away
+ * costs nothing.
  */
-export function admissionGates(
-  context: GateContext,
-  afterIdentity: boolean,
-  otherwise: Admission | null = null,
-): Gate[] {
+export function admissionGates(context: GateContext, afterIdentity: boolean): Gate[] {
   const { place, policies, services, methodName, keeper } = context;
   if (place !== "gateway" && place !== "server") return [];
   const policy = policies.find(({ admission }) => admission !== null);
-  const admission = policy?.admission ?? otherwise?.settings ?? null;
+  const asked = policy === undefined ? whoAsks(context) : "";
+  const admission = policy?.admission ?? (asked === "" ? null : PRESSURE_ONLY);
   if (admission === null) return [];
-  const source = policy === undefined ? (otherwise?.source ?? "") : (policy.sources.admission ?? "the default");
+  const source = policy === undefined ? asked : (policy.sources.admission ?? "the default");
   if (admission.priorities.some(({ claim }) => claim !== undefined) !== afterIdentity) return [];
   return [
     new AdmissionGate(
@@ -42,13 +39,14 @@ export function admissionGates(
   ];
 }
 
-export interface Admission {
-  readonly source: string;
-  readonly settings: AdmissionSettings;
+/** The Objective that may put pressure on the calls; "" when none does. */
+function whoAsks({ attached }: GateContext): string {
+  const asking = attached("Objective").find(({ spec }) => spec.shed?.some(({ pressure = 0 }) => pressure > 0));
+  return asking === undefined ? "" : `Objective ${asking.metadata.name}`;
 }
 
 /** Admission that goes by pressure from elsewhere alone. */
-export const PRESSURE_ONLY: AdmissionSettings = {
+const PRESSURE_ONLY: AdmissionSettings = {
   eventLoop: 0,
   cpu: 0,
   loopDelayMs: 0,

@@ -64,7 +64,7 @@ export interface ShedSpec {
   readonly methods?: readonly string[];
   /** 0 to 100: the share of these calls. Default 100. */
   readonly percent?: number;
-  /** 0..1, in place of all of these: the share of calls that admission is asked to turn away, the least important first (needs an admission policy). */
+  /** 0..1, in place of all of these: the share of calls that admission is asked to turn away, the least important first (by the priorities of the admission policy, where there is one). */
   readonly pressure?: number;
 }
 
