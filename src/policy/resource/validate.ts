@@ -70,7 +70,12 @@ export function inspectResources(documents: readonly unknown[], known: KnownName
   });
   checkNames(resources, sources, errors);
   resources.forEach((resource, i) => {
-    checkSecurityReferences(resource, resources, (path, message) => errors.push(problem(sources[i], path, message)));
+    checkSecurityReferences(
+      resource,
+      resources,
+      (path, message) => errors.push(problem(sources[i], path, message)),
+      (path, message) => warnings.push(problem(sources[i], path, message)),
+    );
     checkReferences(resource, sources[i], resources, known, errors, warnings);
   });
   const placeOf = (resource: Resource, path: FieldPath): Place =>

@@ -111,6 +111,19 @@ test("resources are refused with what is wrong in them, and without the secret t
   assert.match(rule({ rules: [{ action: "allow", principal: [] }] }), /unknown field/);
 });
 
+test("a login that could not come back is told, and one that can is not", () => {
+  const web = authentication("web").oidc({ issuer: "https://id.example", clientId: "x", cookieKeys: [{ env: "KEY" }] });
+  const warnings = (...builders: { resources(): readonly unknown[] }[]): string =>
+    parseResources(builders.flatMap((builder) => builder.resources()))
+      .warnings.map(({ message }) => message)
+      .join();
+  const told = /no route for which oidc:web holds takes \/oauth2\/callback: logins would not come back/;
+  assert.match(warnings(web, route("/account").to("shop").require("oidc:web")), told);
+  assert.match(warnings(web.on("shop"), route("/").to("other")), told);
+  assert.equal(warnings(web, route("/").to("shop"), route("/account").to("shop").require("oidc:web")), "");
+  assert.equal(warnings(web.on("shop"), route("/oauth2").to("shop")), "");
+});
+
 test("builders leave what they were made of as it was", () => {
   const base = authorization("orders").allow({ peers: ["spiffe://shop/a"] });
   base.deny({ paths: ["/x"] });

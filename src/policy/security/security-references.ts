@@ -1,6 +1,7 @@
 import { didYouMean } from "../../core/suggest.ts";
 import type { Resource } from "../resource/resources.ts";
 import type { FieldPath } from "../resource/shape.ts";
+import { checkLoginRoutes } from "./login-routes.ts";
 import { findProvider, providerLabel } from "./providers.ts";
 
 /** References between security's resources. A provider that does not exist is an error, since whoever is judged by it could be anybody or nobody. */
@@ -8,6 +9,7 @@ export function checkSecurityReferences(
   resource: Resource,
   all: readonly Resource[],
   error: (path: FieldPath, message: string) => void,
+  warn: (path: FieldPath, message: string) => void,
 ): void {
   if (resource.kind !== "Authentication" && resource.kind !== "Authorization") return;
   const authentications = all.filter((other) => other.kind === "Authentication");
@@ -26,6 +28,7 @@ export function checkSecurityReferences(
     });
     return;
   }
+  checkLoginRoutes(resource, all, warn);
   const own = new Set<string>();
   resource.spec.providers.forEach((provider, i) => {
     const path = ["spec", "providers", i];
