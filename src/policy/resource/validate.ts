@@ -135,6 +135,8 @@ function checkReferences(
     checkRoute(resource, tell, warn, (path, name) => service(name, path));
     return;
   }
+  if (resource.kind === "TrafficPolicy" && resource.spec.fallback?.service !== undefined)
+    service(resource.spec.fallback.service, ["spec", "fallback", "service"]);
   resource.spec.targetRefs?.forEach((target, i) => {
     const path = ["spec", "targetRefs", i];
     if (target.kind === "Service") service(target.name ?? "", [...path, "name"]);
