@@ -1,9 +1,58 @@
 import type { CallRequest } from "../call.ts";
 import { conditionsHold } from "./route-conditions.ts";
-import type { RouteEntry } from "./route-table.ts";
+import type { PathCondition, RouteEntry } from "./route-table.ts";
 
-/** One host's entries by their paths. Entries must be added in order of precedence (route-table.ts). */
+/**
+ * One host's entries by their paths. Entries must be added in order of precedence (route-table.ts). A few are compared one by one: a gateway for thousands of
+ * hosts has few routes for each, and every map on the way to one of them is memory that no cache holds.
+ */
 export class PathTable<T> {
+  /** All entries, while they are few; null afterwards. */
+  #few: RouteEntry<T>[] | null = [];
+  #index: PathIndex<T> | null = null;
+
+  add(entry: RouteEntry<T>): void {
+    if (this.#few !== null) {
+      this.#few.push(entry);
+      if (this.#few.length <= FEW) return;
+      const index = new PathIndex<T>();
+      for (const one of this.#few) index.add(one);
+      this.#index = index;
+      this.#few = null;
+    } else this.#index?.add(entry);
+  }
+
+  find(request: CallRequest, path: string): RouteEntry<T> | null {
+    if (this.#few === null) return (this.#index as PathIndex<T>).find(request, path);
+    for (const entry of this.#few) if (pathMeets(entry.path, path) && conditionsHold(entry, request)) return entry;
+    return null;
+  }
+}
+
+/** Whether a path (without its query) is one that a condition means. */
+export function pathMeets(condition: PathCondition, path: string): boolean {
+  const { value } = condition;
+  switch (condition.kind) {
+    case "exact":
+      return path === value;
+    case "pattern":
+      return condition.pattern.matches(path);
+    case "method": {
+      const slash = path.indexOf("/", 1);
+      return slash > 0 && path.length === slash + 1 + value.length && path.endsWith(value);
+    }
+    default: {
+      let end = value.length;
+      while (end > 0 && value[end - 1] === "/") end--;
+      if (path.length < end || !path.startsWith(end === value.length ? value : value.slice(0, end))) return false;
+      return path.length === end || path[end] === "/";
+    }
+  }
+}
+
+const FEW = 4;
+
+class PathIndex<T> {
   readonly #exact = new Map<string, Entries<T>>();
   #patterns: RouteEntry<T>[] | null = null;
   readonly #root = new PrefixNode<T>();
@@ -35,10 +84,8 @@ export class PathTable<T> {
       if (found !== null) return found;
     }
     if (this.#patterns !== null) {
-      for (const entry of this.#patterns) {
-        if (entry.path.kind === "pattern" && entry.path.pattern.matches(path) && conditionsHold(entry, request))
-          return entry;
-      }
+      for (const entry of this.#patterns)
+        if (pathMeets(entry.path, path) && conditionsHold(entry, request)) return entry;
     }
     const below = this.#descend(this.#root, path, 1, request);
     if (below !== null) return below;
@@ -54,14 +101,27 @@ export class PathTable<T> {
 
   #addPrefix(prefix: string, entry: RouteEntry<T>): void {
     let node = this.#root;
-    for (const segment of prefix.split("/")) {
-      if (segment === "") continue;
-      node.children ??= new Map();
-      let child = node.children.get(segment);
-      if (child === undefined) node.children.set(segment, (child = new PrefixNode<T>()));
-      node = child;
+    const segments = prefix.split("/").filter((segment) => segment !== "");
+    const last = segments.pop();
+    if (last === undefined) {
+      node.entries = joined(node.entries ?? undefined, entry);
+      return;
     }
-    node.entries = joined(node.entries ?? undefined, entry);
+    for (const segment of segments) {
+      node.children ??= new Map();
+      const child = node.children.get(segment);
+      if (child instanceof PrefixNode) node = child;
+      else {
+        const below = new PrefixNode<T>();
+        below.entries = child ?? null;
+        node.children.set(segment, below);
+        node = below;
+      }
+    }
+    node.children ??= new Map();
+    const child = node.children.get(last);
+    if (child instanceof PrefixNode) child.entries = joined(child.entries ?? undefined, entry);
+    else node.children.set(last, joined(child, entry));
   }
 
   /** What is below the node, the deepest first. `from` is where the next segment begins. */
@@ -71,6 +131,7 @@ export class PathTable<T> {
     const end = slash < 0 ? path.length : slash;
     const child = node.children.get(path.slice(from, end));
     if (child === undefined) return null;
+    if (!(child instanceof PrefixNode)) return firstOf(child, request);
     const found = this.#descend(child, path, end + 1, request);
     if (found !== null) return found;
     return child.entries === null ? null : firstOf(child.entries, request);
@@ -78,7 +139,8 @@ export class PathTable<T> {
 }
 
 class PrefixNode<T> {
-  children: Map<string, PrefixNode<T>> | null = null;
+  /** What has nothing below it stands here without a node of its own. */
+  children: Map<string, PrefixNode<T> | Entries<T>> | null = null;
   entries: Entries<T> | null = null;
 }
 

@@ -3,6 +3,8 @@ import type { Pattern } from "./pattern.ts";
 
 /** What a match asks of a request beside its host and path. */
 export interface Conditions {
+  /** Nothing is asked: what a look-up reads of nearly every entry. */
+  readonly plain: boolean;
   /** "" for any. */
   readonly method: string;
   /** Only gRPC requests. */
@@ -23,6 +25,7 @@ export interface ValuePattern {
 }
 
 export function conditionsHold(entry: Conditions, request: CallRequest): boolean {
+  if (entry.plain) return true;
   if (entry.method !== "" && entry.method !== request.method && !asksFor(entry, request)) return false;
   if (entry.grpc && !isGrpcRequest(request)) return false;
   const { headers, query, patterns } = entry;

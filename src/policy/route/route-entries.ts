@@ -79,14 +79,15 @@ function entry(
   const fields = firstOfName(headers, true);
   const parameters = firstOfName(queryParams, false);
   const patterns = [...valuePatterns("header", fields), ...valuePatterns("query", parameters)];
-  // What a look-up reads stands first, side by side in memory: of ten thousand entries few are in a cache.
+  // What a look-up reads stands first: of ten thousand entries few are in a cache.
   return {
+    plain: method === "" && !grpc && fields.length === 0 && parameters.length === 0,
+    target,
     method,
     grpc,
     headers: flat(fields),
     query: flat(parameters),
     patterns: patterns.length === 0 ? NO_PATTERNS : patterns,
-    target,
     path,
     hostnames,
     preflight: target.rule.cors !== null,
@@ -97,7 +98,8 @@ function entry(
 function httpPath({ path }: HTTPRouteMatch): PathCondition {
   const value = path?.value ?? "/";
   if (path?.type === "RegularExpression") return { kind: "pattern", value, pattern: compilePattern(value) };
-  return { kind: path?.type === "Exact" ? "exact" : "prefix", value };
+  // Whole segments: an empty one means nothing.
+  return path?.type === "Exact" ? { kind: "exact", value } : { kind: "prefix", value: value.replace(/\/{2,}/g, "/") };
 }
 
 /** A service or method that is not written may be any. */

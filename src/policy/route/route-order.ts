@@ -1,4 +1,5 @@
-import { type PathCondition, precedence, type RouteEntry, type RouteTable } from "./route-table.ts";
+import { pathMeets } from "./path-table.ts";
+import { precedence, type RouteEntry, type RouteTable } from "./route-table.ts";
 import type { Rule, RuleMatch } from "./rule.ts";
 
 type Entry = RouteEntry<RuleMatch>;
@@ -40,15 +41,9 @@ export class RouteOrder {
     const found = [...(this.#exact.get(path) ?? [])];
     for (let end = path.length; end >= 0; end = end === 0 ? -1 : path.lastIndexOf("/", end - 1))
       found.push(...(this.#prefixes.get(bare(path.slice(0, end))) ?? []));
-    for (const at of this.#others) if (matchesOther(this.entries[at].path, path)) found.push(at);
+    for (const at of this.#others) if (pathMeets(this.entries[at].path, path)) found.push(at);
     return [...new Set(found)].sort((a, b) => a - b);
   }
-}
-
-function matchesOther(condition: PathCondition, path: string): boolean {
-  if (condition.kind === "pattern") return condition.pattern.matches(path);
-  const slash = path.indexOf("/", 1);
-  return slash > 0 && path.slice(slash + 1) === condition.value;
 }
 
 function bare(prefix: string): string {

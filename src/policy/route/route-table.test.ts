@@ -10,7 +10,10 @@ import { hostOf, pathOf, type RouteEntry, RouteTable } from "./route-table.ts";
 let order = 0;
 function entry<T>(target: T, parts: Partial<RouteEntry<T>> = {}): RouteEntry<T> {
   const rest = { hostnames: [], path: prefix("/"), method: "", grpc: false, headers: [], query: [], patterns: [] };
-  return { ...rest, preflight: false, order: order++, target, ...parts };
+  const all = { ...rest, preflight: false, order: order++, target, ...parts };
+  const plain =
+    all.method === "" && !all.grpc && [all.headers, all.query, all.patterns].every(({ length }) => length === 0);
+  return { ...all, plain };
 }
 type Path = RouteEntry<string>["path"];
 const prefix = (value: string): Path => ({ kind: "prefix", value });
@@ -142,6 +145,26 @@ test("of several conditions on one header only the first counts", () => {
   assert.equal(table.find(http("GET", "/", ["x-lane", "green"])), null);
 });
 
+test("a prefix below another, whichever comes first, and with slashes that say nothing", () => {
+  for (const paths of [
+    ["/a", "/a/b", "/a/b/c", "/d", "/e", "/f"],
+    ["/f", "/e", "/d", "/a/b/c", "/a/b/", "/a"],
+  ]) {
+    const table = new RouteTable(paths.map((path) => entry(path.replace(/\/$/, ""), { path: prefix(path) })));
+    const found = (path: string): string | undefined => table.find(http("GET", path))?.target;
+    assert.deepEqual(["/a", "/a/x", "/a/b", "/a/b/x", "/a/b/c", "/a/b/c/", "/d/x", "/x"].map(found), [
+      "/a",
+      "/a",
+      "/a/b",
+      "/a/b",
+      "/a/b/c",
+      "/a/b/c",
+      "/d",
+      undefined,
+    ]);
+  }
+});
+
 test("a preflight matches what it asks for where a CORS filter answers it", () => {
   const table = new RouteTable([
     entry("plain", { method: "PUT" }),
@@ -259,7 +282,7 @@ function reference(entries: readonly RouteEntry<number>[], request: CallRequest)
 test("finds what a matcher finds that compares every entry", () => {
   fc.assert(
     fc.property(
-      fc.array(conditions, { maxLength: 12 }),
+      fc.array(conditions, { maxLength: 16 }),
       fc.array(requests, { minLength: 1, maxLength: 6 }),
       (all, asked) => {
         const entries = all.map((parts, i) => entry(i, { ...(parts as Partial<RouteEntry<number>>), order: i }));
@@ -277,11 +300,11 @@ test("a look-up compares as few entries among 10,000 routes as among 10", () => 
     const entries = Array.from({ length: count }, (_, i) => {
       const path = i % 2 === 0 ? exact(`/v1/things-${i}/list`) : prefix(`/v1/things-${i}`);
       const one = entry(i, { path });
-      const method = (): string => {
+      const plain = (): boolean => {
         seen++;
-        return "";
+        return true;
       };
-      return Object.defineProperty({ ...one }, "method", { get: method });
+      return Object.defineProperty({ ...one }, "plain", { get: plain });
     });
     const table = new RouteTable(entries);
     seen = 0;
