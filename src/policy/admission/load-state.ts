@@ -31,8 +31,9 @@ export class LoadState {
     this.#start?.();
   }
 
-  /** What begins to measure; called once, at once when it is wanted already. */
+  /** What begins to measure; called once, at once when it is wanted already. Of several the first: one measures for all. */
   onWanted(start: () => void): void {
+    if (this.#start !== null) return;
     this.#start = start;
     if (this.#wanted) start();
   }
