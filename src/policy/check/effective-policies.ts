@@ -5,7 +5,7 @@ import { routeEntries } from "../route/route-entries.ts";
 import { backendName, type Rule } from "../route/rule.ts";
 import { type EffectivePolicy, Level, resolvePolicy } from "../snapshot/effective-policy.ts";
 import type { PolicyFieldName } from "../snapshot/policy-fields.ts";
-import { indexPolicies, layersFor } from "../snapshot/policy-index.ts";
+import { indexPolicies, layersFor, type PolicyIndex } from "../snapshot/policy-index.ts";
 import type { CheckedSystem } from "./checked-system.ts";
 
 /** What holds for calls that one rule (or none) takes to one backend. */
@@ -20,9 +20,10 @@ export interface EffectiveTarget {
 
 /** Every combination of rule and backend that resources and system name, at the gateway. */
 export function effectiveTargets({ resources, services }: CheckedSystem): EffectiveTarget[] {
-  const index = indexPolicies(resources);
+  const index = indexOf(resources);
   const targets: EffectiveTarget[] = [];
   const rules = new Set<Rule>();
+  const known = new Map<string, EffectivePolicy>();
   for (const route of resources) {
     if (route.kind !== "HTTPRoute" && route.kind !== "GRPCRoute") continue;
     for (const { target } of routeEntries(route, 0)) rules.add(target.rule);
@@ -37,8 +38,15 @@ export function effectiveTargets({ resources, services }: CheckedSystem): Effect
         route: rule.route,
         rule: rule.name,
       });
-      if (rule.policy !== null) layers.push({ level: Level.rule, source: rule.route, spec: rule.policy });
-      targets.push({ backend: backendName({ service, version }), service, rule, policy: resolvePolicy(layers) });
+      // Most rules say nothing themselves, and what holds for their backend is the same for all of them.
+      const key = layers.map(({ level, source }) => `${level} ${source}`).join();
+      let policy = rule.policy === null ? known.get(key) : undefined;
+      if (policy === undefined) {
+        if (rule.policy !== null) layers.push({ level: Level.rule, source: rule.route, spec: rule.policy });
+        policy = resolvePolicy(layers);
+        if (rule.policy === null) known.set(key, policy);
+      }
+      targets.push({ backend: backendName({ service, version }), service, rule, policy });
     }
   }
   for (const service of namedServices(resources, services)) {
@@ -48,10 +56,18 @@ export function effectiveTargets({ resources, services }: CheckedSystem): Effect
   return targets;
 }
 
+/** Made once for a set of resources. */
+function indexOf(resources: readonly Resource[]): PolicyIndex {
+  let index = indexes.get(resources);
+  if (index === undefined) indexes.set(resources, (index = indexPolicies(resources)));
+  return index;
+}
+const indexes = new WeakMap<readonly Resource[], PolicyIndex>();
+
 /** The policy of calls from one service to another. */
 export function policyOfCalls(resources: readonly Resource[], service: string): EffectivePolicy {
   const at = { gateway: false, service, version: "", method: "", route: "", rule: "" };
-  return resolvePolicy(layersFor(indexPolicies(resources), at));
+  return resolvePolicy(layersFor(indexOf(resources), at));
 }
 
 /** Where the value of a policy's field is written; null when it is the default. */
@@ -63,10 +79,20 @@ export function placeOfField(
   const source = policy.sources[field];
   if (source === undefined) return null;
   const [kind, name] = source.split(/[ /]/, 2);
-  const resource = resources.find((one) => one.kind === kind && one.metadata.name === name);
+  const resource = byName(resources).get(`${kind} ${name}`);
   if (resource === undefined) return null;
   return placeOf(resource, rule !== null && source === rule.route ? ruleField(resource, rule, field) : ["spec", field]);
 }
+
+function byName(resources: readonly Resource[]): ReadonlyMap<string, Resource> {
+  let named = names.get(resources);
+  if (named === undefined) {
+    named = new Map(resources.map((resource) => [`${resource.kind} ${resource.metadata.name}`, resource]));
+    names.set(resources, named);
+  }
+  return named;
+}
+const names = new WeakMap<readonly Resource[], ReadonlyMap<string, Resource>>();
 
 function ruleField(resource: Resource, rule: Rule, field: PolicyFieldName): FieldPath {
   if (resource.kind !== "HTTPRoute" && resource.kind !== "GRPCRoute") return ["spec"];

@@ -1,4 +1,4 @@
-import type { Resource, TargetRef, TrafficPolicy } from "../resource/resources.ts";
+import type { TargetRef, TrafficPolicy } from "../resource/resources.ts";
 import { isObject } from "../resource/shape.ts";
 import { POLICY_FIELD_NAMES } from "../snapshot/policy-fields.ts";
 import type { CheckedSystem } from "./checked-system.ts";
@@ -9,33 +9,37 @@ export function policyConflicts({ resources, placeOf }: CheckedSystem): Finding[
   const findings: Finding[] = [];
   const policies = resources.filter((resource) => resource.kind === "TrafficPolicy");
   policies.sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1));
-  for (const [i, winner] of policies.entries()) {
-    for (const loser of policies.slice(i + 1)) {
-      const target = targetsOf(loser).find((one) => targetsOf(winner).includes(one));
-      if (target === undefined) continue;
-      for (const path of differing(winner, loser)) {
-        findings.push(
-          finding(
-            "policy-conflict",
-            placeOf(loser, ["spec", ...path]),
-            `${path.join(".")} of ${target} is also written by TrafficPolicy ${winner.metadata.name}, which wins as the first by name`,
-            "write it in one of the two",
-            [
-              {
-                place: placeOf(winner, ["spec", ...path]),
-                message: `TrafficPolicy ${winner.metadata.name} writes it here`,
-              },
-            ],
-          ),
-        );
+  const byTarget = new Map<string, TrafficPolicy[]>();
+  const seen = new Set<string>();
+  for (const loser of policies) {
+    for (const target of targetsOf(loser)) {
+      const others = byTarget.get(target) ?? [];
+      byTarget.set(target, [...others, loser]);
+      for (const winner of others) {
+        const pair = `${winner.metadata.name} ${loser.metadata.name}`;
+        if (winner === loser || seen.has(pair)) continue;
+        seen.add(pair);
+        for (const path of differing(winner, loser)) {
+          findings.push(
+            finding(
+              "policy-conflict",
+              placeOf(loser, ["spec", ...path]),
+              `${path.join(".")} of ${target} is also written by TrafficPolicy ${winner.metadata.name}, which wins as the first by name`,
+              "write it in one of the two",
+              [
+                {
+                  place: placeOf(winner, ["spec", ...path]),
+                  message: `TrafficPolicy ${winner.metadata.name} writes it here`,
+                },
+              ],
+            ),
+          );
+        }
       }
     }
   }
   return findings;
 }
-
-/** Routes and other resources do not conflict by field. */
-export type TrafficPolicies = Extract<Resource, { kind: "TrafficPolicy" }>;
 
 /** "Service payments", "the system". */
 export function targetsOf({ spec }: { readonly spec: { readonly targetRefs?: readonly TargetRef[] } }): string[] {

@@ -18,6 +18,7 @@ import { type Finding, finding } from "./finding.ts";
 export function unreachableRoutes({ resources, placeOf }: CheckedSystem): Finding[] {
   const findings: Finding[] = [];
   for (const entries of tablesOf(resources).values()) {
+    const rivals = rivalsIn(entries);
     for (const match of entries) {
       const place = placeOf(match.route, match.path);
       const impossible = impossiblePath(match.entry.path);
@@ -25,7 +26,7 @@ export function unreachableRoutes({ resources, placeOf }: CheckedSystem): Findin
         findings.push(finding("route-never-matches", place, `${nameOf(match)} never matches: ${impossible}`));
         continue;
       }
-      const first = coveredBy(match, entries);
+      const first = coveredBy(match, rivals(match));
       if (first === null) continue;
       const other = placeOf(first.route, first.path);
       const same = first.entry.target.rule === match.entry.target.rule;
@@ -86,6 +87,22 @@ function impossiblePath({ kind, value }: PathCondition): string {
   const wanted = kind === "prefix" ? value.replace(/(.)\/+$/, "$1") : value;
   const is = kind === "prefix" ? normal.replace(/(.)\/+$/, "$1") : normal;
   return is === wanted ? "" : `paths are compared as ${normal}, and "${value}" is another text`;
+}
+
+/** What could take a match's requests: what has the same path, and regular expressions; of 10,000 routes a few. */
+function rivalsIn(entries: readonly Match[]): (match: Match) => readonly Match[] {
+  const patterns = entries.filter(({ entry }) => entry.path.kind === "pattern");
+  const byPath = new Map<string, Match[]>();
+  const keyOf = ({ entry }: Match): string =>
+    `${entry.path.kind} ${entry.path.kind === "prefix" ? entry.path.value.replace(/\/+$/, "") : entry.path.value}`;
+  for (const match of entries) {
+    if (match.entry.path.kind === "pattern") continue;
+    const same = byPath.get(keyOf(match));
+    if (same === undefined) byPath.set(keyOf(match), [match]);
+    else same.push(match);
+  }
+  return (match) =>
+    patterns.length === 0 ? (byPath.get(keyOf(match)) ?? []) : [...(byPath.get(keyOf(match)) ?? []), ...patterns];
 }
 
 /** The match that takes all requests of this one for each of its hosts; null when some are left. */
