@@ -250,3 +250,22 @@ test("whatever is combined and whatever state endpoints are in, a pick is a know
     { numRuns: 300 },
   );
 });
+
+test("a call does not go back to an endpoint of its zone that failed it while another zone has one", () => {
+  const zones = ["eu-1", "eu-2", "eu-2"];
+  for (const routing of ["failover", "aware"] as const) {
+    const table = tableOf(
+      zones.map((zone, i) => endpoint(`a-${i}`, { zone })),
+      "eu-1",
+    );
+    const settings = balancerSettings({ zones: { routing, minEndpoints: 1 } });
+    const random = seededRandom(1);
+    for (let i = 0; i < 50; i++) {
+      const pick = new Pick();
+      const slot = pickEndpoint(table, table.group("a", ""), settings, 1e9, [0], random, 0, pick);
+      assert.ok(slot === 1 || slot === 2, `${slot}`);
+      if (pick.beyond) assert.match(whyText(pick), /nobody there would do, so one from elsewhere/);
+    }
+    assert.equal(pickEndpoint(table, table.group("a", ""), settings, 1e9, [0, 1, 2], random, 0, new Pick()) >= 0, true);
+  }
+});

@@ -27,6 +27,8 @@ export class Layout {
   readonly #group: Group;
   readonly #settings: BalancerSettings;
   #revision = -1;
+  /** Of the pool that was chosen last: what else the call might use, beyond its level and zone. */
+  beyond: readonly number[] = [];
   readonly #any: Placement;
   readonly #subsets = new Map<string, Placement>();
   #byDefault: Placement | null = null;
@@ -45,7 +47,10 @@ export class Layout {
       this.#revision = revision;
       this.#build(random);
     }
-    return this.#placement(wanted, pick)?.choose(random, now, pick) ?? null;
+    const placement = this.#placement(wanted, pick);
+    if (placement === null) return null;
+    this.beyond = placement.healthy;
+    return placement.choose(random, now, pick);
   }
 
   #placement(wanted: string, pick: Pick): Placement | null {

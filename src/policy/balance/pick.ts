@@ -50,6 +50,8 @@ export class Pick {
   others = "";
   /** No draw found one in rotation: the best of all was taken. */
   resort = false;
+  /** Nobody of its level and zone would do: one from beyond was taken. */
+  beyond = false;
 
   /** Makes it as new, but for what goes in. */
   begin(how: string): void {
@@ -58,7 +60,7 @@ export class Pick {
     this.rival = this.place = this.hotAbove = this.localShare = -1;
     this.candidates = this.passed = this.skipped = this.weight = this.levels = 0;
     this.warmth = 1;
-    this.resort = this.panic = false;
+    this.resort = this.panic = this.beyond = false;
   }
 }
 

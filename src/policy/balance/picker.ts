@@ -53,7 +53,23 @@ export class Picker {
     }
     pick.rival = -1;
     pick.resort = true;
-    return this.#lastResort(slots, maxInFlight, avoid, random, now);
+    const slot = this.#lastResort(slots, maxInFlight, avoid, random, now);
+    if (this.#layout === null || panic || this.#rankOf(slot, avoid, now) === BEST) return slot;
+    // Nobody of its level and zone will do: better farther than to one that failed.
+    const { beyond } = this.#layout;
+    if (beyond.length === count) return slot;
+    const farther = this.#lastResort(beyond, maxInFlight, avoid, random, now);
+    if (this.#rankOf(farther, avoid, now) <= this.#rankOf(slot, avoid, now)) return slot;
+    pick.candidates = beyond.length;
+    pick.beyond = true;
+    return farther;
+  }
+
+  /** From -1 (none) to 3 (in rotation, and not tried). */
+  #rankOf(slot: number, avoid: readonly number[], now: number): number {
+    if (slot < 0) return -1;
+    const fresh = !isIn(avoid, slot);
+    return this.#table.inRotation(slot, now) ? (fresh ? BEST : 2) : fresh ? 1 : 0;
   }
 
   #lastResort(
@@ -71,17 +87,17 @@ export class Picker {
     for (let i = 0; i < count; i++) {
       const slot = slots[(start + i) % count];
       if (table.inFlight[slot] >= maxInFlight) continue;
-      const fresh = !isIn(avoid, slot);
-      const rank = table.inRotation(slot, now) ? (fresh ? 3 : 2) : fresh ? 1 : 0;
+      const rank = this.#rankOf(slot, avoid, now);
       if (rank > bestRank) {
         best = slot;
         bestRank = rank;
-        if (rank === 3) break;
+        if (rank === BEST) break;
       }
     }
     return best;
   }
 }
 
+const BEST = 3;
 /** Members drawn before all are looked through. */
 const DRAWS = 4;

@@ -21,6 +21,8 @@ import { NO_ZONES, type ZoneShares, zoneShares } from "./zone-shares.ts";
 export class Placement {
   readonly #table: EndpointTable;
   readonly #settings: BalancerSettings;
+  /** Healthy members, of whatever level and zone. */
+  healthy: readonly number[] = [];
   #levels: Level[] = [];
   #loads: LevelLoads = levelLoads([], [], 1, 0);
   #countAt = Number.NEGATIVE_INFINITY;
@@ -47,6 +49,7 @@ export class Placement {
       return level;
     });
     this.#countAt = Number.NEGATIVE_INFINITY;
+    this.healthy = slots.filter((slot) => this.#table.endpoints[slot]?.health === "healthy");
   }
 
   /** The pool for a call; null when there is no endpoint at all. */

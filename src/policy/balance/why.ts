@@ -70,6 +70,7 @@ function placeText(pick: Pick): string {
   if (pick.levels > 1) parts.push(`priority ${pick.level} gets ${percent(pick.levelShare / 100)}`);
   if (pick.localShare >= 0) parts.push(`${percent(pick.localShare / 100)} stay in the own zone`);
   if (pick.zone !== "") parts.push(`zone ${pick.zone}`);
+  if (pick.beyond) parts.push("nobody there would do, so one from elsewhere");
   if (pick.panic) parts.push("panic: so few are healthy that all are used");
   return parts.join(", ");
 }

@@ -286,7 +286,9 @@ export class CallMachine extends GatePassage implements Call {
     sawFailure(state, tried, event, now);
     state.avoid.push(tried.slot);
     // A lost connection says something of one endpoint; of the service only when no other is in rotation.
-    const others = state.tape.read(Number(anotherInRotation(table, binding.group, state.avoid, now))) === 1;
+    const { subset } = binding.policy.balancer;
+    const alone = subset !== null && tried.candidates <= 1;
+    const others = state.tape.read(Number(!alone && anotherInRotation(table, binding.group, state.avoid, now))) === 1;
     judgeEvent(state, tried, event, !others, now);
     if (state.committed) {
       if (tried !== this.delivered) return;
