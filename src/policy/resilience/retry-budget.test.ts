@@ -20,7 +20,7 @@ test("over a long time the reserve is what it says a second, however it is used"
   const budget = new RetryBudget({ ratio: 0, minPerSecond: 10, ttlMs: 10_000 });
   let made = 0;
   for (let now = 0; now < 60_000; now += 10) while (budget.withdraw(now)) made++;
-  assert.ok(made <= 600 && made >= 590, `${made}`);
+  assert.ok(made <= 600 && made >= 570, `${made}`);
 });
 
 test("is never negative, and retries never exceed reserve plus ratio of the window's calls", () => {
@@ -43,11 +43,9 @@ test("is never negative, and retries never exceed reserve plus ratio of the wind
           calls.push(now);
         } else if (budget.withdraw(now)) {
           retries.push(now);
-          // The window's coarseness may forget a tenth of it early.
-          const window = chosen.ttlMs * 0.9;
-          const recent = (times: number[], ms: number): number => times.filter((at) => now - at < ms).length;
-          const most = (chosen.minPerSecond * chosen.ttlMs) / 1000 + chosen.ratio * recent(calls, chosen.ttlMs);
-          assert.ok(recent(retries, window) <= most + 1e-9);
+          const recent = (times: number[]): number => times.filter((at) => now - at < chosen.ttlMs).length;
+          const most = (chosen.minPerSecond * chosen.ttlMs) / 1000 + chosen.ratio * recent(calls);
+          assert.ok(recent(retries) <= most + 1e-9);
         }
         assert.ok(budget.left(now) >= 0);
         assert.ok(budget.left(now) <= budget.size(now));
