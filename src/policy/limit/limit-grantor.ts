@@ -30,7 +30,8 @@ export interface LeaseGrant {
  *     ask --> grant = min(wanted, share of the tokens that are there)      share: by max-min fairness of the nodes' demands
  *
  *     G1  Token bucket: in any time T tokens for at most burst + rate x (T + 2 x validMs) calls are used, by all nodes together: what is granted is taken
- *         from the bucket at once, may be used for validMs, and given back for as long again.
+ *         from the bucket at once and may be used for validMs. Tokens that come back were not expired at the node's question before, and that must
+ *         be no longer ago than validMs: none is older than two of them.
  *     G2  Sliding window: in any `perMs` at most `requests` are used, exactly: grants are counted over perMs + validMs.
  *     G3  A node gets at least its share when it asks for it, whatever others want; what others do not need is shared out.
  *
@@ -91,7 +92,7 @@ abstract class GrantedLimit {
       for (const [name, { askedAt }] of this.nodes) if (now - askedAt > FORGET_MS) this.nodes.delete(name);
     }
     const known = this.nodes.get(node);
-    if (known !== undefined && now - known.askedAt <= 2 * this.validMs)
+    if (known !== undefined && now - known.askedAt <= this.validMs)
       this.giveBack(Math.min(returned, known.tokens), now);
     if (known === undefined && this.nodes.size >= MAX_NODES)
       return { tokens: 0, validMs: this.validMs, waitMs: FORGET_MS };
