@@ -166,6 +166,20 @@ test("an active health check that succeeds lets an ejected endpoint back in", ()
   assert.equal(world.table.inRotation(0, 1), true);
 });
 
+test("an endpoint that survives an update keeps what was counted and how long it is out; another in its slot does not", () => {
+  const world = new World(3);
+  world.answer(0, 500, 0, 3);
+  world.table.apply(false, [endpoint("a-0", { weight: 5 }), endpoint("a-9")], [{ id: "a-1" }]);
+  world.answer(0, 500, 1, 2);
+  assert.deepEqual(world.out(1), [0]);
+  world.table.apply(true, [endpoint("a-0", { weight: 2 }), endpoint("a-9")], []);
+  assert.equal(world.table.inRotation(0, 29_000), false);
+  world.answer(1, 500, 2, 4); // a-9 is in a-1's slot now
+  world.table.apply(false, [endpoint("a-9", { port: 1 })], []);
+  world.answer(1, 500, 3, 4);
+  assert.equal(world.table.inRotation(1, 3), true);
+});
+
 test("O1 O2: whatever happens, not too many are out, and none for longer than the maximum", () => {
   const step = fc.record({
     slot: fc.nat(19),
