@@ -1,7 +1,7 @@
 import type { CallState } from "../machine/call-state.ts";
 import type { ApiKeyConsumer, ApiKeySpec, CredentialPlace } from "./authentication-resource.ts";
 import { AMBIGUOUS, placeText, readCredential } from "./credential-place.ts";
-import { sha256 } from "./digest.ts";
+import { credentialDigest } from "./digest.ts";
 import { type Outcome, type Provider, Question, quoted, Refusal, sentRequest, Verified, wallOf } from "./provider.ts";
 import type { SecretAnswer, SecretQuestion } from "./questions.ts";
 import { stripCredential } from "./strip.ts";
@@ -47,7 +47,7 @@ export class ApiKeyProvider implements Provider {
       const key = readCredential(request, place);
       if (key === null || key === "") continue;
       if (key === AMBIGUOUS) return new Refusal(`there is more than one key in ${placeText(place)}`, 1);
-      return this.#checkKey(sha256(key, "hex"), call, now);
+      return this.#checkKey(credentialDigest(request.fields, key), call, now);
     }
     return null;
   }

@@ -2,17 +2,8 @@ import type { CallState } from "../machine/call-state.ts";
 import { durationMs } from "../resource/duration.ts";
 import type { BasicSpec } from "./authentication-resource.ts";
 import { AMBIGUOUS, readCredential } from "./credential-place.ts";
-import {
-  digestOf,
-  type Outcome,
-  type Provider,
-  Question,
-  quoted,
-  Refusal,
-  sentRequest,
-  Verified,
-  wallOf,
-} from "./provider.ts";
+import { credentialDigest } from "./digest.ts";
+import { type Outcome, type Provider, Question, quoted, Refusal, sentRequest, Verified, wallOf } from "./provider.ts";
 import type { SecretAnswer, SecretQuestion } from "./questions.ts";
 import { VerifiedCache } from "./verified-cache.ts";
 
@@ -42,7 +33,7 @@ export class BasicProvider implements Provider {
     if (!call.caller.secure && this.#spec.insecure !== true) {
       return new Refusal("passwords are accepted over TLS only (insecure: true allows others)", 2);
     }
-    const digest = digestOf(text);
+    const digest = credentialDigest(sentRequest(call).fields, text);
     const known = this.#verified.get(digest, wallOf(call, now));
     if (known !== null) return known;
     const pair = /^[A-Za-z0-9+/]+={0,2}$/.test(text) ? Buffer.from(text, "base64").toString("utf8") : "";

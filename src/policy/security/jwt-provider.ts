@@ -3,18 +3,9 @@ import { durationMs } from "../resource/duration.ts";
 import type { CredentialPlace, JwtSpec } from "./authentication-resource.ts";
 import { type Claims, claimMatchText, matchesClaim } from "./claims.ts";
 import { AMBIGUOUS, placeText, readCredential } from "./credential-place.ts";
+import { credentialDigest } from "./digest.ts";
 import { parseToken, type Token } from "./jwt.ts";
-import {
-  digestOf,
-  type Outcome,
-  type Provider,
-  Question,
-  quoted,
-  Refusal,
-  sentRequest,
-  Verified,
-  wallOf,
-} from "./provider.ts";
+import { type Outcome, type Provider, Question, quoted, Refusal, sentRequest, Verified, wallOf } from "./provider.ts";
 import type { TokenAnswer, TokenQuestion } from "./questions.ts";
 import { stripCredential } from "./strip.ts";
 import { VerifiedCache } from "./verified-cache.ts";
@@ -61,7 +52,7 @@ export class JwtProvider implements Provider {
 
   #checkToken(text: string, call: CallState, now: number): Outcome {
     if (text.length > MAX_TOKEN) return new Refusal(`the token is longer than ${MAX_TOKEN} characters`);
-    const digest = digestOf(text);
+    const digest = credentialDigest(sentRequest(call).fields, text);
     const wall = wallOf(call, now);
     const known = this.#verified.get(digest, wall);
     if (known !== null) return known; // kept for no longer than it is good

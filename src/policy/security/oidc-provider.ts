@@ -2,6 +2,7 @@ import type { LocalResponse } from "../call.ts";
 import type { CallState } from "../machine/call-state.ts";
 import type { OidcSpec } from "./authentication-resource.ts";
 import { AMBIGUOUS, cookieOf } from "./credential-place.ts";
+import { credentialDigest, sha256 } from "./digest.ts";
 import {
   digestOf,
   type Outcome,
@@ -60,7 +61,7 @@ export class OidcProvider implements Provider {
     if (cookie === null || cookie === "") return null;
     if (cookie === AMBIGUOUS) return new Refusal(`there is more than one cookie ${this.#cookie}`, 1);
     if (cookie.length > MAX_COOKIE) return new Refusal("its session cookie is too long", 1);
-    const digest = digestOf(cookie);
+    const digest = credentialDigest(request.fields, cookie);
     const known = this.#verified.get(digest, wallOf(call, now));
     if (known !== null) return known;
     return this.#ask({ ...this.#common, type: "open", cookie }, digest, (answer, caller, later) => {
@@ -102,7 +103,7 @@ export class OidcProvider implements Provider {
     const { secure, redirectUri } = this.#where(call);
     const afterLogout = new URL(this.#spec.afterLogout ?? "/", redirectUri).href;
     const session = typeof cookie === "string" && cookie.length <= MAX_COOKIE ? cookie : "";
-    if (session !== "") this.#verified.delete(digestOf(session));
+    if (session !== "") this.#verified.delete(sha256(session, "hex"));
     const question = { ...this.#common, type: "logout", cookie: session, afterLogout, secure } as const;
     return this.#ask(question, call.caller.requestId, (answer) => redirect(answer, "logged out"));
   }
