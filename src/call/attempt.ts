@@ -24,6 +24,8 @@ export class Attempt implements StreamSink, ConnectionWaiter {
   /** What this attempt may take from `begunAt` on, ms; told to gRPC upstreams. */
   readonly timeoutMs: number;
   readonly begunAt: number;
+  /** What it says of its number to the next hop; 1 for one that repeats nothing. */
+  readonly told: number;
   stream: HttpStream | null = null;
   done = false;
   /** sendData said to stop. */
@@ -45,7 +47,9 @@ export class Attempt implements StreamSink, ConnectionWaiter {
     head: Head,
     timeoutMs: number,
     begunAt: number,
+    repeats: boolean,
   ) {
+    this.told = repeats ? number : 1;
     this.owner = owner;
     this.number = number;
     this.endpoint = endpoint;

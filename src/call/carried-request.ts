@@ -335,7 +335,7 @@ export class CarriedRequest extends TimedCall implements CarriedCall {
       (tellTimeout || tellDeadline) && facts.hasTimeout,
     );
     const toldMs = tellTimeout ? timeoutMs : tellDeadline ? this.context.deadline - now : NEVER;
-    const attempt = new Attempt(this, call.attempt, endpoint, head, toldMs, now);
+    const attempt = new Attempt(this, call.attempt, endpoint, head, toldMs, now, call.repeats);
     attempt.next = this.attempts;
     this.attempts = attempt;
     const connection = this.carrier.pool.acquire(endpoint, attempt, call.bounds);
@@ -356,8 +356,8 @@ export class CarriedRequest extends TimedCall implements CarriedCall {
         extra = extra === null ? ["grpc-timeout", value] : [...extra, "grpc-timeout", value];
       }
       const { callerAttempt } = this.context;
-      if (attempt.number > 1 || callerAttempt > 1) {
-        const fields = attemptFields(attempt.number, callerAttempt, factsOf(this.request).grpc);
+      if (attempt.told > 1 || callerAttempt > 1) {
+        const fields = attemptFields(attempt.told, callerAttempt, factsOf(this.request).grpc);
         extra = extra === null ? fields : [...extra, ...fields];
       }
       attempt.stream = connection.request(head, extra, fin, attempt);

@@ -432,6 +432,7 @@ class Machine implements Call {
   readonly store = null;
   readonly bytesPerSecond = 0;
   readonly bounds = null;
+  readonly repeats = false;
   waker = null;
   readonly response: LocalResponse = { error: null, status: 503, fields: [], body: null };
   committed = false;

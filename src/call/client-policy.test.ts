@@ -103,6 +103,7 @@ test("a stand-by service answers for one that is away", async () => {
   await using standby = await startWireServer(answer);
   await using system = connect([], { fallback: { service: "standby" } }, [standby]);
   assert.equal((await system.client.count({ count: 5n })).count, 1n);
+  assert.equal(fieldOf(standby.heads[0].fields, "x-weft-attempt"), undefined);
 });
 
 test("a function answers in place of a service that cannot, for the failures that it is for", async () => {

@@ -62,6 +62,8 @@ export interface Call {
   /** forward, mirror: changes of the request's header by route and policy; deliver: of the response's. Flat; names to take out; null when there are none. */
   readonly addFields: readonly string[] | null;
   readonly removeFields: readonly string[] | null;
+  /** forward: it does again what an attempt before it was to do, at the same service: a retry or a hedge. */
+  readonly repeats: boolean;
   /** forward: how much the endpoint's connections may take; null for the pool's own limits. */
   readonly bounds: ConnectionBounds | null;
   /** forward: the path to send, when a route rewrites it; otherwise "". */

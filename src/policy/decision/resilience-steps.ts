@@ -14,6 +14,9 @@ export type AddStep = (
 export function addResilience(decision: CallDecision, binding: Binding, add: AddStep): void {
   const { sources, hedge } = binding.policy;
   addOutliers(decision, binding, add);
+  for (const { probe, number, binding: at } of decision.attempts) {
+    if (probe) add("breaker", "ok", `${at?.name ?? binding.name} is half-open; attempt ${number} is its one probe`);
+  }
   for (const { kind, number } of decision.attempts) {
     if (kind !== AttemptKind.hedge) continue;
     const by = hedge !== null && hedge.quantile > 0 ? ` (${hedge.after})` : "";

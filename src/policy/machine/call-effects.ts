@@ -4,6 +4,7 @@ import { type BodyStore, Effect, type EffectKind, type LocalResponse } from "../
 import type { CallDecision } from "../decision/decision.ts";
 import type { BackendChanges } from "../route/rule.ts";
 import type { Binding, Plan } from "../snapshot/snapshot.ts";
+import { AttemptKind } from "./attempt.ts";
 import type { CallState } from "./call-state.ts";
 import type { EffectQueue } from "./effect-queue.ts";
 import type { Query } from "./query.ts";
@@ -14,6 +15,7 @@ export abstract class CallEffects {
   attempt = 0;
   endpoint: Endpoint | null = null;
   timeoutMs = Number.POSITIVE_INFINITY;
+  repeats = false;
   bounds: ConnectionBounds | null = null;
   addFields: readonly string[] | null = null;
   removeFields: readonly string[] | null = null;
@@ -59,6 +61,7 @@ export abstract class CallEffects {
           this.attempt = number;
           this.endpoint = attempt.to;
           this.timeoutMs = value;
+          this.repeats = attempt.kind === AttemptKind.retry || attempt.kind === AttemptKind.hedge;
           this.bounds = (attempt.binding as Binding).policy.limits.connections;
           this.requestChanges(attempt.binding?.changes ?? null);
           return kind;

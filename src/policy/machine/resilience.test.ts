@@ -173,9 +173,12 @@ test("an open breaker says what it counted", () => {
   const refused = new TestCall(runtime, 1_000).begin(grpc(GET));
   const text = explainDecision(refused.call.decision);
   assert.match(text, /breaker .* products is open \(4 failed of 4, 4 failures in a row\); a probe goes in 4000 ms/);
+  const probe = new TestCall(runtime, 6_000).begin(grpc(GET)).head(1, 200, OK);
+  assert.match(explainDecision(probe.call.decision), /breaker .* half-open; attempt 1 is its one probe/);
+  for (let i = 0; i < 4; i++) new TestCall(runtime, 7_000).begin(grpc(GET)).head(1, 200, ["grpc-status", "13"]);
   const [stats] = [...(runtime.stats?.() ?? [])];
   assert.equal(stats.breaker, "open");
-  assert.equal(stats.breakerOpenings, 1);
+  assert.equal(stats.breakerOpenings, 2);
 });
 
 test("answers that take too long open a breaker that watches for that", () => {
