@@ -8,7 +8,7 @@ export function sha256(text: string, encoding: "base64url" | "hex"): string {
 
 /**
  * The same (in hex) of a credential in a request's fields. A head that comes again is the same object (wire/head.ts), and its credential is hashed once: measured by
- * bench/security.ts, that is about 1 us of a call with a token.
+ * bench/security.ts, that is half a microsecond of a call with a token.
  */
 export function credentialDigest(fields: readonly string[], credential: string): string {
   const known = KNOWN.get(fields);
