@@ -30,7 +30,7 @@ export class Layout {
   /** Of the pool that was chosen last: what else the call might use, beyond its level and zone. */
   beyond: readonly number[] = [];
   readonly #any: Placement;
-  readonly #subsets = new Map<string, Placement>();
+  readonly #subsets = new Map<string, { readonly placement: Placement; readonly text: string }>();
   #byDefault: Placement | null = null;
 
   constructor(table: EndpointTable, group: Group, settings: BalancerSettings) {
@@ -56,9 +56,12 @@ export class Layout {
   #placement(wanted: string, pick: Pick): Placement | null {
     const { subset } = this.#settings;
     if (subset === null) return this.#any;
-    pick.subset = subsetText(subset.match, wanted);
     const found = this.#subsets.get(wanted);
-    if (found !== undefined) return found;
+    if (found !== undefined) {
+      pick.subset = found.text;
+      return found.placement;
+    }
+    pick.subset = subsetText(subset.match, wanted);
     pick.subsetFallback = subset.fallback === "any" ? "all" : subset.fallback;
     if (subset.fallback === "any") return this.#any;
     return subset.fallback === "default" ? this.#byDefault : null;
@@ -96,9 +99,12 @@ export class Layout {
     }
     for (const key of this.#subsets.keys()) if (!bySubset.has(key)) this.#subsets.delete(key);
     for (const [key, members] of bySubset) {
-      let placement = this.#subsets.get(key);
-      if (placement === undefined) this.#subsets.set(key, (placement = new Placement(table, this.#settings)));
-      placement.set(members);
+      let known = this.#subsets.get(key);
+      if (known === undefined) {
+        known = { placement: new Placement(table, this.#settings), text: subsetText(subset.match, key) };
+        this.#subsets.set(key, known);
+      }
+      known.placement.set(members);
     }
     if (subset.fallback === "default") {
       this.#byDefault ??= new Placement(table, this.#settings);
