@@ -36,7 +36,7 @@ const CALLERS = [
 ];
 
 /** Calls of three users, of nobody, and with a token that is not good; questions are answered after 3 ms. */
-function recording(resources: readonly Resource[]): { lines: RecordedLine[]; statuses: number[] } {
+function recording(resources: readonly Resource[], redact = true): { lines: RecordedLine[]; statuses: number[] } {
   const lines: RecordedLine[] = [];
   let now = 0;
   const runtime = createPolicyRuntime({ random: seededRandom(2), wallAt: 1_700_000_000_000 });
@@ -48,6 +48,7 @@ function recording(resources: readonly Resource[]): { lines: RecordedLine[]; sta
     now: () => now,
     random: seededRandom(3),
     salt: "s",
+    redact,
     wallAt: 1_700_000_000_000,
   });
   runtime.record?.(recorder);
@@ -112,4 +113,10 @@ test("a proposed rule about users is tried on the callers as they were", () => {
     10,
   ); // bob's
   assert.deepEqual(replayReport(lines, BASE).proposal?.flips, []);
+});
+
+test("credentials are not in recordings that redact nothing else either", () => {
+  const text = JSON.stringify(recording(BASE, false).lines);
+  for (const caller of CALLERS) assert.ok(!text.includes(token(caller).split(".")[1]));
+  assert.ok(text.includes('"ali"')); // the caller is
 });
