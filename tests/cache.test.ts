@@ -57,6 +57,30 @@ test("a gateway answers from its cache: hits, validation, invalidation, ranges, 
   assert.equal(counts.collapsed, 9);
 });
 
+test("a large stored answer waits at the caller's pace, and comes whole", async () => {
+  const body = Buffer.alloc(900_000, "0123456789");
+  await using world = await startLoopbackGateway(traffic("origin").cache().resources(), (_request, response) => {
+    response.setHeader("cache-control", "max-age=60");
+    response.end(body);
+  });
+  await world.call("/a");
+  const { host, port } = world.gateway;
+  const slow = await new Promise<{ body: Buffer; status: unknown }>((resolve, reject) => {
+    httpRequest({ host, port, path: "/a", agent: false }, (response) => {
+      const pieces: Buffer[] = [];
+      response.pause();
+      setTimeout(() => response.resume(), 50);
+      response.on("data", (piece) => pieces.push(piece));
+      response.on("end", () => resolve({ body: Buffer.concat(pieces), status: response.headers["cache-status"] }));
+    })
+      .on("error", reject)
+      .end();
+  });
+  assert.match(String(slow.status), /hit/);
+  assert.ok(slow.body.equals(body));
+  assert.equal(world.seen.length, 1);
+});
+
 test("a stale answer is given at once and renewed beside it; a failing service is covered by it", async () => {
   let version = 1;
   let fails = false;

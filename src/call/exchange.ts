@@ -1,6 +1,7 @@
 import type { CallContext, Decision, LocalResponse } from "../policy/call.ts";
 import type { Head } from "../wire/head.ts";
 import type { HttpStream, StreamFailure, StreamSink } from "../wire/stream.ts";
+import type { LocalBody } from "./local-body.ts";
 import { sendAbort, sendLocalResponse } from "./local-response.ts";
 import type { CarriedCall, Carrier, Downstream } from "./types.ts";
 import { upgradeResponse } from "./upgrade.ts";
@@ -52,6 +53,8 @@ export class Exchange implements Downstream {
   #requestBlocked = false;
   #owedResponse = 0;
   #dropped = 0;
+  /** What the caller has not taken yet of an answer of our own. */
+  #rest: LocalBody | null = null;
   #responseBlocked = false;
 
   constructor(stream: HttpStream, request: Head, context: CallContext, fin: boolean, hooks: ExchangeHooks | null) {
@@ -97,6 +100,7 @@ export class Exchange implements Downstream {
   }
 
   responseWritable(): void {
+    if (this.#rest?.send()) this.#rest = null;
     if (!this.#responseBlocked) return;
     this.#responseBlocked = false;
     const owed = this.#owedResponse;
@@ -140,7 +144,9 @@ export class Exchange implements Downstream {
   onLocal(response: LocalResponse): void {
     const caller = { grpc: factsOf(this.request).grpc, headOnly: this.request.method === "HEAD" };
     this.status = response.status;
-    this.status = sendLocalResponse(this.stream, response, caller, this.#responseFields());
+    this.status = sendLocalResponse(this.stream, response, caller, this.#responseFields(), (rest) => {
+      this.#rest = rest;
+    });
   }
 
   onAbort(response: LocalResponse): void {
@@ -160,7 +166,7 @@ export class Exchange implements Downstream {
     this.#call = null;
     // A response that is complete while the request is not: the caller is told to stop sending. Over HTTP/1.1 that would cost the connection,
     // so a little is read and dropped first.
-    if (!this.#requestEnded && !this.stream.closed) {
+    if (!this.#requestEnded && !this.stream.closed && this.#rest === null) {
       if (this.stream.connection.version === "2" || this.status === 0) this.stream.reset(NO_ERROR);
       else this.#unread(this.#owedRequest);
     }

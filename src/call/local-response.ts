@@ -4,16 +4,19 @@ import { WeftError } from "../core/errors.ts";
 import type { LocalResponse } from "../policy/call.ts";
 import { fieldOf, responseHead, trailersHead } from "../wire/head.ts";
 import type { HttpStream } from "../wire/stream.ts";
+import { LocalBody } from "./local-body.ts";
 
 /**
  * The one place where an answer of weft's own becomes HTTP or gRPC: a trailers-only response to gRPC callers, application/problem+json to
- * others, or the fallback's, redirect's or preflight's own fields and body; a reset when it asks for one. `extra` are further fields of the head. Returns the HTTP status.
+ * others, or the fallback's, redirect's or preflight's own fields and body; a reset when it asks for one. `extra` are further fields of the head.
+ * `later` is given what the caller does not take at once, to be sent on when the stream is writable; without it, it waits in the stream. Returns the HTTP status.
  */
 export function sendLocalResponse(
   stream: HttpStream,
   response: LocalResponse,
   caller: { grpc: boolean; headOnly: boolean },
   extra: readonly string[] | null,
+  later: ((rest: LocalBody) => void) | null = null,
 ): number {
   if (response.reset === true) {
     stream.reset(INTERNAL_ERROR);
@@ -28,7 +31,12 @@ export function sendLocalResponse(
   }
   const fin = caller.headOnly || length === 0;
   stream.sendHead(responseHead(status, all), extra, fin);
-  if (!fin && body !== null) stream.sendData(body, 0, length, true);
+  if (fin || body === null) return status;
+  if (later === null) stream.sendData(body, 0, length, true);
+  else {
+    const rest = new LocalBody(stream, body);
+    if (!rest.send()) later(rest);
+  }
   return status;
 }
 

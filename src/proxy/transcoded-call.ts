@@ -1,3 +1,4 @@
+import type { LocalBody } from "../call/local-body.ts";
 import { sendAbort, sendLocalResponse } from "../call/local-response.ts";
 import type { CarriedCall, Carrier, Downstream } from "../call/types.ts";
 import { conditionalAnswer } from "../contract/conditional.ts";
@@ -84,6 +85,8 @@ class TranscodedCall implements Downstream, MessageSink {
   /** Streaming: what writes the messages; null for unary methods. */
   readonly #encoder: StreamEncoder | null;
   #headSent = false;
+  /** What the caller has not taken yet of an answer of our own. */
+  #unsent: LocalBody | null = null;
   /** Where a copy of the answer goes; null when nobody wants one, or once it is complete. */
   #store: BodyStore | null = null;
   /** Response bytes of the upstream not yet credited, since the caller is slow. */
@@ -188,6 +191,7 @@ class TranscodedCall implements Downstream, MessageSink {
   }
 
   writable(): void {
+    if (this.#unsent?.send()) this.#unsent = null;
     const owed = this.#owed;
     this.#owed = 0;
     if (owed > 0 && !this.#ended) this.#call?.credit(owed);
@@ -353,6 +357,9 @@ class TranscodedCall implements Downstream, MessageSink {
       response,
       { grpc: false, headOnly: this.#request.method === "HEAD" },
       this.#options.responseFields(this.#context),
+      (rest) => {
+        this.#unsent = rest;
+      },
     );
   }
 }
