@@ -1,6 +1,9 @@
 /** Typed builders of resources, for `weft.config.ts`. */
 
+export type { CacheSpec } from "./cache/cache-field.ts";
+export type { FaultSpec } from "./fault/fault-field.ts";
 export { type ObjectiveBuilder, objective } from "./objective/objective-builder.ts";
+export type { BurnSpec, Objective, ObjectiveSpec, ShedSpec } from "./objective/objective-resource.ts";
 export type { TargetInput } from "./resource/builder-parts.ts";
 export { type GrpcRouteBuilder, grpcRoute } from "./resource/grpc-route-builder.ts";
 export { type RateLimitBuilder, rateLimit } from "./resource/rate-limit-builder.ts";
