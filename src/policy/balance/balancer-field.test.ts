@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { traffic } from "../builders.ts";
 import { parseResources } from "../resource/validate.ts";
 import { balancerField } from "./balancer-field.ts";
+import type { HashKeySpec } from "./balancer-spec.ts";
 
 function problem(balancer: object): string {
   const resource = {
@@ -40,6 +41,14 @@ test("what does not go together is refused, with what to write instead", () => {
     [{ panicThreshold: 50 }, /from 0 to 1/],
   ];
   for (const [balancer, message] of cases) assert.match(problem(balancer), message);
+});
+
+test("a policy that hashes by message alone is warned of: not every place reads messages", () => {
+  const message = { by: "message", name: "user.id" } as const;
+  const warningsOf = (hash: readonly HashKeySpec[]): number =>
+    parseResources(traffic("a").balancer("ring-hash", { hash }).resources()).warnings.length;
+  assert.equal(warningsOf([message]), 1);
+  assert.equal(warningsOf([message, { by: "address" }]), 0);
 });
 
 test("builders make what is valid", () => {

@@ -196,3 +196,9 @@ export const balancerField: PolicyField<BalancerSpec, BalancerSettings> = {
   },
   compile: balancerSettings,
 };
+
+/** Whether calls whose message nobody reads have no key at all. */
+export function hashesByMessageAlone(spec: BalancerSpec | undefined): boolean {
+  const hash = spec?.hash ?? [];
+  return hash.length > 0 && hash.every(({ by }) => by === "message");
+}

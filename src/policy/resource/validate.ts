@@ -1,5 +1,6 @@
 import { formatPlace, type Place, WeftError } from "../../core/errors.ts";
 import { didYouMean } from "../../core/suggest.ts";
+import { hashesByMessageAlone } from "../balance/balancer-field.ts";
 import { checkRoute } from "../route/route-references.ts";
 import { checkSecurityReferences } from "../security/security-references.ts";
 import { ignoredKind } from "./ignored-kinds.ts";
@@ -135,6 +136,11 @@ function checkReferences(
     checkRoute(resource, tell, warn, (path, name) => service(name, path));
     return;
   }
+  if (resource.kind === "TrafficPolicy" && hashesByMessageAlone(resource.spec.balancer))
+    warn(
+      ["spec", "balancer", "hash"],
+      "gRPC that passes through a gateway or sidecar goes anywhere: messages are read by typed clients, and of REST that the gateway makes gRPC of; add another key",
+    );
   if (resource.kind === "TrafficPolicy" && resource.spec.fallback?.service !== undefined)
     service(resource.spec.fallback.service, ["spec", "fallback", "service"]);
   resource.spec.targetRefs?.forEach((target, i) => {
