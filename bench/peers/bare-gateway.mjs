@@ -4,7 +4,7 @@
  *
  *     node bench/peers/bare-gateway.mjs LISTEN BACKEND...
  */
-import { Effect } from "../../dist/policy/index.js";
+import { createPolicyRuntime, Effect } from "../../dist/policy/index.js";
 import { startGateway } from "../../dist/proxy/gateway.js";
 
 const [port, ...backends] = process.argv.slice(2).map(Number);
@@ -100,15 +100,15 @@ class BareCall {
   sessionEnd() {}
 }
 
-const policy = {
-  revision: 0,
-  endpointVersion: 0,
-  applyResources() {},
-  applyEndpoints() {},
-  createCall: () => new BareCall(),
-  release() {},
-  backendsOf: () => [],
-  describe: () => [],
-};
+// The real one, for whoever looks at it; but its calls decide nothing.
+const real = createPolicyRuntime();
+const policy = new Proxy(real, {
+  get(target, name) {
+    if (name === "createCall") return () => new BareCall();
+    if (name === "release") return () => {};
+    const value = target[name];
+    return typeof value === "function" ? value.bind(target) : value;
+  },
+});
 
 await startGateway({ listen: { port }, admin: null, policy, accessLog: "off" });

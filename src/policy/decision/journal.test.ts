@@ -97,3 +97,17 @@ test("what outlier detection knew at the end of a failed call is kept, not what 
   }
   assert.deepEqual(journal.find("first"), before);
 });
+
+test("of very many calls that go well a sample is kept, of those that fail all", () => {
+  const journal = new DecisionJournal({ recent: 10_000, failed: 10_000 });
+  const runtime = createPolicyRuntime({ journal });
+  runtime.applyEndpoints({ endpointVersion: 1, full: true, changed: [endpoint("products-1")], removed: [] });
+  for (let i = 0; i < 4_000; i++) {
+    const call = new TestCall(runtime, i / 4).begin(http("GET", "/"), { service: "products", place: "client" });
+    runtime.release(call.head(1, i % 100 === 0 ? 404 : 200).call);
+  }
+  const failed = journal.newest(10_000, true).length;
+  assert.equal(failed, 40);
+  const well = journal.size - failed;
+  assert.ok(well >= 1_250 && well <= 1_260, `${well} in a second: 256 at once and one each millisecond`);
+});

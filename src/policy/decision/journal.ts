@@ -16,7 +16,8 @@ export interface RememberedCall {
 }
 
 /**
- * The decisions that a process remembers, for `weft explain`: two rings, so that calls that went well push none out that failed.
+ * The decisions that a process remembers, for `weft explain`: two rings, so that calls that went well push none out that failed. Of those that went well
+ * at most 1,000 a second are kept (256 at once): more would be gone again before anybody asks, and cost what a quiet process does not notice.
  *
  * An ended call's decision is not copied: the ring takes the object, and the machine goes on with the one that falls out of the ring. Texts are made
  * when somebody reads. Measured by bench/policy.ts: 40 to 60 ns a call.
@@ -26,6 +27,8 @@ export interface RememberedCall {
 export class DecisionJournal {
   readonly #recent: Ring;
   readonly #failed: Ring;
+  /** When the calls that went well and were kept would have been one each SAMPLE_EVERY_MS. */
+  #sampleAt = Number.NEGATIVE_INFINITY;
   #nextPlainAt = Number.NEGATIVE_INFINITY;
 
   constructor({ recent = 768, failed = 256 }: JournalOptions = {}) {
@@ -35,7 +38,12 @@ export class DecisionJournal {
 
   /** Takes an ended call's decision; gives another to go on with. */
   keep(decision: CallDecision): CallDecision {
-    if (!decision.failed) return this.#recent.exchange(decision);
+    if (!decision.failed) {
+      const room = Math.max(this.#sampleAt, decision.startedAt);
+      if (room - decision.startedAt > SAMPLE_BURST_MS) return decision;
+      this.#sampleAt = room + SAMPLE_EVERY_MS;
+      return this.#recent.exchange(decision);
+    }
     // What outlier detection knows is told as it is at the call's end, so it is written down now; not for every call while everything fails.
     if (decision.binding?.outliers && decision.startedAt >= this.#nextPlainAt) {
       this.#nextPlainAt = decision.startedAt + PLAIN_EVERY_MS;
@@ -153,3 +161,6 @@ export function requestLine(method: string, path: string): string {
 const PLAIN_EVERY_MS = 5;
 /** Longer paths are cut before they are remembered. */
 export const MAX_PATH = 512;
+
+const SAMPLE_EVERY_MS = 1;
+const SAMPLE_BURST_MS = 256;
