@@ -5,8 +5,9 @@ import { type Gate, GateAnswer } from "../machine/gate.ts";
 import type { GateContext } from "../machine/gates.ts";
 import { errorAnswer } from "../machine/local-answers.ts";
 import type { Principal } from "../machine/principal.ts";
-import type { Authentication, ClaimHeader } from "./authentication-resource.ts";
+import type { Authentication, AuthenticationProvider, ClaimHeader } from "./authentication-resource.ts";
 import { claimField, claimOf, claimText } from "./claims.ts";
+import { sha256 } from "./digest.ts";
 import { OidcProvider } from "./oidc-provider.ts";
 import { type Outcome, type Provider, Question, Refusal, Reply, sentRequest, Verified } from "./provider.ts";
 import { createProvider, findProvider } from "./providers.ts";
@@ -30,7 +31,7 @@ export function authenticateGates(context: GateContext): Gate[] {
       const { claimHeaders = found.provider.claimHeaders ?? [], forwardToken = found.provider.forwardToken } = written;
       const spec = { ...found.provider, claimHeaders, forwardToken };
       const { name } = found.resource.metadata;
-      const key = `${name} ${JSON.stringify(spec)}`;
+      const key = `${name} ${settingsKey(found.provider)} ${JSON.stringify([claimHeaders, forwardToken])}`;
       tried.push({ provider: keeper.provider(key, () => createProvider(spec, name)), claimHeaders });
     }
   }
@@ -38,6 +39,15 @@ export function authenticateGates(context: GateContext): Gate[] {
   const source = attached.map(({ metadata }) => `Authentication ${metadata.name}`).join(", ");
   return [new AuthenticateGate(source, tried, optional, keeper.authentications)];
 }
+
+/** The same for the same settings, in whatever snapshot. Settings may be long (lists of keys), and are written out once. */
+function settingsKey(provider: AuthenticationProvider): string {
+  let key = SETTINGS.get(provider);
+  if (key === undefined) SETTINGS.set(provider, (key = sha256(JSON.stringify(provider), "base64url")));
+  return key;
+}
+
+const SETTINGS = new WeakMap<AuthenticationProvider, string>();
 
 /** Whether any of these calls' end users is established here. */
 export function isAuthenticated(context: GateContext): boolean {
