@@ -57,13 +57,15 @@ export class ClientEnvironment {
     }
     const inherited = ambient === undefined ? Number.POSITIVE_INFINITY : ambient.deadline;
     const requestId = ambient?.requestId ?? "";
+    const callerAttempt = ambient?.callerAttempt ?? 0;
     const read = message !== null && this.carrier.readsMessages === true ? message : null;
     if (timeoutMs === Number.POSITIVE_INFINITY && inherited === Number.POSITIVE_INFINITY) {
-      if (requestId === "" && extra === null && read === null) return this.plainContext;
-      return new ClientContext(this.service, inherited, requestId, extra, read, ambient?.callerAttempt);
+      const plain = requestId === "" && extra === null && read === null && callerAttempt === 0;
+      if (plain) return this.plainContext;
+      return new ClientContext(this.service, inherited, requestId, extra, read, callerAttempt);
     }
     const deadline = Math.min(inherited, this.clock.now() + timeoutMs);
-    return new ClientContext(this.service, deadline, requestId, extra, read, ambient?.callerAttempt);
+    return new ClientContext(this.service, deadline, requestId, extra, read, callerAttempt);
   }
 
   /** Fields of one call beyond its method's constant head; null when there are none. */

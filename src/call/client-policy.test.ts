@@ -31,7 +31,7 @@ function connect(
   servers: readonly WireServer[],
   spec: TrafficPolicySpec,
   standby: readonly WireServer[] = [],
-  options: Pick<Parameters<typeof createClient<typeof Counter>>[1], "fallback" | "onDecision"> = {},
+  options: Pick<Parameters<typeof createClient<typeof Counter>>[1], "ambient" | "fallback" | "onDecision"> = {},
 ): AsyncDisposable & { client: Client<typeof Counter> } {
   const policy = createPolicyRuntime({ random: seededRandom(7) });
   const metadata = { name: "counter" };
@@ -90,6 +90,19 @@ test("a repeated attempt says so to the server, a first one does not", async () 
     [undefined, undefined],
     ["2", "1"],
   ]);
+});
+
+test("what a handler calls for a retried call is not retried again, and says so", async () => {
+  await using refusing = await startWireServer((call) => {
+    call.onEnd = () => call.fail(14);
+  });
+  const ambient = () => ({ deadline: Infinity, signal: undefined, extraFields: null, callerAttempt: 2 });
+  await using system = connect([refusing], { retry: { attempts: 2 } }, [], { ambient });
+  await assert.rejects(system.client.count({ count: 5n }));
+  assert.deepEqual(
+    refusing.heads.map(({ fields }) => fieldOf(fields, "x-weft-attempt")),
+    ["2"],
+  );
 });
 
 test("a stream on which nothing moves is ended by its idle time-out", async () => {
