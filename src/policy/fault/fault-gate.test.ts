@@ -3,6 +3,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { Effect } from "../call.ts";
 import { grpc, http, TestCall, world } from "../machine/call.case.ts";
+import type { Tape, TapeRecord } from "../machine/tape.ts";
 import type { Resource } from "../resource/resources.ts";
 import { traffic } from "../resource/traffic-builder.ts";
 import { parseResources } from "../resource/validate.ts";
@@ -229,4 +230,23 @@ test("what cannot be meant is refused", () => {
   assert.match(problems({ throttle: {} }), /"bytesPerSecond" is missing/);
   assert.match(problems({ reset: { percent: 101 } }), /from 0 to 100/);
   assert.equal(problems({ reset: { percent: 1 }, byHeader: { callers: ["a"], maxPercent: 5 }, maxActive: 3 }), "");
+});
+
+test("a recorded fault comes out again with any other randomness", () => {
+  const spec: FaultSpec = { abort: { status: 503, percent: 50 }, delay: { mean: "10ms", percent: 50 }, maxActive: 1 };
+  const run = (seed: number, tape: TapeRecord | null) => {
+    const resources = traffic("products").fault(spec).resources();
+    const call = new TestCall(world({ resources, seed }));
+    const own = (call.call as unknown as { state: { tape: Tape } }).state.tape;
+    if (tape === null) own.record();
+    else own.play(tape, () => {});
+    call.begin(grpc("/p.Products/Get")).advance(1_000);
+    if (!call.call.ended) call.head(1, 200, ["grpc-status", "0"]);
+    const { steps, outcome, durationMs } = call.call.decision;
+    return { tape: own.recorded, seen: JSON.stringify({ steps, outcome, durationMs }) };
+  };
+  for (let seed = 1; seed <= 20; seed++) {
+    const recorded = run(seed, null);
+    assert.equal(run(seed + 1_000, recorded.tape).seen, recorded.seen);
+  }
 });

@@ -3,6 +3,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { type CallContext, Effect } from "../call.ts";
 import { endpoint, grpc, http, TestCall, world } from "../machine/call.case.ts";
+import type { Tape, TapeRecord } from "../machine/tape.ts";
 import type { Resource } from "../resource/resources.ts";
 import { traffic } from "../resource/traffic-builder.ts";
 import { parseResources } from "../resource/validate.ts";
@@ -238,4 +239,36 @@ test("what cannot be meant is refused", () => {
     /shorter/,
   );
   assert.equal(problems({ availability: { target: 99 }, window: "7d", minCalls: 10 }), "");
+});
+
+test("what an objective turned away is turned away again where nothing was counted", () => {
+  const resources = objective("products").availability(99.9).shed({ percent: 50 }).resources();
+  const run = (mesh: World, tape: TapeRecord | null) => {
+    const call = new TestCall(mesh.runtime, mesh.now);
+    const own = (call.call as unknown as { state: { tape: Tape } }).state.tape;
+    if (tape === null) own.record();
+    else own.play(tape, () => {});
+    call.begin(grpc("/p.Products/Get"), { service: "products" });
+    if (!call.call.ended) call.head(1, 200, ["grpc-status", "0"]);
+    const { steps, outcome } = call.call.decision;
+    return { tape: own.recorded, reason: call.reason, seen: JSON.stringify({ steps, outcome }) };
+  };
+  const burning = new World(resources);
+  burning.many(200, 503);
+  burning.now += 2_000;
+  const reasons = new Set<string>();
+  for (let i = 0; i < 12; i++) {
+    const recorded = run(burning, null);
+    reasons.add(recorded.reason);
+    assert.equal(run(new World(resources), recorded.tape).seen, recorded.seen);
+  }
+  assert.deepEqual([...reasons].sort(), ["", "OBJECTIVE_SHED"]);
+});
+
+test("typed clients and sidecars count their own calls too", () => {
+  for (const place of ["client", "sidecar"] as const) {
+    const mesh = new World(objective("products").availability(99).resources());
+    mesh.call(200, 1, { place });
+    assert.equal(mesh.status?.budgets[0].calls, 1, place);
+  }
 });
