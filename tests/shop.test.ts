@@ -107,6 +107,40 @@ test("the shop comes up, serves, survives crashes and restarts, and stops withou
     }
   });
 
+  await t.test(
+    "a call is explained across every service that it passed, and recorded calls are decided again",
+    async () => {
+      const file = join(system.state, "calls.weft.gz");
+      const recording = weft("record", file, "--for", "2s", "--json", ...inShop);
+      // An id of the caller's own names the call on every hop.
+      const order = { userId: "user-1", items: [{ productId: "yarn", quantity: 1 }], cardNumber: GOOD_CARD };
+      const headers = { "content-type": "application/json", "x-request-id": "explained-1" };
+      const answer = await fetch(`${gateway}/v1/orders`, { method: "POST", body: JSON.stringify(order), headers });
+      assert.deepEqual([answer.status, answer.headers.get("x-request-id")], [200, "explained-1"]);
+      const { status, stdout, stderr } = await weft("explain", "explained-1", ...inShop);
+      assert.equal(status, 0, stderr);
+      assert.match(stdout, /^POST \/v1\/orders {2}-> {2}grpc 0 after /);
+      for (const service of ["users", "products", "inventory", "payments"])
+        assert.match(
+          stdout,
+          new RegExp(`^ {6}POST /shop\\.${service}\\.v1\\.\\w+/\\w+ .* client orders-`, "m"),
+          stdout,
+        );
+      const madeUp = await weft("explain", "--path", "/v1/products/loom", "--json", ...inShop);
+      assert.equal(JSON.parse(madeUp.stdout).candidates.length, 3, madeUp.stderr);
+      let over = false;
+      recording.finally(() => (over = true));
+      while (!over) await list();
+      const recorded = await recording;
+      assert.equal(recorded.status, 0, recorded.stderr);
+      const { calls, identical, proposal } = JSON.parse(
+        (await weft("replay", file, "--policy", SHOP, "--json")).stdout,
+      );
+      assert.ok(calls > 0 && identical === calls, `${identical} of ${calls}`);
+      assert.deepEqual(proposal.flips, []);
+    },
+  );
+
   await t.test("gRPC and its streams are served on the same port", async () => {
     assert.equal((await connect(Counter, { address }).count({ count: 41n })).count, 42n);
     assert.equal((await connect(Products, { address }).listProducts({})).products.length, 6);
