@@ -52,12 +52,21 @@ export function pathMeets(condition: PathCondition, path: string): boolean {
 
 const FEW = 4;
 
+/**
+ * Exact paths and prefixes in hash maps. Prefixes are looked up by their numbers of segments, the deepest first: a system's prefixes have few
+ * different depths, and a look-up touches less memory than a walk down a tree.
+ */
 class PathIndex<T> {
   readonly #exact = new Map<string, Entries<T>>();
   #patterns: RouteEntry<T>[] | null = null;
-  readonly #root = new PrefixNode<T>();
+  /** Without a slash at the end; not "/". */
+  readonly #prefixes = new Map<string, Entries<T>>();
+  /** How many segments prefixes have, the most first. */
+  #depths: number[] = [];
   /** gRPC methods of any service, by name. */
   #methods: Map<string, Entries<T>> | null = null;
+  /** Of every path. */
+  #roots: RouteEntry<T>[] | null = null;
 
   add(entry: RouteEntry<T>): void {
     const { kind, value } = entry.path;
@@ -73,7 +82,7 @@ class PathIndex<T> {
         this.#methods.set(value, joined(this.#methods.get(value), entry));
         break;
       default:
-        this.#addPrefix(value, entry);
+        this.#addPrefix(value.replace(/\/+$/, ""), entry);
     }
   }
 
@@ -87,7 +96,7 @@ class PathIndex<T> {
       for (const entry of this.#patterns)
         if (pathMeets(entry.path, path) && conditionsHold(entry, request)) return entry;
     }
-    const below = this.#descend(this.#root, path, 1, request);
+    const below = this.#depths.length === 0 ? null : this.#longestPrefix(request, path);
     if (below !== null) return below;
     if (this.#methods !== null) {
       const slash = path.indexOf("/", 1);
@@ -95,54 +104,40 @@ class PathIndex<T> {
       const found = entries === undefined ? null : firstOf(entries, request);
       if (found !== null) return found;
     }
-    const { entries } = this.#root;
-    return entries === null ? null : firstOf(entries, request);
+    return this.#roots === null ? null : firstOf(this.#roots, request);
   }
 
   #addPrefix(prefix: string, entry: RouteEntry<T>): void {
-    let node = this.#root;
-    const segments = prefix.split("/").filter((segment) => segment !== "");
-    const last = segments.pop();
-    if (last === undefined) {
-      node.entries = joined(node.entries ?? undefined, entry);
+    if (prefix === "") {
+      (this.#roots ??= []).push(entry);
       return;
     }
-    for (const segment of segments) {
-      node.children ??= new Map();
-      const child = node.children.get(segment);
-      if (child instanceof PrefixNode) node = child;
-      else {
-        const below = new PrefixNode<T>();
-        below.entries = child ?? null;
-        node.children.set(segment, below);
-        node = below;
-      }
+    this.#prefixes.set(prefix, joined(this.#prefixes.get(prefix), entry));
+    const depth = prefix.split("/").length - 1;
+    if (!this.#depths.includes(depth)) this.#depths = [...this.#depths, depth].sort((a, b) => b - a);
+  }
+
+  #longestPrefix(request: CallRequest, path: string): RouteEntry<T> | null {
+    const most = this.#depths[0];
+    // Where each segment ends, as far as there are prefixes so deep.
+    let segments = 0;
+    for (let from = 0; from < path.length && segments < most; ) {
+      const slash = path.indexOf("/", from + 1);
+      from = slash < 0 ? path.length : slash;
+      ENDS[segments++] = from;
     }
-    node.children ??= new Map();
-    const child = node.children.get(last);
-    if (child instanceof PrefixNode) child.entries = joined(child.entries ?? undefined, entry);
-    else node.children.set(last, joined(child, entry));
-  }
-
-  /** What is below the node, the deepest first. `from` is where the next segment begins. */
-  #descend(node: PrefixNode<T>, path: string, from: number, request: CallRequest): RouteEntry<T> | null {
-    if (node.children === null || from >= path.length) return null;
-    const slash = path.indexOf("/", from);
-    const end = slash < 0 ? path.length : slash;
-    const child = node.children.get(path.slice(from, end));
-    if (child === undefined) return null;
-    if (!(child instanceof PrefixNode)) return firstOf(child, request);
-    const found = this.#descend(child, path, end + 1, request);
-    if (found !== null) return found;
-    return child.entries === null ? null : firstOf(child.entries, request);
+    for (const depth of this.#depths) {
+      if (depth > segments) continue;
+      const entries = this.#prefixes.get(path.slice(0, ENDS[depth - 1]));
+      const found = entries === undefined ? null : firstOf(entries, request);
+      if (found !== null) return found;
+    }
+    return null;
   }
 }
 
-class PrefixNode<T> {
-  /** What has nothing below it stands here without a node of its own. */
-  children: Map<string, PrefixNode<T> | Entries<T>> | null = null;
-  entries: Entries<T> | null = null;
-}
+/** Of one look-up at a time. A path has at most 1,024 characters (PATH), and so a prefix at most 512 segments. */
+const ENDS = new Uint32Array(1_024);
 
 /** Nearly always one: a list of its own costs a path 100 bytes. */
 type Entries<T> = RouteEntry<T> | RouteEntry<T>[];
