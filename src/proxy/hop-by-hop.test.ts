@@ -26,6 +26,17 @@ test("what a believed caller says of its attempt goes on, and its call is not re
   assert.equal(((await again.json()) as Record<string, string>)["x-weft-attempt"], "2");
   const first = await fetch(`${world.url}/x`, { headers: { "x-weft-attempt": "none" } });
   assert.equal(((await first.json()) as Record<string, string>)["x-weft-attempt"], undefined);
+  // Nobody listens there: the first of a call's attempts is retried, a caller's second is not.
+  const dead = { service: "shop", host: "127.0.0.1", port: 1, version: "", zone: "", weight: 1, metadata: {} };
+  const changed = ["shop-1", "shop-2", "shop-3"].map((id) => {
+    return { id, ...dead, protocol: "http1", health: "healthy" } as const;
+  });
+  world.runtime.applyEndpoints({ endpointVersion: 2, full: true, changed, removed: [] });
+  await fetch(`${world.url}/x`);
+  assert.equal(world.newest().attempts.length, 3);
+  await fetch(`${world.url}/x`, { headers: { "x-weft-attempt": "2" } });
+  assert.equal(world.newest().attempts.length, 1);
+  assert.match(JSON.stringify(world.newest()), /the caller retries itself/);
 });
 
 test("a WebSocket that falls silent is closed by its idle time-out, one that carries bytes is not", async (t) => {
