@@ -58,6 +58,8 @@ const FEW = 4;
  */
 class PathIndex<T> {
   readonly #exact = new Map<string, Entries<T>>();
+  /** A bit for each length that exact paths have, modulo 128: to look in vain costs as much memory as to find. */
+  readonly #lengths = new Int32Array(4);
   #patterns: RouteEntry<T>[] | null = null;
   /** Without a slash at the end; not "/". */
   readonly #prefixes = new Map<string, Entries<T>>();
@@ -73,6 +75,7 @@ class PathIndex<T> {
     switch (kind) {
       case "exact":
         this.#exact.set(value, joined(this.#exact.get(value), entry));
+        this.#lengths[(value.length >> 5) & 3] |= 1 << (value.length & 31);
         break;
       case "pattern":
         (this.#patterns ??= []).push(entry);
@@ -87,7 +90,9 @@ class PathIndex<T> {
   }
 
   find(request: CallRequest, path: string): RouteEntry<T> | null {
-    const exact = this.#exact.get(path);
+    const { length } = path;
+    const mayBe = (this.#lengths[(length >> 5) & 3] >>> (length & 31)) & 1;
+    const exact = mayBe === 1 ? this.#exact.get(path) : undefined;
     if (exact !== undefined) {
       const found = firstOf(exact, request);
       if (found !== null) return found;
