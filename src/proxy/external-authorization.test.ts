@@ -65,6 +65,11 @@ test("a service over HTTP allows, adds fields, or answers in its own words", asy
 test("no answer denies, or lets pass where the policy says so; 5xx is no answer", async (t) => {
   const url = await startAuthorizer(t, (request, response) => {
     if (request.url?.startsWith("/broken")) response.writeHead(500).end();
+    if (request.url?.startsWith("/trickle")) {
+      response.writeHead(200, { "content-length": "1000" });
+      const trickles = setInterval(() => response.write("x"), 10);
+      response.on("close", () => clearInterval(trickles));
+    }
     // otherwise: silence
   });
   const ask = (path: string, fail: "open" | "closed") =>
@@ -79,6 +84,8 @@ test("no answer denies, or lets pass where the policy says so; 5xx is no answer"
   assert.match(world.newest().nearest, /if the service of .* had answered, or with fail: open/);
   world.apply(ask("/silent", "open"));
   assert.equal(await status(), 200);
+  world.apply(ask("/trickle", "closed"));
+  assert.equal(await status(), 403);
   world.apply(ask("/broken", "open"));
   assert.equal(await status(), 200);
 });

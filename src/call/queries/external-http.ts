@@ -21,7 +21,7 @@ export class ExternalHttp {
       port: base.port || (secure ? 443 : 80),
       headers: headersOf(question),
       agent: secure ? this.#secureAgent : this.#agent,
-      timeout: question.timeoutMs,
+      signal: AbortSignal.timeout(question.timeoutMs), // also of an answer that trickles
       ...(secure ? { servername: base.hostname } : {}),
     };
     return new Promise((resolve) => {
