@@ -79,7 +79,11 @@ function toldOnes(error: WeftError): Finding[] {
 }
 
 /** Who calls whom, by the needs of the description. */
-function callGraph({ units, file, locate }: System): Pick<CheckOptions, "services" | "needs" | "placeOfNeeds"> {
+function callGraph({
+  units,
+  file,
+  locate,
+}: System): Pick<CheckOptions, "services" | "versions" | "needs" | "placeOfNeeds"> {
   const serviceOf = new Map(units.map(({ name, service }) => [name, service]));
   const needs = new Map<string, string[]>();
   for (const { service, needs: wanted } of units) {
@@ -90,7 +94,11 @@ function callGraph({ units, file, locate }: System): Pick<CheckOptions, "service
     }
     if (callees.length > 0) needs.set(service, callees);
   }
+  const versions = new Map<string, string[]>();
+  for (const { service, version } of units)
+    if (version !== "") versions.set(service, [...(versions.get(service) ?? []), version]);
   return {
+    versions,
     services: [...new Set(units.map(({ service }) => service))],
     needs,
     placeOfNeeds: (service) => ({

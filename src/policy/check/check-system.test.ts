@@ -233,7 +233,15 @@ test("retries multiply along the call graph: both figures, and a warning when th
   ]);
   const services = ["a", "b", "c", "d"];
   const placeOfNeeds = () => ({ file: "weft.config.ts", line: 3 });
-  const system = { resources: [], placeOf: () => ({}), services, needs, placeOfNeeds, dataPlane: null };
+  const system = {
+    resources: [],
+    placeOf: () => ({}),
+    services,
+    versions: new Map(),
+    needs,
+    placeOfNeeds,
+    dataPlane: null,
+  };
   const [worst] = amplifications(system);
   assert.deepEqual(worst.path, ["gateway", "a", "b", "c", "d"]);
   assert.equal(worst.attempts, 81);
@@ -318,4 +326,25 @@ test("findings as SARIF 2.1.0 have what the format requires", () => {
   }
   assert.equal(run.results[2].locations, undefined);
   assert.equal(run.results[1].relatedLocations[0].id, 1);
+});
+
+test("services and versions that are named anywhere and not declared are told", () => {
+  const resources = [
+    ...route("/v1").to("products@v3").mirror("shadw", 10).resources(),
+    ...traffic("products@v1").fallback({ service: "product" }).resources(),
+    ...authorization("products")
+      .allow({ services: ["prducts", "*"] })
+      .resources(),
+  ];
+  const options = { services: ["products", "shadow"], versions: new Map([["products", ["v1", "v2"]]]) };
+  const findings = checkSystem(resources, options);
+  assert.deepEqual(
+    findings.map(({ id, message, suggestion }) => [id, message, suggestion]),
+    [
+      ["doubtful-resource", "no service shadw is declared", 'did you mean "shadow"?'],
+      ["doubtful-resource", "no service product is declared", 'did you mean "products"?'],
+      ["doubtful-resource", "products has no version v3; it has v1, v2: nothing answers there", 'did you mean "v1"?'],
+      ["doubtful-resource", "no service prducts is declared", 'did you mean "products"?'],
+    ],
+  );
 });

@@ -7,6 +7,7 @@ import { compareFindings, type Finding, finding } from "./finding.ts";
 import { missingParts } from "./missing-parts.ts";
 import { unenforcedFields } from "./not-enforced.ts";
 import { policyConflicts } from "./policy-conflicts.ts";
+import { references } from "./references.ts";
 import { shadowedAuthorization } from "./shadowed-authorization.ts";
 import { unmetDeadlines } from "./unmet-deadlines.ts";
 import { unreachableRoutes } from "./unreachable-routes.ts";
@@ -14,6 +15,8 @@ import { unreachableRoutes } from "./unreachable-routes.ts";
 export interface CheckOptions {
   /** Services of the system; absent: references to services are not checked. */
   services?: readonly string[];
+  /** Versions of those that have some. */
+  versions?: ReadonlyMap<string, readonly string[]>;
   /** Which services each calls. */
   needs?: ReadonlyMap<string, readonly string[]>;
   placeOfNeeds?: (service: string) => Place;
@@ -29,12 +32,20 @@ export interface CheckOptions {
  * Resources that are not well formed are told and left out of the rest.
  */
 export function checkSystem(documents: readonly unknown[], options: CheckOptions = {}): Finding[] {
-  const { services, needs = new Map(), placeOfNeeds = nowhere, dataPlane = null } = options;
+  const { services, needs = new Map(), versions = new Map(), placeOfNeeds = nowhere, dataPlane = null } = options;
   const { resources, errors, warnings, placeOf } = inspectResources(
     documents,
     services === undefined ? {} : { services },
   );
-  const system: CheckedSystem = { resources, placeOf, services: services ?? [], needs, placeOfNeeds, dataPlane };
+  const system: CheckedSystem = {
+    resources,
+    placeOf,
+    services: services ?? [],
+    versions,
+    needs,
+    placeOfNeeds,
+    dataPlane,
+  };
   return [
     ...errors.map((problem) => told("invalid-resource", problem)),
     ...warnings.map((problem) => told("doubtful-resource", problem)),
@@ -43,6 +54,7 @@ export function checkSystem(documents: readonly unknown[], options: CheckOptions
 }
 
 const CHECKS: readonly ((system: CheckedSystem) => Finding[])[] = [
+  references,
   unreachableRoutes,
   policyConflicts,
   shadowedAuthorization,

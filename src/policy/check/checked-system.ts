@@ -12,6 +12,8 @@ export interface CheckedSystem {
   readonly needs: ReadonlyMap<string, readonly string[]>;
   /** Services of the system; empty when they are not known. */
   readonly services: readonly string[];
+  /** Of those that have versions. */
+  readonly versions: ReadonlyMap<string, readonly string[]>;
   /** Where a service's needs are written. */
   placeOfNeeds(service: string): Place;
   /** The data plane that has to enforce all of it; null: weft's own. */
