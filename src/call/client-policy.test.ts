@@ -105,6 +105,27 @@ test("what a handler calls for a retried call is not retried again, and says so"
   );
 });
 
+test("bulkheads: calls beyond a policy's streams and waiting places are refused, the others are served in turn", async () => {
+  const held: WireCall[] = [];
+  await using slow = await startWireServer((call) => {
+    call.onEnd = () => held.push(call);
+  });
+  const limits = { maxConnections: 1, maxStreams: 1, maxPending: 1 };
+  await using system = connect([slow], { retry: { attempts: 0 }, limits });
+  const reply = codecOf(CountResponseSchema).encode({ count: 1n });
+  const first = system.client.count({ count: 5n }); // the connection that it waits for is there from now on
+  await until(() => held.length === 1, "a connection");
+  held.pop()?.reply(reply);
+  await first;
+  const calls = [1, 2, 3].map(() => system.client.count({ count: 5n }));
+  await assert.rejects(calls[2], (error: WeftError) => error.reason === "UPSTREAM_OVERFLOW");
+  for (const call of [0, 1]) {
+    await until(() => held.length === 1, "one under way");
+    held.pop()?.reply(reply);
+    assert.equal((await calls[call]).count, 1n);
+  }
+});
+
 test("a stream on which nothing moves is ended by its idle time-out", async () => {
   await using silent = await startWireServer((call) => call.sendHead());
   await using system = connect([silent], { idleTimeout: "30ms" });
