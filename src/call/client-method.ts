@@ -7,7 +7,7 @@ import { type Clock, systemClock } from "../core/clock.ts";
 import { WeftError } from "../core/errors.ts";
 import type { CallContext } from "../policy/call.ts";
 import { frameMessage, PREFIX_BYTES, writeMessagePrefix } from "../wire/grpc/message-prefix.ts";
-import { type Head, requestHead } from "../wire/head.ts";
+import { fieldOf, type Head, requestHead } from "../wire/head.ts";
 import type { ClientFallback } from "./client-fallback.ts";
 import type { AmbientCall, CallOptions, ClientOptions } from "./client-types.ts";
 import { appendMetadata } from "./metadata.ts";
@@ -56,7 +56,8 @@ export class ClientEnvironment {
       });
     }
     const inherited = ambient === undefined ? Number.POSITIVE_INFINITY : ambient.deadline;
-    const requestId = ambient?.requestId ?? "";
+    // Outside of a served call an id in the call's metadata names it.
+    const requestId = ambient?.requestId ?? (extra === null ? "" : (fieldOf(extra, "x-request-id") ?? ""));
     const callerAttempt = ambient?.callerAttempt ?? 0;
     const read = message !== null && this.carrier.readsMessages === true ? message : null;
     if (timeoutMs === Number.POSITIVE_INFINITY && inherited === Number.POSITIVE_INFINITY) {
