@@ -73,14 +73,17 @@ export class StateKeeper {
 
   /** What resilience did, by service. */
   *stats(): Generator<PolicyStats> {
+    const breakersOf = byService(this.#breakers);
+    const outliersOf = byService(this.#outliers);
     for (const [service, { fallbacks, ...counters }] of this.#counters) {
-      const breakers = [...ofService(this.#breakers, service)];
+      const breakers = breakersOf.get(service) ?? [];
+      const outliers = outliersOf.get(service) ?? [];
       const states = breakers.map(({ state }) => state);
       yield {
         service,
         ...counters,
         fallbacks: { ...fallbacks },
-        ejections: ejectionsByRule(Array.from(ofService(this.#outliers, service), ({ ejections }) => ejections)),
+        ejections: ejectionsByRule(outliers.map(({ ejections }) => ejections)),
         breaker: states.includes("open") ? "open" : states.includes("half-open") ? "half-open" : "closed",
         breakerOpenings: breakers.reduce((sum, { openings }) => sum + openings, 0),
       };
@@ -156,9 +159,16 @@ export class StateKeeper {
 /** Settings that nobody uses any more stay behind; that many of them are no longer a system's but a leak. */
 const MAX_KEPT = 20_000;
 
-/** What belongs to a service, whatever version and settings. */
-function* ofService<T>(states: ReadonlyMap<string, T>, service: string): Generator<T> {
-  for (const [key, state] of states) if (key.startsWith(`${service} `) || key.startsWith(`${service}@`)) yield state;
+/** What belongs to each service, whatever version and settings: keys are "products {...}" and "products@v1 {...}". */
+function byService<T>(states: ReadonlyMap<string, T>): Map<string, T[]> {
+  const found = new Map<string, T[]>();
+  for (const [key, state] of states) {
+    const service = key.split(" ", 1)[0].split("@", 1)[0];
+    const known = found.get(service);
+    if (known === undefined) found.set(service, [state]);
+    else known.push(state);
+  }
+  return found;
 }
 
 function kept<T>(states: Map<string, T>, key: string, make: () => T): T {
