@@ -248,7 +248,7 @@ export class SimWorld implements World, CallWorld {
       list: () => this.topology.find(service).map(({ id }) => id),
       describe: (from = this.#place) =>
         this.process(from, this.#place)
-          .policy.describe(service)
+          .policy.describe(service, this.now)
           .map(({ endpoint: { id, health }, inFlight, ewmaMs, breaker, ejected }) => {
             return { id, health, inFlight, ewmaMs, breaker, ejected };
           }),
