@@ -127,6 +127,7 @@ export class CacheStore {
   }
 
   markUnshared(key: string, now: number): void {
+    if (key.length > MAX_UNSHARED_KEY) return; // what callers make long is not worth the memory
     if (this.#unshared.size >= MAX_UNSHARED) this.#unshared.delete(this.#unshared.keys().next().value as string);
     this.#unshared.set(key, now + UNSHARED_MS);
   }
@@ -200,4 +201,5 @@ function sameVariant(one: StoredResponse, other: StoredResponse): boolean {
 /** Of one URI. */
 const MAX_VARIANTS = 16;
 const MAX_UNSHARED = 4_096;
+const MAX_UNSHARED_KEY = 512;
 const UNSHARED_MS = 5_000;
