@@ -32,7 +32,10 @@ test("what no allow rule matches is denied, and says which rule came nearest", (
   assert.equal(call.reason, "FORBIDDEN");
   assert.deepEqual(call.call.decision.outcome, { status: 403, grpcStatus: 7, reason: "FORBIDDEN" });
   assert.equal(call.call.decision.nearest, "allowed if principal = spiffe://shop/orders");
-  assert.match(explainDecision(call.call.decision), /authorize +.*spiffe:\/\/shop\/cart.*rule orders {2}\(refused\)/);
+  assert.match(
+    explainDecision(call.call.decision),
+    /authorize +.*rule orders {2}\(refused\) {3}peer spiffe:\/\/shop\/cart/,
+  );
 });
 
 test("deny wins over allow, wherever each is attached", () => {
@@ -47,6 +50,19 @@ test("deny wins over allow, wherever each is attached", () => {
   const call = new TestCall(runtime).begin(grpc("/p.Products/Get"), { peerAddress: "10.1.2.3:5" });
   assert.equal(outcome(call), "FORBIDDEN");
   assert.match(call.call.decision.nearest, /unless network = 10\.1\.0\.0\/16/);
+});
+
+test("a refusal tells the values that its rule saw", () => {
+  const resources = [
+    ...route("/").to("products").resources(),
+    ...authorization("products")
+      .deny({ networks: ["10.0.0.0/8"], paths: ["/a/*"], hosts: ["shop"], methods: ["GET"] })
+      .resources(),
+  ];
+  const call = new TestCall(world({ resources })).begin(http("GET", "/a/%62?secret=1"), { peerAddress: "10.1.2.3:5" });
+  const step = call.call.decision.steps.find(({ rule }) => rule === "authorize");
+  const rule = "Authorization products, rule 1";
+  assert.deepEqual(step?.values, { method: "GET", host: "shop", path: "/a/b", address: "10.1.2.3", rule });
 });
 
 test("a default of deny denies without any allow rule", () => {

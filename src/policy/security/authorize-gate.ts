@@ -4,14 +4,14 @@ import type { CallState } from "../machine/call-state.ts";
 import { type Gate, GateAnswer } from "../machine/gate.ts";
 import type { GateContext } from "../machine/gates.ts";
 import { errorAnswer } from "../machine/local-answers.ts";
-import type { Principal } from "../machine/principal.ts";
 import { isAuthenticated } from "./authenticate-gate.ts";
-import type { Authorization } from "./authorization-resource.ts";
+import type { Authorization, AuthorizationRule } from "./authorization-resource.ts";
 import { type CompiledRule, type Condition, compileRule, namesUsers } from "./authorization-rule.ts";
 import { ExternalCheck } from "./external-check.ts";
 import type { ExternalAnswer } from "./questions.ts";
 import { RuleInput } from "./rule-input.ts";
 import { RuleSet } from "./rule-set.ts";
+import { seenValues } from "./seen-values.ts";
 import type { Tallies } from "./tallies.ts";
 
 /** Who may make these calls, where an Authorization is enforced. */
@@ -103,7 +103,7 @@ class AuthorizeGate implements Gate {
       this.#tallies.count(rule.policy, "audited");
     }
     const denied = this.#deny.firstMatch(input);
-    if (denied !== null) return this.#denyBy(call, denied);
+    if (denied !== null) return this.#denyBy(call, denied, input);
     if (this.#closed) {
       const allowed = this.#allow.firstMatch(input);
       if (allowed === null) return this.#denyUnmatched(call, input);
@@ -159,8 +159,10 @@ class AuthorizeGate implements Gate {
     return GateAnswer.respond;
   }
 
-  #denyBy(call: CallState, rule: CompiledRule): GateAnswer {
-    this.#note(call, rule, DENIED, "denied");
+  #denyBy(call: CallState, rule: CompiledRule, input: RuleInput): GateAnswer {
+    const note = call.decision.note(this, "denied");
+    note.code = DENIED;
+    note.detail = { nearest: { rule, failed: [] }, seen: seenValues(rule.rule, input) } satisfies Denied;
     this.#tallies.count(rule.policy, "denied");
     call.response = errorAnswer("permission_denied", 403, "FORBIDDEN", `denied by ${rule.label}`);
     return GateAnswer.respond;
@@ -171,7 +173,7 @@ class AuthorizeGate implements Gate {
     const note = call.decision.note(this, "denied");
     note.code = UNMATCHED;
     note.text = call.caller.peerIdentity;
-    note.detail = { nearest, principal: call.principal } satisfies Unmatched;
+    note.detail = { nearest, seen: seenValues(nearest?.rule.rule ?? ANY, input) } satisfies Denied;
     this.#tallies.count(`Authorization ${this.#closedBy}`, "unmatched");
     const anonymous = call.principal.provider === "" && this.#usersKnown;
     if (anonymous && nearest?.failed.some(({ ofUser }) => ofUser)) {
@@ -196,29 +198,29 @@ class AuthorizeGate implements Gate {
     const values: Record<string, string> = peer === "" ? {} : { peer };
     if (code === NOT_DENIED) return { text: `allowed: no rule of ${this.source} denies it`, values };
     if (code === UNMATCHED) {
-      const { nearest, principal } = detail as Unmatched;
-      if (principal.subject !== "") values.subject = principal.subject;
-      const who = [peer === "" ? "no peer identity" : peer, principal.subject].filter((part) => part !== "").join(", ");
+      const { nearest, seen } = detail as Denied;
       const rules = this.#allow.rules.length;
       const closest = nearest === null ? "" : `; the nearest is ${nearest.rule.label}`;
       const none =
         rules === 0 ? "no rule allows this method" : `none of ${rules} rule${rules === 1 ? "" : "s"} allows it`;
-      return { text: `${none} (${who})${closest}`, values };
+      return { text: none + closest, values: seen };
     }
-    const rule = detail as CompiledRule;
+    const rule = code === DENIED ? (detail as Denied).nearest?.rule : (detail as CompiledRule);
+    if (rule === undefined) return { text: "", values };
     const because =
       rule.conditions.length === 0 ? "" : ` (${rule.conditions.map((condition) => condition.text).join("; ")})`;
-    values.rule = rule.label;
-    return { text: `${WORDS[code]} ${rule.label}${because}`, values };
+    const seen = code === DENIED ? (detail as Denied).seen : values;
+    return { text: `${WORDS[code]} ${rule.label}${because}`, values: { ...seen, rule: rule.label } };
   }
 
   nearest({ code, detail }: GateNote): string {
     if (code === UNMATCHED) {
-      const { nearest } = detail as Unmatched;
+      const { nearest } = detail as Denied;
       if (nearest === null) return `would have passed with an allow rule in Authorization ${this.#closedBy}`;
       return `allowed if ${nearest.failed.map(({ text }) => text).join(" and ")}`;
     }
-    const rule = detail as CompiledRule;
+    const rule = code === DENIED ? (detail as Denied).nearest?.rule : (detail as CompiledRule);
+    if (rule === undefined) return "";
     if (code === FAILED_CLOSED)
       return `might have passed if the service of ${rule.label} had answered, or with fail: open`;
     if (code === REFUSED) return `would have passed if the service of ${rule.label} had agreed`;
@@ -227,10 +229,10 @@ class AuthorizeGate implements Gate {
   }
 }
 
-/** Kept by the note of a call that no rule allows. */
-interface Unmatched {
+/** Kept by the note of a call that a rule denies, or that none allows: that rule, or the one that came nearest. */
+interface Denied {
   readonly nearest: Nearest | null;
-  readonly principal: Principal;
+  readonly seen: Readonly<Record<string, string>>;
 }
 
 interface Nearest {
@@ -255,6 +257,7 @@ function couldBe(methods: readonly string[], grpc: string): boolean {
 
 /** One serves all: nothing waits between `of` and the last look at it. */
 const INPUT = new RuleInput();
+const ANY: AuthorizationRule = { action: "allow" };
 const NO_RULES: readonly CompiledRule[] = [];
 const MAX_NEAREST = 256;
 
