@@ -6,6 +6,7 @@ import { type CallRequest, Effect } from "../call.ts";
 import { explainDecision } from "../decision/explain.ts";
 import type { PolicyRuntime } from "../runtime.ts";
 import { createPolicyRuntime } from "../snapshot/create-runtime.ts";
+import type { Attempt } from "./attempt.ts";
 import { endpoint, grpc, http, METHODS, TestCall, world } from "./call.case.ts";
 
 const GET = "/p.Products/Get";
@@ -251,6 +252,37 @@ test("gRPC callers that are passed through get the gRPC answer, with a message o
   assert.deepEqual([...(answered.call.response?.body ?? [])], [0, 0, 0, 0, 2, 8, 3]);
   const json = new TestCall(under(traffic("products").retry(0).fallback({ body: {} }))).begin(grpc(GET)).fail(1);
   assert.equal(json.reason, "UPSTREAM_CONNECT", "JSON is of no use to it");
+});
+
+test("of all calls together never two probe a half-open breaker, whatever is retried and hedged", () => {
+  const step = fc.record({
+    which: fc.nat(7),
+    act: fc.constantFrom("begin", "fail", "lose", "answer", "answer", "gone", "wait"),
+    ms: fc.nat(60),
+  });
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 120 }), (steps) => {
+      const policy = traffic("products").retry(1).hedge("15ms", { ratio: 1 }).timeout("300ms", "50ms");
+      const runtime = under(policy.breaker({ consecutiveFailures: 2, sleep: "40ms" }));
+      const calls: (TestCall | null)[] = Array.from({ length: 8 }, () => null);
+      let now = 0;
+      for (const { which, act, ms } of steps) {
+        if (act === "wait") now += ms;
+        for (const call of calls) call?.advance(now - call.now);
+        const call = calls[which];
+        if (call === null || call.call.ended) {
+          if (act === "begin") calls[which] = new TestCall(runtime, now).begin(grpc(GET));
+        } else if (act === "gone") {
+          call.call.downstreamGone(now);
+          call.drain();
+        } else if (act === "lose") call.fail(call.endpoints.length, "reset");
+        else if (act !== "wait") call.head(call.endpoints.length, 200, act === "answer" ? OK : UNAVAILABLE);
+        const attempts = calls.flatMap((one) => one?.call.decision.attempts ?? []) as Attempt[];
+        assert.ok(attempts.filter(({ live, probe, judged }) => live && probe && !judged).length <= 1);
+      }
+    }),
+    { numRuns: 150 },
+  );
 });
 
 // --- all of it at once ----------------------------------------------------------------------------------------------
