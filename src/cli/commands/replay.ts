@@ -67,7 +67,10 @@ function print(report: ReplayReport, terminal: Terminal): void {
   if (proposal !== null) printProposal(proposal, terminal);
 }
 
-function printProposal({ flips, rejections, endpoints, guessed }: ProposalReport, { out, color }: Terminal): void {
+function printProposal(
+  { flips, rejections, endpoints, guessed, undecided }: ProposalReport,
+  { out, color }: Terminal,
+): void {
   if (flips.length === 0) out(color.green("no call would have come out otherwise\n"));
   for (const { kind, count, estimated, examples } of flips) {
     const marked = estimated === 0 ? "" : `, ${estimated === count ? "all" : estimated} estimated`;
@@ -97,6 +100,8 @@ function printProposal({ flips, rejections, endpoints, guessed }: ProposalReport
     ]);
     table(["ENDPOINT", "BEFORE", "AFTER", "CHANGE"], rows, out, color.dim);
   }
+  if (undecided > 0)
+    out(`\n${undecided} calls do not end in the recording under this policy: what became of them is not known\n`);
   if (guessed > 0)
     out(
       `\n${guessed} calls had answers that are not in the recording; they were taken from what the same endpoints answered to others\n`,

@@ -17,14 +17,19 @@ export class AnswersOfEndpoints {
 
   /** In the order of time. */
   add(call: RecordedCall): void {
-    for (const { number, endpoint } of call.decision.attempts) {
-      const script = scriptOf(call, number);
-      if (script.silentMs >= 0 || script.events.length === 0) continue;
-      for (const key of keysOf(endpoint, call.decision.service, pathOf(call))) {
-        const scripts = this.#byKey.get(key);
-        if (scripts === undefined) this.#byKey.set(key, [{ at: call.at, script }]);
-        else scripts.push({ at: call.at, script });
-      }
+    const { context, decision } = call;
+    // What a server answered itself has no attempt.
+    if (context.place === "server") this.#keep(call, 0, "", context.service);
+    for (const { number, endpoint } of decision.attempts) this.#keep(call, number, endpoint, decision.service);
+  }
+
+  #keep(call: RecordedCall, number: number, endpoint: string, service: string): void {
+    const script = scriptOf(call, number);
+    if (script.silentMs >= 0) return;
+    for (const key of keysOf(endpoint, service, pathOf(call))) {
+      const scripts = this.#byKey.get(key);
+      if (scripts === undefined) this.#byKey.set(key, [{ at: call.at, script }]);
+      else scripts.push({ at: call.at, script });
     }
   }
 
@@ -57,13 +62,14 @@ export function scriptOf(call: RecordedCall, number: number): AttemptScript {
   const events = call.events.flatMap((event) =>
     isOfAttempt(event, number) ? [{ afterMs: Math.max(0, event[1] - begunAt), event }] : [],
   );
-  const over = events.some(
-    ({ event }) =>
-      event[0] === "failed" ||
-      event[0] === "trailers" ||
-      ((event[0] === "head" || event[0] === "responseData") && event[event.length - 1] === true),
-  );
-  return { events, silentMs: over ? -1 : (attempt?.durationMs ?? 0) };
+  // Once its head has come it is answered, however long the rest takes; what ends a stream that has no end is its caller.
+  const answered = events.some(({ event }) => event[0] === "failed" || event[0] === "head");
+  if (answered) {
+    const end = call.events.find((event) => event[0] === "sessionEnd");
+    if (end !== undefined && number === call.decision.attempts.length)
+      events.push({ afterMs: Math.max(0, end[1] - begunAt), event: end });
+  }
+  return { events, silentMs: answered ? -1 : (attempt?.durationMs ?? 0) };
 }
 
 export function pathOf({ request }: Pick<RecordedCall, "request">): string {

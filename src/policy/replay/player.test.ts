@@ -1,11 +1,16 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { route } from "../builders.ts";
+import { seededRandom } from "../../core/random.ts";
+import { rateLimit, route } from "../builders.ts";
+import { endpoint, http, METHODS, TestCall } from "../machine/call.case.ts";
 import type { Resource } from "../resource/resources.ts";
+import { createPolicyRuntime } from "../snapshot/create-runtime.ts";
+import { CallRecorder } from "./call-recorder.ts";
 import { Player } from "./player.ts";
 import type { RecordedLine } from "./recorded.ts";
 import { CACHED, record, WORLDS } from "./recording.case.ts";
+import { replayReport } from "./report.ts";
 
 function played(lines: readonly RecordedLine[]): { calls: number; wrong: string[] } {
   const player = new Player();
@@ -63,4 +68,43 @@ test("a routed header that policy names is found again in a redacted recording",
   const lines = record({ resources, seed: 3, redact: true }, 100);
   assert.ok(lines.some((line) => line.t === "call" && line.decision.route !== "" && line.request.method === "GET"));
   assert.deepEqual(played(lines).wrong, []);
+});
+
+test("calls at a server and sessions are recorded and played, too", () => {
+  const lines: RecordedLine[] = [];
+  const resources = [
+    ...route("/ws").to("products").resources(),
+    ...rateLimit("products").allow(2, "1h").at("server").resources(),
+  ];
+  const runtime = createPolicyRuntime({ random: seededRandom(1) });
+  runtime.applyResources(1, resources, METHODS);
+  runtime.applyEndpoints({ endpointVersion: 1, full: true, changed: [endpoint("products-1")], removed: [] });
+  const write = (line: RecordedLine): void => void lines.push(JSON.parse(JSON.stringify(line)));
+  runtime.record?.(new CallRecorder({ write, now: () => 0, random: seededRandom(1), salt: "s" }));
+  for (let i = 0; i < 4; i++) {
+    const at = { place: "server", service: "products", requestId: `s-${i}` } as const;
+    const call = new TestCall(runtime, 10 * i).begin(http("GET", "/x"), at).advance(3);
+    if (!call.call.ended) call.head(0, 200);
+    runtime.release(call.call);
+  }
+  const session = new TestCall(runtime, 100).begin(
+    { ...http("GET", "/ws"), protocol: "websocket" },
+    { requestId: "w" },
+    true,
+  );
+  session.advance(2).head(1, 101, [], false).advance(500);
+  session.call.carried(100, 200, session.now);
+  session.call.sessionEnd(session.now);
+  runtime.release(session.drain().call);
+  const calls = lines.filter((line) => line.t === "call");
+  assert.deepEqual(
+    calls.map(({ decision }) => decision.outcome.reason || decision.outcome.status),
+    [200, 200, "RATE_LIMITED", "RATE_LIMITED", 101],
+  );
+  assert.deepEqual(played(lines), { calls: 5, wrong: [] });
+  const { proposal } = replayReport(lines, route("/ws").to("products").resources());
+  assert.deepEqual(
+    proposal?.flips.map(({ kind, count }) => [kind, count]),
+    [["allowed", 2]],
+  );
 });

@@ -26,6 +26,8 @@ export interface ProposalReport {
   readonly endpoints: readonly EndpointLoad[];
   /** Calls in which some answer had to be estimated. */
   readonly guessed: number;
+  /** Calls of which nobody knows what they would have come to; they are in none of the other figures but the load. */
+  readonly undecided: number;
 }
 
 export interface Flips {
@@ -112,9 +114,16 @@ function compare(results: readonly Resimulated[]): ProposalReport {
   const rejections = new Map<string, { before: number; after: number; examples: string[] }>();
   const endpoints = new Map<string, { before: number; after: number }>();
   let guessed = 0;
-  for (const { call, decision, guessed: isGuessed } of results) {
-    if (isGuessed) guessed++;
+  let undecided = 0;
+  for (const { call, decision, guessed: isGuessed, undecided: isUndecided } of results) {
     const before = call.decision;
+    for (const { endpoint } of before.attempts) load(endpoints, endpoint).before++;
+    for (const { endpoint } of decision.attempts) load(endpoints, endpoint).after++;
+    if (isUndecided) {
+      undecided++;
+      continue;
+    }
+    if (isGuessed) guessed++;
     const kind = flipOf(before, decision);
     if (kind !== null) {
       const flip = flips.get(kind) ?? { count: 0, estimated: 0, examples: [] };
@@ -143,8 +152,6 @@ function compare(results: readonly Resimulated[]): ProposalReport {
       rejection.after++;
       if (old === "" && rejection.examples.length < MAX_EXAMPLES) rejection.examples.push(before.requestId);
     }
-    for (const { endpoint } of before.attempts) load(endpoints, endpoint).before++;
-    for (const { endpoint } of decision.attempts) load(endpoints, endpoint).after++;
   }
   return {
     flips: FLIP_KINDS.flatMap((kind) => {
@@ -158,6 +165,7 @@ function compare(results: readonly Resimulated[]): ProposalReport {
       a.endpoint < b.endpoint ? -1 : 1,
     ),
     guessed,
+    undecided,
   };
 }
 

@@ -20,6 +20,8 @@ export interface Resimulated {
   readonly decision: RecordedDecision;
   /** An attempt's answer, or the answer to a question, was not in the recording. */
   readonly guessed: boolean;
+  /** Its answer is not in the recording and cannot be guessed, or it does not end there: what it would have come to is not known. */
+  readonly undecided: boolean;
 }
 
 /**
@@ -51,16 +53,19 @@ export function resimulate(lines: readonly RecordedLine[], proposed: readonly Re
     else if (line.t === "endpoints")
       agenda.at(line.at, () => runtime.applyEndpoints({ ...line, endpointVersion: line.version }));
   }
+  const all: RunningCall[] = [];
   const sameBalancer = balancerComparison(lines, proposed);
   for (const call of calls) {
     agenda.at(call.at, (now) => {
       const running = new RunningCall(call, { runtime, agenda, answers, random, restore, sameBalancer }, (result) =>
         results.push(result),
       );
+      all.push(running);
       running.begin(now);
     });
   }
   agenda.run();
+  for (const running of all) running.giveUp();
   return results;
 }
 
@@ -122,6 +127,7 @@ class RunningCall {
   readonly #used = new Set<number>();
   #answered = 0;
   #guessed = false;
+  #undecided = false;
   #draining = false;
   #store: BodyStore | null = null;
 
@@ -198,7 +204,7 @@ class RunningCall {
           this.#store = call.store;
           break;
         case Effect.accept:
-          this.#follow(0, scriptOf(this.#recorded, 0));
+          this.#accept(now);
           break;
         case Effect.end:
           this.#end();
@@ -240,6 +246,25 @@ class RunningCall {
     // Otherwise it stays silent, as all that is known of it says.
   }
 
+  /** The server's own answer, or one that it gave to others. */
+  #accept(now: number): void {
+    const { answers, random } = this.#around;
+    let script: AttemptScript | null = scriptOf(this.#recorded, 0);
+    if (script.silentMs >= 0) {
+      this.#guessed = true;
+      script = answers.estimate("", this.#recorded.context.service, pathOf(this.#recorded), now, random);
+    }
+    if (script !== null) this.#follow(0, script);
+  }
+
+  /** Nothing happens any more, and it has not ended: nobody knows how it would have gone on. */
+  giveUp(): void {
+    if (this.#call.ended) return;
+    this.#undecided = true;
+    this.#call.downstreamGone(this.#now);
+    this.#drain(this.#now);
+  }
+
   #follow(number: number, script: AttemptScript): void {
     for (const { afterMs, event } of script.events) {
       this.#later(afterMs, (now) => {
@@ -264,7 +289,7 @@ class RunningCall {
     const decision = recordedDecision(this.#call.decision as CallDecision, true);
     this.#call.tape.off();
     this.#around.runtime.release(this.#call);
-    this.#done({ call: this.#recorded, decision, guessed: this.#guessed });
+    this.#done({ call: this.#recorded, decision, guessed: this.#guessed, undecided: this.#undecided });
   }
 }
 
@@ -280,6 +305,8 @@ function tellAttempt(call: Call, number: number, event: RecordedEvent, now: numb
       return call.trailers(number, event[3], now);
     case "failed":
       return call.failed(number, event[3], now);
+    case "sessionEnd":
+      return call.sessionEnd(now);
     default:
       break;
   }
