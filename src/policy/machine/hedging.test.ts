@@ -135,7 +135,7 @@ test("an open breaker is not hedged into", () => {
 });
 
 test("at p95 hedging cuts p99.9 at least 3x for at most 5 % more calls", () => {
-  // Log-normal latency (median 10 ms, sigma 0.5), 1 % of the attempts 20 times slower; 1,000 calls/s for 60 s of virtual time.
+  // Log-normal latency (median 10 ms, sigma 0.5), 1 % of the attempts 20 times slower; 1,000 calls/s for 20 s of virtual time.
   const run = (policy: TrafficBuilder): { p999: number; attempts: number } => {
     const runtime = world({
       resources: policy.resources(),
