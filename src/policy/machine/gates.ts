@@ -28,8 +28,11 @@ export interface GateContext {
   readonly keeper: StateKeeper;
   /** Resources of a kind that are attached to these calls, the least specific first. */
   attached<Kind extends ResourceKind>(kind: Kind): readonly Extract<Resource, { kind: Kind }>[];
-  /** The same with the level at which each is attached, the most specific one. */
-  attachedAt<Kind extends ResourceKind>(kind: Kind): readonly (readonly [Level, Extract<Resource, { kind: Kind }>])[];
+  /** The same with the level at which each is attached, the most specific one; with a service, to calls that go there. */
+  attachedAt<Kind extends ResourceKind>(
+    kind: Kind,
+    service?: string,
+  ): readonly (readonly [Level, Extract<Resource, { kind: Kind }>])[];
   /** Every resource of a kind, wherever it is attached. */
   all<Kind extends ResourceKind>(kind: Kind): readonly Extract<Resource, { kind: Kind }>[];
 }

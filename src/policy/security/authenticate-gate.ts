@@ -16,10 +16,16 @@ import type { Tallies } from "./tallies.ts";
 
 /** Who is calling, where an Authentication is enforced. The most specific level at which one is attached holds alone. */
 export function authenticateGates(context: GateContext): Gate[] {
-  const { place, keeper } = context;
+  const { place } = context;
   if (place !== "gateway" && place !== "server") return [];
-  const attached = mostSpecific(context).filter(({ spec }) => (spec.at ?? ["gateway"]).includes(place));
-  if (attached.length === 0) return [];
+  return mostSpecific(context)
+    .map((attached) => attached.filter(({ spec }) => (spec.at ?? ["gateway"]).includes(place)))
+    .filter((attached) => attached.length > 0)
+    .map((attached) => gateOf(attached, context));
+}
+
+function gateOf(attached: readonly Authentication[], context: GateContext): Gate {
+  const { keeper } = context;
   const tried: Tried[] = [];
   for (const resource of attached) {
     for (const written of resource.spec.providers) {
@@ -37,7 +43,7 @@ export function authenticateGates(context: GateContext): Gate[] {
   }
   const optional = attached.every(({ spec }) => spec.optional === true);
   const source = attached.map(({ metadata }) => `Authentication ${metadata.name}`).join(", ");
-  return [new AuthenticateGate(source, tried, optional, keeper.authentications)];
+  return new AuthenticateGate(source, tried, optional, keeper.authentications);
 }
 
 /** The same for the same settings, in whatever snapshot. Settings may be long (lists of keys), and are written out once. */
@@ -51,17 +57,26 @@ const SETTINGS = new WeakMap<AuthenticationProvider, string>();
 
 /** Whether any of these calls' end users is established here. */
 export function isAuthenticated(context: GateContext): boolean {
-  return authenticatedAt(mostSpecific(context), context.place);
+  return mostSpecific(context).some((attached) => authenticatedAt(attached, context.place));
 }
 
 function authenticatedAt(attached: readonly Authentication[], place: string): boolean {
   return attached.some(({ spec }) => (spec.at ?? ["gateway"]).some((at) => at === place));
 }
 
-function mostSpecific({ attachedAt }: GateContext): readonly Authentication[] {
-  const all = attachedAt("Authentication");
-  const level = Math.max(-1, ...all.map(([at]) => at));
-  return all.filter(([at]) => at === level).map(([, resource]) => resource);
+/**
+ * What holds for the calls: of each service that they may go to, all that is attached at the most specific level. Where a rule splits among services that differ, calls
+ * have to pass each: which one they go to is decided later.
+ */
+function mostSpecific({ attachedAt, services }: GateContext): (readonly Authentication[])[] {
+  const sets: (readonly Authentication[])[] = [];
+  for (const service of services.length === 0 ? [undefined] : services) {
+    const all = attachedAt("Authentication", service);
+    const level = Math.max(-1, ...all.map(([at]) => at));
+    const set = all.filter(([at]) => at === level).map(([, resource]) => resource);
+    if (!sets.some((known) => known.length === set.length && known.every((one) => set.includes(one)))) sets.push(set);
+  }
+  return sets;
 }
 
 interface Tried {

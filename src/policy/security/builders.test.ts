@@ -54,6 +54,21 @@ test("the most specific level at which an Authentication is attached holds alone
   assert.equal(reason("/other", "key-of-bob"), "TOKEN_INVALID");
 });
 
+test("a route that splits between services asks for what each of them wants", () => {
+  const resources = [
+    ...authentication("all").apiKey(keys("ali", "buyer")).on("*").resources(),
+    ...authentication("open").apiKey(keys("bob", "hook")).on("products").optional().resources(),
+    ...route("/").to({ products: 50, orders: 50 }).resources(),
+    ...route("/products").to("products").resources(),
+  ];
+  const runtime = world({ resources, endpoints: undefined });
+  const reason = (path: string, fields: string[] = []): string =>
+    new TestCall(runtime).begin(http("GET", path, fields)).reason;
+  assert.equal(reason("/products"), "");
+  assert.equal(reason("/"), "AUTHENTICATION_REQUIRED");
+  assert.equal(reason("/", ["x-api-key", "key-of-bob"]), "TOKEN_INVALID");
+});
+
 test("resources are refused with what is wrong in them, and without the secret that stands there by mistake", () => {
   const problems = (...documents: unknown[]): string => {
     try {

@@ -226,9 +226,9 @@ export class Snapshot {
       return this.#bind(backend, policy, methodName, this.#standby(policy, target, rule), rule);
     });
     type Found<Kind> = Extract<Resource, { kind: Kind }>;
-    const attachedAt = <Kind extends ResourceKind>(kind: Kind): (readonly [Level, Found<Kind>])[] => {
+    const attachedAt = <Kind extends ResourceKind>(kind: Kind, service?: string): (readonly [Level, Found<Kind>])[] => {
       const found = new Map<Resource, Level>();
-      for (const at of targets)
+      for (const at of service === undefined ? targets : targets.filter((target) => target.service === service))
         for (const [level, resource] of this.#attached.get(kind)?.find(at) ?? [])
           found.set(resource, Math.max(level, found.get(resource) ?? level) as Level);
       return Array.from(found, ([resource, level]) => [level, resource as Found<Kind>] as const);
@@ -287,8 +287,7 @@ export class Snapshot {
       breaker: policy.breaker === null ? null : this.#keeper.breaker(name, policy.breaker),
       budget: this.#keeper.budget(backend.service, policy.retry.budget),
       counters: this.#keeper.counters(backend.service),
-      extras:
-        policy.hedge !== null || policy.outlier !== null || policy.idleTimeout !== Number.POSITIVE_INFINITY,
+      extras: policy.hedge !== null || policy.outlier !== null || policy.idleTimeout !== Number.POSITIVE_INFINITY,
       hedgeBudget: policy.hedge === null ? null : this.#keeper.hedgeBudget(backend.service, policy.hedge.ratio),
       latency: policy.hedge === null ? null : this.#keeper.latency(name, methodName),
       outliers: policy.outlier === null ? null : this.#keeper.outliers(name, policy.outlier),
