@@ -7,6 +7,7 @@ import type { Endpoint, Health } from "../core/endpoint.ts";
 import { WeftError } from "../core/errors.ts";
 import type { CallContext, Decision, Place } from "../policy/call.ts";
 import { type CallDecision, copyDecision } from "../policy/decision/decision.ts";
+import type { SharedLimitRequest } from "../policy/limit/shared-limit.ts";
 import type { Query } from "../policy/machine/query.ts";
 import { ResourceDocument } from "../policy/resource/resource-document.ts";
 import type { Resource } from "../policy/resource/resources.ts";
@@ -19,6 +20,7 @@ import { Chaos } from "./chaos.ts";
 import { type Coverage, CoverageRecorder } from "./coverage.ts";
 import { EventQueue } from "./event-queue.ts";
 import { beginFault } from "./faults.ts";
+import { SimFleet } from "./fleet.ts";
 import { createMeshClient, createServingScope, serveDefinition } from "./handlers.ts";
 import { LoadRun } from "./load.ts";
 import { Onward } from "./onward.ts";
@@ -64,6 +66,7 @@ export class SimWorld implements World, CallWorld {
   readonly #processes = new Map<string, SimProcess>();
   readonly #answers = new Map<string, QueryAnswer>();
   readonly #security: SimulatedSecurity;
+  readonly #fleet: SimFleet;
   readonly #methods: MethodInfo[];
   readonly #transcoder: Transcoder;
   readonly #decisions: Decision[] = [];
@@ -84,6 +87,7 @@ export class SimWorld implements World, CallWorld {
     this.pump = new Pump(this.events);
     this.#place = options.place ?? "gateway";
     this.#security = new SimulatedSecurity(this.events, this.pump, options);
+    this.#fleet = new SimFleet(this.events, () => this.#processes.values());
     this.#zone = options.zone ?? "";
     const { name = "shop", routes = [], policies = [], resources = [] } = system;
     this.#name = name;
@@ -195,6 +199,7 @@ export class SimWorld implements World, CallWorld {
       requestId: `call-${++this.#calls}`,
     };
     const call = new CarriedCall(this, process, sent, context, onEnd);
+    this.#fleet.called();
     if (spec.cancelAfterMs !== undefined) this.events.after(spec.cancelAfterMs, () => call.cancel());
     return call;
   }
@@ -285,7 +290,10 @@ export class SimWorld implements World, CallWorld {
 
   ask(query: Query): unknown {
     const given = this.#answers.get(query.kind);
-    if (given === undefined) return this.#security.answer(query);
+    if (given === undefined) {
+      if (query.kind === "shared-limit") return this.#fleet.take(query.about as SharedLimitRequest);
+      return this.#security.answer(query);
+    }
     const answer = given(query) ?? null;
     if (!(answer instanceof Promise)) return answer;
     this.pump.atWork++;
