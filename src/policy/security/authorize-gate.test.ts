@@ -52,6 +52,25 @@ test("deny wins over allow, wherever each is attached", () => {
   assert.match(call.call.decision.nearest, /unless network = 10\.1\.0\.0\/16/);
 });
 
+test("a route that splits between services asks the rules of each", () => {
+  const resources = [
+    ...route("/").to({ products: 100, orders: 0 }).resources(),
+    ...authorization("products")
+      .allow({ peers: ["spiffe://shop/a"] })
+      .resources(),
+    ...authorization("orders")
+      .allow({ peers: ["spiffe://shop/b"] })
+      .resources(),
+    ...authorization("*")
+      .allow({ peers: ["spiffe://shop/admin"] })
+      .resources(),
+  ];
+  const runtime = world({ resources });
+  const as = (name: string): string =>
+    outcome(new TestCall(runtime).begin(http("GET", "/"), { peerIdentity: `spiffe://shop/${name}` }));
+  assert.deepEqual(["a", "b", "admin"].map(as), ["FORBIDDEN", "FORBIDDEN", "allowed"]);
+});
+
 test("a refusal tells the values that its rule saw", () => {
   const resources = [
     ...route("/").to("products").resources(),

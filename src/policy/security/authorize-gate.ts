@@ -18,16 +18,32 @@ import type { Tallies } from "./tallies.ts";
 export function authorizeGates(context: GateContext): Gate[] {
   const { place } = context;
   if (place !== "gateway" && place !== "server") return [];
-  const attached = context.attached("Authorization");
-  if (attached.length === 0) return [];
+  if (context.attached("Authorization").length === 0) return [];
   // Where nobody is ever authenticated, rules about users are closed at the gateway; where it is done elsewhere, they hold there.
   const nowhere = context.attachedAt("Authentication").length === 0;
   const known = isAuthenticated(context) || (place === "gateway" && nowhere);
-  const policies = attached.map(compilePolicy).filter(({ resource, users }) => {
-    const { at } = resource.spec;
-    return at === undefined ? known || !users : at.includes(place);
+  return byService(context).flatMap(({ attached, services }) => {
+    const policies = attached.map(compilePolicy).filter(({ resource, users }) => {
+      const { at } = resource.spec;
+      return at === undefined ? known || !users : at.includes(place);
+    });
+    return policies.length === 0 ? [] : [new AuthorizeGate(policies, services, context)];
   });
-  return policies.length === 0 ? [] : [new AuthorizeGate(policies, context)];
+}
+
+/** What is attached, for services that have the same; several where a rule splits among services that differ: calls have to pass each. */
+function byService({ attachedAt, services }: GateContext): { attached: Authorization[]; services: string[] }[] {
+  const groups: { attached: Authorization[]; services: string[] }[] = [];
+  for (const service of services.length === 0 ? [undefined] : services) {
+    const attached = attachedAt("Authorization", service).map(([, resource]) => resource);
+    const same = groups.find(
+      (known) => known.attached.length === attached.length && known.attached.every((one) => attached.includes(one)),
+    );
+    const named = service === undefined ? [] : [service];
+    if (same === undefined) groups.push({ attached, services: named });
+    else same.services.push(...named);
+  }
+  return groups;
 }
 
 interface Policy {
@@ -50,7 +66,7 @@ function compilePolicy(resource: Authorization): Policy {
 const COMPILED = new WeakMap<Authorization, Policy>();
 
 /**
- * One gate for all policies of a call: audit, then deny, then allow, then external. Note: code = what came of it; detail = the rule, or Denied; text = the
+ * One gate for all policies of a service's calls: audit, then deny, then allow, then external. Note: code = what came of it; detail = the rule, or Denied; text = the
  * peer's identity.
  *
  *     deny rule matches ---> 403 FORBIDDEN
@@ -71,8 +87,8 @@ class AuthorizeGate implements Gate {
   readonly #usersKnown: boolean;
   readonly #tallies: Tallies;
 
-  constructor(policies: readonly Policy[], context: GateContext) {
-    const { services, keeper, method } = context;
+  constructor(policies: readonly Policy[], services: readonly string[], context: GateContext) {
+    const { keeper, method } = context;
     this.source = policies.map(({ resource }) => `Authorization ${resource.metadata.name}`).join(", ");
     const of = (action: string): CompiledRule[] =>
       policies.flatMap(({ rules }) => rules.filter(({ rule }) => rule.action === action));
