@@ -111,7 +111,12 @@ test("a call is shown across the processes that it passed, nested under the atte
 });
 
 test("wrong usage says what is right", async () => {
-  for (const args of [["explain"], ["explain", "id", "--path", "/"], ["explain", "--path", "x"]]) {
+  for (const args of [
+    ["explain"],
+    ["explain", "id", "--path", "/"],
+    ["explain", "--path", "x"],
+    ["explain", "--path", "/", "--admin", "127.0.0.1:1"],
+  ]) {
     const { status, stderr } = await weft(...args);
     assert.equal(status, EXIT.usage);
     assert.match(stderr, /--path/);

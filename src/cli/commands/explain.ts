@@ -17,6 +17,8 @@ export interface ExplainFlags extends MadeUpFlags {
 export async function explain(id: string | undefined, flags: ExplainFlags, terminal: Terminal): Promise<number> {
   const madeUp = flags.path !== undefined || flags.method !== undefined || flags.service !== undefined;
   if (id === undefined) {
+    if (madeUp && flags.admin !== undefined)
+      throw usage("--admin goes with a request id; a made-up call (--path) is decided with --control or --from");
     if (madeUp) return explainMadeUp(flags, terminal);
     throw usage(
       "name a request id (its answer's x-request-id, or the access log's), or a made-up call: --method GET --path /v1/x",
