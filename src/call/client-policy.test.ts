@@ -4,6 +4,7 @@ import { Counter, CountResponseSchema } from "../../examples/counter/gen/counter
 import { codecOf } from "../contract/codec.ts";
 import type { Endpoint } from "../core/endpoint.ts";
 import type { WeftError } from "../core/errors.ts";
+import { fieldOf } from "../core/fields.ts";
 import { seededRandom } from "../core/random.ts";
 import { until } from "../net/harness.case.ts";
 import { createUpstreamPool } from "../net/pool.ts";
@@ -11,7 +12,6 @@ import type { Decision } from "../policy/call.ts";
 import type { TrafficPolicySpec } from "../policy/resource/resources.ts";
 import type { MethodInfo } from "../policy/runtime.ts";
 import { createPolicyRuntime } from "../policy/snapshot/create-runtime.ts";
-import { fieldOf } from "../wire/head.ts";
 import { createCarrier } from "./carrier.ts";
 import { createClient } from "./client.ts";
 import type { Client } from "./client-types.ts";

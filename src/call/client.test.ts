@@ -14,8 +14,9 @@ import {
 import { codecOf } from "../contract/codec.ts";
 import { trailersOfError } from "../contract/status.ts";
 import { WeftError } from "../core/errors.ts";
+import { fieldOf } from "../core/fields.ts";
 import type { Decision } from "../policy/call.ts";
-import { fieldOf, trailersHead } from "../wire/head.ts";
+import { trailersHead } from "../wire/head.ts";
 import type { ClientInterceptor } from "./client-types.ts";
 import { createDirectClient } from "./direct.ts";
 import { startWireServer, type WireCall } from "./loopback.case.ts";

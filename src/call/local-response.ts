@@ -1,8 +1,9 @@
 import { problemResponse } from "../contract/problem.ts";
 import { codeOfHttpStatus, trailersOfError } from "../contract/status.ts";
 import { WeftError } from "../core/errors.ts";
+import { fieldOf } from "../core/fields.ts";
 import type { LocalResponse } from "../policy/call.ts";
-import { fieldOf, responseHead, trailersHead } from "../wire/head.ts";
+import { responseHead, trailersHead } from "../wire/head.ts";
 import type { HttpStream } from "../wire/stream.ts";
 import { LocalBody } from "./local-body.ts";
 

@@ -1,8 +1,9 @@
+import { fieldOf } from "../core/fields.ts";
 import { listen } from "../net/listener.ts";
 import type { ListenOptions } from "../net/types.ts";
 import { frameMessage } from "../wire/grpc/message-prefix.ts";
 import { MessageReader } from "../wire/grpc/message-reader.ts";
-import { fieldOf, type Head, responseHead, trailersHead } from "../wire/head.ts";
+import { type Head, responseHead, trailersHead } from "../wire/head.ts";
 import type { HttpConnection, HttpStream, StreamFailure, StreamSink } from "../wire/stream.ts";
 import { copyBytes } from "./copy-bytes.ts";
 

@@ -1,5 +1,5 @@
 import { WeftError } from "../core/errors.ts";
-import { fieldOf } from "../wire/head.ts";
+import { fieldOf } from "../core/fields.ts";
 
 /** What callers may give as metadata: names in any case; bytes for names that end in `-bin`, text for all others. */
 export type MetadataInit = Readonly<Record<string, MetadataValue | readonly MetadataValue[]>> | Metadata;

@@ -4,8 +4,9 @@ import { fromJson } from "@bufbuild/protobuf";
 import { codeOfHttpStatus, errorFromTrailers } from "../contract/status.ts";
 import type { Codec } from "../contract/types.ts";
 import { WeftError } from "../core/errors.ts";
+import { fieldOf } from "../core/fields.ts";
 import type { LocalResponse } from "../policy/call.ts";
-import { fieldOf, type Head } from "../wire/head.ts";
+import type { Head } from "../wire/head.ts";
 import { isGrpcContentType } from "./upstream-head.ts";
 
 /** How gRPC responses become messages and errors, for every kind of client call. */

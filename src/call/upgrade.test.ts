@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { fieldOf, requestHead, responseHead } from "../wire/head.ts";
+import { fieldOf } from "../core/fields.ts";
+import { requestHead, responseHead } from "../wire/head.ts";
 import { upgradeRequest, upgradeResponse, websocketAccept } from "./upgrade.ts";
 
 // The key and accept of RFC 6455, section 1.3.

@@ -1,5 +1,6 @@
 import { createHash, randomBytes } from "node:crypto";
-import { fieldOf, Head } from "../wire/head.ts";
+import { fieldOf } from "../core/fields.ts";
+import { Head } from "../wire/head.ts";
 
 /**
  * WebSocket handshakes between HTTP versions: an upgrade with 101 over HTTP/1.1 (RFC 6455 section 4), an extended CONNECT with 200 over HTTP/2,

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { WeftError } from "../core/errors.ts";
-import { fieldOf, requestHead } from "../wire/head.ts";
+import { fieldOf } from "../core/fields.ts";
+import { requestHead } from "../wire/head.ts";
 import type { HttpStream } from "../wire/stream.ts";
 import { isGrpc, Planner } from "./plan.ts";
 

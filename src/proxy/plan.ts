@@ -1,9 +1,10 @@
 import { parseCallerAttempt } from "../call/caller-attempt.ts";
 import { WeftError } from "../core/errors.ts";
+import { fieldOf } from "../core/fields.ts";
 import { LOAD_FORMAT_FIELD } from "../policy/balance/load-report.ts";
 import { parseTraceParent, type TraceParent } from "../telemetry/trace.ts";
 import { parseGrpcTimeout } from "../wire/grpc/timeout.ts";
-import { fieldOf, Head } from "../wire/head.ts";
+import { Head } from "../wire/head.ts";
 import type { HttpStream } from "../wire/stream.ts";
 import type { Rest, RestCall } from "./rest.ts";
 

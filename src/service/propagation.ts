@@ -1,7 +1,7 @@
 import { isBelieved, parseCallerAttempt } from "../call/caller-attempt.ts";
 import type { AmbientCall } from "../call/client-types.ts";
+import { fieldOf } from "../core/fields.ts";
 import { PRIORITY_FIELD } from "../policy/admission/priority.ts";
-import { fieldOf } from "../wire/head.ts";
 import type { CallScope } from "./call-scope.ts";
 import type { ServerCallState } from "./server-call.ts";
 

@@ -1,7 +1,8 @@
 import { VirtualClock } from "../core/clock.ts";
 import { toWeftError, type WeftError } from "../core/errors.ts";
+import { fieldOf } from "../core/fields.ts";
 import { TimerWheel } from "../core/timer-wheel.ts";
-import { fieldOf, type Head, requestHead } from "../wire/head.ts";
+import { type Head, requestHead } from "../wire/head.ts";
 import type { HttpConnection, HttpStream, RequestHandler, StreamSink } from "../wire/stream.ts";
 import { BufferBudget } from "./buffer-budget.ts";
 import { CallScope } from "./call-scope.ts";

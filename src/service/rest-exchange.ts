@@ -8,9 +8,10 @@ import { httpStatusOf } from "../contract/status.ts";
 import { messageToResponse, requestToMessage } from "../contract/transcode.ts";
 import type { StreamEncoder } from "../contract/transcode-stream.ts";
 import { toWeftError, WeftError } from "../core/errors.ts";
+import { fieldOf } from "../core/fields.ts";
 import { Timer } from "../core/timer-wheel.ts";
 import { LOAD_REPORT_FIELD } from "../policy/balance/load-report.ts";
-import { fieldOf, responseHead } from "../wire/head.ts";
+import { responseHead } from "../wire/head.ts";
 import type { HttpStream, StreamFailure, StreamSink } from "../wire/stream.ts";
 import type { ServerEnvironment } from "./environment.ts";
 import { badResponse, isThenable } from "./grpc-exchange.ts";
@@ -73,7 +74,7 @@ export class RestExchange extends Timer implements StreamSink, ResponseWriter {
     // Waiting at a gate counts.
     const now = gated === null ? environment.clock.now() : gated.startedAt;
     if (timeoutMs !== Number.POSITIVE_INFINITY) environment.wheel.schedule(this, timeoutMs, now);
-    this.#call = new ServerCallState(method.desc, fields, stream.connection.peer, now + timeoutMs, environment.clock);
+    this.#call = new ServerCallState(method.desc, fields, stream.connection.peer, now + timeoutMs, environment.clock, gated);
     if (gated !== null && gated.addFields !== null) this.#call.headers = [...gated.addFields];
     environment.inFlight.begin();
     if (method.counted) this.#timed = environment.served.begin(request.stream === null);

@@ -65,9 +65,3 @@ export function responseHead(status: number, fields: readonly string[] = []): He
 export function trailersHead(fields: readonly string[]): Head {
   return new Head("", "", "", "", "", 0, fields);
 }
-
-/** The first value of a field (lower-case name), or undefined. */
-export function fieldOf(fields: readonly string[], name: string): string | undefined {
-  for (let i = 0; i < fields.length; i += 2) if (fields[i] === name) return fields[i + 1];
-  return undefined;
-}

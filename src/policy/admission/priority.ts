@@ -1,4 +1,6 @@
+import { fieldOf } from "../../core/fields.ts";
 import type { CallState } from "../machine/call-state.ts";
+import { sentBy } from "../machine/request-values.ts";
 import type { AdmissionSettings, PrioritySpec } from "./admission-field.ts";
 
 /** Said by a hop of weft's to the next: what it found the call's priority to be. Believed from authenticated peers only. */
@@ -7,16 +9,16 @@ export const PRIORITY_FIELD = "x-weft-priority";
 /** The priority of a call: by the first rule that matches, what an authenticated peer says, or the policy's. */
 export function priorityOf(call: CallState, { priorities, priority }: AdmissionSettings): number {
   for (const rule of priorities) if (matches(call, rule)) return rule.priority;
-  const { caller, request } = call;
+  const { caller } = call;
   if (caller.peerIdentity !== "") {
-    const said = fieldOf((caller.asSent ?? request).fields, PRIORITY_FIELD);
+    const said = fieldOf(sentBy(call).fields, PRIORITY_FIELD);
     if (said !== undefined && /^(?:\d|10)$/.test(said)) return Number(said);
   }
   return priority;
 }
 
 function matches(call: CallState, { header, claim, identity, method }: PrioritySpec): boolean {
-  const request = call.caller.asSent ?? call.request;
+  const request = sentBy(call);
   if (method !== undefined && request.method !== method) return false;
   if (identity !== undefined && call.caller.peerIdentity !== identity) return false;
   if (header !== undefined) {
@@ -28,11 +30,6 @@ function matches(call: CallState, { header, claim, identity, method }: PriorityS
     if (value === undefined || (claim.value !== undefined && !isOrHas(value, claim.value))) return false;
   }
   return true;
-}
-
-function fieldOf(fields: readonly string[], name: string): string | undefined {
-  for (let i = 0; i < fields.length; i += 2) if (fields[i] === name) return fields[i + 1];
-  return undefined;
 }
 
 function claimOf(claims: Readonly<Record<string, unknown>>, path: string): unknown {

@@ -1,4 +1,4 @@
-import { fieldValue } from "../resource/header-match.ts";
+import { fieldOf } from "../../core/fields.ts";
 import { type CacheDirectives, NO_DIRECTIVES, parseCacheControl } from "./cache-control.ts";
 import type { CacheSettings } from "./cache-field.ts";
 import type { CacheStore, Fetch } from "./cache-store.ts";
@@ -72,7 +72,7 @@ export function useOf(
 export function requestDirectives(fields: readonly string[]): CacheDirectives {
   const directives = parseCacheControl(fields);
   if (directives !== NO_DIRECTIVES) return directives;
-  const pragma = fieldValue(fields, "pragma");
+  const pragma = fieldOf(fields, "pragma");
   return pragma !== undefined && /(?:^|[,\s])no-cache(?:$|[,\s])/i.test(pragma)
     ? { ...NO_DIRECTIVES, noCache: true }
     : NO_DIRECTIVES;

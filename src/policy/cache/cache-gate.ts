@@ -1,3 +1,4 @@
+import { fieldOf } from "../../core/fields.ts";
 import type { DecisionStep, LocalResponse } from "../call.ts";
 import type { GateNote } from "../decision/gate-note.ts";
 import { bindingAhead } from "../machine/backend-choice.ts";
@@ -6,7 +7,7 @@ import { type Gate, GateAnswer } from "../machine/gate.ts";
 import type { GateContext } from "../machine/gates.ts";
 import { errorAnswer } from "../machine/local-answers.ts";
 import type { RequestFacts } from "../machine/request-facts.ts";
-import { fieldValue, hasField } from "../resource/header-match.ts";
+import { hasField } from "../resource/header-match.ts";
 import type { EffectivePolicy } from "../snapshot/effective-policy.ts";
 import { sameField } from "../snapshot/same-field.ts";
 import type { Plan } from "../snapshot/snapshot.ts";
@@ -80,7 +81,7 @@ class CacheGate implements Gate {
     const { method, fields } = asSent ?? call.request;
     if (SAFE_UNCACHED.has(method)) return GateAnswer.pass;
     const scope = scopeOf(call, binding?.name ?? "", settings);
-    const personal = fieldValue(fields, "authorization") !== undefined || call.principal.method !== "";
+    const personal = fieldOf(fields, "authorization") !== undefined || call.principal.method !== "";
     const directives = settings.obeyCallers ? requestDirectives(fields) : NO_DIRECTIVES;
     const kept = new CacheCall(store, settings, uriOf(call, settings), scope, directives, personal, now);
     if (!ANSWERED.has(method)) {
@@ -91,7 +92,7 @@ class CacheGate implements Gate {
       return this.#bypass(call, store, "method");
     for (const match of settings.bypass) if (hasField(fields, match)) return this.#bypass(call, store, "bypass");
     // RFC 9111 section 4.3.2: these are for the service alone.
-    if (fieldValue(fields, "if-match") !== undefined || fieldValue(fields, "if-unmodified-since") !== undefined) {
+    if (fieldOf(fields, "if-match") !== undefined || fieldOf(fields, "if-unmodified-since") !== undefined) {
       return this.#bypass(call, store, "request");
     }
     call.memory[slot] = kept;
@@ -219,12 +220,7 @@ class CacheGate implements Gate {
   #join(call: CallState, kept: CacheCall, waited: boolean, of: Fetch | null, now: number): boolean {
     const { store, settings, directives } = kept;
     const { method, fields } = call.caller.asSent ?? call.request;
-    if (
-      settings.collapseMs === 0 ||
-      method !== "GET" ||
-      directives.noCache ||
-      fieldValue(fields, "range") !== undefined
-    )
+    if (settings.collapseMs === 0 || method !== "GET" || directives.noCache || fieldOf(fields, "range") !== undefined)
       return false;
     if (waited && (of?.outcome !== "gone" || now >= kept.waitUntil)) return false;
     const key = keyOf(kept);
@@ -249,10 +245,10 @@ class CacheGate implements Gate {
     const { asSent } = call.caller;
     const { fields } = asSent ?? call.request;
     const known = stale !== null && (stale.etag !== undefined || stale.lastModified !== undefined);
-    const conditional = known && asSent === null && fieldValue(fields, "range") === undefined;
+    const conditional = known && asSent === null && fieldOf(fields, "range") === undefined;
     kept.conditional = call.tape.read(conditional ? 1 : 0) === 1;
     if (stale === null || !kept.conditional) return;
-    for (const name of CONDITIONS) if (fieldValue(fields, name) !== undefined) call.removeRequestField(name);
+    for (const name of CONDITIONS) if (fieldOf(fields, name) !== undefined) call.removeRequestField(name);
     if (stale.etag !== undefined) call.addRequestField("if-none-match", stale.etag);
     if (stale.lastModified !== undefined) call.addRequestField("if-modified-since", stale.lastModified);
   }
@@ -300,8 +296,8 @@ class CacheGate implements Gate {
     );
     const vary = varyNames(fields);
     const own = storedFields(fields, directives);
-    if (fieldValue(own, "date") === undefined) own.push("date", formatHttpDate(freshness.dateMs));
-    const declared = call.caller.asSent !== null ? -1 : Number(fieldValue(fields, "content-length") ?? -1);
+    if (fieldOf(own, "date") === undefined) own.push("date", formatHttpDate(freshness.dateMs));
+    const declared = call.caller.asSent !== null ? -1 : Number(fieldOf(fields, "content-length") ?? -1);
     if (declared > settings.maxEntryBytes) return "size";
     const head = {
       uri,
@@ -322,7 +318,7 @@ class CacheGate implements Gate {
 
   #freshen(call: CallState, kept: CacheCall, stale: StoredResponse, fields: readonly string[], now: number): void {
     const { store, settings } = kept;
-    const tag = fieldValue(fields, "etag");
+    const tag = fieldOf(fields, "etag");
     if (tag !== undefined && !tag.startsWith("W/") && tag !== stale.etag) {
       // The service vouches for something else than what it was asked about: this answer is the last of the stored one (section 4.3.4).
       store.remove(stale);
@@ -331,7 +327,7 @@ class CacheGate implements Gate {
     }
     const sentAt = this.#sentAt(call, kept);
     const { wallAt } = call.shared;
-    if (fieldValue(fields, "date") === undefined) fields = [...fields, "date", formatHttpDate(now + wallAt)];
+    if (fieldOf(fields, "date") === undefined) fields = [...fields, "date", formatHttpDate(now + wallAt)];
     stale.freshen(
       fields,
       (directives, all) => freshnessOf(stale.status, directives, all, sentAt, now, wallAt, settings.defaultTtlMs),

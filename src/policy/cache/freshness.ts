@@ -1,4 +1,4 @@
-import { fieldValue } from "../resource/header-match.ts";
+import { fieldOf } from "../../core/fields.ts";
 import { type CacheDirectives, MAX_SECONDS } from "./cache-control.ts";
 import { parseHttpDate } from "./http-date.ts";
 
@@ -25,7 +25,7 @@ export function freshnessOf(
   defaultTtlMs: number,
 ): Freshness {
   const receivedWall = wallAt + receivedAt;
-  const date = fieldValue(fields, "date");
+  const date = fieldOf(fields, "date");
   const dateMs = (date === undefined ? undefined : parseHttpDate(date, receivedWall)) ?? receivedWall;
   const apparentAgeMs = Math.max(0, receivedWall - dateMs);
   const correctedAgeMs = ageOf(fields) * 1000 + Math.max(0, receivedAt - requestedAt);
@@ -46,21 +46,21 @@ function lifetimeOf(
 ): number {
   if (sMaxAge >= 0) return sMaxAge * 1000;
   if (maxAge >= 0) return maxAge * 1000;
-  const expires = targeted ? undefined : fieldValue(fields, "expires");
+  const expires = targeted ? undefined : fieldOf(fields, "expires");
   if (expires !== undefined) {
     const at = parseHttpDate(expires, now);
     return at === undefined ? 0 : Math.max(0, at - dateMs); // invalid: in the past (section 5.3)
   }
   if (!isPublic && !CACHEABLE_BY_DEFAULT.has(status)) return 0;
   if (defaultTtlMs > 0) return defaultTtlMs;
-  const modified = fieldValue(fields, "last-modified");
+  const modified = fieldOf(fields, "last-modified");
   const at = modified === undefined ? undefined : parseHttpDate(modified, now);
   return at === undefined ? 0 : Math.min(Math.max(0, (dateMs - at) * HEURISTIC_FRACTION), MAX_HEURISTIC_MS);
 }
 
 /** The Age field in seconds: its first member; 0 when that is no number of seconds (section 5.1). */
 export function ageOf(fields: readonly string[]): number {
-  const age = fieldValue(fields, "age");
+  const age = fieldOf(fields, "age");
   const first = age?.split(",", 1)[0].trim() ?? "";
   return /^\d+$/.test(first) ? Math.min(Number(first), MAX_SECONDS) : 0;
 }

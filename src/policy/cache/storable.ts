@@ -1,5 +1,5 @@
+import { fieldOf } from "../../core/fields.ts";
 import { LOAD_REPORT_FIELD } from "../balance/load-report.ts";
-import { fieldValue } from "../resource/header-match.ts";
 import type { CacheDirectives } from "./cache-control.ts";
 import { CACHEABLE_BY_DEFAULT } from "./freshness.ts";
 
@@ -18,13 +18,12 @@ export function whyNotStored(
   if (noStore && !mustUnderstand) return "no-store";
   if (isPrivate) return "private";
   if (shared && !isPublic && !mustRevalidate && sMaxAge < 0) return "authorization"; // section 3.5
-  const explicit =
-    isPublic || sMaxAge >= 0 || maxAge >= 0 || (!targeted && fieldValue(fields, "expires") !== undefined);
+  const explicit = isPublic || sMaxAge >= 0 || maxAge >= 0 || (!targeted && fieldOf(fields, "expires") !== undefined);
   if (!explicit && !CACHEABLE_BY_DEFAULT.has(status)) return `status ${status}`;
   // Section 7.3: one caller's cookies are handed to others only when the service says that the response is for all.
-  if (!isPublic && sMaxAge < 0 && fieldValue(fields, "set-cookie") !== undefined) return "set-cookie";
+  if (!isPublic && sMaxAge < 0 && fieldOf(fields, "set-cookie") !== undefined) return "set-cookie";
   if (varyNames(fields).includes("*")) return "vary *";
-  const validator = fieldValue(fields, "etag") !== undefined || fieldValue(fields, "last-modified") !== undefined;
+  const validator = fieldOf(fields, "etag") !== undefined || fieldOf(fields, "last-modified") !== undefined;
   if (!explicit && !validator && !hasDefaultTtl) return "no freshness";
   return "";
 }

@@ -1,5 +1,5 @@
+import { fieldOf } from "../../core/fields.ts";
 import type { LocalResponse } from "../call.ts";
-import { fieldValue } from "../resource/header-match.ts";
 import type { Plan } from "../snapshot/snapshot.ts";
 import { parseHttpDate } from "./http-date.ts";
 import { joined } from "./request-values.ts";
@@ -22,8 +22,8 @@ export function storedAnswer(
     return { error: null, status: 304, fields: all.filter(forNotModified(all)), body: null };
   }
   if (status === 200 && method === "GET") {
-    const range = fieldValue(request, "range");
-    if (range !== undefined && rangeHolds(stored, fieldValue(request, "if-range"))) {
+    const range = fieldOf(request, "range");
+    if (range !== undefined && rangeHolds(stored, fieldOf(request, "if-range"))) {
       const part = rangeOf(range, body.length);
       if (part === "unsatisfiable") {
         return {
@@ -64,7 +64,7 @@ function notModified(
 ): boolean {
   const noneMatch = joined(request, "if-none-match");
   if (noneMatch !== "") return noneMatch === "*" || (etag !== undefined && tagsOf(noneMatch).includes(weak(etag)));
-  const since = fieldValue(request, "if-modified-since");
+  const since = fieldOf(request, "if-modified-since");
   const sinceMs = since === undefined ? undefined : parseHttpDate(since, now);
   if (sinceMs === undefined) return false;
   const modifiedMs =

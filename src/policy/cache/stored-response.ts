@@ -1,4 +1,4 @@
-import { fieldValue } from "../resource/header-match.ts";
+import { fieldOf } from "../../core/fields.ts";
 import { type CacheDirectives, responseDirectives } from "./cache-control.ts";
 import type { Freshness } from "./freshness.ts";
 import { storedFields } from "./storable.ts";
@@ -41,8 +41,8 @@ export class StoredResponse {
     this.freshness = head.freshness;
     this.receivedAt = head.receivedAt;
     this.body = body;
-    this.etag = fieldValue(head.fields, "etag");
-    this.lastModified = fieldValue(head.fields, "last-modified");
+    this.etag = fieldOf(head.fields, "etag");
+    this.lastModified = fieldOf(head.fields, "last-modified");
     this.bytes = headBytes(head) + body.length;
   }
 
@@ -78,8 +78,8 @@ export class StoredResponse {
     for (let i = 0; i < news.length; i += 2) if (replaced.has(news[i])) kept.push(news[i], news[i + 1]);
     this.fields = kept;
     this.directives = responseDirectives(kept);
-    this.etag = fieldValue(kept, "etag");
-    this.lastModified = fieldValue(kept, "last-modified");
+    this.etag = fieldOf(kept, "etag");
+    this.lastModified = fieldOf(kept, "last-modified");
     this.freshness = fresh(this.directives, ageKept(kept, fields));
     this.receivedAt = now;
   }
@@ -108,7 +108,7 @@ export function headBytes({ uri, scope, fields, varyValues }: StoredHead): numbe
 
 /** The freshened fields, with the Age of the 304 for the age's calculation. */
 function ageKept(kept: readonly string[], fields: readonly string[]): readonly string[] {
-  const age = fieldValue(fields, "age");
+  const age = fieldOf(fields, "age");
   return age === undefined ? kept : [...kept, "age", age];
 }
 

@@ -1,3 +1,4 @@
+import { fieldOf } from "../../core/fields.ts";
 import type { DecisionStep, LocalResponse } from "../call.ts";
 import type { GateNote } from "../decision/gate-note.ts";
 import { ms } from "../machine/attempt.ts";
@@ -8,7 +9,7 @@ import type { GateContext } from "../machine/gates.ts";
 import { errorAnswer } from "../machine/local-answers.ts";
 import type { RequestFacts } from "../machine/request-facts.ts";
 import { isUnary } from "../machine/time-limits.ts";
-import { fieldValue, hasField } from "../resource/header-match.ts";
+import { hasField } from "../resource/header-match.ts";
 import { type EffectivePolicy, Level } from "../snapshot/effective-policy.ts";
 import { sameField } from "../snapshot/same-field.ts";
 import type { Plan } from "../snapshot/snapshot.ts";
@@ -130,7 +131,7 @@ class FaultGate implements Gate {
   /** What an authenticated caller asks for; null when nobody does who may. The field goes no further. */
   #askedBy(call: CallState, fields: readonly string[], { byHeader }: FaultSettings): AskedFaults | null {
     if (byHeader === null) return null;
-    const value = fieldValue(fields, FAULT_FIELD);
+    const value = fieldOf(fields, FAULT_FIELD);
     if (value === undefined) return null;
     call.removeRequestField(FAULT_FIELD);
     const { peerIdentity } = call.caller;

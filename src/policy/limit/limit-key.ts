@@ -1,7 +1,9 @@
 import { hash } from "node:crypto";
+import { cookieOf, fieldOf } from "../../core/fields.ts";
 import type { CallRequest } from "../call.ts";
 import type { CallState } from "../machine/call-state.ts";
-import { normalPath } from "../route/normal-path.ts";
+import { decoded, queryValue, sentBy } from "../machine/request-values.ts";
+import { pathOf } from "../route/route-table.ts";
 import { addressPrefix } from "./address-prefix.ts";
 import type { RateLimitKey } from "./rate-limit-spec.ts";
 
@@ -65,14 +67,18 @@ function valueReader(key: RateLimitKey): KeyReader {
     }
     case "header": {
       const name = (key.header ?? "").toLowerCase();
-      return (call) => fieldOf(sentBy(call).fields, name);
+      return (call) => fieldOf(sentBy(call).fields, name) ?? "";
     }
-    case "cookie":
-      return (call) => cookieOf(sentBy(call).fields, key.cookie ?? "");
-    case "query":
-      return (call) => queryOf(sentBy(call).path, key.query ?? "");
+    case "cookie": {
+      const name = key.cookie ?? "";
+      return (call) => cookieOf(sentBy(call).fields, name) ?? "";
+    }
+    case "query": {
+      const name = key.query ?? "";
+      return (call) => queryValue(sentBy(call), name);
+    }
     case "path":
-      return (call) => pathOf(sentBy(call).path, key.segment ?? 0);
+      return (call) => segmentOf(sentBy(call), key.segment ?? 0);
     case "field": {
       const field = key.field ?? "";
       return ({ caller }) => caller.messageField?.(field) ?? "";
@@ -82,52 +88,9 @@ function valueReader(key: RateLimitKey): KeyReader {
   }
 }
 
-/** The request as the caller sent it, when the gateway made another of it. */
-function sentBy({ caller, request }: CallState): CallRequest {
-  return caller.asSent ?? request;
-}
-
-function fieldOf(fields: readonly string[], name: string): string {
-  for (let i = 0; i < fields.length; i += 2) if (fields[i] === name) return fields[i + 1];
-  return "";
-}
-
-function cookieOf(fields: readonly string[], name: string): string {
-  for (let i = 0; i < fields.length; i += 2) {
-    if (fields[i] !== "cookie") continue;
-    for (const pair of fields[i + 1].split(";")) {
-      const equals = pair.indexOf("=");
-      if (equals > 0 && pair.slice(0, equals).trim() === name) return pair.slice(equals + 1).trim();
-    }
-  }
-  return "";
-}
-
-/** Decoded, so that another spelling of a value is no other key. */
-function queryOf(path: string, name: string): string {
-  const mark = path.indexOf("?");
-  if (mark < 0) return "";
-  for (const pair of path.slice(mark + 1).split("&")) {
-    const equals = pair.indexOf("=");
-    const given = equals < 0 ? pair : pair.slice(0, equals);
-    if (given === name || decoded(given) === name) return equals < 0 ? "" : decoded(pair.slice(equals + 1));
-  }
-  return "";
-}
-
-function pathOf(path: string, segment: number): string {
-  const mark = path.indexOf("?");
-  const bare = normalPath(mark < 0 ? path : path.slice(0, mark));
-  return segment === 0 ? decoded(bare) : decoded(bare.split("/", segment + 1)[segment] ?? "");
-}
-
-function decoded(text: string): string {
-  if (!text.includes("%") && !text.includes("+")) return text;
-  try {
-    return decodeURIComponent(text.replaceAll("+", " "));
-  } catch {
-    return text;
-  }
+function segmentOf(request: CallRequest, segment: number): string {
+  const path = pathOf(request);
+  return decoded(segment === 0 ? path : (path.split("/", segment + 1)[segment] ?? ""));
 }
 
 function claimText(claims: Readonly<Record<string, unknown>>, path: readonly string[]): string {

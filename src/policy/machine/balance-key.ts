@@ -1,11 +1,11 @@
+import { cookieOf, fieldOf } from "../../core/fields.ts";
 import { type SubsetSettings, VALUE_END } from "../balance/balancer-settings.ts";
 import type { HashKeySpec } from "../balance/balancer-spec.ts";
 import { hashText, joinHashes } from "../balance/hash.ts";
-import type { CallRequest } from "../call.ts";
 import { parseDuration } from "../resource/duration.ts";
 import type { Attempt } from "./attempt.ts";
 import type { CallState } from "./call-state.ts";
-import { cookieValue, fieldValue, queryValue } from "./request-values.ts";
+import { queryValue, sentBy } from "./request-values.ts";
 
 /**
  * The hash of what a call is balanced by, for ring-hash and maglev: Envoy's hash policies. Keys are joined in their order; one that is terminal ends the list
@@ -49,7 +49,7 @@ function valueFor(state: CallState, { by, name = "", ttl, path = "/" }: HashKeyS
     case "message":
       return caller.messageField?.(name) ?? "";
     default: {
-      const value = cookieValue(sentBy(state), name);
+      const value = cookieOf(sentBy(state).fields, name) ?? "";
       if (value !== "" || ttl === undefined || caller.place !== "gateway") return value;
       return (state.madeCookies ??= new Map()).get(name) ?? makeCookie(state, name, ttl, path);
     }
@@ -71,12 +71,6 @@ function makeCookie(state: CallState, name: string, ttl: string, path: string): 
 }
 
 function headerValue(state: CallState, name: string): string {
-  const value = fieldValue(sentBy(state).fields, name);
   const { extraFields } = state.caller;
-  return value === "" && extraFields ? fieldValue(extraFields, name) : value;
-}
-
-/** The request as the caller sent it, when the gateway made another of it. */
-function sentBy({ caller, request }: CallState): CallRequest {
-  return caller.asSent ?? request;
+  return fieldOf(sentBy(state).fields, name) || (extraFields && fieldOf(extraFields, name)) || "";
 }

@@ -1,25 +1,12 @@
 import type { CallRequest } from "../call.ts";
+import type { CallState } from "./call-state.ts";
 
-/* What a request says, by name; "" when it does not. */
-
-/** `name` is lower-case. */
-export function fieldValue(fields: readonly string[], name: string): string {
-  for (let i = 0; i < fields.length; i += 2) if (fields[i] === name) return fields[i + 1];
-  return "";
+/** The request as the caller sent it, when the gateway made another of it. */
+export function sentBy({ caller, request }: CallState): CallRequest {
+  return caller.asSent ?? request;
 }
 
-export function cookieValue({ fields }: CallRequest, name: string): string {
-  for (let i = 0; i < fields.length; i += 2) {
-    if (fields[i] !== "cookie") continue;
-    for (const pair of fields[i + 1].split(";")) {
-      const equals = pair.indexOf("=");
-      if (equals > 0 && pair.slice(0, equals).trim() === name) return pair.slice(equals + 1).trim();
-    }
-  }
-  return "";
-}
-
-/** Decoded, so that another spelling of a value is no other value. */
+/** A query parameter, decoded, so that another spelling of a value is no other value; "" without it. */
 export function queryValue({ path }: CallRequest, name: string): string {
   const mark = path.indexOf("?");
   if (mark < 0) return "";
@@ -31,7 +18,8 @@ export function queryValue({ path }: CallRequest, name: string): string {
   return "";
 }
 
-function decoded(text: string): string {
+/** Percent-decoded, "+" as a space; as it is when it cannot be. */
+export function decoded(text: string): string {
   if (!text.includes("%") && !text.includes("+")) return text;
   try {
     return decodeURIComponent(text.replaceAll("+", " "));

@@ -24,9 +24,3 @@ export function hasField(fields: readonly string[], { name, value }: HeaderMatch
   }
   return false;
 }
-
-/** The first value of a field; undefined without one. */
-export function fieldValue(fields: readonly string[], name: string): string | undefined {
-  for (let i = 0; i < fields.length; i += 2) if (fields[i] === name) return fields[i + 1];
-  return undefined;
-}

@@ -1,7 +1,7 @@
+import { fieldOf } from "../../core/fields.ts";
 import type { CallRequest, LocalResponse } from "../call.ts";
 import { errorAnswer } from "../machine/local-answers.ts";
 import type { CORSFilter } from "../resource/resources.ts";
-import { fieldOf } from "./route-conditions.ts";
 
 /**
  * A rule's CORS filter (Gateway API HTTPCORSFilter; Fetch standard, "CORS protocol"), compiled. The gateway answers preflights; what a backend says about
@@ -63,15 +63,15 @@ export class Cors {
 
   /** The answer to a preflight. */
   preflight(request: CallRequest): LocalResponse {
-    const origin = fieldOf(request.fields, "origin");
+    const origin = fieldOf(request.fields, "origin") ?? "";
     if (!this.allows(origin)) {
       const message = `cross-origin requests from ${shown(origin)} are not allowed here`;
       return errorAnswer("permission_denied", 403, "CORS_ORIGIN", message, false, ["vary", "origin"]);
     }
     const fields = ["access-control-allow-origin", this.#alike ? "*" : origin];
     if (this.#credentials) fields.push("access-control-allow-credentials", "true");
-    const method = fieldOf(request.fields, "access-control-request-method");
-    const headers = fieldOf(request.fields, "access-control-request-headers");
+    const method = fieldOf(request.fields, "access-control-request-method") ?? "";
+    const headers = fieldOf(request.fields, "access-control-request-headers") ?? "";
     push(fields, "access-control-allow-methods", this.#list(this.#methods, method));
     // "*" is not understood to include this one (Fetch, "CORS non-wildcard request-header name").
     const named = this.#headers.includes("*") && /\bauthorization\b/i.test(headers);
@@ -104,7 +104,9 @@ export class Cors {
 
 export function isPreflight({ method, fields }: CallRequest): boolean {
   return (
-    method === "OPTIONS" && fieldOf(fields, "origin") !== "" && fieldOf(fields, "access-control-request-method") !== ""
+    method === "OPTIONS" &&
+    Boolean(fieldOf(fields, "origin")) &&
+    Boolean(fieldOf(fields, "access-control-request-method"))
   );
 }
 

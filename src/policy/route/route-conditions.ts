@@ -1,3 +1,4 @@
+import { fieldOf } from "../../core/fields.ts";
 import type { CallRequest } from "../call.ts";
 import type { Pattern } from "./pattern.ts";
 
@@ -70,12 +71,6 @@ export function isGrpcRequest({ fields }: CallRequest): boolean {
     return type.startsWith("application/grpc") && (type.length === 16 || type[16] === "+" || type[16] === ";");
   }
   return false;
-}
-
-/** The first value of a field, "" without it. */
-export function fieldOf(fields: readonly string[], name: string): string {
-  for (let i = 0; i < fields.length; i += 2) if (fields[i] === name) return fields[i + 1];
-  return "";
 }
 
 /** Names of what is no business of those who read explanations. */

@@ -1,4 +1,5 @@
 import type { Endpoint } from "../../core/endpoint.ts";
+import { cookieOf, fieldOf } from "../../core/fields.ts";
 import { hashText } from "../balance/hash.ts";
 import { durationMs } from "../resource/duration.ts";
 import type { SessionPersistence } from "../resource/resources.ts";
@@ -35,16 +36,8 @@ export class SessionKeeper {
 
   /** The token that a request bears, when it looks like one and is not too old; null otherwise. */
   tokenOf(fields: readonly string[], wallMs: number): SessionToken | null {
-    for (let i = 0; i < fields.length; i += 2) {
-      if (this.type === "Header") {
-        if (fields[i] !== this.name) continue;
-        return this.#parse(fields[i + 1], wallMs);
-      }
-      if (fields[i] !== "cookie") continue;
-      const value = cookieIn(fields[i + 1], this.name);
-      if (value !== null) return this.#parse(value, wallMs);
-    }
-    return null;
+    const value = this.type === "Header" ? fieldOf(fields, this.name) : cookieOf(fields, this.name);
+    return value === undefined ? null : this.#parse(value, wallMs);
   }
 
   /** The slot of the endpoint that a token names, -1 when it is not in the group. */
@@ -120,17 +113,4 @@ const TOKEN = /^([0-9a-z]{14})\.([0-9a-z]{1,8})\.([0-9a-z]{1,8})$/;
 function hashOf(id: string): string {
   const half = (seed: number): string => (hashText(id, seed) >>> 0).toString(36).padStart(7, "0");
   return half(0x5e55) + half(0x10a1);
-}
-
-/** A cookie's value among those of one field. */
-function cookieIn(field: string, name: string): string | null {
-  for (let at = 0; at < field.length; ) {
-    let end = field.indexOf(";", at);
-    if (end < 0) end = field.length;
-    while (field[at] === " ") at++;
-    if (field.startsWith(name, at) && field[at + name.length] === "=")
-      return field.slice(at + name.length + 1, end).trim();
-    at = end + 1;
-  }
-  return null;
 }

@@ -1,5 +1,6 @@
 import { WeftError } from "../../core/errors.ts";
-import { fieldOf, type Head } from "../head.ts";
+import { fieldOf } from "../../core/fields.ts";
+import type { Head } from "../head.ts";
 import type { HttpConnection, HttpStream, StreamSink } from "../stream.ts";
 import { BodyWriter, CHUNKED, UNTIL_CLOSE } from "./body-writer.ts";
 import { CRLF, requestForm, writeExtra } from "./encode.ts";
