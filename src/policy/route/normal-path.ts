@@ -1,11 +1,17 @@
 /**
- * A path (without its query) as servers understand it: "." and ".." segments resolved, also where the dots are percent-encoded (RFC 3986
- * section 6.2.2). Routes are matched on it, so that "/public/../admin" is decided by what holds for "/admin". Nearly every path is returned as it is.
+ * A path (without its query) as RFC 3986 section 6.2.2 says that it is the same as others, so that routes, rules, limits and REST see one path for all its
+ * spellings: percent-encoded unreserved characters are decoded, "." and ".." segments resolved (so that "/public/../admin" is decided by what holds for
+ * "/admin"), and repeated slashes merged, as nearly every server does (Envoy's normalize_path and merge_slashes). Nearly every path is returned as it is.
  */
 export function normalPath(path: string): string {
-  if (!path.includes("/.") && !path.includes("%2")) return path;
-  const plain = path.replace(/%2e/gi, ".");
-  if (!DOT_SEGMENT.test(plain)) return path;
+  if (!path.includes("/.") && !path.includes("%") && !path.includes("//")) return path;
+  const plain = path
+    .replace(ENCODED, (all, hex) => {
+      const char = String.fromCharCode(Number.parseInt(hex, 16));
+      return UNRESERVED.test(char) ? char : all;
+    })
+    .replace(/\/{2,}/g, "/");
+  if (!DOT_SEGMENT.test(plain)) return plain;
   const segments: string[] = [];
   const parts = plain.split("/");
   parts.forEach((part, i) => {
@@ -20,4 +26,6 @@ export function normalPath(path: string): string {
   return segments.length === 1 ? "/" : segments.join("/");
 }
 
+const ENCODED = /%([2-7][0-9A-Fa-f])/g;
+const UNRESERVED = /[A-Za-z0-9._~-]/;
 const DOT_SEGMENT = /\/\.{1,2}(\/|$)/;

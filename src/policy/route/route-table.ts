@@ -76,17 +76,21 @@ export class RouteTable<T> {
   }
 }
 
-/** The path that routes are matched on: without its query, dot segments resolved. */
+/** The path that routes are matched on: without its query, in its normal form. */
 export function pathOf({ path }: CallRequest): string {
   const mark = path.indexOf("?");
   return normalPath(mark < 0 ? path : path.slice(0, mark));
 }
 
-/** An authority's host, lower-case, without port. */
+/** An authority's host, lower-case, without port and without the dot that ends a full domain name. */
 export function hostOf(authority: string): string {
-  const end = authority.endsWith("]") ? -1 : authority.lastIndexOf(":");
-  return (end < 0 ? authority : authority.slice(0, end)).toLowerCase();
+  let end = authority.endsWith("]") ? -1 : authority.lastIndexOf(":");
+  if (end < 0) end = authority.length;
+  if (end > 1 && authority.charCodeAt(end - 1) === DOT) end--;
+  return (end === authority.length ? authority : authority.slice(0, end)).toLowerCase();
 }
+
+const DOT = 0x2e;
 
 /**
  * Which of a host's entries is asked first, whatever the request. Prefixes are compared as they are written: of two that match one request the longer

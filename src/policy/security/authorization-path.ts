@@ -15,7 +15,7 @@ export function pathForms(path: string): PathForms {
   const mark = path.indexOf("?");
   const bare = mark < 0 ? path : path.slice(0, mark);
   if (!SPECIAL.test(bare)) return plain(bare);
-  const strict = normalPath(merged(bare.replace(ENCODED, (all, hex) => unreserved(all, hex))));
+  const strict = normalPath(bare);
   const loose = looseForm(strict);
   return { strict, loose };
 }
@@ -38,11 +38,6 @@ function looseForm(path: string): string {
 
 function merged(path: string): string {
   return path.replace(/\/{2,}/g, "/");
-}
-
-function unreserved(all: string, hex: string): string {
-  const char = String.fromCharCode(Number.parseInt(hex, 16));
-  return /[A-Za-z0-9._~-]/.test(char) ? char : all;
 }
 
 const SPECIAL = /[%\\;]|\/\/|\/\./;
