@@ -1,3 +1,4 @@
+import { kept } from "../../core/kept.ts";
 import type { AdaptiveState } from "../concurrency/adaptive-gate.ts";
 import { createAdaptiveLimit } from "../concurrency/adaptive-limit.ts";
 import type { ConcurrencySettings } from "../concurrency/concurrency-field.ts";
@@ -25,23 +26,23 @@ export class ProcessState {
   /** Of calls under these settings, whatever service they are for. */
   shedding(settings: AdmissionSettings): Shedding {
     const { priority: _, priorities: _rules, deadline: _deadline, ...overload } = settings;
-    return kept(this.#shedding, JSON.stringify(overload), () => new Shedding(settings, this));
+    return kept(this.#shedding, JSON.stringify(overload), MAX_KEPT, () => new Shedding(settings, this));
   }
 
   /** Of a service's calls, for pressure from elsewhere. */
   level(service: string): ShedLevel {
-    return kept(this.#levels, service, () => new ShedLevel());
+    return kept(this.#levels, service, MAX_KEPT, () => new ShedLevel());
   }
 
   /** How long calls of one method take at one place. */
   times(key: string): ServiceTimes {
-    return kept(this.#times, key, () => new ServiceTimes());
+    return kept(this.#times, key, MAX_KEPT, () => new ServiceTimes());
   }
 
   /** The adaptive limit of a service's calls, inbound or outbound, as one policy sets it; the same state as long as the settings are. */
   adaptive(name: string, inbound: boolean, source: string, settings: ConcurrencySettings): AdaptiveState {
     const key = `${name} ${inbound} ${source} ${JSON.stringify(settings)}`;
-    return kept(this.#adaptive, key, () => {
+    return kept(this.#adaptive, key, MAX_KEPT, () => {
       const limit = createAdaptiveLimit(settings, this.load);
       const { algorithm, initial } = settings;
       return { name, source, algorithm, limit, current: initial, inFlight: 0, refused: 0 };
@@ -61,12 +62,3 @@ export class ProcessState {
 
 /** What nobody uses any more stays behind until so much is there. */
 const MAX_KEPT = 5_000;
-
-function kept<T>(states: Map<string, T>, key: string, make: () => T): T {
-  let state = states.get(key);
-  if (state === undefined) {
-    if (states.size >= MAX_KEPT) states.delete(states.keys().next().value as string);
-    states.set(key, (state = make()));
-  }
-  return state;
-}

@@ -1,3 +1,4 @@
+import { makeRoom } from "../../core/kept.ts";
 import type { BalancerSettings } from "./balancer-settings.ts";
 import type { EndpointTable } from "./endpoint-table.ts";
 import { Picker } from "./picker.ts";
@@ -54,7 +55,7 @@ export class Group implements Pool {
     this.#pickers ??= new Map();
     let picker = this.#pickers.get(settings.key);
     if (picker === undefined) {
-      if (this.#pickers.size >= MAX_PICKERS) this.#pickers.delete(this.#pickers.keys().next().value as string);
+      makeRoom(this.#pickers, MAX_PICKERS);
       this.#pickers.set(settings.key, (picker = new Picker(table, this, settings)));
     }
     this.#last = picker;

@@ -1,3 +1,4 @@
+import { makeRoom } from "../../core/kept.ts";
 import type { CallState } from "../machine/call-state.ts";
 import { requestValue } from "./request-values.ts";
 import type { StoredResponse } from "./stored-response.ts";
@@ -128,7 +129,7 @@ export class CacheStore {
 
   markUnshared(key: string, now: number): void {
     if (key.length > MAX_UNSHARED_KEY) return; // what callers make long is not worth the memory
-    if (this.#unshared.size >= MAX_UNSHARED) this.#unshared.delete(this.#unshared.keys().next().value as string);
+    makeRoom(this.#unshared, MAX_UNSHARED);
     this.#unshared.set(key, now + UNSHARED_MS);
   }
 

@@ -1,3 +1,4 @@
+import { makeRoom } from "../../core/kept.ts";
 import { type LeaseAsk, type LeaseGrant, leaseMs } from "./limit-grantor.ts";
 import { type SharedLimitAnswer, type SharedLimitRequest, type SharedLimits, sharedLimitId } from "./shared-limit.ts";
 
@@ -60,7 +61,7 @@ export class LeasedLimits implements SharedLimits {
     const id = sharedLimitId(request);
     let lease = this.#leases.get(id);
     if (lease === undefined) {
-      if (this.#leases.size >= this.#maxKeys) this.#leases.delete(this.#leases.keys().next().value as string);
+      makeRoom(this.#leases, this.#maxKeys);
       lease = new LeasedLimit(request);
     } else this.#leases.delete(id);
     this.#leases.set(id, lease); // the newest last

@@ -1,3 +1,4 @@
+import { makeRoom } from "../../core/kept.ts";
 import { type SharedLimitRequest, sharedLimitId } from "./shared-limit.ts";
 import { SlidingWindows } from "./sliding-window.ts";
 
@@ -51,7 +52,7 @@ export class LimitGrantor {
     let granted = this.#limits.get(id);
     if (granted === undefined) {
       // The one that was asked for longest ago is full again, or as good as.
-      if (this.#limits.size >= this.#maxLimits) this.#limits.delete(this.#limits.keys().next().value as string);
+      makeRoom(this.#limits, this.#maxLimits);
       granted = limit.algorithm === "sliding-window" ? new GrantedWindow(limit) : new GrantedBucket(limit);
     } else this.#limits.delete(id);
     this.#limits.set(id, granted);

@@ -1,3 +1,4 @@
+import { kept } from "../../core/kept.ts";
 import type { RateCounter } from "./rate-counter.ts";
 import { type SharedLimitAnswer, type SharedLimitRequest, type SharedLimits, sharedLimitId } from "./shared-limit.ts";
 import { SlidingWindows } from "./sliding-window.ts";
@@ -23,17 +24,12 @@ export class MemoryLimits implements SharedLimits {
 
   #counterOf(request: SharedLimitRequest): RateCounter {
     const id = sharedLimitId({ ...request, key: "" });
-    let counter = this.#counters.get(id);
-    if (counter === undefined) {
-      if (this.#counters.size >= this.#maxLimits) this.#counters.delete(this.#counters.keys().next().value as string);
-      const { algorithm, requests, perMs, burst } = request;
-      counter =
-        algorithm === "sliding-window"
-          ? new SlidingWindows(requests, perMs, MAX_KEYS)
-          : new TokenBuckets(requests, perMs, burst, MAX_KEYS);
-      this.#counters.set(id, counter);
-    }
-    return counter;
+    const { algorithm, requests, perMs, burst } = request;
+    return kept(this.#counters, id, this.#maxLimits, () =>
+      algorithm === "sliding-window"
+        ? new SlidingWindows(requests, perMs, MAX_KEYS)
+        : new TokenBuckets(requests, perMs, burst, MAX_KEYS),
+    );
   }
 }
 

@@ -1,3 +1,4 @@
+import { kept } from "../../core/kept.ts";
 import { ProcessState } from "../admission/process-state.ts";
 import { CacheStores } from "../cache/cache-stores.ts";
 import { ActiveFaults } from "../fault/active-faults.ts";
@@ -43,32 +44,32 @@ export class StateKeeper {
   /** `group`: "products" or "products@v1". */
   breaker(group: string, settings: BreakerSettings): CallBreaker {
     const key = `${group} ${JSON.stringify({ ...settings, on: settings.on.names })}`;
-    return kept(this.#breakers, key, () => {
+    return kept(this.#breakers, key, MAX_KEPT, () => {
       const own = new Breaker(settings);
       return settings.quorum > 0 ? new QuorumBreaker(key, own) : own;
     });
   }
 
   budget(service: string, settings: RetryBudgetSettings): RetryBudget {
-    return kept(this.#budgets, `${service} ${JSON.stringify(settings)}`, () => new RetryBudget(settings));
+    return kept(this.#budgets, `${service} ${JSON.stringify(settings)}`, MAX_KEPT, () => new RetryBudget(settings));
   }
 
   hedgeBudget(service: string, ratio: number): HedgeBudget {
-    return kept(this.#hedgeBudgets, `${service} ${ratio}`, () => new HedgeBudget(ratio));
+    return kept(this.#hedgeBudgets, `${service} ${ratio}`, MAX_KEPT, () => new HedgeBudget(ratio));
   }
 
   /** How long calls to a method of a backend take. `method` is "" for whatever is not gRPC. */
   latency(group: string, method: string): LatencyEstimate {
-    return kept(this.#latencies, `${group} ${method}`, () => new LatencyEstimate());
+    return kept(this.#latencies, `${group} ${method}`, MAX_KEPT, () => new LatencyEstimate());
   }
 
   /** `group`: "products" or "products@v1". */
   outliers(group: string, settings: OutlierSettings): OutlierDetector {
-    return kept(this.#outliers, `${group} ${JSON.stringify(settings)}`, () => new OutlierDetector(settings));
+    return kept(this.#outliers, `${group} ${JSON.stringify(settings)}`, MAX_KEPT, () => new OutlierDetector(settings));
   }
 
   counters(service: string): ServiceCounters {
-    return kept(this.#counters, service, () => new ServiceCounters());
+    return kept(this.#counters, service, MAX_KEPT, () => new ServiceCounters());
   }
 
   /** What resilience did, by service. */
@@ -92,17 +93,22 @@ export class StateKeeper {
 
   limiter(limit: RateLimit): LimiterState {
     const { targetRefs: _, ...settings } = limit.spec;
-    return kept(this.#limiters, `${limit.metadata.name} ${JSON.stringify(settings)}`, () => new LimiterState(limit));
+    return kept(
+      this.#limiters,
+      `${limit.metadata.name} ${JSON.stringify(settings)}`,
+      MAX_KEPT,
+      () => new LimiterState(limit),
+    );
   }
 
   /** With the tokens that it has verified. */
   provider(key: string, make: () => Provider): Provider {
-    return kept(this.#providers, key, make);
+    return kept(this.#providers, key, MAX_KEPT, make);
   }
 
   /** Answers of an external authorization, by what was asked. */
   externalAnswers(key: string): VerifiedCache<ExternalAnswer> {
-    return kept(this.#external, key, () => new VerifiedCache<ExternalAnswer>());
+    return kept(this.#external, key, MAX_KEPT, () => new VerifiedCache<ExternalAnswer>());
   }
 
   faultStates(): Iterable<readonly [string, ActiveFaults]> {
@@ -113,7 +119,7 @@ export class StateKeeper {
   objective(objective: Objective): ObjectiveState {
     const { targetRefs: _, shed: _shed, ...promise } = objective.spec;
     const key = `${objective.metadata.name} ${JSON.stringify(promise)}`;
-    return kept(this.#objectives, key, () => new ObjectiveState(objective));
+    return kept(this.#objectives, key, MAX_KEPT, () => new ObjectiveState(objective));
   }
 
   objectives(): Iterable<ObjectiveState> {
@@ -138,7 +144,7 @@ export class StateKeeper {
 
   /** Of the policy that says what faults there are. */
   faults(source: string): ActiveFaults {
-    return kept(this.#faults, source, () => new ActiveFaults());
+    return kept(this.#faults, source, MAX_KEPT, () => new ActiveFaults());
   }
 
   limiters(): IterableIterator<LimiterState> {
@@ -169,13 +175,4 @@ function byService<T>(states: ReadonlyMap<string, T>): Map<string, T[]> {
     else known.push(state);
   }
   return found;
-}
-
-function kept<T>(states: Map<string, T>, key: string, make: () => T): T {
-  let state = states.get(key);
-  if (state === undefined) {
-    if (states.size >= MAX_KEPT) states.delete(states.keys().next().value as string);
-    states.set(key, (state = make()));
-  }
-  return state;
 }
