@@ -42,8 +42,8 @@ export interface PolicyRuntime {
   /** Services to which the explicit route that matches this request may send it; empty when no explicit route matches. For a gateway that has to
    * know whether a REST request goes to the service whose contract describes it. */
   backendsOf(request: CallRequest): readonly string[];
-  /** Endpoints of a service as the balancer sees them, for `weft explain`, dashboards and tests. Without `now` what outlier detection put out is not said. */
-  describe(service: string, now?: number): readonly EndpointState[];
+  /** Endpoints of a service as the balancer sees them at `now`, for `weft explain`, dashboards and tests. */
+  describe(service: string, now: number): readonly EndpointState[];
   /** What retries, hedges, breakers, outlier detection and fallbacks did, by service, for metrics. */
   stats?(): Iterable<PolicyStats>;
   /** Says again what time it is: clocks are set, and machines sleep. `wallAt` as in PolicyRuntimeOptions. */

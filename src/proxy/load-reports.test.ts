@@ -48,7 +48,7 @@ test("the proxy asks servers for their load where its balancer goes by it, and c
     let trailers = new Metadata();
     await direct.client.count({ count: 1n }, { metadata: ask, onTrailer: (got) => void (trailers = got) });
     assert.equal(trailers.get("endpoint-load-metrics"), undefined);
-    assert.equal(policy.describe("counter")[0].load !== null, kind === "by-load");
+    assert.equal(policy.describe("counter", 0)[0].load !== null, kind === "by-load");
     await direct[Symbol.asyncDispose]();
     await listener.close();
   }

@@ -50,7 +50,7 @@ test("a balancer that goes by load asks servers for it, and hears of it with the
     let trailers = new Metadata();
     await client.count({ count: 1n }, { onTrailer: (got) => void (trailers = got) });
     assert.equal(trailers.get("endpoint-load-metrics") !== undefined, wanted, kind);
-    const { load } = policy.describe("counter")[0];
+    const { load } = policy.describe("counter", 0)[0];
     assert.equal(load?.utilization, wanted ? 0.5 : undefined, kind);
     await pool.close(0);
   }

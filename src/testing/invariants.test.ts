@@ -257,7 +257,7 @@ class Watch {
   /** I2: what arrives while the breaker is half-open is the probe. */
   #arrived(attempt: SimAttempt): void {
     const { process } = attempt.call;
-    const [state] = process.policy.describe("payments");
+    const [state] = process.policy.describe("payments", 0);
     if (state?.breaker !== "half-open") return;
     const before = this.#probes.get(process);
     assert.ok(before === undefined || before.done, "I2: a second probe");
@@ -279,7 +279,7 @@ class Watch {
     if (this.limits === null) return;
     const { perEndpoint, inFlight: most } = this.limits;
     const byVersion = new Map<string, number>();
-    for (const { endpoint, inFlight } of this.#world.process("gateway", "gateway").policy.describe("products")) {
+    for (const { endpoint, inFlight } of this.#world.process("gateway", "gateway").policy.describe("products", 0)) {
       assert.ok(inFlight <= perEndpoint, `I3: ${inFlight} at ${endpoint.id}, ${perEndpoint} allowed`);
       byVersion.set(endpoint.version, (byVersion.get(endpoint.version) ?? 0) + inFlight);
     }
@@ -292,7 +292,7 @@ class Watch {
     assert.ok(this.#retries <= most, `I4: ${this.#retries} retries of ${this.#calls} calls`);
     for (const { name, policy: decides } of this.#world.processes()) {
       for (const service of ["products", "payments"]) {
-        for (const { endpoint, inFlight } of decides.describe(service))
+        for (const { endpoint, inFlight } of decides.describe(service, 0))
           assert.equal(inFlight, 0, `I1: ${endpoint.id} of ${name}`);
       }
     }

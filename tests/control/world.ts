@@ -51,7 +51,7 @@ export class World {
       ...options,
     });
     this.#closing.push(() => link.close());
-    const endpoints = (service: string) => policy.describe(service).map(({ endpoint }) => endpoint);
+    const endpoints = (service: string) => policy.describe(service, 0).map(({ endpoint }) => endpoint);
     return {
       link,
       policy,

@@ -39,7 +39,7 @@ export function dryRun(runtime: PolicyRuntime, request: CallRequest, context: Ca
       case Effect.forward: {
         const { decision, attempt } = call;
         candidates = candidatesOf(
-          runtime.describe(decision.service),
+          runtime.describe(decision.service, now),
           decision.attempts[attempt - 1].endpoint,
           decision,
         );
@@ -79,7 +79,7 @@ export function dryRun(runtime: PolicyRuntime, request: CallRequest, context: Ca
   const decision = copyDecision(call.decision);
   runtime.release(call);
   if (candidates.length === 0 && decision.service !== "") {
-    candidates = candidatesOf(runtime.describe(decision.service), "", decision);
+    candidates = candidatesOf(runtime.describe(decision.service, now), "", decision);
   }
   const attempts = decision.attempts.map((attempt) => ({ ...attempt, outcome: "not sent" }));
   return { decision: { ...decision, attempts }, candidates, notAsked };

@@ -39,7 +39,7 @@ test("C7: a failed connection is retried at once on another endpoint, and the en
   const call = new TestCall(runtime).begin(grpc(GET)).fail(1).fail(2);
   assert.equal(call.endpoints.length, 3);
   assert.equal(new Set(call.endpoints).size, 3);
-  assert.equal(runtime.describe("products").filter(({ ejected }) => ejected).length, 2);
+  assert.equal(runtime.describe("products", 0).filter(({ ejected }) => ejected).length, 2);
   call.head(3, 200, OK);
   assert.equal(call.reason, "");
   // The two stay out while they are put aside.
@@ -207,7 +207,7 @@ test("a breaker that is open answers, a fallback before it", () => {
   for (let i = 0; i < 2; i++) new TestCall(runtime).begin(grpc(GET)).head(1, 200, ["grpc-status", "13"]);
   const refused = new TestCall(runtime, 10).begin(grpc(GET));
   assert.equal(refused.reason, "BREAKER_OPEN");
-  assert.equal(runtime.describe("products")[0].breaker, "open");
+  assert.equal(runtime.describe("products", 0)[0].breaker, "open");
   const probe = new TestCall(runtime, 1_100).begin(grpc(GET));
   assert.equal(probe.endpoints.length, 1);
   assert.equal(new TestCall(runtime, 1_101).begin(grpc(GET)).reason, "BREAKER_OPEN");
@@ -229,7 +229,7 @@ test("one endpoint's lost connections do not open the breaker of a service that 
     if (call.endpoints[0] === "products-1") call.fail(1, "reset").head(2, 200, OK);
     else call.head(1, 200, OK);
   }
-  assert.equal(runtime.describe("products")[0].breaker, "closed");
+  assert.equal(runtime.describe("products", 0)[0].breaker, "closed");
 });
 
 test("a rate limit refuses with retry-after, by key, and not in clients", () => {
@@ -403,7 +403,7 @@ test("C1 to C10 hold whatever happens in whatever order", () => {
           JSON.stringify(call.call.decision);
           runtime.release(call.call);
           now = call.now;
-          for (const state of runtime.describe("products")) assert.equal(state.inFlight, 0); // C8
+          for (const state of runtime.describe("products", 0)) assert.equal(state.inFlight, 0); // C8
         }
       },
     ),

@@ -44,7 +44,7 @@ test("after the delay another endpoint is tried as well; the first good answer w
     ["cancelled", "ok"],
   );
   assert.equal(call.timers.size, 0);
-  for (const { inFlight } of runtime.describe("products")) assert.equal(inFlight, 0);
+  for (const { inFlight } of runtime.describe("products", 0)) assert.equal(inFlight, 0);
   const [stats] = [...(runtime.stats?.() ?? [])];
   assert.equal(stats.hedges, 1);
   assert.equal(stats.hedgesWon, 1);

@@ -204,7 +204,7 @@ test("a stand-by service is asked once, by its own policy, and is no retry", () 
   assert.equal(call.call.decision.fallback, "service");
   assert.match(explainDecision(call.call.decision), /fallback {3}the stand-by standby was asked/);
   for (const service of ["products", "standby"])
-    for (const { inFlight } of runtime.describe(service)) assert.equal(inFlight, 0);
+    for (const { inFlight } of runtime.describe(service, 0)) assert.equal(inFlight, 0);
   const failsToo = new TestCall(runtime).begin(grpc(GET), client).fail(1, "reset").advance(50);
   assert.equal(failsToo.call.decision.fallback, "static");
   assert.equal(bodyOf(failsToo), '{"stale":true}');
@@ -368,7 +368,7 @@ test("C1 to C11 hold with hedges, stand-bys, outliers and silence in any order",
           runtime.release(call.call);
           now = call.now;
           for (const service of ["products", "standby"])
-            for (const { inFlight } of runtime.describe(service)) assert.equal(inFlight, 0); // C8
+            for (const { inFlight } of runtime.describe(service, 0)) assert.equal(inFlight, 0); // C8
         }
         for (const stats of runtime.stats?.() ?? []) assert.ok(stats.hedges >= stats.hedgesWon);
       },

@@ -180,7 +180,7 @@ class Runtime implements PolicyRuntime {
     return this.#keeper.stats();
   }
 
-  describe(service: string, now = Number.POSITIVE_INFINITY): readonly EndpointState[] {
+  describe(service: string, now: number): readonly EndpointState[] {
     const { table } = this.#state;
     const states: EndpointState[] = [];
     for (const slot of table.slotsOf(service)) {

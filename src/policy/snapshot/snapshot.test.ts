@@ -91,5 +91,5 @@ test("calls under way end well while their endpoint is removed and its slot give
   runtime.applyEndpoints({ endpointVersion: 2, full: true, changed: [endpoint("products-9")], removed: [] });
   call.head(1, 200, ["grpc-status", "0"]);
   assert.equal(call.reason, "");
-  assert.equal(runtime.describe("products")[0].inFlight, 0);
+  assert.equal(runtime.describe("products", 0)[0].inFlight, 0);
 });
