@@ -13,6 +13,7 @@ import {
   type EffectKind,
   type LocalResponse,
 } from "../policy/call.ts";
+import { NOBODY } from "../policy/machine/principal.ts";
 import type { PolicyRuntime } from "../policy/runtime.ts";
 import { type Head, requestHead, responseHead, trailersHead } from "../wire/head.ts";
 import type { ClientConnection, HttpStream, StreamFailure, StreamSink } from "../wire/stream.ts";
@@ -433,6 +434,8 @@ class Machine implements Call {
   readonly bytesPerSecond = 0;
   readonly bounds = null;
   readonly repeats = false;
+  readonly principal = NOBODY;
+  readonly priority = 5;
   waker = null;
   readonly response: LocalResponse = { error: null, status: 503, fields: [], body: null };
   committed = false;

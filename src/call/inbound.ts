@@ -8,6 +8,7 @@ import {
   Effect,
   type LocalResponse,
 } from "../policy/call.ts";
+import { NOBODY, type Principal } from "../policy/machine/principal.ts";
 import type { Query } from "../policy/machine/query.ts";
 import type { PolicyRuntime } from "../policy/runtime.ts";
 import { WakeQueue } from "./wake-queue.ts";
@@ -76,6 +77,9 @@ export class InboundCall extends Timer {
   readonly startedAt: number;
   /** Fields for the answer, flat; null for none. Known once it is accepted. */
   addFields: readonly string[] | null = null;
+  /** Who calls and how much the call matters, as gates established it. Known once it is accepted. */
+  principal: Principal = NOBODY;
+  priority = 0;
   readonly #inbound: Inbound;
   readonly #target: InboundTarget;
   readonly #call: Call;
@@ -167,6 +171,8 @@ export class InboundCall extends Timer {
     for (let effect = call.next(); effect !== Effect.none; effect = call.next()) {
       if (effect === Effect.accept) {
         this.addFields = call.addFields;
+        this.principal = call.principal;
+        this.priority = call.priority;
         accepted = true;
       } else if (effect === Effect.respond) response = call.response;
       else if (effect === Effect.query) this.#ask(call.queryId, call.query as Query);

@@ -1,6 +1,7 @@
 import type { ConnectionBounds } from "../core/connection-bounds.ts";
 import type { Endpoint } from "../core/endpoint.ts";
 import type { WeftError } from "../core/errors.ts";
+import type { Principal } from "./machine/principal.ts";
 import type { Query } from "./machine/query.ts";
 
 /**
@@ -86,6 +87,10 @@ export interface Call {
   /** Set by the shell when it has the machine: told when the end of another call lets this one go on (a queue at a gate). Null: nobody is told, and
    * the call goes on only when its time in the queue is over. */
   set waker(waker: Waker | null);
+
+  /** accept: whoever calls, as gates established it, and how much the call matters. */
+  readonly principal: Principal;
+  readonly priority: number;
 
   // --- end ----------------------------------------------------------------------------------------------------
   /** True from the effect that ended the call. */

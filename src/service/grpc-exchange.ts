@@ -63,7 +63,14 @@ export abstract class GrpcExchange extends Timer implements StreamSink {
       deadline = now + timeoutMs;
       environment.wheel.schedule(this, timeoutMs, now);
     }
-    this.call = new ServerCallState(plan.method.desc, fields, stream.connection.peer, deadline, environment.clock);
+    this.call = new ServerCallState(
+      plan.method.desc,
+      fields,
+      stream.connection.peer,
+      deadline,
+      environment.clock,
+      gated,
+    );
     if (gated !== null && gated.addFields !== null) this.call.headers = [...gated.addFields];
     environment.inFlight.begin();
     if (plan.method.counted) this.#timed = environment.served.begin(plan.method.kind === "unary");

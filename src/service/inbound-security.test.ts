@@ -4,16 +4,19 @@ import { test } from "node:test";
 import { exportJWK, generateKeyPair, SignJWT } from "jose";
 import { Counter } from "../../examples/counter/gen/counter/v1/counter.ts";
 import { WeftError } from "../core/errors.ts";
-import { authentication, authorization } from "../policy/builders.ts";
+import { authentication, authorization, traffic } from "../policy/builders.ts";
 import type { Resource } from "../policy/resource/resources.ts";
 import { service } from "./definition.ts";
+import type { Implementation } from "./implementation.ts";
 import { createRuntime } from "./runtime.ts";
 import { serve } from "./serve.ts";
+import type { ServerCall } from "./server-call.ts";
+import { createTestClient } from "./test-client.ts";
 
-async function started(resources: readonly Resource[]) {
+async function started(resources: readonly Resource[], implementation: Implementation<typeof Counter> = {}) {
   const runtime = createRuntime({ env: {} });
   runtime.policy.applyResources(1, resources, []);
-  const counter = service(Counter, { count: ({ count }) => ({ count: count + 1n }) });
+  const counter = service(Counter, { count: ({ count }) => ({ count: count + 1n }), ...implementation });
   const server = await serve(counter, { port: 0, runtime, onError: () => {} });
   const clients = createRuntime({ env: {} });
   const client = clients.connect(Counter, { address: server.address });
@@ -89,4 +92,54 @@ test("a message that comes while a token is verified arrives whole", async () =>
   // It is read whole, and then refused for the field that the contract does not have.
   assert.equal(response.status, 400);
   assert.match(await response.text(), /note/);
+});
+
+test("handlers see who calls and how much the call matters, over gRPC and REST, also when the call is over", async () => {
+  const sha256 = createHash("sha256").update("key").digest("hex");
+  const keys = authentication("shop")
+    .apiKey({ consumers: [{ name: "alice", sha256, claims: { tier: "gold" } }] })
+    .on("counter")
+    .at("server");
+  const admission = traffic("counter").admission({
+    eventLoop: 0.99,
+    priorities: [{ priority: 9, claim: { name: "tier", value: "gold" } }],
+  });
+  const calls: ServerCall[] = [];
+  await using it = await started([...keys.resources(), ...admission.resources()], {
+    count: ({ count }, call) => {
+      calls.push(call);
+      return { count };
+    },
+    hello: (_, call) => {
+      calls.push(call);
+      return { contentType: "text/plain", data: Buffer.from("Hello!") };
+    },
+  });
+  assert.equal(await it.call({ "x-api-key": "key" }), "ok");
+  assert.equal((await fetch(`http://${it.address}/counter`, { headers: { "x-api-key": "key" } })).status, 200);
+  const seen = calls.map(({ principal, priority }) => [
+    principal.method,
+    principal.subject,
+    principal.claims,
+    priority,
+  ]);
+  assert.deepEqual(seen, Array(2).fill(["api-key", "alice", { tier: "gold" }, 9]));
+});
+
+test("a handler whose calls pass no gates sees nobody", async () => {
+  let seen: ServerCall | null = null;
+  const count = ({ count }: { count: bigint }, call: ServerCall) => {
+    seen = call;
+    return { count };
+  };
+  await using it = await started([], { count });
+  assert.equal(await it.call(), "ok");
+  const { principal, priority } = seen as unknown as ServerCall;
+  assert.deepEqual([principal.method, principal.subject, priority], ["", "", 5]);
+  const alice = createTestClient(service(Counter, { count }), { principal: { subject: "alice" }, priority: 7 });
+  await alice.count({});
+  assert.deepEqual(
+    [(seen as unknown as ServerCall).principal.subject, (seen as unknown as ServerCall).priority],
+    ["alice", 7],
+  );
 });

@@ -3,6 +3,8 @@ import type { DescMethod } from "@bufbuild/protobuf";
 import { appendMetadata, Metadata } from "../call/metadata.ts";
 import type { Clock } from "../core/clock.ts";
 import { WeftError } from "../core/errors.ts";
+import { DEFAULT_PRIORITY } from "../policy/machine/call-state.ts";
+import { NOBODY, type Principal } from "../policy/machine/principal.ts";
 import type { PeerInfo } from "../wire/stream.ts";
 
 /** What a handler is told about the call it answers, and how it answers beyond messages. */
@@ -29,6 +31,17 @@ export interface ServerCall {
   readonly peer: PeerInfo;
   /** The caller's `x-request-id`, or a new one. */
   readonly requestId: string;
+  /** The user, as authentication at this service established it: `subject`, `issuer`, `claims`, `method`. Nobody (`method` and `subject` empty) where no
+   * Authentication holds at the service, or where it lets callers without credentials pass. */
+  readonly principal: Principal;
+  /** 0 to 10, the higher the later it is shed; as admission at this service found it, otherwise 5. */
+  readonly priority: number;
+}
+
+/** What policy's gates found out about a call. */
+export interface CallerFacts {
+  readonly principal: Principal;
+  readonly priority: number;
 }
 
 /** The call as the server keeps it: cheap to make, everything costly is made when it is asked for. */
@@ -39,6 +52,8 @@ export class ServerCallState implements ServerCall {
   readonly clock: Clock;
   /** The request's fields, flat. */
   readonly fields: readonly string[];
+  /** Null when the call had no gates to pass. */
+  readonly #caller: CallerFacts | null;
   /** Response headers and trailers that the handler set, flat; null when none. */
   headers: string[] | null = null;
   trailers: string[] | null = null;
@@ -51,12 +66,20 @@ export class ServerCallState implements ServerCall {
   #controller: AbortController | null = null;
   #cancelled: WeftError | null = null;
 
-  constructor(method: DescMethod, fields: readonly string[], peer: PeerInfo, deadline: number, clock: Clock) {
+  constructor(
+    method: DescMethod,
+    fields: readonly string[],
+    peer: PeerInfo,
+    deadline: number,
+    clock: Clock,
+    caller: CallerFacts | null,
+  ) {
     this.method = method;
     this.fields = fields;
     this.peer = peer;
     this.deadline = deadline;
     this.clock = clock;
+    this.#caller = caller;
   }
 
   get signal(): AbortSignal {
@@ -89,6 +112,14 @@ export class ServerCallState implements ServerCall {
       this.#requestId = given !== undefined && REQUEST_ID.test(given) ? given : randomUUID();
     }
     return this.#requestId;
+  }
+
+  get principal(): Principal {
+    return this.#caller?.principal ?? NOBODY;
+  }
+
+  get priority(): number {
+    return this.#caller?.priority ?? DEFAULT_PRIORITY;
   }
 
   timeRemainingMs(): number {

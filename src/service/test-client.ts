@@ -4,10 +4,12 @@ import { Metadata } from "../call/metadata.ts";
 import type { Codec } from "../contract/types.ts";
 import { type Clock, systemClock } from "../core/clock.ts";
 import { toWeftError, WeftError } from "../core/errors.ts";
+import { DEFAULT_PRIORITY } from "../policy/machine/call-state.ts";
+import { NOBODY, type Principal } from "../policy/machine/principal.ts";
 import type { PeerInfo } from "../wire/stream.ts";
 import type { ServiceDefinition } from "./definition.ts";
 import { type BoundMethod, bindMethods, isStreaming } from "./method.ts";
-import { ServerCallState } from "./server-call.ts";
+import { type CallerFacts, ServerCallState } from "./server-call.ts";
 
 /** Calls a definition's handlers in this process, with the types of the network client. */
 export type TestClient<S extends DescService> = Client<S>;
@@ -17,6 +19,10 @@ export interface TestClientOptions {
   clock?: Clock;
   /** Who seems to call. Default "in-process". */
   peer?: Partial<PeerInfo>;
+  /** Who seems to have been authenticated. Default: nobody. */
+  principal?: Partial<Principal>;
+  /** What the calls seem to matter, 0 to 10. Default 5. */
+  priority?: number;
 }
 
 /**
@@ -35,10 +41,14 @@ export function createTestClient<S extends DescService>(
     identity: "",
     ...options.peer,
   };
+  const caller: CallerFacts = {
+    principal: { ...NOBODY, ...options.principal },
+    priority: options.priority ?? DEFAULT_PRIORITY,
+  };
   const client: Record<string, unknown> = {};
   for (const method of bindMethods(definition)) {
     client[method.desc.localName] = (request: unknown, callOptions: CallOptions = {}) => {
-      const call = new LocalCall(method, callOptions, clock, peer);
+      const call = new LocalCall(method, callOptions, clock, peer, caller);
       return isStreaming(method.kind).response ? call.stream(request) : call.unary(request);
     };
   }
@@ -53,7 +63,7 @@ class LocalCall {
   readonly #givenUp: Promise<never>;
   #release: () => void;
 
-  constructor(method: BoundMethod, options: CallOptions, clock: Clock, peer: PeerInfo) {
+  constructor(method: BoundMethod, options: CallOptions, clock: Clock, peer: PeerInfo, caller: CallerFacts) {
     this.#method = method;
     this.#options = options;
     const timeoutMs = options.timeoutMs ?? method.options.defaultTimeoutMs;
@@ -63,6 +73,7 @@ class LocalCall {
       peer,
       clock.now() + timeoutMs,
       clock,
+      caller,
     );
     this.#call = call;
     const { promise, reject } = Promise.withResolvers<never>();

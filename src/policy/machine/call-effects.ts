@@ -7,6 +7,7 @@ import type { Binding, Plan } from "../snapshot/snapshot.ts";
 import { AttemptKind } from "./attempt.ts";
 import type { CallState } from "./call-state.ts";
 import type { EffectQueue } from "./effect-queue.ts";
+import type { Principal } from "./principal.ts";
 import type { Query } from "./query.ts";
 import type { RequestFacts } from "./request-facts.ts";
 
@@ -36,6 +37,14 @@ export abstract class CallEffects {
     this.state = state;
     this.decision = state.decision;
     this.effects = state.effects;
+  }
+
+  get principal(): Principal {
+    return this.state.principal;
+  }
+
+  get priority(): number {
+    return this.state.priority;
   }
 
   protected resetEffects(): void {
