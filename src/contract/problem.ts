@@ -1,15 +1,7 @@
 import { type Code, codeNumber, type ErrorDetail, WeftError } from "../core/errors.ts";
 import { reasonPhrase } from "../core/reason-phrase.ts";
-import { codecOf } from "./codec.ts";
-import { BadRequestSchema, RetryInfoSchema } from "./gen/google/rpc/error_details.ts";
-import {
-  codeOfRestStatus,
-  errorFromDetails,
-  httpStatusOf,
-  isFieldValue,
-  travellingDetails,
-  tryDecode,
-} from "./status.ts";
+import { BAD_REQUEST, decodeBadRequest, decodeRetryDelay, encodeBadRequest, RETRY_INFO } from "./error-details.ts";
+import { codeOfRestStatus, errorFromDetails, httpStatusOf, isFieldValue, travellingDetails } from "./status.ts";
 
 /** An error as a REST caller gets it: application/problem+json (RFC 9457) with weft's members. */
 export interface Problem {
@@ -50,9 +42,8 @@ export function problemOf(error: WeftError): Problem {
   if (error.retryable) problem.retryable = true;
   const violations: { field: string; description: string }[] = [];
   for (const detail of travellingDetails(error)) {
-    if (detail.type !== BadRequestSchema.typeName) continue;
-    for (const { field, description } of tryDecode(BadRequestSchema, detail.value)?.fieldViolations ?? [])
-      violations.push({ field, description });
+    if (detail.type !== BAD_REQUEST) continue;
+    for (const { field, description } of decodeBadRequest(detail.value) ?? []) violations.push({ field, description });
   }
   if (violations.length > 0) problem.violations = violations;
   return problem;
@@ -63,10 +54,8 @@ export function problemResponse(error: WeftError): ErrorResponse {
   const problem = problemOf(error);
   const fields = ["content-type", "application/problem+json"];
   for (const detail of error.details) {
-    const delay =
-      detail.type === RetryInfoSchema.typeName ? tryDecode(RetryInfoSchema, detail.value)?.retryDelay : undefined;
-    if (delay !== undefined)
-      fields.push("retry-after", String(Math.max(0, Number(delay.seconds) + (delay.nanos > 0 ? 1 : 0))));
+    const delay = detail.type === RETRY_INFO ? decodeRetryDelay(detail.value) : undefined;
+    if (delay !== undefined) fields.push("retry-after", String(delay));
   }
   for (const [name, value] of error.metadata)
     if (!name.endsWith("-bin") && isFieldValue(value) && !fields.includes(name)) fields.push(name, value);
@@ -90,7 +79,7 @@ export function errorFromProblem(status: number, body: Uint8Array): WeftError {
     const fieldViolations = problem.violations
       .filter((entry) => typeof entry?.field === "string" && typeof entry.description === "string")
       .map(({ field, description }) => ({ field, description }));
-    details.push({ type: BadRequestSchema.typeName, value: codecOf(BadRequestSchema).encode({ fieldViolations }) });
+    details.push({ type: BAD_REQUEST, value: encodeBadRequest(fieldViolations) });
   }
   const plain = errorFromDetails(code, detail, details);
   const reason = typeof problem.reason === "string" ? problem.reason : plain.reason;

@@ -1,7 +1,13 @@
 import { type Code, codeNumber, codeOf, type ErrorDetail, WeftError } from "../core/errors.ts";
-import { codecOf } from "./codec.ts";
-import { BadRequestSchema, ErrorInfoSchema } from "./gen/google/rpc/error_details.ts";
-import { StatusSchema } from "./gen/google/rpc/status.ts";
+import {
+  BAD_REQUEST,
+  decodeErrorInfo,
+  decodeStatus,
+  ERROR_INFO,
+  encodeBadRequest,
+  encodeErrorInfo,
+  encodeStatus,
+} from "./error-details.ts";
 import { decodePercent, encodeGrpcMessage } from "./percent.ts";
 
 /**
@@ -19,7 +25,7 @@ export function trailersOfError(error: WeftError): string[] {
   const details = travellingDetails(error);
   if (details.length > 0) {
     const packed = details.map(({ type, value }) => ({ typeUrl: `type.googleapis.com/${type}`, value }));
-    const status = codecOf(StatusSchema).encode({
+    const status = encodeStatus({
       code: codeNumber(error.code),
       message: error.message,
       details: packed,
@@ -98,7 +104,7 @@ export function errorFromDetails(
   let retryable = false;
   const rest: ErrorDetail[] = [];
   for (const detail of details) {
-    const info = detail.type === ErrorInfoSchema.typeName ? tryDecode(ErrorInfoSchema, detail.value) : null;
+    const info = detail.type === ERROR_INFO ? decodeErrorInfo(detail.value) : null;
     if (info?.domain === DOMAIN) {
       reason = info.reason;
       retryable = info.metadata.retryable === "true";
@@ -114,19 +120,15 @@ export function errorFromDetails(
 export function travellingDetails(error: WeftError): ErrorDetail[] {
   const details = [...error.details];
   const field = error.place?.field;
-  if (
-    field !== undefined &&
-    error.code === "invalid_argument" &&
-    !details.some(({ type }) => type === BadRequestSchema.typeName)
-  ) {
+  if (field !== undefined && error.code === "invalid_argument" && !details.some(({ type }) => type === BAD_REQUEST)) {
     const description = error.message.startsWith(`${field}: `) ? error.message.slice(field.length + 2) : error.message;
-    const value = codecOf(BadRequestSchema).encode({ fieldViolations: [{ field, description, reason: error.reason }] });
-    details.push({ type: BadRequestSchema.typeName, value });
+    const value = encodeBadRequest([{ field, description, reason: error.reason }]);
+    details.push({ type: BAD_REQUEST, value });
   }
   if (error.reason !== error.code.toUpperCase() || error.retryable) {
     const metadata: Record<string, string> = error.retryable ? { retryable: "true" } : {};
-    const value = codecOf(ErrorInfoSchema).encode({ reason: error.reason, domain: DOMAIN, metadata });
-    details.unshift({ type: ErrorInfoSchema.typeName, value });
+    const value = encodeErrorInfo({ reason: error.reason, domain: DOMAIN, metadata });
+    details.unshift({ type: ERROR_INFO, value });
   }
   return details;
 }
@@ -136,19 +138,11 @@ const MAX_DETAILS_BYTES = 6 * 1024;
 const MAX_MESSAGE_LENGTH = 2048;
 
 function unpackDetails(text: string): ErrorDetail[] {
-  const status = tryDecode(StatusSchema, Buffer.from(text, "base64"));
+  const status = decodeStatus(Buffer.from(text, "base64"));
   return (status?.details ?? []).map(({ typeUrl, value }) => ({
     type: typeUrl.slice(typeUrl.lastIndexOf("/") + 1),
     value,
   }));
-}
-
-export function tryDecode<D extends Parameters<typeof codecOf>[0]>(desc: D, bytes: Uint8Array) {
-  try {
-    return codecOf(desc).decode(bytes, 0, bytes.length);
-  } catch {
-    return null;
-  }
 }
 
 /** gRPC: senders should leave the padding out. */

@@ -99,13 +99,14 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const carrier = createCarrier({ policy, pool, clock, timers, query });
   const stopTellingTime = tellTime(policy, clock);
   const stopSampling = sampleLoad(policy, clock);
-  const { rest, local } = options.link ? await described(options.link) : PASSED_THROUGH;
+  const { rest, transcode, local } = options.link ? await described(options.link) : PASSED_THROUGH;
 
   const handler = createProxyHandler({
     carrier,
     clock,
     ids: new IdSource(options.random ?? systemRandom),
     rest,
+    transcode,
     local,
     trustForwarded: options.trustForwarded ?? false,
     maxMessageBytes: options.maxMessageBytes ?? 4_194_304,
@@ -165,15 +166,16 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     });
   }
 
-  /** What the services' contracts describe. Loaded only where there are contracts: it brings much of service/ with it. */
+  /** What the services' contracts describe. Loaded only where there are contracts: it brings the Protocol Buffers runtime and much of service/ with it. */
   async function described(link: Link) {
-    const [{ createRest }, { createLocalServices }] = await Promise.all([
+    const [{ createRest }, { createLocalServices }, { transcode }] = await Promise.all([
       import("./rest.ts"),
       import("./local-services.ts"),
+      import("./transcoded-call.ts"),
     ]);
     const rest = createRest(policy, onProblem);
     link.watchContracts((contracts) => rest.setContracts(contracts));
-    return { rest, local: createLocalServices(rest, clock, timers) };
+    return { rest, transcode, local: createLocalServices(rest, clock, timers) };
   }
 
   async function startAdmin(): Promise<Listener | null> {
@@ -186,7 +188,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   }
 }
 
-const PASSED_THROUGH = { rest: null, local: null };
+const PASSED_THROUGH = { rest: null, transcode: null, local: null };
 
 function gauges(metrics: Metrics, seen: { policy: PolicyRuntime; listener: Listener; inFlight: () => number }): void {
   const inFlight = metrics.gauge("weft_calls_in_flight", "Calls that have begun and not ended.").with();

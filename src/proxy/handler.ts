@@ -12,7 +12,7 @@ import type { HttpStream, RequestHandler } from "../wire/stream.ts";
 import type { CallEnd } from "./call-end.ts";
 import { type Plan, Planner } from "./plan.ts";
 import type { Rest } from "./rest.ts";
-import { type TranscodeOptions, transcode } from "./transcoded-call.ts";
+import type { Transcode, TranscodeOptions } from "./transcoded-call.ts";
 import { UnreadBody } from "./unread-body.ts";
 
 export interface ProxyHandlerOptions {
@@ -21,6 +21,8 @@ export interface ProxyHandlerOptions {
   ids: IdSource;
   /** REST as the services' contracts describe it; null where there are no contracts (`weft proxy`). */
   rest: Rest | null;
+  /** Makes the gRPC call that REST stands for; null where there is no `rest`. Given, since only those who transcode load what it needs. */
+  transcode: Transcode | null;
   /** gRPC services that the proxy serves itself, by name (reflection, health); null for none. */
   local: { readonly services: ReadonlySet<string>; readonly handler: RequestHandler } | null;
   /** Whether x-forwarded-* and x-request-id of the caller are believed. */
@@ -44,7 +46,7 @@ export interface ProxyHandlerOptions {
  * The call machine decides inside the last two.
  */
 export function createProxyHandler(options: ProxyHandlerOptions): RequestHandler {
-  const { carrier, clock, ids, rest, local, onEnd } = options;
+  const { carrier, clock, ids, rest, transcode, local, onEnd } = options;
   const planner = new Planner({ rest, local: local?.services ?? new Set(), trustForwarded: options.trustForwarded });
   const hooks: ExchangeHooks = {
     responseFields: (exchange) => ["x-request-id", exchange.context.requestId],
@@ -87,7 +89,7 @@ export function createProxyHandler(options: ProxyHandlerOptions): RequestHandler
         const outcome = { status, grpcStatus: plan.grpc ? codeNumber(found.code) : -1, reason: found.reason };
         onEnd(head, stream.connection.peer.address, { requestId, service: "", durationMs: 0, attempts: [], outcome });
       } else {
-        transcode(
+        transcode?.(
           found,
           transcoding,
           stream,

@@ -33,6 +33,7 @@ test("the proxy asks servers for their load where its balancer goes by it, and c
       clock: systemClock,
       ids: new IdSource(seededRandom(1)),
       rest: null,
+      transcode: null,
       local: null,
       trustForwarded: false,
       maxMessageBytes: 1 << 20,

@@ -23,6 +23,8 @@ import { GatheredBody } from "./gathered-body.ts";
 import type { RestCall } from "./rest.ts";
 
 /** What all transcoded calls of a gateway share. */
+export type Transcode = typeof transcode;
+
 export interface TranscodeOptions {
   carrier: Carrier;
   clock: Clock;
