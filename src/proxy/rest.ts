@@ -6,6 +6,7 @@ import { splitPath } from "../contract/transcode.ts";
 import type { Codec } from "../contract/types.ts";
 import { toWeftError, WeftError } from "../core/errors.ts";
 import type { ServiceContract } from "../link/types.ts";
+import { normalPath } from "../policy/route/normal-path.ts";
 import type { PolicyRuntime } from "../policy/runtime.ts";
 import { Head } from "../wire/head.ts";
 
@@ -87,7 +88,8 @@ export function createRest(policy: PolicyRuntime, onProblem: (error: WeftError) 
     find(head) {
       const { path, query } = splitPath(head.path);
       try {
-        const match = router.match(head.method, path);
+        // In the form that policy's rules see, or "/v1/admin/x/../../public" would be one path to them and another to the router.
+        const match = router.match(head.method, normalPath(path));
         if (match.kind === "not-found") return null;
         const backends = policy.backendsOf(head);
         if (match.kind === "method-not-allowed")

@@ -6,6 +6,7 @@ import { WeftError } from "../core/errors.ts";
 import { fieldOf } from "../core/fields.ts";
 import { didYouMean } from "../core/suggest.ts";
 import { LOAD_FORMAT_FIELD } from "../policy/balance/load-report.ts";
+import { normalPath } from "../policy/route/normal-path.ts";
 import { parseGrpcTimeout } from "../wire/grpc/timeout.ts";
 import { type Head, responseHead } from "../wire/head.ts";
 import type { HttpStream, RequestHandler } from "../wire/stream.ts";
@@ -87,7 +88,8 @@ class Dispatcher implements RequestHandler {
     const contentType = fieldOf(head.fields, "content-type") ?? "";
     if (contentType.startsWith("application/grpc")) return this.#planGrpc(head, contentType);
     const question = head.path.indexOf("?");
-    const path = question < 0 ? head.path : head.path.slice(0, question);
+    // What policy sees, so that "/v1/admin/x/../../public" is not one path to its rules and another to the router.
+    const path = normalPath(question < 0 ? head.path : head.path.slice(0, question));
     const query = question < 0 ? "" : head.path.slice(question + 1);
     if (path === "/healthz" || path === "/readyz") return answerProbe(path, head.method, this.#status);
     if (this.#methods.has(path)) {

@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { gunzipSync, gzipSync } from "node:zlib";
 import fc from "fast-check";
 import { Counter } from "../../examples/counter/gen/counter/v1/counter.ts";
+import { Users } from "../../examples/shop/gen/shop/users/v1/users.ts";
 import { WeftError } from "../core/errors.ts";
 import { service } from "./definition.ts";
 import type { Implementation } from "./implementation.ts";
@@ -295,4 +296,23 @@ test("bodies in parts share the server's budget", () => {
   assert.equal(second.json.retryable, true);
   first.cancel();
   assert.equal(buffers.usedBytes, 0);
+});
+
+test("the router sees the path that policy's rules see", () => {
+  const asked: string[] = [];
+  const { handler } = dispatcherUnderTest([
+    service(Users, {
+      getUser: ({ id }) => {
+        asked.push(id);
+        return { id };
+      },
+    }),
+  ]);
+  const get = (path: string): number => new RecordedStream().request(handler, restHead("GET", path)).status;
+  for (const path of ["/v1/users/..", "/v1/users/%2e%2e", "/v1/users/.%2E", "/v1/users/x/../.."]) {
+    assert.equal(get(path), 404, path);
+  }
+  assert.deepEqual(asked, []);
+  for (const path of ["/v1/users/7", "/v1//users/%37", "/v1/admin/../users/7"]) assert.equal(get(path), 200, path);
+  assert.deepEqual(asked, ["7", "7", "7"]);
 });

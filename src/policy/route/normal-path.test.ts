@@ -14,14 +14,22 @@ test("dot segments are resolved, encoded ones too; other paths stay as they are"
 });
 
 test("all spellings of a path are one: unreserved characters are decoded, slashes merged", () => {
-  for (const path of ["/%61dmin/x", "//admin/x", "/admin//x", "/%2561dmin/../admin/x", "/a//..//admin/x", "/%2E/%61dmin/%78"])
+  for (const path of [
+    "/%61dmin/x",
+    "//admin/x",
+    "/admin//x",
+    "/%2561dmin/../admin/x",
+    "/a//..//admin/x",
+    "/%2E/%61dmin/%78",
+  ])
     assert.equal(normalPath(path), "/admin/x", path);
   assert.equal(normalPath("//"), "/");
   fc.assert(
-    fc.property(fc.array(fc.constantFrom("/", "//", "a", "%61", ".", "..", "%2e", "%2F", "%", "%2541")), (parts) => {
+    fc.property(fc.array(fc.constantFrom("/", "//", "a", "%61", ".", "..", "%2e", "%2F")), (parts) => {
       const once = normalPath(`/${parts.join("")}`);
       assert.ok(once.startsWith("/") && !once.includes("//"));
-      assert.ok(!/%(61|2e|41(?!.))/i.test(once.replaceAll("%25", "")), once);
+      assert.ok(!/%(61|2e)/i.test(once), once);
+      assert.equal(normalPath(once), once);
     }),
   );
 });

@@ -72,6 +72,18 @@ test("hosts: exact before the longest wildcard before any; one without a matchin
   assert.equal(found("b.c.shop.example"), "wild");
   assert.equal(found("shop.example"), "wilder");
   assert.equal(found("[::1]:80"), "any");
+  for (const full of ["a.shop.example.", "A.shop.example.:443"]) assert.equal(found(full, "/only"), "host", full);
+});
+
+test("a path is not another route's when it is spelled otherwise", () => {
+  const few = [entry("rest"), entry("admin", { path: prefix("/admin") }), entry("exact", { path: exact("/login") })];
+  const many = [1, 2, 3].map((n) => entry(`other${n}`, { path: prefix(`/other/${n}`) }));
+  for (const table of [new RouteTable(few), new RouteTable([...few, ...many])]) {
+    const found = (path: string): string | undefined => table.find(http("GET", path))?.target;
+    for (const path of ["/%61dmin/users", "//admin/users", "/x/..//admin", "/%2e%2f../%61dmi%6e", "/./admin?x=/.."])
+      assert.equal(found(path), path.includes("%2f") ? "rest" : "admin", path);
+    for (const path of ["//login", "/%6Cogin", "/a/%2E./login"]) assert.equal(found(path), "exact", path);
+  }
 });
 
 test("then method, number of headers, number of query parameters, first written", () => {
