@@ -1,0 +1,37 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { dirname, join, relative } from "node:path";
+import { test } from "node:test";
+
+const ROOT = join(import.meta.dirname, "..");
+/** Imports that are carried out when a module is loaded: neither types nor import(). */
+const STATIC = /^\s*(?:import|export)\s+(?!type\b)(?:[^"';]*?from\s*)?"([^"]+)"/gm;
+
+/** The packages that are loaded with a module of ours, each with the module that asks for it. */
+function packagesOf(entry: string): Map<string, string> {
+  const packages = new Map<string, string>();
+  const seen = new Set<string>();
+  const visit = (file: string): void => {
+    if (seen.has(file)) return;
+    seen.add(file);
+    for (const [, specifier] of readFileSync(file, "utf8").matchAll(STATIC)) {
+      if (specifier.startsWith(".")) visit(join(dirname(file), specifier));
+      else if (!specifier.startsWith("node:")) packages.set(specifier, relative(ROOT, file));
+    }
+  };
+  visit(join(ROOT, entry));
+  assert.ok(seen.size > 20, `only ${seen.size} modules were found`);
+  return packages;
+}
+
+test("weft proxy loads no package to pass calls on: what it holds in memory is its own", () => {
+  assert.deepEqual([...packagesOf("src/cli/commands/proxy.ts")], []);
+});
+
+test("packages that few policies need are loaded when one needs them", () => {
+  for (const entry of ["src/cli/commands/gateway.ts", "src/index.ts", "src/system.ts"]) {
+    const packages = packagesOf(entry);
+    for (const name of ["re2js", "jose", "@bufbuild/cel", "iovalkey"])
+      assert.equal(packages.get(name), undefined, `${name} at ${entry}`);
+  }
+});
