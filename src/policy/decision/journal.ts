@@ -36,14 +36,18 @@ export class DecisionJournal {
     this.#failed = new Ring(failed);
   }
 
+  /** Whether an ended call's decision is to be kept. To be asked once a call. */
+  wants(decision: CallDecision): boolean {
+    if (decision.failed) return true;
+    const room = Math.max(this.#sampleAt, decision.startedAt);
+    if (room - decision.startedAt > SAMPLE_BURST_MS) return false;
+    this.#sampleAt = room + SAMPLE_EVERY_MS;
+    return true;
+  }
+
   /** Takes an ended call's decision; gives another to go on with. */
   keep(decision: CallDecision): CallDecision {
-    if (!decision.failed) {
-      const room = Math.max(this.#sampleAt, decision.startedAt);
-      if (room - decision.startedAt > SAMPLE_BURST_MS) return decision;
-      this.#sampleAt = room + SAMPLE_EVERY_MS;
-      return this.#recent.exchange(decision);
-    }
+    if (!decision.failed) return this.#recent.exchange(decision);
     // What outlier detection knows is told as it is at the call's end, so it is written down now; not for every call while everything fails.
     if (decision.binding?.outliers && decision.startedAt >= this.#nextPlainAt) {
       this.#nextPlainAt = decision.startedAt + PLAIN_EVERY_MS;

@@ -119,6 +119,7 @@ export class CallState {
   /** Gives the ended call's decision away, with its attempts, and goes on with another. */
   exchangeDecision(journal: DecisionJournal): void {
     const { decision, pool, context, request } = this;
+    if (!journal.wants(decision)) return;
     const sent = context?.asSent ?? request;
     const { method, path } = sent;
     decision.sent ??= explainable(sent);
