@@ -1,11 +1,13 @@
 import type { Cancel, Clock } from "../core/clock.ts";
+import { Heap } from "../core/heap.ts";
 
 /**
- * Virtual time: what is to happen, in a binary heap by time and then by order of scheduling. Events know their place in it, so that a cancelled one
- * leaves at once.
+ * Virtual time: what is to happen, by time and then by order of scheduling. Events know their place in it, so that a cancelled one leaves at once.
  */
 export class EventQueue implements Clock {
-  readonly #heap: SimEvent[] = [];
+  readonly #heap = new Heap<SimEvent>(before, (event, place) => {
+    event.queued = place;
+  });
   #order = 0;
   #now = 0;
 
@@ -25,75 +27,34 @@ export class EventQueue implements Clock {
   }
 
   get size(): number {
-    return this.#heap.length;
+    return this.#heap.size;
   }
 
   /** When the next event is due; Infinity when there is none. */
   get nextAt(): number {
-    return this.#heap.length === 0 ? Number.POSITIVE_INFINITY : this.#heap[0].at;
+    return this.#heap.first?.at ?? Number.POSITIVE_INFINITY;
   }
 
   /** An event that is already scheduled is moved. Times in the past are now; one at Infinity never comes. */
   schedule(event: SimEvent, at: number): void {
-    if (event.index >= 0) this.cancel(event);
+    this.cancel(event);
     if (at === Number.POSITIVE_INFINITY) return;
     event.at = Math.max(at, this.#now);
     event.order = this.#order++;
     this.#heap.push(event);
-    this.#up(event, this.#heap.length - 1);
   }
 
   cancel(event: SimEvent): void {
-    const { index } = event;
-    if (index < 0) return;
-    event.index = -1;
-    const last = this.#heap.pop() as SimEvent;
-    if (last === event) return;
-    this.#up(last, index);
-    this.#down(last, last.index);
+    if (event.queued >= 0) this.#heap.removeAt(event.queued);
   }
 
   /** Moves time to the next event and fires it. False when there is none. */
   runNext(): boolean {
-    if (this.#heap.length === 0) return false;
-    const event = this.#heap[0];
-    this.cancel(event);
+    const event = this.#heap.take();
+    if (event === undefined) return false;
     this.#now = event.at;
     event.fire();
     return true;
-  }
-
-  #up(event: SimEvent, from: number): void {
-    const heap = this.#heap;
-    let index = from;
-    while (index > 0) {
-      const parent = (index - 1) >> 1;
-      const other = heap[parent];
-      if (!before(event, other)) break;
-      heap[index] = other;
-      other.index = index;
-      index = parent;
-    }
-    heap[index] = event;
-    event.index = index;
-  }
-
-  #down(event: SimEvent, from: number): void {
-    const heap = this.#heap;
-    const { length } = heap;
-    let index = from;
-    for (;;) {
-      let child = index * 2 + 1;
-      if (child >= length) break;
-      if (child + 1 < length && before(heap[child + 1], heap[child])) child++;
-      const other = heap[child];
-      if (!before(other, event)) break;
-      heap[index] = other;
-      other.index = index;
-      index = child;
-    }
-    heap[index] = event;
-    event.index = index;
   }
 }
 
@@ -101,8 +62,8 @@ export class EventQueue implements Clock {
 export abstract class SimEvent {
   at = 0;
   order = 0;
-  /** Its place in the heap, -1 when it is not scheduled. */
-  index = -1;
+  /** Its place in the queue, -1 when it is not scheduled. */
+  queued = -1;
 
   abstract fire(): void;
 }

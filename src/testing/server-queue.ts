@@ -1,3 +1,4 @@
+import { Heap } from "../core/heap.ts";
 import { type EventQueue, SimEvent } from "./event-queue.ts";
 
 /** Work that a server does. */
@@ -29,8 +30,10 @@ export class ServerQueue extends SimEvent {
   readonly #concurrency: number;
   readonly #sharing: boolean;
   readonly #maxWaiting: number;
-  /** Heap of jobs being served, by finishAt. */
-  readonly #serving: Job[] = [];
+  /** Jobs being served. */
+  readonly #serving = new Heap<Job>(finishesBefore, (job, place) => {
+    job.place = place;
+  });
   #waiting: Job[] = [];
   #firstWaiting = 0;
   #speed = 1;
@@ -48,7 +51,7 @@ export class ServerQueue extends SimEvent {
 
   /** Being served and in line. */
   get load(): number {
-    return this.#serving.length + this.#waiting.length - this.#firstWaiting;
+    return this.#serving.size + this.#waiting.length - this.#firstWaiting;
   }
 
   get speed(): number {
@@ -65,12 +68,12 @@ export class ServerQueue extends SimEvent {
   /** False when the line is full. */
   submit(job: Job): boolean {
     job.place = -1;
-    if (!this.#sharing && this.#serving.length >= this.#concurrency) {
+    if (!this.#sharing && this.#serving.size >= this.#concurrency) {
       if (this.#waiting.length - this.#firstWaiting >= this.#maxWaiting) return false;
       this.#waiting.push(job);
       return true;
     }
-    if (this.#sharing && this.#serving.length >= this.#concurrency + this.#maxWaiting) return false;
+    if (this.#sharing && this.#serving.size >= this.#concurrency + this.#maxWaiting) return false;
     this.#settle();
     this.#serve(job);
     this.#reschedule();
@@ -85,7 +88,7 @@ export class ServerQueue extends SimEvent {
       return;
     }
     this.#settle();
-    this.#leave(job);
+    this.#serving.removeAt(job.place);
     this.#next();
     this.#reschedule();
   }
@@ -93,20 +96,19 @@ export class ServerQueue extends SimEvent {
   /** Takes everything out that is there, in the order in which it would have been done. */
   drain(): Job[] {
     this.#settle();
-    const jobs = [...this.#serving].sort((a, b) => a.finishAt - b.finishAt);
+    const jobs: Job[] = [];
+    for (let job = this.#serving.take(); job !== undefined; job = this.#serving.take()) jobs.push(job);
     jobs.push(...this.#waiting.slice(this.#firstWaiting));
-    for (const job of jobs) job.place = -1;
-    this.#serving.length = this.#waiting.length = this.#firstWaiting = 0;
+    this.#waiting.length = this.#firstWaiting = 0;
     this.#reschedule();
     return jobs;
   }
 
   override fire(): void {
     this.#settle();
-    const job = this.#serving[0];
+    const job = this.#serving.take();
     if (job === undefined) return;
     this.#time = Math.max(this.#time, job.finishAt); // past rounding
-    this.#leave(job);
     this.#next();
     this.#reschedule();
     job.finished();
@@ -115,22 +117,12 @@ export class ServerQueue extends SimEvent {
   #serve(job: Job): void {
     job.finishAt = this.#time + job.workMs;
     this.#serving.push(job);
-    this.#up(job, this.#serving.length - 1);
-  }
-
-  #leave(job: Job): void {
-    const at = job.place;
-    const last = this.#serving.pop() as Job;
-    job.place = -1;
-    if (last === job) return;
-    this.#up(last, at);
-    this.#down(last, last.place);
   }
 
   /** Who is next in line. */
   #next(): void {
     if (this.#sharing) return;
-    while (this.#firstWaiting < this.#waiting.length && this.#serving.length < this.#concurrency) {
+    while (this.#firstWaiting < this.#waiting.length && this.#serving.size < this.#concurrency) {
       this.#serve(this.#waiting[this.#firstWaiting++]);
     }
     if (this.#firstWaiting > 1_024 && this.#firstWaiting * 2 > this.#waiting.length) {
@@ -140,8 +132,8 @@ export class ServerQueue extends SimEvent {
   }
 
   get #rate(): number {
-    const { length } = this.#serving;
-    return this.#sharing && length > this.#concurrency ? (this.#speed * this.#concurrency) / length : this.#speed;
+    const { size } = this.#serving;
+    return this.#sharing && size > this.#concurrency ? (this.#speed * this.#concurrency) / size : this.#speed;
   }
 
   #settle(): void {
@@ -151,44 +143,15 @@ export class ServerQueue extends SimEvent {
   }
 
   #reschedule(): void {
-    const first = this.#serving[0];
+    const { first } = this.#serving;
     const rate = this.#rate;
     if (first === undefined || rate === 0) {
       this.#events.cancel(this);
       if (first === undefined) this.#time = 0; // an idle server begins anew, so that its time stays precise
     } else this.#events.schedule(this, this.#since + Math.max(0, first.finishAt - this.#time) / rate);
   }
+}
 
-  #up(job: Job, from: number): void {
-    const heap = this.#serving;
-    let at = from;
-    while (at > 0) {
-      const parent = (at - 1) >> 1;
-      const other = heap[parent];
-      if (other.finishAt <= job.finishAt) break;
-      heap[at] = other;
-      other.place = at;
-      at = parent;
-    }
-    heap[at] = job;
-    job.place = at;
-  }
-
-  #down(job: Job, from: number): void {
-    const heap = this.#serving;
-    const { length } = heap;
-    let at = from;
-    for (;;) {
-      let child = at * 2 + 1;
-      if (child >= length) break;
-      if (child + 1 < length && heap[child + 1].finishAt < heap[child].finishAt) child++;
-      const other = heap[child];
-      if (job.finishAt <= other.finishAt) break;
-      heap[at] = other;
-      other.place = at;
-      at = child;
-    }
-    heap[at] = job;
-    job.place = at;
-  }
+function finishesBefore(a: Job, b: Job): boolean {
+  return a.finishAt < b.finishAt;
 }
