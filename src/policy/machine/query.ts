@@ -13,6 +13,5 @@ export interface Query {
  *     secret                   verify an API key, a password or a signature whose secret is outside
  *     external-authorization   ask a service
  *     session                  a login at the gateway
- *     breaker                  the fleet's word on a breaker
  */
-export type QueryKind = "shared-limit" | "token" | "secret" | "external-authorization" | "session" | "breaker";
+export type QueryKind = "shared-limit" | "token" | "secret" | "external-authorization" | "session";

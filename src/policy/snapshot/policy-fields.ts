@@ -1,7 +1,7 @@
 import { admissionField } from "../admission/admission-field.ts";
 import { balancerField } from "../balance/balancer-field.ts";
-import { concurrencyField } from "../concurrency/concurrency-field.ts";
 import { cacheField } from "../cache/cache-field.ts";
+import { concurrencyField } from "../concurrency/concurrency-field.ts";
 import { faultField } from "../fault/fault-field.ts";
 import { breakerField } from "../resilience/breaker-field.ts";
 import { fallbackField } from "../resilience/fallback-field.ts";
