@@ -1,4 +1,5 @@
 import { fieldOf } from "../../core/fields.ts";
+import type { CallState } from "../machine/call-state.ts";
 import { type CacheDirectives, NO_DIRECTIVES, parseCacheControl } from "./cache-control.ts";
 import type { CacheSettings } from "./cache-field.ts";
 import type { CacheStore, Fetch } from "./cache-store.ts";
@@ -66,6 +67,22 @@ export function useOf(
   if (directives.maxStale >= 0 && -freshForMs <= directives.maxStale * 1000) return Use.stale;
   const whileMs = Math.max(settings.staleWhileRevalidateMs, stored.directives.staleWhileRevalidate * 1000);
   return refreshable && directives.maxAge < 0 && -freshForMs < whileMs ? Use.refresh : Use.validate;
+}
+
+/** stale-if-error: the response's own, the policy's, or a fallback that says so. Never what must be revalidated. */
+export function mayReplaceError(
+  call: CallState,
+  { settings, directives }: CacheCall,
+  stale: StoredResponse,
+  status: number,
+  now: number,
+): boolean {
+  if (!stale.mayBeStale || directives.noCache) return false;
+  const pastMs = -stale.freshForMs(now);
+  const { fallback } = call;
+  if (fallback?.stale === true && (call.failure !== null || fallback.on.hasAnswer(status, -1))) return true;
+  const errorMs = Math.max(settings.staleIfErrorMs, stale.directives.staleIfError * 1000);
+  return errorMs > 0 && pastMs <= errorMs;
 }
 
 /** Pragma: no-cache counts where there is no Cache-Control (section 5.4). */

@@ -11,18 +11,15 @@ import { hasField } from "../resource/header-match.ts";
 import type { EffectivePolicy } from "../snapshot/effective-policy.ts";
 import { sameField } from "../snapshot/same-field.ts";
 import type { Plan } from "../snapshot/snapshot.ts";
-import { CacheCall, keyOf, requestDirectives, Use, useOf } from "./cache-call.ts";
-import { NO_DIRECTIVES, responseDirectives } from "./cache-control.ts";
-import { namedUris, scopeOf, uriOf } from "./cache-key.ts";
+import { CacheCall, keyOf, mayReplaceError, requestDirectives, Use, useOf } from "./cache-call.ts";
+import { NO_DIRECTIVES } from "./cache-control.ts";
+import { scopeOf, uriOf } from "./cache-key.ts";
 import { Did, describeCacheNote } from "./cache-note.ts";
 import { type CacheStore, Fetch } from "./cache-store.ts";
-import { CacheWriter } from "./cache-writer.ts";
-import { freshnessOf } from "./freshness.ts";
-import { formatHttpDate } from "./http-date.ts";
-import { requestValue } from "./request-values.ts";
-import { storedFields, varyNames, whyNotStored } from "./storable.ts";
+import { isServerError } from "./storable.ts";
 import { storedAnswer, withRule } from "./stored-answer.ts";
-import { headBytes, type StoredResponse } from "./stored-response.ts";
+import type { StoredResponse } from "./stored-response.ts";
+import { freshen, invalidate, takeIn } from "./take-in.ts";
 
 /** The cache of a plan's backends. At the gateway alone: nearer the service nothing is saved, nearer the caller it is not shared. */
 export function cacheGates({ place, policies, keeper }: GateContext): Gate[] {
@@ -122,22 +119,25 @@ class CacheGate implements Gate {
     const { method } = asSent ?? call.request;
     const { store, stale } = kept;
     if (!ANSWERED.has(method)) {
-      if (status >= 200 && status < 400) this.#invalidate(call, kept, fields);
+      if (status >= 200 && status < 400) {
+        const removed = invalidate(kept, fields);
+        if (removed > 0) this.#note(call, Did.invalidated, removed, 0, "");
+      }
       return GateAnswer.pass;
     }
     const failed = grpcStatus > 0;
     if (status === 304 && kept.conditional) {
-      if (stale !== null) this.#freshen(call, kept, stale, fields, now);
+      if (stale !== null) freshen(call, kept, stale, fields, now);
       return this.#answer(call, kept, stale, Did.revalidated, `fwd=${kept.forward}; fwd-status=304`, now);
     }
     if (isServerError(status) || SERVER_CODES.has(grpcStatus)) {
-      const replaced = stale !== null && this.#mayReplaceError(call, kept, stale, status, now);
+      const replaced = stale !== null && mayReplaceError(call, kept, stale, status, now);
       if (call.tape.read(replaced ? 1 : 0) === 1) {
         kept.fetch?.settle("failed", store);
         return this.#answer(call, kept, stale, Did.staleForError, `fwd=${kept.forward}; fwd-status=${status}`, now);
       }
     }
-    const why = method !== "GET" ? "HEAD" : failed ? "error" : this.#store(call, kept, status, fields, now);
+    const why = method !== "GET" ? "HEAD" : failed ? "error" : takeIn(call, kept, status, fields, now);
     if (why !== "") {
       if (kept.fetch !== null) {
         if (why !== "error" && status !== 304) store.markUnshared(kept.fetch.key, now);
@@ -154,7 +154,7 @@ class CacheGate implements Gate {
     const kept = call.memory[slot] as CacheCall | undefined;
     if (kept === undefined || !ANSWERED.has((call.caller.asSent ?? call.request).method)) return GateAnswer.pass;
     const { stale } = kept;
-    const replaced = stale !== null && this.#mayReplaceError(call, kept, stale, call.failure?.status ?? 503, now);
+    const replaced = stale !== null && mayReplaceError(call, kept, stale, call.failure?.status ?? 503, now);
     if (call.tape.read(replaced ? 1 : 0) !== 1) return GateAnswer.pass;
     kept.fetch?.settle("failed", kept.store);
     return this.#answer(call, kept, stale, Did.staleForError, `fwd=${kept.forward}; detail=failed`, now);
@@ -188,7 +188,7 @@ class CacheGate implements Gate {
       return this.#answer(call, kept, stored, use === Use.fresh ? Did.fresh : Did.stale, status, now);
     }
     kept.stale = stored;
-    const covered = of?.outcome === "failed" && stored !== null && this.#mayReplaceError(call, kept, stored, 503, now);
+    const covered = of?.outcome === "failed" && stored !== null && mayReplaceError(call, kept, stored, 503, now);
     if (call.tape.read(covered ? 1 : 0) === 1) {
       return this.#answer(call, kept, stored, Did.staleForError, `fwd=${kept.forward}; collapsed`, now);
     }
@@ -275,96 +275,6 @@ class CacheGate implements Gate {
     return GateAnswer.pass;
   }
 
-  // --- headed -------------------------------------------------------------------------------------------------
-
-  /** Takes the response in; "" when it does, otherwise why not. */
-  #store(call: CallState, kept: CacheCall, status: number, fields: readonly string[], now: number): string {
-    const { store, settings, personal, uri, scope } = kept;
-    if (kept.directives.noStore) return "request";
-    const directives = responseDirectives(fields);
-    const why = whyNotStored(status, directives, fields, personal, settings.defaultTtlMs > 0);
-    if (why !== "") return isServerError(status) ? "error" : why;
-    const { wallAt } = call.shared;
-    const freshness = freshnessOf(
-      status,
-      directives,
-      fields,
-      this.#sentAt(call, kept),
-      now,
-      wallAt,
-      settings.defaultTtlMs,
-    );
-    const vary = varyNames(fields);
-    const own = storedFields(fields, directives);
-    if (fieldOf(own, "date") === undefined) own.push("date", formatHttpDate(freshness.dateMs));
-    const declared = call.caller.asSent !== null ? -1 : Number(fieldOf(fields, "content-length") ?? -1);
-    if (declared > settings.maxEntryBytes) return "size";
-    const head = {
-      uri,
-      scope,
-      vary,
-      varyValues: vary.map((name) => requestValue(call, name)),
-      status,
-      fields: own,
-      directives,
-      freshness,
-      receivedAt: now,
-    };
-    // A gRPC head says nothing of the REST answer that is made of it, but what its metadata says about caching.
-    kept.writer = new CacheWriter(store, head, settings.maxEntryBytes, kept.fetch, declared);
-    call.store = kept.writer;
-    return "";
-  }
-
-  #freshen(call: CallState, kept: CacheCall, stale: StoredResponse, fields: readonly string[], now: number): void {
-    const { store, settings } = kept;
-    const tag = fieldOf(fields, "etag");
-    if (tag !== undefined && !tag.startsWith("W/") && tag !== stale.etag) {
-      // The service vouches for something else than what it was asked about: this answer is the last of the stored one (section 4.3.4).
-      store.remove(stale);
-      kept.fetch?.settle("unshared", store);
-      return;
-    }
-    const sentAt = this.#sentAt(call, kept);
-    const { wallAt } = call.shared;
-    if (fieldOf(fields, "date") === undefined) fields = [...fields, "date", formatHttpDate(now + wallAt)];
-    stale.freshen(
-      fields,
-      (directives, all) => freshnessOf(stale.status, directives, all, sentAt, now, wallAt, settings.defaultTtlMs),
-      now,
-    );
-    store.counts.revalidated++;
-    store.resize(stale, headBytes(stale) + stale.body.length);
-    kept.fetch?.settle("shared", store);
-  }
-
-  #sentAt({ decision }: CallState, kept: CacheCall): number {
-    return decision.attempts.at(-1)?.startedAt ?? kept.enteredAt;
-  }
-
-  #invalidate(call: CallState, { store, uri }: CacheCall, fields: readonly string[]): void {
-    let removed = store.invalidate(uri);
-    for (const named of namedUris(uri, fields)) removed += store.invalidate(named);
-    store.counts.invalidated += removed;
-    if (removed > 0) this.#note(call, Did.invalidated, removed, 0, "");
-  }
-
-  /** stale-if-error: the response's own, the policy's, or a fallback that says so. Never what must be revalidated. */
-  #mayReplaceError(
-    call: CallState,
-    { settings, directives }: CacheCall,
-    stale: StoredResponse,
-    status: number,
-    now: number,
-  ): boolean {
-    if (!stale.mayBeStale || directives.noCache) return false;
-    const pastMs = -stale.freshForMs(now);
-    const { fallback } = call;
-    if (fallback?.stale === true && (call.failure !== null || fallback.on.hasAnswer(status, -1))) return true;
-    const errorMs = Math.max(settings.staleIfErrorMs, stale.directives.staleIfError * 1000);
-    return errorMs > 0 && pastMs <= errorMs;
-  }
-
   // --- answers ------------------------------------------------------------------------------------------------
 
   /** `stored` is null when a record is replayed: its status, which is there, says enough. */
@@ -423,11 +333,6 @@ class CacheGate implements Gate {
 /** Whether an answer says that what is stored is not what there is any more. */
 function replacesStored(status: number): boolean {
   return (status >= 200 && status < 400 && status !== 206 && status !== 304) || status === 404 || status === 410;
-}
-
-/** RFC 5861 section 4. */
-function isServerError(status: number): boolean {
-  return status === 500 || (status >= 502 && status <= 504);
 }
 
 /** Methods that may be answered from a store. */

@@ -1,7 +1,7 @@
 import type { CallState } from "../machine/call-state.ts";
 import type { Plan } from "../snapshot/snapshot.ts";
 import type { CacheSettings } from "./cache-field.ts";
-import { requestValue } from "./request-values.ts";
+import { variantValue } from "./variant-value.ts";
 
 /** The URI that a request is about, as the policy sees it: "https://shop.example/products?page=2". */
 export function uriOf({ request, context }: CallState, { ignoreQuery }: CacheSettings): string {
@@ -24,7 +24,7 @@ function withoutIgnored(path: string, ignored: true | ReadonlySet<string>): stri
 export function scopeOf(call: CallState, backend: string, { keyHeaders }: CacheSettings): string {
   const { rule } = call.plan as Plan;
   let scope = `${rule.text} ${backend}`;
-  for (const name of keyHeaders) scope += `\n${requestValue(call, name)}`;
+  for (const name of keyHeaders) scope += `\n${variantValue(call, name)}`;
   return scope;
 }
 

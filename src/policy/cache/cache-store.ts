@@ -1,7 +1,7 @@
 import { makeRoom } from "../../core/kept.ts";
 import type { CallState } from "../machine/call-state.ts";
-import { requestValue } from "./request-values.ts";
 import type { StoredResponse } from "./stored-response.ts";
+import { variantValue } from "./variant-value.ts";
 
 /**
  * Responses of one cache policy, bounded in bytes. Eviction by SIEVE (Zhang et al., NSDI 2024): a queue in order of arrival, a mark that a hit sets, and a
@@ -187,7 +187,7 @@ export class CacheCounts {
 }
 
 function matches({ vary, varyValues }: StoredResponse, call: CallState): boolean {
-  for (let i = 0; i < vary.length; i++) if (requestValue(call, vary[i]) !== varyValues[i]) return false;
+  for (let i = 0; i < vary.length; i++) if (variantValue(call, vary[i]) !== varyValues[i]) return false;
   return true;
 }
 

@@ -48,6 +48,11 @@ export function varyNames(fields: readonly string[]): string[] {
   return names.size > MAX_VARY ? ["*"] : [...names].sort();
 }
 
+/** RFC 5861 section 4. */
+export function isServerError(status: number): boolean {
+  return status === 500 || (status >= 502 && status <= 504);
+}
+
 const NOT_STORED: ReadonlySet<string> = new Set([
   "age",
   "content-length",

@@ -2,8 +2,8 @@ import { fieldOf } from "../../core/fields.ts";
 import type { LocalResponse } from "../call.ts";
 import type { Plan } from "../snapshot/snapshot.ts";
 import { parseHttpDate } from "./http-date.ts";
-import { joined } from "./request-values.ts";
 import type { StoredResponse } from "./stored-response.ts";
+import { joined } from "./variant-value.ts";
 
 /**
  * What a stored response answers to a request: itself, 304 when the caller has it already (RFC 9111 section 4.3.2; RFC 9110 section 13), or the part asked for

@@ -4,7 +4,7 @@ import type { CallState } from "../machine/call-state.ts";
  * The value of a request field as the service will see it (a gate may have added or taken out fields), in the form in which variants are compared (RFC 9111
  * section 4.1): lines joined, white space around commas dropped; what is negotiated also without case. "" when it is absent.
  */
-export function requestValue(call: CallState, name: string): string {
+export function variantValue(call: CallState, name: string): string {
   const { request, requestAdd, requestRemove } = call;
   const { asSent } = call.caller;
   const { fields, authority } = asSent ?? request;
