@@ -78,7 +78,8 @@ class CacheGate implements Gate {
     const { method, fields } = asSent ?? call.request;
     if (SAFE_UNCACHED.has(method)) return GateAnswer.pass;
     const scope = scopeOf(call, binding?.name ?? "", settings);
-    const personal = fieldOf(fields, "authorization") !== undefined || call.principal.method !== "";
+    const personal =
+      fieldOf(fields, "authorization") !== undefined || call.principal.method !== "" || toldOfUser(call.requestAdd);
     const directives = settings.obeyCallers ? requestDirectives(fields) : NO_DIRECTIVES;
     const kept = new CacheCall(store, settings, uriOf(call, settings), scope, directives, personal, now);
     if (!ANSWERED.has(method)) {
@@ -87,13 +88,15 @@ class CacheGate implements Gate {
     }
     if (!settings.methods.includes(method) || (call.bodyFollows && asSent === null))
       return this.#bypass(call, store, "method");
+    for (const name of OTHER_METHOD)
+      if (fieldOf(fields, name) !== undefined) return this.#bypass(call, store, "method");
     for (const match of settings.bypass) if (hasField(fields, match)) return this.#bypass(call, store, "bypass");
     // RFC 9111 section 4.3.2: these are for the service alone.
     if (fieldOf(fields, "if-match") !== undefined || fieldOf(fields, "if-unmodified-since") !== undefined) {
       return this.#bypass(call, store, "request");
     }
     call.memory[slot] = kept;
-    return refresh === true ? this.#refresh(call, kept) : this.#look(call, kept, false, now);
+    return refresh === true ? this.#refresh(call, kept, now) : this.#look(call, kept, false, now);
   }
 
   resumed(call: CallState, slot: number, now: number): GateAnswer {
@@ -179,7 +182,8 @@ class CacheGate implements Gate {
     // A refresh is nobody's: what comes of somebody's request could be theirs alone.
     const refreshable = asSent === null && call.request.method === "GET" && !kept.personal;
     const use = call.tape.read(stored === null ? Use.none : useOf(stored, kept, refreshable, now));
-    if (use === Use.refresh && !store.fetches.has(keyOf(kept))) call.refresh = true;
+    const refreshing = use === Use.refresh && store.openFetch(keyOf(kept), REFRESH_MS, now) !== undefined;
+    if (use === Use.refresh && !refreshing) call.refresh = true;
     const asked = stored !== null && (directives.noCache || stored.freshForMs(now) > 0);
     const known = stored !== null ? (asked ? "request" : "stale") : store.hasUri(kept.uri) ? "vary-miss" : "uri-miss";
     kept.forward = call.tape.keep(known);
@@ -222,18 +226,19 @@ class CacheGate implements Gate {
     const { method, fields } = call.caller.asSent ?? call.request;
     if (settings.collapseMs === 0 || method !== "GET" || directives.noCache || fieldOf(fields, "range") !== undefined)
       return false;
-    if (waited && (of?.outcome !== "gone" || now >= kept.waitUntil)) return false;
+    const late = now >= kept.waitUntil;
+    if (waited && of?.outcome !== "gone" && !(late && of?.outcome === "open")) return false;
     const key = keyOf(kept);
     if (store.isUnshared(key, now)) return false;
-    const open = store.fetches.get(key);
+    const open = store.openFetch(key, settings.collapseMs, now);
     if (open === undefined) {
       if (store.fetches.size >= MAX_FETCHES) return false;
-      kept.fetch = new Fetch(key);
+      kept.fetch = new Fetch(key, now);
       store.fetches.set(key, kept.fetch);
       return false;
     }
-    if (open.waiting.length >= MAX_WAITING) return false;
-    if (!waited) kept.waitUntil = now + settings.collapseMs;
+    if (open.waiting.length >= MAX_WAITING || (waited && late)) return false;
+    if (!waited) kept.waitUntil = open.begunAt + settings.collapseMs;
     open.waiting.push(call);
     kept.waitsFor = open;
     return true;
@@ -254,13 +259,13 @@ class CacheGate implements Gate {
   }
 
   /** The call was begun for the cache's sake. */
-  #refresh(call: CallState, kept: CacheCall): GateAnswer {
+  #refresh(call: CallState, kept: CacheCall, now: number): GateAnswer {
     const key = keyOf(kept);
     kept.stale = this.#find(call, kept);
     kept.forward = "stale";
     for (const name of [...CONDITIONS, "range", "if-range", "cache-control", "pragma"]) call.removeRequestField(name);
-    if (!kept.store.fetches.has(key)) {
-      kept.fetch = new Fetch(key);
+    if (kept.store.openFetch(key, REFRESH_MS, now) === undefined) {
+      kept.fetch = new Fetch(key, now);
       kept.store.fetches.set(key, kept.fetch);
     }
     this.#note(call, Did.passed, 0, 0, "refresh");
@@ -330,6 +335,13 @@ class CacheGate implements Gate {
   }
 }
 
+/** Whether a gate has told the service more than the caller said and weft's own fields: who the user is, as an external check found. */
+function toldOfUser(added: readonly string[] | null): boolean {
+  if (added === null) return false;
+  for (let i = 0; i < added.length; i += 2) if (!added[i].startsWith("x-weft-")) return true;
+  return false;
+}
+
 /** Whether an answer says that what is stored is not what there is any more. */
 function replacesStored(status: number): boolean {
   return (status >= 200 && status < 400 && status !== 206 && status !== 304) || status === 404 || status === 410;
@@ -339,10 +351,14 @@ function replacesStored(status: number): boolean {
 const ANSWERED: ReadonlySet<string> = new Set(["GET", "HEAD"]);
 /** Safe, and neither stored nor invalidating. */
 const SAFE_UNCACHED: ReadonlySet<string> = new Set(["OPTIONS", "TRACE", "CONNECT"]);
+/** By these some services let a GET mean another method. */
+const OTHER_METHOD = ["x-http-method-override", "x-http-method", "x-method-override"];
 const CONDITIONS = ["if-none-match", "if-modified-since"];
 /** gRPC statuses that are the server's fault: unknown, deadline exceeded, internal, unavailable, data loss. */
 const SERVER_CODES: ReadonlySet<number> = new Set([2, 4, 13, 14, 15]);
 const NOTHING: LocalResponse = { error: null, status: 200, fields: [], body: null };
+/** After which a refresh that is under way does not keep another from being made. */
+const REFRESH_MS = 10_000;
 /** Fetches that others can wait for at once, and calls that wait for one. */
 const MAX_FETCHES = 10_000;
 const MAX_WAITING = 1_000;

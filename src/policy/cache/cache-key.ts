@@ -1,3 +1,4 @@
+import { fieldOf } from "../../core/fields.ts";
 import type { CallState } from "../machine/call-state.ts";
 import type { Plan } from "../snapshot/snapshot.ts";
 import type { CacheSettings } from "./cache-field.ts";
@@ -20,10 +21,18 @@ function withoutIgnored(path: string, ignored: true | ReadonlySet<string>): stri
   return kept.length === 0 ? path.slice(0, mark) : `${path.slice(0, mark)}?${kept.join("&")}`;
 }
 
-/** What tells answers for one URI apart, beside Vary: rules that take it to different services, the backend where policies differ, the policy's key fields. */
+/**
+ * What tells answers for one URI apart, beside Vary: rules that take it to different services, the backend where policies differ, where the service is told
+ * that the request came from when that is not what its URI says (services make links and redirects of it), the policy's key fields.
+ */
 export function scopeOf(call: CallState, backend: string, { keyHeaders }: CacheSettings): string {
   const { rule } = call.plan as Plan;
+  const { scheme, authority, fields } = call.caller.asSent ?? call.request;
   let scope = `${rule.text} ${backend}`;
+  const proto = fieldOf(fields, "x-forwarded-proto") ?? scheme;
+  const host = fieldOf(fields, "x-forwarded-host") ?? authority;
+  if (proto !== scheme) scope += `\n${proto}:`;
+  if (host !== authority) scope += `\n//${host.toLowerCase()}`;
   for (const name of keyHeaders) scope += `\n${variantValue(call, name)}`;
   return scope;
 }

@@ -119,6 +119,12 @@ export class CacheStore {
     while (this.bytes > maxBytes) if (!this.#evict()) return;
   }
 
+  /** The fetch that others may wait for. One that takes too long, because its service hangs or its caller does not read, holds nobody up any more. */
+  openFetch(key: string, maxAgeMs: number, now: number): Fetch | undefined {
+    const open = this.fetches.get(key);
+    return open !== undefined && now - open.begunAt < maxAgeMs ? open : undefined;
+  }
+
   isUnshared(key: string, now: number): boolean {
     const until = this.#unshared.get(key);
     if (until === undefined) return false;
@@ -150,12 +156,14 @@ export class CacheStore {
 /** Calls with one answer to come: the first fetches it, the others wait. */
 export class Fetch {
   readonly key: string;
+  readonly begunAt: number;
   readonly waiting: CallState[] = [];
   /** "open" until it is known what became of it. "shared": it was stored. "unshared": it may not be. "failed": the service did. "gone": nobody knows. */
   outcome: "open" | "shared" | "unshared" | "failed" | "gone" = "open";
 
-  constructor(key: string) {
+  constructor(key: string, now: number) {
     this.key = key;
+    this.begunAt = now;
   }
 
   settle(outcome: Fetch["outcome"], store: CacheStore): void {

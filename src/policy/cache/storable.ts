@@ -3,13 +3,17 @@ import { LOAD_REPORT_FIELD } from "../balance/load-report.ts";
 import type { CacheDirectives } from "./cache-control.ts";
 import { CACHEABLE_BY_DEFAULT } from "./freshness.ts";
 
-/** Why a response may not be stored; "" when it may. `shared`: its request was somebody's (Authorization, or an authenticated user). */
+/**
+ * Why a response may not be stored; "" when it may. `shared`: its request was somebody's (Authorization, or an authenticated user). `hasCookie`: it may have
+ * been somebody's, so that only what the service says counts, and nothing is guessed.
+ */
 export function whyNotStored(
   status: number,
   directives: CacheDirectives,
   fields: readonly string[],
   shared: boolean,
   hasDefaultTtl: boolean,
+  hasCookie: boolean,
 ): string {
   const { noStore, isPrivate, isPublic, mustRevalidate, mustUnderstand, sMaxAge, maxAge, targeted } = directives;
   if (status < 200 || status === 206 || status === 304) return `status ${status}`;
@@ -20,6 +24,7 @@ export function whyNotStored(
   if (shared && !isPublic && !mustRevalidate && sMaxAge < 0) return "authorization"; // section 3.5
   const explicit = isPublic || sMaxAge >= 0 || maxAge >= 0 || (!targeted && fieldOf(fields, "expires") !== undefined);
   if (!explicit && !CACHEABLE_BY_DEFAULT.has(status)) return `status ${status}`;
+  if (!explicit && hasCookie) return "cookie";
   // Section 7.3: one caller's cookies are handed to others only when the service says that the response is for all.
   if (!isPublic && sMaxAge < 0 && fieldOf(fields, "set-cookie") !== undefined) return "set-cookie";
   if (varyNames(fields).includes("*")) return "vary *";

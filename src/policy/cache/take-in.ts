@@ -23,7 +23,9 @@ export function takeIn(
   const { store, settings, personal, uri, scope } = kept;
   if (kept.directives.noStore) return "request";
   const directives = responseDirectives(fields);
-  const why = whyNotStored(status, directives, fields, personal, settings.defaultTtlMs > 0);
+  const asked = (call.caller.asSent ?? call.request).fields;
+  const hasCookie = fieldOf(asked, "cookie") !== undefined;
+  const why = whyNotStored(status, directives, fields, personal, settings.defaultTtlMs > 0, hasCookie);
   if (why !== "") return isServerError(status) ? "error" : why;
   const { wallAt } = call.shared;
   const freshness = freshnessOf(status, directives, fields, sentAt(call, kept), now, wallAt, settings.defaultTtlMs);
