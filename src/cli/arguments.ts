@@ -1,5 +1,6 @@
 import { type Command, InvalidArgumentError } from "commander";
 import { parseAddress } from "../host/address.ts";
+import { parseNetwork } from "../policy/security/network.ts";
 
 /** How the values of options are read. */
 
@@ -25,6 +26,15 @@ export function addressText(text: string): string {
 
 export function addresses(text: string, previous: Address[] | undefined): Address[] {
   return [...(previous ?? []), address(text)];
+}
+
+/** Networks in CIDR notation, separated by commas. */
+export function networks(text: string): string[] {
+  const given = text.split(",").map((network) => network.trim());
+  for (const network of given)
+    if (parseNetwork(network) === undefined)
+      throw new InvalidArgumentError(`"${network}" is no address or network in CIDR notation, such as 10.0.0.0/8.`);
+  return given;
 }
 
 export function positive(text: string): number {

@@ -1,6 +1,6 @@
 import { Command, CommanderError, Option } from "commander";
 import { WeftError } from "../core/errors.ts";
-import { address, addresses, addressText, count, inDir, positive, share } from "./arguments.ts";
+import { address, addresses, addressText, count, inDir, networks, positive, share } from "./arguments.ts";
 import { EXIT } from "./exit-status.ts";
 import { addPolicyCommands } from "./policy-commands.ts";
 import { printError } from "./print-error.ts";
@@ -205,6 +205,7 @@ NO_COLOR=1 switches colours off. Each command has its own help: weft up --help`,
     .addOption(
       new Option("--access-log <mode>", "which calls are logged").choices(["all", "errors", "off"]).default("errors"),
     )
+    .addOption(trustedProxies())
     .action(async (options) => exit(await (await import("./commands/proxy.ts")).proxy(options, terminal)));
 
   program
@@ -248,6 +249,7 @@ NO_COLOR=1 switches colours off. Each command has its own help: weft up --help`,
     .addOption(
       new Option("--access-log <mode>", "which calls are logged").choices(["all", "errors", "off"]).default("errors"),
     )
+    .addOption(trustedProxies())
     .option(
       "--tls-cert <file>",
       "serve TLS with this certificate (PEM, its chain behind it); HTTP/2 or HTTP/1.1 by ALPN",
@@ -278,6 +280,15 @@ NO_COLOR=1 switches colours off. Each command has its own help: weft up --help`,
     command.showHelpAfterError(`(weft ${command.name()} --help shows how it is used)`);
   program.showHelpAfterError("(weft --help shows the commands)");
   return program;
+}
+
+function trustedProxies(): Option {
+  return new Option(
+    "--trusted-proxies <networks>",
+    "load balancers in front whose x-forwarded-* is believed: CIDR,... (WEFT_TRUSTED_PROXIES); default: none",
+  )
+    .argParser(networks)
+    .env("WEFT_TRUSTED_PROXIES");
 }
 
 const UP_HELP = `

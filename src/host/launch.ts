@@ -87,11 +87,12 @@ function ownArguments(launch: Launch, { system, stateDir }: Launcher): string[] 
     return ["control", "--listen", listen, "--data", join(stateDir, "control"), "--system", system.name];
   }
   if (system.gateway === null) return [];
-  const { host, port, adminHost, adminPort, tls } = system.gateway;
+  const { host, port, adminHost, adminPort, tls, trustedProxies } = system.gateway;
   const listen = addressOf(launch.gateway) ?? hostPort(host, port);
   const admin = addressOf(launch.gatewayAdmin) ?? hostPort(adminHost, adminPort);
   const secure = tls === null ? [] : ["--tls-cert", tls.cert, "--tls-key", tls.key];
-  return ["gateway", "--control", launch.control ?? "", "--listen", listen, "--admin", admin, ...secure];
+  const trusted = trustedProxies.length === 0 ? [] : ["--trusted-proxies", trustedProxies.join(",")];
+  return ["gateway", "--control", launch.control ?? "", "--listen", listen, "--admin", admin, ...secure, ...trusted];
 }
 
 function environmentOf(launch: Launch, { system, stateDir }: Launcher): Record<string, string> {

@@ -32,7 +32,7 @@ test("a description becomes a total system in order of needs", async (t) => {
   const dir = project(t, {
     "weft.config.ts": `export default {
       name: "shop",
-      gateway: { listen: "0.0.0.0:80" },
+      gateway: { listen: "0.0.0.0:80", trustedProxies: ["10.0.0.0/8"] },
       services: {
         orders: { run: "orders.ts", needs: ["products", "legacy"], replicas: 3, env: { LEVEL: 2 } },
         products: { versions: { v1: { run: "p.ts", replicas: 2 }, v2: { run: "p.ts", env: { RATINGS: true } } }, drainMs: 100 },
@@ -46,7 +46,14 @@ test("a description becomes a total system in order of needs", async (t) => {
   const system = await loadSystem(dir);
   assert.equal(system.name, "shop");
   assert.equal(system.dir, dir);
-  assert.deepEqual(system.gateway, { host: "0.0.0.0", port: 80, adminHost: "127.0.0.1", adminPort: 0, tls: null });
+  assert.deepEqual(system.gateway, {
+    host: "0.0.0.0",
+    port: 80,
+    adminHost: "127.0.0.1",
+    adminPort: 0,
+    tls: null,
+    trustedProxies: ["10.0.0.0/8"],
+  });
   assert.deepEqual(
     system.units.map((unit) => [unit.name, unit.prefix, unit.replicas, unit.drainMs, unit.env, unit.needs]),
     [
@@ -65,7 +72,7 @@ test("everything that is wrong is told at once, with line, field and suggestion"
     "weft.config.ts": `export default {
   name: "My Shop",
   gatway: {},
-  gateway: { listen: "eighty" },
+  gateway: { listen: "eighty", trustedProxies: ["10.0.0/8"] },
   services: {
     users: { run: "users.ts", replica: 2 },
     orders: { run: "node orders.js", needs: ["user"], restart: "allways" },
@@ -80,6 +87,7 @@ test("everything that is wrong is told at once, with line, field and suggestion"
     'weft.config.ts:2:3 name: "My Shop" is no name: lower-case letters and digits, with "-" inside; for example "my-shop"',
     'weft.config.ts:3:3 gatway: unknown field; did you mean "gateway"?',
     'weft.config.ts:4:14 gateway.listen: must be a port or "host:port", not "eighty"; for example 8080 or "0.0.0.0:8080"',
+    'weft.config.ts:4:49 gateway.trustedProxies[0]: "10.0.0/8" is no address or network in CIDR notation, such as "10.0.0.0/8"',
     'weft.config.ts:6:31 services.users.replica: unknown field; did you mean "replicas"?',
     'weft.config.ts:7:15 services.orders.run: "node orders.js" is no .ts or .js file; write a command as an array: ["node","orders.js"]',
     'weft.config.ts:7:46 services.orders.needs[0]: there is no service "user"; did you mean "users"?',

@@ -3,6 +3,7 @@ import { isAbsolute, join } from "node:path";
 import { didYouMean } from "../core/suggest.ts";
 import { readResourceDocuments } from "../policy/resource/read-resource-documents.ts";
 import type { ResourceDocument } from "../policy/resource/resource-document.ts";
+import { parseNetwork } from "../policy/security/network.ts";
 import { parseAddress } from "./address.ts";
 import { type FieldPath, kindOf, type Locator, Problems } from "./problems.ts";
 import type { SystemDescription } from "./system.ts";
@@ -35,6 +36,8 @@ export interface Gateway {
   readonly adminPort: number;
   /** Absolute paths of PEM files; null for plain text. */
   readonly tls: { readonly cert: string; readonly key: string } | null;
+  /** Networks in CIDR notation. */
+  readonly trustedProxies: readonly string[];
 }
 
 /** One service in one version. */
@@ -193,11 +196,20 @@ function readGateway(reader: Reader, value: unknown): Gateway | null {
   if (value === false) return null;
   const fields = value === undefined ? {} : reader.object(value, ["gateway"]);
   if (fields === null) return null;
-  reader.problems.unknownFields(fields, ["gateway"], ["listen", "admin", "tls"]);
+  reader.problems.unknownFields(fields, ["gateway"], ["listen", "admin", "tls", "trustedProxies"]);
   const listen = reader.address(fields.listen ?? 8080, ["gateway", "listen"]);
   const admin = reader.address(fields.admin ?? 0, ["gateway", "admin"]);
   const tls = readTls(reader, fields.tls);
-  return { host: listen.host, port: listen.port, adminHost: admin.host, adminPort: admin.port, tls };
+  const path: FieldPath = ["gateway", "trustedProxies"];
+  const trustedProxies = fields.trustedProxies === undefined ? [] : reader.strings(fields.trustedProxies, path);
+  trustedProxies.forEach((network, i) => {
+    if (parseNetwork(network) === undefined)
+      reader.problems.add(
+        Array.isArray(fields.trustedProxies) ? [...path, i] : path,
+        `"${network}" is no address or network in CIDR notation, such as "10.0.0.0/8"`,
+      );
+  });
+  return { host: listen.host, port: listen.port, adminHost: admin.host, adminPort: admin.port, tls, trustedProxies };
 }
 
 function readSharedLimits(reader: Reader, value: unknown): string | null {

@@ -85,6 +85,10 @@ const SYSTEM = fields(
           listen: worded(address, 'A port of 127.0.0.1, or "host:port". Default 8080'),
           admin: worded(address, "Where metrics and health are served"),
           tls: fields({ cert: text("PEM file"), key: text("PEM file") }, ["cert", "key"]),
+          trustedProxies: worded(
+            texts,
+            'Load balancers in front, by address or network ("10.0.0.0/8"), whose x-forwarded-* is believed. Default: none',
+          ),
         }),
       ],
     },

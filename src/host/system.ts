@@ -33,6 +33,8 @@ export interface GatewayDescription {
   admin?: number | string;
   /** Its certificate (with its chain) and private key: PEM files, relative to the description. Default: plain text. */
   tls?: { cert: string; key: string };
+  /** Load balancers in front, by address or network ("10.0.0.0/8"), whose x-forwarded-* is believed. Default: none. */
+  trustedProxies?: readonly string[];
 }
 
 export interface ServiceDescription extends RunDescription {

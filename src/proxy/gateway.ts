@@ -30,6 +30,7 @@ import { objectiveMetrics } from "./objective-metrics.ts";
 import { recordingPage } from "./recording-page.ts";
 import { resilienceMetrics } from "./resilience-metrics.ts";
 import { securityMetrics } from "./security-metrics.ts";
+import { TrustedProxies } from "./trusted-proxies.ts";
 
 export interface GatewayOptions {
   listen: { host?: string; port?: number; tls?: TlsServerOptions };
@@ -50,8 +51,9 @@ export interface GatewayOptions {
   write?: (text: string) => void;
   /** What goes wrong outside of calls: a contract that cannot be used, a connection that broke the protocol. Default: standard error. */
   onProblem?: (error: WeftError) => void;
-  /** Believe x-forwarded-* of callers. Default false: they are replaced. */
-  trustForwarded?: boolean;
+  /** Load balancers and proxies in front, by address or network ("10.0.0.0/8"), whose x-forwarded-* is believed: policy and the log then go by the client's address.
+   * Default none: what callers say is replaced. */
+  trustedProxies?: readonly string[];
   /** Largest REST body and message where REST is turned into gRPC. Default 4 MiB. */
   maxMessageBytes?: number;
   /** What all such bodies may hold together while they arrive; more are refused with 429. Default 64 MiB. */
@@ -78,6 +80,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const clock = options.clock ?? systemClock;
   const { policy, limits } = options;
   const onProblem = options.onProblem ?? ((error) => process.stderr.write(`gateway: ${error.message}\n`));
+  const trustedProxies = options.trustedProxies?.length ? new TrustedProxies(options.trustedProxies) : null;
   const metrics = createMetrics();
   const calls = createCallMetrics(metrics);
   const accessLog = createAccessLog(
@@ -108,7 +111,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     rest,
     transcode,
     local,
-    trustForwarded: options.trustForwarded ?? false,
+    trustedProxies,
     maxMessageBytes: options.maxMessageBytes ?? 4_194_304,
     maxBufferedBytes: options.maxBufferedBytes ?? 67_108_864,
     onEnd(request, peer, decision) {

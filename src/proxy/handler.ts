@@ -13,6 +13,7 @@ import type { CallEnd } from "./call-end.ts";
 import { type Plan, Planner } from "./plan.ts";
 import type { Rest } from "./rest.ts";
 import type { Transcode, TranscodeOptions } from "./transcoded-call.ts";
+import type { TrustedProxies } from "./trusted-proxies.ts";
 import { UnreadBody } from "./unread-body.ts";
 
 export interface ProxyHandlerOptions {
@@ -25,8 +26,8 @@ export interface ProxyHandlerOptions {
   transcode: Transcode | null;
   /** gRPC services that the proxy serves itself, by name (reflection, health); null for none. */
   local: { readonly services: ReadonlySet<string>; readonly handler: RequestHandler } | null;
-  /** Whether x-forwarded-* and x-request-id of the caller are believed. */
-  trustForwarded: boolean;
+  /** Whose x-forwarded-* is believed; null for nobody's. */
+  trustedProxies: TrustedProxies | null;
   /** Largest body of a REST request, and largest message of its answer, where it is turned into a gRPC call. */
   maxMessageBytes: number;
   /** What all such bodies may hold together while they arrive. */
@@ -47,7 +48,7 @@ export interface ProxyHandlerOptions {
  */
 export function createProxyHandler(options: ProxyHandlerOptions): RequestHandler {
   const { carrier, clock, ids, rest, transcode, local, onEnd } = options;
-  const planner = new Planner({ rest, local: local?.services ?? new Set(), trustForwarded: options.trustForwarded });
+  const planner = new Planner({ rest, local: local?.services ?? new Set(), trustedProxies: options.trustedProxies });
   const hooks: ExchangeHooks = {
     responseFields: (exchange) => ["x-request-id", exchange.context.requestId],
     onEnd: (exchange, decision) => onEnd(exchange.request, exchange.context.peerAddress, decision),
@@ -87,7 +88,13 @@ export function createProxyHandler(options: ProxyHandlerOptions): RequestHandler
           ["x-request-id", requestId],
         );
         const outcome = { status, grpcStatus: plan.grpc ? codeNumber(found.code) : -1, reason: found.reason };
-        onEnd(head, stream.connection.peer.address, { requestId, service: "", durationMs: 0, attempts: [], outcome });
+        onEnd(head, plan.client || stream.connection.peer.address, {
+          requestId,
+          service: "",
+          durationMs: 0,
+          attempts: [],
+          outcome,
+        });
       } else {
         transcode?.(
           found,
@@ -130,9 +137,9 @@ function contextOf(
     place: "gateway",
     service,
     asSent,
-    peerAddress: address,
+    peerAddress: plan.client === "" ? address : plan.client,
     peerIdentity: identity,
-    secure,
+    secure: plan.secure ?? secure,
     deadline: plan.timeoutMs === Number.POSITIVE_INFINITY ? plan.timeoutMs : clock.now() + plan.timeoutMs,
     callerAttempt: plan.callerAttempt > 0 && isBelieved(stream.connection.peer) ? plan.callerAttempt : 0,
     requestId,

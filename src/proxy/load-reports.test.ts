@@ -35,7 +35,7 @@ test("the proxy asks servers for their load where its balancer goes by it, and c
       rest: null,
       transcode: null,
       local: null,
-      trustForwarded: false,
+      trustedProxies: null,
       maxMessageBytes: 1 << 20,
       maxBufferedBytes: 1 << 20,
       onEnd() {},

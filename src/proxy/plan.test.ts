@@ -5,12 +5,17 @@ import { fieldOf } from "../core/fields.ts";
 import { requestHead } from "../wire/head.ts";
 import type { HttpStream } from "../wire/stream.ts";
 import { isGrpc, Planner } from "./plan.ts";
+import { TrustedProxies } from "./trusted-proxies.ts";
 
 const stream = {
   connection: { version: "1.1", peer: { address: "10.0.0.9:5000", localAddress: "", secure: false, identity: "" } },
 } as unknown as HttpStream;
-const planner = (trustForwarded = false) =>
-  new Planner({ rest: null, local: new Set(["grpc.health.v1.Health"]), trustForwarded });
+const planner = (trusted: readonly string[] | null = null) =>
+  new Planner({
+    rest: null,
+    local: new Set(["grpc.health.v1.Health"]),
+    trustedProxies: trusted === null ? null : new TrustedProxies(trusted),
+  });
 
 test("what only the hop before may say is replaced, and what goes on keeps its order", () => {
   const head = requestHead("GET", "http", "shop.example", "/v1/products?x=1", [
@@ -56,11 +61,21 @@ test("a trusted caller's forwarding fields are kept and added to", () => {
     "via",
     "2 edge",
   ]);
-  const plan = planner(true).plan(stream, head);
-  assert.equal(plan.forwardedFor, "1.2.3.4");
+  const plan = planner(["10.0.0.0/8"]).plan(stream, head);
+  assert.deepEqual([plan.forwardedFor, plan.client, plan.secure], ["1.2.3.4", "1.2.3.4:0", true]);
   assert.equal(fieldOf(plan.upstream.fields, "x-forwarded-proto"), "https");
   assert.equal(fieldOf(plan.upstream.fields, "x-forwarded-host"), "outer");
   assert.equal(fieldOf(plan.upstream.fields, "via"), "2 edge, 1.1 weft");
+});
+
+test("a head that a trusted and another peer sent alike is planned for each", () => {
+  const one = planner(["10.0.0.0/8"]);
+  const head = requestHead("GET", "http", "a", "/", ["x-forwarded-for", "1.2.3.4"]);
+  const from = (address: string) =>
+    ({ connection: { version: "2", peer: { address, localAddress: "", secure: false, identity: "" } } }) as HttpStream;
+  assert.equal(one.plan(from("10.0.0.9:1"), head).client, "1.2.3.4:0");
+  assert.equal(one.plan(from("192.0.2.1:1"), head).client, "");
+  assert.equal(one.plan(from("10.0.0.9:1"), head).client, "1.2.3.4:0");
 });
 
 test("a request id goes on only when it is harmless", () => {

@@ -7,6 +7,7 @@ import { parseGrpcTimeout } from "../wire/grpc/timeout.ts";
 import { Head } from "../wire/head.ts";
 import type { HttpStream } from "../wire/stream.ts";
 import type { Rest, RestCall } from "./rest.ts";
+import type { TrustedProxies } from "./trusted-proxies.ts";
 
 /**
  * What the data plane derives from a request's head, once for each interned head, and keeps in `head.memo`.
@@ -14,6 +15,8 @@ import type { Rest, RestCall } from "./rest.ts";
 export class Plan {
   /** The planner's state (contracts, routes) that it was made for. */
   readonly generation: number;
+  /** The peer that sent it may say where it came from. */
+  readonly trusted: boolean;
   /** The head to send upstream: without what only the hop before may say, with where the request came from. */
   readonly upstream: Head;
   /** A gRPC service of the proxy's own serves it. */
@@ -28,11 +31,16 @@ export class Plan {
   /** The caller's own request id when it is one that we pass on, otherwise "". */
   readonly requestId: string;
   readonly trace: TraceParent | null;
-  /** What x-forwarded-for said before us, "" when nothing or when it is not trusted. */
+  /** What goes on of x-forwarded-for, "" when nothing was said or it is not trusted. */
   readonly forwardedFor: string;
+  /** The address that a trusted peer says the call comes from, otherwise "". */
+  readonly client: string;
+  /** What a trusted peer says it was sent over TLS; null when nobody says. */
+  readonly secure: boolean | null;
 
   constructor(parts: Plan) {
     this.generation = parts.generation;
+    this.trusted = parts.trusted;
     this.upstream = parts.upstream;
     this.local = parts.local;
     this.grpc = parts.grpc;
@@ -42,6 +50,8 @@ export class Plan {
     this.requestId = parts.requestId;
     this.trace = parts.trace;
     this.forwardedFor = parts.forwardedFor;
+    this.client = parts.client;
+    this.secure = parts.secure;
   }
 }
 
@@ -49,7 +59,8 @@ export interface PlannerOptions {
   rest: Rest | null;
   /** Full names of gRPC services that the proxy serves itself. */
   local: ReadonlySet<string>;
-  trustForwarded: boolean;
+  /** Whose x-forwarded-* is believed; null for nobody's. */
+  trustedProxies: TrustedProxies | null;
 }
 
 /** Makes plans, and finds those already made. Never throws: what is malformed in a head is left out, or its error is the plan. */
@@ -62,17 +73,19 @@ export class Planner {
 
   plan(stream: HttpStream, head: Head): Plan {
     const generation = this.#options.rest?.generation ?? 0;
+    const trusted = this.#options.trustedProxies?.trusts(stream.connection.peer) ?? false;
     const known = head.memo;
-    if (known instanceof Plan && known.generation === generation) return known;
-    const plan = this.#make(stream, head, generation);
+    if (known instanceof Plan && known.generation === generation && known.trusted === trusted) return known;
+    const plan = this.#make(stream, head, generation, trusted);
     if (!plan.local) head.memo = plan; // the local services' handler keeps its own there
     return plan;
   }
 
-  #make(stream: HttpStream, head: Head, generation: number): Plan {
+  #make(stream: HttpStream, head: Head, generation: number, trusted: boolean): Plan {
     const { version, peer } = stream.connection;
-    const { rest, local, trustForwarded } = this.#options;
-    const received = receivedFields(head, trustForwarded);
+    const { rest, local, trustedProxies } = this.#options;
+    const received = receivedFields(head, trusted);
+    const client = received.forwardedFor === "" ? null : (trustedProxies?.clientOf(received.forwardedFor) ?? null);
     const fields = received.passed;
     fields.push("via", received.via === "" ? `${version} weft` : `${received.via}, ${version} weft`);
     fields.push("x-forwarded-proto", received.forwardedProto || (peer.secure ? "https" : "http"));
@@ -83,6 +96,7 @@ export class Planner {
     const timeoutMs = timeout === undefined ? Number.POSITIVE_INFINITY : parseGrpcTimeout(timeout);
     return new Plan({
       generation,
+      trusted,
       upstream,
       local: grpc && local.has(head.path.slice(1, head.path.lastIndexOf("/"))),
       grpc,
@@ -96,7 +110,9 @@ export class Planner {
       callerAttempt: parseCallerAttempt(head.fields),
       requestId: received.requestId,
       trace: parseTraceParent(fieldOf(head.fields, "traceparent")),
-      forwardedFor: received.forwardedFor,
+      forwardedFor: client?.chain ?? "",
+      client: client?.address ?? "",
+      secure: received.forwardedProto === "" ? null : received.forwardedProto === "https",
     });
   }
 }
@@ -137,7 +153,7 @@ function receivedFields({ fields }: Head, trusted: boolean): ReceivedFields {
         if (trusted) received.forwardedFor = joined(received.forwardedFor, value);
         break;
       case "x-forwarded-proto":
-        if (trusted) received.forwardedProto = value;
+        if (trusted && (value === "http" || value === "https")) received.forwardedProto = value;
         break;
       case "x-forwarded-host":
         if (trusted) received.forwardedHost = value;

@@ -16,6 +16,7 @@ export interface GatewayFlags {
   listen: { host: string; port: number };
   admin?: { host: string; port: number };
   accessLog: AccessLogMode;
+  trustedProxies?: string[];
   tlsCert?: string;
   tlsKey?: string;
   drain: number;
@@ -58,6 +59,7 @@ export async function gateway(flags: GatewayFlags, terminal: Terminal): Promise<
       policy,
       link,
       accessLog: flags.accessLog,
+      trustedProxies: flags.trustedProxies,
       ...(sharedLimits && { sharedLimits }),
       ...(flags.record !== undefined && { record: { folder: flags.record, sample: flags.recordSample } }),
       write: (text) => terminal.out(text),

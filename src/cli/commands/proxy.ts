@@ -20,6 +20,7 @@ export interface ProxyFlags {
   tlsKey?: string;
   admin?: { host: string; port: number };
   accessLog: AccessLogMode;
+  trustedProxies?: string[];
 }
 
 /** `weft proxy`: the gateway's data plane with one route, to static endpoints. */
@@ -61,6 +62,7 @@ export async function proxy(flags: ProxyFlags, terminal: Terminal): Promise<numb
     admin: flags.admin,
     policy,
     accessLog: flags.accessLog,
+    trustedProxies: flags.trustedProxies,
     write: (text) => terminal.out(text),
   });
   const to = flags.to.map(({ host, port }) => hostPort(host, port)).join(", ");

@@ -154,7 +154,14 @@ function withFlags(system: System, flags: UpFlags): System {
   if (flags.listen === undefined) return system;
   return {
     ...system,
-    gateway: { adminHost: "127.0.0.1", adminPort: 0, tls: null, ...system.gateway, ...flags.listen },
+    gateway: {
+      adminHost: "127.0.0.1",
+      adminPort: 0,
+      tls: null,
+      trustedProxies: [],
+      ...system.gateway,
+      ...flags.listen,
+    },
   };
 }
 
