@@ -15,6 +15,7 @@ export type {
 export { Metadata, type MetadataInit } from "./call/metadata.ts";
 export { type Clock, systemClock, VirtualClock } from "./core/clock.ts";
 export { type Code, codeOf, type ErrorDetail, WeftError, type WeftErrorOptions } from "./core/errors.ts";
+export type { Principal } from "./policy/machine/principal.ts";
 export {
   type AnyServiceDefinition,
   type ServiceDefinition,
@@ -33,7 +34,6 @@ export type {
 export type { ServerHandler, ServerInterceptor, ServerRequest, ServerResponse } from "./service/interceptor.ts";
 export { type ConnectOptions, connect, createRuntime, type Runtime, type RuntimeOptions } from "./service/runtime.ts";
 export { type ServeOptions, type Server, serve } from "./service/serve.ts";
-export type { Principal } from "./policy/machine/principal.ts";
 export type { ServerCall } from "./service/server-call.ts";
 export type { ServerState } from "./service/server-status.ts";
 export { createTestClient, type TestClient, type TestClientOptions } from "./service/test-client.ts";

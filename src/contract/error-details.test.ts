@@ -24,17 +24,24 @@ test("what is written is what the codecs write, and is read again", () => {
     ),
   );
   fc.assert(
-    fc.property(text, text, fc.dictionary(text, text, { maxKeys: 1, noNullPrototype: true }), (reason, domain, metadata) => {
-      const info = { reason, domain, metadata };
-      const encoded = details.encodeErrorInfo(info);
-      assert.deepEqual([...encoded], [...codecOf(ErrorInfoSchema).encode(info)]);
-      const { metadata: read, ...rest } = details.decodeErrorInfo(encoded) ?? { metadata: {} };
-      assert.deepEqual({ ...rest, metadata: { ...read } }, { reason, domain, metadata: { ...metadata } });
-    }),
+    fc.property(
+      text,
+      text,
+      fc.dictionary(text, text, { maxKeys: 1, noNullPrototype: true }),
+      (reason, domain, metadata) => {
+        const info = { reason, domain, metadata };
+        const encoded = details.encodeErrorInfo(info);
+        assert.deepEqual([...encoded], [...codecOf(ErrorInfoSchema).encode(info)]);
+        const { metadata: read, ...rest } = details.decodeErrorInfo(encoded) ?? { metadata: {} };
+        assert.deepEqual({ ...rest, metadata: { ...read } }, { reason, domain, metadata: { ...metadata } });
+      },
+    ),
   );
   fc.assert(
     fc.property(
-      fc.array(fc.record({ field: text, description: text, reason: text }, { noNullPrototype: true }), { maxLength: 4 }),
+      fc.array(fc.record({ field: text, description: text, reason: text }, { noNullPrototype: true }), {
+        maxLength: 4,
+      }),
       (violations) => {
         const encoded = details.encodeBadRequest(violations);
         assert.deepEqual([...encoded], [...codecOf(BadRequestSchema).encode({ fieldViolations: violations })]);
