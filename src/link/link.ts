@@ -1,11 +1,9 @@
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import { createDirectClient } from "../call/direct.ts";
-import { healthToMessage } from "../contract/endpoint-message.ts";
 import { type AttachResponse, Control, type EndpointLoadSchema } from "../contract/gen/weft/control/v1/control.ts";
 import type { MessageInitShape } from "../contract/runtime.ts";
 import { type Clock, systemClock } from "../core/clock.ts";
-import type { Health } from "../core/endpoint.ts";
 import { toWeftError, WeftError } from "../core/errors.ts";
 import { type Random, systemRandom } from "../core/random.ts";
 import type { PolicyRuntime } from "../policy/runtime.ts";
@@ -13,14 +11,14 @@ import { assertServiceName, CONTRACT_NAME } from "../registry/validate.ts";
 import { alsoNeeded } from "./also-needed.ts";
 import { answerTo } from "./answers.ts";
 import { BackOff, type BackOffOptions } from "./back-off.ts";
-import { errorOf, lineDown, unreachable } from "./errors.ts";
+import { errorOf, unreachable } from "./errors.ts";
 import { FleetLine } from "./fleet-line.ts";
-import { HeldRegistration } from "./held-registration.ts";
 import { LimitLine } from "./limit-line.ts";
 import { Mirror, type MirrorChange } from "./mirror.ts";
 import { PolicyFeed } from "./policy-feed.ts";
+import { Registrations } from "./registrations.ts";
 import { StateSaver } from "./state-file.ts";
-import { type Answered, Stream, type UpMessage } from "./stream.ts";
+import { Stream } from "./stream.ts";
 import type { Link, Registered, Registration, ServiceContract } from "./types.ts";
 import { Waiters } from "./waiters.ts";
 
@@ -73,10 +71,9 @@ class ControlLink implements Link {
   /** Services known when it was last looked what they name. */
   #servicesSeen = 0;
   readonly #wanted = new Map<string, Wish>();
-  readonly #registrations = new Map<string, HeldRegistration>();
+  readonly #registrations: Registrations;
   readonly #contractListeners: ((contracts: readonly ServiceContract[]) => void)[] = [];
   #stream: Stream | null = null;
-  #requestId = 0n;
   #lastError: WeftError | null = null;
   #closed = false;
   #wakeRetry: () => void = ignore;
@@ -100,6 +97,13 @@ class ControlLink implements Link {
       policy: options.policy,
       process: this.#process,
       clock: this.#clock,
+    });
+    this.#registrations = new Registrations({
+      clock: this.#clock,
+      backOff: this.#backOff,
+      stream: () => (this.#stream?.welcomed ? this.#stream : null),
+      unreachable: (timeoutMs) => this.#unreachable(timeoutMs),
+      report: (error) => this.#report(error),
     });
     this.limits = new LimitLine({ address: options.address, process: this.#process, clock: this.#clock });
     const { stateFile } = options;
@@ -126,28 +130,8 @@ class ControlLink implements Link {
     await wish.waiters.wait(this.#clock, timeoutMs, () => this.#unreachable(timeoutMs));
   }
 
-  async register(registration: Registration): Promise<Registered> {
-    const held = new HeldRegistration(registration);
-    if (this.#registrations.has(held.id)) {
-      throw new WeftError("already_exists", `this process has registered "${held.id}" already`, {
-        reason: "REGISTERED_TWICE",
-      });
-    }
-    this.#registrations.set(held.id, held);
-    const acknowledged = held.waiters.wait(this.#clock, REGISTER_TIMEOUT_MS, () =>
-      this.#unreachable(REGISTER_TIMEOUT_MS),
-    );
-    if (this.#stream?.welcomed) this.#sendRegister(this.#stream, held);
-    try {
-      await acknowledged;
-    } catch (thrown) {
-      if (this.#registrations.get(held.id) === held) this.#registrations.delete(held.id);
-      throw thrown;
-    }
-    return {
-      setHealth: (health, reason) => this.#setHealth(held, health, reason),
-      release: () => this.#release(held),
-    };
+  register(registration: Registration): Promise<Registered> {
+    return this.#registrations.register(registration);
   }
 
   watchContracts(listener: (contracts: readonly ServiceContract[]) => void): void {
@@ -159,7 +143,7 @@ class ControlLink implements Link {
   async close(): Promise<void> {
     if (this.#closed) return this.#running;
     await Promise.race([
-      Promise.all(Array.from(this.#registrations.values(), (held) => this.#release(held))).catch(ignore),
+      this.#registrations.releaseAll().catch(ignore),
       new Promise<void>((resolve) => void this.#clock.after(CLOSE_TIMEOUT_MS, resolve)),
     ]);
     this.#closed = true;
@@ -169,7 +153,7 @@ class ControlLink implements Link {
     await this.#running;
     const closed = new WeftError("cancelled", "the line to the control plane was closed", { reason: "LINK_CLOSED" });
     for (const wish of this.#wanted.values()) wish.waiters.settle(closed);
-    for (const held of this.#registrations.values()) held.waiters.settle(closed);
+    this.#registrations.settle(closed);
     await this.#saver?.close();
     await this.#fleet.close();
     await this.limits.close();
@@ -238,14 +222,14 @@ class ControlLink implements Link {
       this.#beat(stream, message.welcome.heartbeatMs || 5_000);
       this.#reportLoad(stream);
       this.#sendSubscribe(stream, [...this.#wanted.values()]);
-      for (const held of this.#registrations.values()) this.#sendRegister(stream, held);
+      this.#registrations.sayTo(stream);
     }
     for (const ack of message.acks) {
       const done = stream.requests.get(ack.requestId);
       stream.requests.delete(ack.requestId);
       done?.(ack);
     }
-    for (const { id, reason } of message.lost) this.#leaseLost(stream, id, reason);
+    for (const { id, reason } of message.lost) this.#registrations.lost(stream, id, reason);
     for (const question of message.questions) {
       const answer = answerTo(question, this.#options.policy.journal ?? null, this.#clock);
       if (answer !== null) stream.outbox.push({ message: { case: "answer", value: answer } });
@@ -295,10 +279,8 @@ class ControlLink implements Link {
 
   /** `periodMs` is the control plane's wish; shorter leases need more. */
   #beat(stream: Stream, periodMs: number): void {
-    let ms = periodMs;
-    for (const { registration } of this.#registrations.values()) ms = Math.min(ms, (registration.ttlMs ?? ms * 3) / 3);
     stream.timer();
-    stream.timer = this.#clock.after(ms, () => {
+    stream.timer = this.#clock.after(this.#registrations.beatMs(periodMs), () => {
       if (++stream.silentBeats > SILENT_BEATS) {
         stream.fail(
           new WeftError("unavailable", `nothing was heard for ${SILENT_BEATS} heartbeats`, { reason: "LINE_SILENT" }),
@@ -307,7 +289,7 @@ class ControlLink implements Link {
       }
       // One load report may wait before it; more than that means a line that takes nothing now.
       if (stream.outbox.size < 2) {
-        stream.outbox.push({ message: { case: "heartbeat", value: { requestId: this.#request(stream, ignore) } } });
+        stream.outbox.push({ message: { case: "heartbeat", value: { requestId: stream.request(ignore) } } });
       }
       this.#beat(stream, periodMs);
     });
@@ -326,13 +308,6 @@ class ControlLink implements Link {
 
   // --- requests -------------------------------------------------------------------------------------------------
 
-  /** `done` gets null when the line breaks before the answer. */
-  #request(stream: Stream, done: Answered): bigint {
-    const requestId = ++this.#requestId;
-    stream.requests.set(requestId, done);
-    return requestId;
-  }
-
   /** Says the wishes, with what is known of each service; without wishes, that contracts are wanted. */
   #sendSubscribe(stream: Stream, wishes: readonly Wish[]): void {
     const contracts = this.#contractListeners.length > 0;
@@ -345,7 +320,7 @@ class ControlLink implements Link {
       name,
       knownVersion: BigInt(this.#mirror.services.get(name)?.version ?? 0),
     }));
-    const requestId = this.#request(stream, (ack) => {
+    const requestId = stream.request((ack) => {
       if (ack === null) return; // the next stream says it again
       const error = errorOf(ack);
       if (error === null && names.has("*")) this.#forgetUntold(stream);
@@ -362,83 +337,6 @@ class ControlLink implements Link {
   #forgetUntold(stream: Stream): void {
     const removed = this.#mirror.keepOnly(stream.told);
     if (removed.length > 0) this.#supply({ resources: true, contracts: false, changed: [], removed, touched: [] });
-  }
-
-  #sendRegister(stream: Stream, held: HeldRegistration, withDescriptors = !held.sent): void {
-    const requestId = this.#request(stream, (ack) => {
-      if (ack === null) return; // the next stream says it again
-      if (ack.reason === "DESCRIPTORS_NEEDED" && !withDescriptors) return this.#sendRegister(stream, held, true);
-      const error = errorOf(ack);
-      if (this.#registrations.get(held.id) !== held) {
-        // Released or given up meanwhile: nobody would renew it knowingly.
-        if (error === null && !this.#registrations.has(held.id)) void this.#sendRelease(stream, held.id).catch(ignore);
-        return;
-      }
-      if (error === null) {
-        held.sent = true;
-        held.waiters.settle(null);
-      } else if (error.code === "unavailable" || error.code === "internal") {
-        // The registry behind the control plane is in trouble: that passes.
-        this.#report(error);
-        const cancel = this.#clock.after(this.#backOff.next(), () => this.#sendRegister(stream, held, withDescriptors));
-        stream.onStop(cancel);
-      } else {
-        this.#registrations.delete(held.id);
-        this.#report(error);
-        held.waiters.settle(error);
-      }
-    });
-    stream.outbox.push(held.message(requestId, withDescriptors));
-  }
-
-  async #setHealth(held: HeldRegistration, health: Health, reason: string): Promise<void> {
-    held.health = health;
-    const stream = this.#stream;
-    if (this.#registrations.get(held.id) !== held) return;
-    // Without a line the next registration says it; with one, this follows the registration even if that is on its way.
-    if (stream === null || !stream.welcomed) {
-      return held.waiters.wait(this.#clock, REGISTER_TIMEOUT_MS, () => this.#unreachable(REGISTER_TIMEOUT_MS));
-    }
-    await this.#ask(stream, (requestId) => ({
-      message: { case: "setHealth", value: { requestId, id: held.id, health: healthToMessage(health), reason } },
-    }));
-  }
-
-  async #release(held: HeldRegistration): Promise<void> {
-    if (this.#registrations.get(held.id) !== held) return;
-    this.#registrations.delete(held.id);
-    held.waiters.settle(new WeftError("cancelled", `"${held.id}" was released`, { reason: "RELEASED" }));
-    const stream = this.#stream;
-    if (stream === null || !stream.welcomed) return; // its lease ends by itself
-    await this.#sendRelease(stream, held.id);
-  }
-
-  #sendRelease(stream: Stream, id: string): Promise<void> {
-    return this.#ask(stream, (requestId) => ({ message: { case: "release", value: { requestId, id } } }));
-  }
-
-  /** Resolves with the acknowledgement; rejects with its error, or when the line breaks. */
-  #ask(stream: Stream, message: (requestId: bigint) => UpMessage): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const requestId = this.#request(stream, (ack) => {
-        const error = ack === null ? lineDown() : errorOf(ack);
-        error === null ? resolve() : reject(error);
-      });
-      stream.outbox.push(message(requestId));
-    });
-  }
-
-  #leaseLost(stream: Stream, id: string, reason: string): void {
-    const held = this.#registrations.get(id);
-    if (held === undefined) return;
-    if (reason !== "LEASE_REPLACED") return this.#sendRegister(stream, held);
-    // Taking it back would begin a tug-of-war between two processes with one id.
-    this.#registrations.delete(id);
-    this.#report(
-      new WeftError("already_exists", `another process has registered "${id}"; give each its own id (WEFT_INSTANCE)`, {
-        reason,
-      }),
-    );
   }
 
   // --- the rest -------------------------------------------------------------------------------------------------
@@ -462,7 +360,6 @@ function ignore(): void {}
 
 const MAX_MESSAGE_BYTES = 64 * 1024 * 1024;
 const WELCOME_TIMEOUT_MS = 5_000;
-const REGISTER_TIMEOUT_MS = 15_000;
 const CLOSE_TIMEOUT_MS = 1_000;
 const SILENT_BEATS = 3;
 const LOAD_EVERY_MS = 1_000;

@@ -2,6 +2,7 @@ import type { Ack, AttachRequestSchema } from "../contract/gen/weft/control/v1/c
 import type { MessageInitShape } from "../contract/runtime.ts";
 import type { Cancel } from "../core/clock.ts";
 import type { WeftError } from "../core/errors.ts";
+import { errorOf, lineDown } from "./errors.ts";
 import { Outbox } from "./outbox.ts";
 
 /** One stream to the control plane and what ends with it. */
@@ -16,6 +17,25 @@ export class Stream {
   failure: WeftError | null = null;
   timer: Cancel = ignore;
   readonly #stops: (() => void)[] = [];
+  #requestId = 0n;
+
+  /** Takes an id for a request. `done` gets null when the line breaks before the answer. */
+  request(done: Answered): bigint {
+    const requestId = ++this.#requestId;
+    this.requests.set(requestId, done);
+    return requestId;
+  }
+
+  /** Resolves with the acknowledgement; rejects with its error, or when the line breaks. */
+  ask(message: (requestId: bigint) => UpMessage): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const requestId = this.request((ack) => {
+        const error = ack === null ? lineDown() : errorOf(ack);
+        error === null ? resolve() : reject(error);
+      });
+      this.outbox.push(message(requestId));
+    });
+  }
 
   fail(failure: WeftError): void {
     this.failure = failure;
