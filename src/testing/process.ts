@@ -9,6 +9,8 @@ export class SimProcess {
   readonly name: string;
   readonly place: Place;
   readonly policy: PolicyRuntime;
+  /** Until when its load is known to it, virtual ms. */
+  measuredAt = 0;
 
   constructor(name: string, place: Place, random: Random, zone: string, service: string) {
     this.name = name;

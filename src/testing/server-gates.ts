@@ -18,6 +18,7 @@ export function gateAttempt(world: SimWorld, system: string, attempt: SimAttempt
   const { head: sent } = call.request;
   const { service } = replica.endpoint;
   const process = world.process(replica.id, "server");
+  world.measure(process);
   const head: CallRequest = {
     ...sent,
     path: attempt.path === "" ? sent.path : attempt.path,

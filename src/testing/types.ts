@@ -125,6 +125,11 @@ export interface World {
   load(request: string | RequestSpec | readonly (string | RequestSpec)[], options: LoadOptions): Promise<LoadReport>;
   /** What goes wrong: at "products" (all of it), "products@v2", "products#2" (its second endpoint) or an endpoint's id. */
   fault(target: string, fault: Fault): FaultHandle;
+  /**
+   * How busy a process is, as it measures it itself, for policies that go by that (admission, bbr): "gateway", "client", or what calls say in `from`; or replicas, named
+   * as for `fault`. Of several loads at once the highest counts.
+   */
+  busy(process: string, load: ProcessLoad): FaultHandle;
   /** A typed client through the mesh: in tests as a client of its own, in handlers as the replica that they run on, under the call's deadline. */
   connect<S extends DescService>(desc: S, options?: { service?: string; from?: string }): Client<S>;
   /** Faults drawn from the seed, at endpoint after endpoint, until it is cleared. */
@@ -275,6 +280,20 @@ export interface Fault {
   /** Ms from now until it begins. Default 0. */
   readonly from?: number;
   /** How long it holds. Default: until it is cleared; `stallMs` for a stall. */
+  readonly forMs?: number;
+}
+
+/** Load of a process. It changes what policy decides, not how long calls take: that is what faults are for. */
+export interface ProcessLoad {
+  /** 0..1: utilisation of the event loop. Default 0. */
+  readonly eventLoop?: number;
+  /** 0..1, of one core. Default 0. */
+  readonly cpu?: number;
+  /** How late the event loop is. Default 0. */
+  readonly loopDelayMs?: number;
+  /** Ms from now until it begins. Default 0. */
+  readonly from?: number;
+  /** How long it holds. Default: until it is cleared. */
   readonly forMs?: number;
 }
 

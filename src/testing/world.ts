@@ -15,6 +15,7 @@ import { parseResources } from "../policy/resource/validate.ts";
 import type { MethodInfo } from "../policy/runtime.ts";
 import type { AnyServiceDefinition } from "../service/definition.ts";
 import type { SimAttempt } from "./attempt.ts";
+import { BusyProcesses } from "./busy.ts";
 import { type CallWorld, CarriedCall } from "./carried-call.ts";
 import { Chaos } from "./chaos.ts";
 import { type Coverage, CoverageRecorder } from "./coverage.ts";
@@ -44,6 +45,7 @@ import type {
   FaultHandle,
   LoadOptions,
   LoadReport,
+  ProcessLoad,
   QueryAnswer,
   RequestSpec,
   ResourceInput,
@@ -67,6 +69,7 @@ export class SimWorld implements World, CallWorld {
   readonly #answers = new Map<string, QueryAnswer>();
   readonly #security: SimulatedSecurity;
   readonly #fleet: SimFleet;
+  readonly #busy = new BusyProcesses(this.events);
   readonly #methods: MethodInfo[];
   readonly #transcoder: Transcoder;
   readonly #decisions: Decision[] = [];
@@ -184,6 +187,7 @@ export class SimWorld implements World, CallWorld {
     const { spec } = request;
     const place = caller?.place ?? spec.place ?? this.#place;
     const process = this.process(caller?.name ?? spec.from ?? place, place);
+    this.#busy.measure(process);
     const sent = place === "gateway" ? this.#transcoder.transcode(request, process.policy) : request;
     const context: CallContext = {
       place,
@@ -225,6 +229,15 @@ export class SimWorld implements World, CallWorld {
 
   fault(target: string, fault: Fault): FaultHandle {
     return beginFault(this.topology.find(target), fault, this.events);
+  }
+
+  busy(process: string, load: ProcessLoad): FaultHandle {
+    const named = PLACES.has(process) || [...this.#processes.values()].some(({ name }) => name === process);
+    return this.#busy.begin(named ? [process] : this.topology.find(process).map(({ id }) => id), load);
+  }
+
+  measure(process: SimProcess): void {
+    this.#busy.measure(process);
   }
 
   chaos(options: ChaosOptions): ChaosHandle {
@@ -384,3 +397,4 @@ interface Caller {
 }
 
 const MAX_DECISIONS = 10_000;
+const PLACES: ReadonlySet<string> = new Set<Place>(["gateway", "client", "sidecar"]);
