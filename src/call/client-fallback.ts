@@ -27,7 +27,7 @@ export type FallbackOf<Request, Response> =
 export type FallbackFunction<Request, Response> = (request: Request, error: WeftError) => Response | Promise<Response>;
 
 /** For which failures a function is asked that does not say. Not for what is the caller's own fault, or wish. */
-export const FALLBACK_CODES: readonly Code[] = [
+const FALLBACK_CODES: readonly Code[] = [
   "unavailable",
   "deadline_exceeded",
   "resource_exhausted",

@@ -60,7 +60,7 @@ export async function callClientStreaming(
  * Backpressure: bytes are credited while nobody waits in the queue; once decoded messages lie there, the bytes that follow are credited as
  * messages are taken. So at most a receive window and one message are held, and a message larger than the window still gets through.
  */
-export class StreamingCall implements Downstream, MessageSink, AsyncIterableIterator<object> {
+class StreamingCall implements Downstream, MessageSink, AsyncIterableIterator<object> {
   readonly #caller: MethodCaller;
   readonly #options: CallOptions | undefined;
   readonly #reader: MessageReader;

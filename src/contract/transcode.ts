@@ -73,7 +73,7 @@ export function splitPath(target: string): { path: string; query: string } {
   return mark < 0 ? { path: target, query: "" } : { path: target.slice(0, mark), query: target.slice(mark + 1) };
 }
 
-export const JSON_TYPE = "application/json";
+const JSON_TYPE = "application/json";
 
 function readObject(desc: DescMessage, body: Uint8Array, contentType: string): JsonObject {
   const json = readJson(body, contentType);

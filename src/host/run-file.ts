@@ -15,7 +15,7 @@ export interface RunFile {
   readonly startedAt: string;
 }
 
-export function runFilePath(stateDir: string): string {
+function runFilePath(stateDir: string): string {
   return join(stateDir, "run.json");
 }
 

@@ -2,7 +2,7 @@ import type { Endpoint, Health, Protocol } from "../core/endpoint.ts";
 import { WeftError } from "../core/errors.ts";
 
 /** What one registration may hold. Documented in docs/registry.md. */
-export const registryLimits = {
+const registryLimits = {
   maxIdLength: 128,
   maxVersionLength: 64,
   maxZoneLength: 64,
@@ -48,7 +48,7 @@ export function assertServiceName(name: string, field = "service"): void {
 export const CONTRACT_NAME = /^(?=.{1,200}$)[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$/;
 
 /** Unique name of an instance: "products-2", "10.0.0.6:9001". */
-export function assertId(id: string): void {
+function assertId(id: string): void {
   if (typeof id === "string" && id.length <= registryLimits.maxIdLength && ID.test(id)) return;
   throw invalid(
     "id",
@@ -57,7 +57,7 @@ export function assertId(id: string): void {
 }
 
 /** An IPv4 or IPv6 address without brackets, or a DNS name. */
-export function assertHost(host: string): void {
+function assertHost(host: string): void {
   if (typeof host === "string" && host.length <= 253 && (isIpv4(host) || isIpv6(host) || isDnsName(host))) return;
   throw invalid("host", `must be an IP address (no brackets) or a DNS name, not ${show(host)}`);
 }

@@ -89,6 +89,6 @@ function unimplemented(method: DescMethod): AnyHandler {
   };
 }
 
-export function isPromise<T>(value: T | Promise<T>): value is Promise<T> {
+function isPromise<T>(value: T | Promise<T>): value is Promise<T> {
   return typeof value === "object" && value !== null && "then" in value && typeof value.then === "function";
 }

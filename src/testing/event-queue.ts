@@ -68,7 +68,7 @@ export abstract class SimEvent {
   abstract fire(): void;
 }
 
-export class Callback extends SimEvent {
+class Callback extends SimEvent {
   readonly #fire: () => void;
 
   constructor(fire: () => void) {

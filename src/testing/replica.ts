@@ -206,4 +206,4 @@ function bad(id: string, field: string, value: number, rule: string): never {
   });
 }
 
-export const DEFAULT_LATENCY_MS = 10;
+const DEFAULT_LATENCY_MS = 10;

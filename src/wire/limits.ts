@@ -24,7 +24,7 @@ export interface ConnectionLimits {
   maxConnections: number;
 }
 
-export const defaultLimits: Readonly<ConnectionLimits> = Object.freeze({
+const defaultLimits: Readonly<ConnectionLimits> = Object.freeze({
   maxHeadBytes: 65_536,
   maxFields: 256,
   maxConcurrentStreams: 1_024,

@@ -135,7 +135,7 @@ export class LoadReport {
 }
 
 export const LOAD_REPORT_FIELD = "endpoint-load-metrics";
-export const LOAD_REPORT_BIN_FIELD = "endpoint-load-metrics-bin";
+const LOAD_REPORT_BIN_FIELD = "endpoint-load-metrics-bin";
 /** By which a caller asks for reports. */
 export const LOAD_FORMAT_FIELD = "endpoint-load-metrics-format";
 /** Of a request whose balancer goes by reports. */

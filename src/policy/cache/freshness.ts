@@ -59,7 +59,7 @@ function lifetimeOf(
 }
 
 /** The Age field in seconds: its first member; 0 when that is no number of seconds (section 5.1). */
-export function ageOf(fields: readonly string[]): number {
+function ageOf(fields: readonly string[]): number {
   const age = fieldOf(fields, "age");
   const first = age?.split(",", 1)[0].trim() ?? "";
   return /^\d+$/.test(first) ? Math.min(Number(first), MAX_SECONDS) : 0;

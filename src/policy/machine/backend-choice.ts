@@ -7,7 +7,7 @@ import type { CallState } from "./call-state.ts";
 import { sessionBinding } from "./session-choice.ts";
 
 /** The backend of the plan that this call goes to: the only one, or one drawn by weight. Null when none has a weight. */
-export function chooseBackend(state: CallState): Binding | null {
+function chooseBackend(state: CallState): Binding | null {
   const { plan, decision, tape } = state;
   const { bindings, rule } = plan as Plan;
   let binding = bindings[0];

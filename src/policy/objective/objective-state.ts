@@ -72,7 +72,7 @@ export class ObjectiveState {
 }
 
 /** One promise's: how many calls there were, and how many were bad, over each window. */
-export class ErrorBudget {
+class ErrorBudget {
   readonly kind: "availability" | "latency";
   /** 0..1: the share of calls that is promised to be good. */
   readonly target: number;

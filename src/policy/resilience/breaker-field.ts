@@ -7,7 +7,7 @@ import { bool, number, object, oneOf } from "../resource/shape.ts";
 import type { BreakerSettings } from "./breaker.ts";
 
 /** What holds when nobody writes a breaker. */
-export const DEFAULT_BREAKER = {
+const DEFAULT_BREAKER = {
   enabled: true,
   consecutiveFailures: 50,
   failureRatio: 0,

@@ -57,7 +57,7 @@ export interface FixedGrpcAnswer {
 }
 
 /** When a fallback answers that does not say when. */
-export const FALLBACK_ON: readonly string[] = [
+const FALLBACK_ON: readonly string[] = [
   ...NAMED_BREAKER.on,
   "overflow",
   "breaker-open",

@@ -2,7 +2,7 @@ import { conditions, POSITIVE } from "../resource/common-shapes.ts";
 import { ConditionSet } from "../resource/conditions.ts";
 import { durationMs, parseDuration } from "../resource/duration.ts";
 import { defined, type PolicyField } from "../resource/policy-field.ts";
-import { bool, described, number, object } from "../resource/shape.ts";
+import { bool, described, number, object, shown } from "../resource/shape.ts";
 
 /** A second attempt while the first is still under way: for calls that are slow now and then. Whoever answers well first wins. */
 export interface HedgeSpec {
@@ -40,10 +40,10 @@ export interface HedgeSettings {
 }
 
 /** Hedges that a policy can ask for. gRFC A6 allows 5 attempts. */
-export const MAX_HEDGES = 4;
+const MAX_HEDGES = 4;
 
 /** What a policy that names it gets where it says nothing else. */
-export const DEFAULT_HEDGE = {
+const DEFAULT_HEDGE = {
   enabled: true,
   after: "p95",
   notBefore: "1ms",
@@ -56,10 +56,7 @@ export const DEFAULT_HEDGE = {
 const after = described(
   (value, path, report) => {
     if (typeof value === "string" && (quantileOf(value) > 0 || (parseDuration(value) ?? 0) > 0)) return;
-    report(
-      path,
-      `must be a quantile such as "p95" (p50 to p99.99) or a duration such as "30ms", is ${JSON.stringify(value)}`,
-    );
+    report(path, `must be a quantile such as "p95" (p50 to p99.99) or a duration such as "30ms", is ${shown(value)}`);
   },
   () => ({ type: "string", description: 'a quantile ("p95") or a duration ("30ms")' }),
 );

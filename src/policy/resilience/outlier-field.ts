@@ -54,7 +54,7 @@ export type OutlierSettings = Readonly<
 >;
 
 /** config.cluster.v3.OutlierDetection. */
-export const ENVOY_OUTLIER = {
+const ENVOY_OUTLIER = {
   consecutive5xx: 5,
   consecutiveGatewayFailure: 5,
   consecutiveLocalOriginFailure: 5,

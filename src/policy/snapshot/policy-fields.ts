@@ -12,7 +12,6 @@ import { retryField } from "../resilience/retry-field.ts";
 import { callTimeoutField, idleTimeoutField, perTryTimeoutField } from "../resilience/timeout-field.ts";
 import { targetRefs } from "../resource/common-shapes.ts";
 import type { PolicyField } from "../resource/policy-field.ts";
-import type { TrafficPolicySpec } from "../resource/resources.ts";
 import { object } from "../resource/shape.ts";
 
 /** Every field of a TrafficPolicy. */
@@ -48,6 +47,3 @@ export type FieldSettings = {
     ? Settings
     : never;
 };
-
-/** What the policies of one call write, the more specific laid over the less specific. */
-export type WrittenFields = { [Name in PolicyFieldName]?: NonNullable<TrafficPolicySpec[Name]> };

@@ -33,7 +33,7 @@ export function isValueChar(code: number): boolean {
 }
 
 /** A character of a request target. More than the URI grammar (| and { are common), but no space, control or raw non-ASCII. */
-export function isTargetChar(code: number): boolean {
+function isTargetChar(code: number): boolean {
   return code < 256 && (CLASSES[code] & TARGET) !== 0;
 }
 

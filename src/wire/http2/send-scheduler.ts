@@ -139,6 +139,6 @@ export class SendScheduler {
 }
 
 /** Body bytes are not added to the output above this. */
-export const OUTPUT_LIMIT_BYTES = 131_072;
+const OUTPUT_LIMIT_BYTES = 131_072;
 /** Whatever frames the peer would take: larger ones make others wait. */
 const MAX_PIECE_BYTES = 16_384;

@@ -83,7 +83,7 @@ export function isLowerToken(text: string): boolean {
 }
 
 /** No control character but tab, nothing above latin1, no white space at either end. */
-export function isFieldValue(text: string): boolean {
+function isFieldValue(text: string): boolean {
   const last = text.length - 1;
   if (last < 0) return true;
   for (let i = 0; i <= last; i++) {
