@@ -2,7 +2,7 @@ import { POSITIVE, targetRefs } from "../resource/common-shapes.ts";
 import { EVENT_NAMES, isCondition } from "../resource/conditions.ts";
 import { durationMs } from "../resource/duration.ts";
 import type { Duration, Metadata, TargetRef, WEFT_API } from "../resource/resources.ts";
-import { described, list, number, object, oneOf, text } from "../resource/shape.ts";
+import { described, list, number, object, oneOf, shown, text } from "../resource/shape.ts";
 
 /** What a service promises (an SLO), counted where calls go out: at the gateway, in sidecars and typed clients. Each process counts for itself. */
 export interface Objective {
@@ -104,7 +104,7 @@ const target = number(0.001, 99.9999, false);
 const outcome = described(
   (value, path, report) => {
     if (typeof value !== "string" || !isCondition(value))
-      return report(path, `${JSON.stringify(value)} is no HTTP or gRPC status`);
+      return report(path, `${shown(value)} is no HTTP or gRPC status`);
     if (EVENT_NAMES.includes(value))
       report(path, `"${value}" is no outcome of a call; name the statuses that its caller sees: "503", "unavailable"`);
   },

@@ -1,6 +1,6 @@
 import { didYouMean } from "../../core/suggest.ts";
 import { CONDITION_NAMES, isCondition } from "./conditions.ts";
-import { type Check, described, duration, list, object, oneOf, text } from "./shape.ts";
+import { type Check, described, duration, list, object, oneOf, shown, text } from "./shape.ts";
 
 /* What the shapes of several kinds have in common. */
 
@@ -31,10 +31,7 @@ const checkCondition: Check = (value, path, report) => {
   if (typeof value === "number" && value >= 400 && value <= 599) return report(path, `must be a string: "${value}"`);
   if (typeof value === "string" && isCondition(value)) return;
   const near = typeof value === "string" ? didYouMean(value, CONDITION_NAMES) : "";
-  report(
-    path,
-    `${JSON.stringify(value)} is no condition${near || `; use HTTP statuses or ${CONDITION_NAMES.join(", ")}`}`,
-  );
+  report(path, `${shown(value)} is no condition${near || `; use HTTP statuses or ${CONDITION_NAMES.join(", ")}`}`);
 };
 const condition = described(checkCondition, () => ({
   anyOf: [{ enum: CONDITION_NAMES }, { type: "string", pattern: "^[45]\\d\\d$" }],

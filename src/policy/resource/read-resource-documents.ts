@@ -10,7 +10,7 @@ import type { FieldPath } from "./shape.ts";
 export function readResourceDocuments(text: string, file: string): ResourceDocument[] {
   const lines = new LineCounter();
   const documents: ResourceDocument[] = [];
-  for (const document of parseAllDocuments(text, { lineCounter: lines, prettyErrors: false })) {
+  for (const document of parsed(() => parseAllDocuments(text, { lineCounter: lines, prettyErrors: false }), file)) {
     if (!isDocument(document)) continue;
     const [error] = document.errors;
     if (error !== undefined) {
@@ -20,7 +20,7 @@ export function readResourceDocuments(text: string, file: string): ResourceDocum
         place: { file, line, column: col },
       });
     }
-    const value: unknown = document.toJS({ maxAliasCount: 100 });
+    const value: unknown = parsed(() => document.toJS({ maxAliasCount: 100 }), file);
     if (value === null || value === undefined) continue; // "---" at the end
     const place = (path: FieldPath): Place => {
       for (let length = path.length; length >= 0; length--) {
@@ -34,6 +34,20 @@ export function readResourceDocuments(text: string, file: string): ResourceDocum
     documents.push(...unlisted(new ResourceDocument(value, place)));
   }
   return documents;
+}
+
+/** What the parser throws by itself: it met too many aliases, or one of nothing, or nesting that exhausts it. */
+function parsed<T>(parse: () => T, file: string): T {
+  try {
+    return parse();
+  } catch (thrown) {
+    const why = thrown instanceof RangeError ? "it is nested too deep" : thrown instanceof Error ? thrown.message : "";
+    throw new WeftError("invalid_argument", `${file}: cannot be read: ${why}`, {
+      reason: "INVALID_YAML",
+      place: { file },
+      cause: thrown,
+    });
+  }
 }
 
 /** The items of a `List`, as `kubectl get -o yaml` prints them; anything else as it is. */

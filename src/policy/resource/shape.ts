@@ -74,7 +74,7 @@ export function text(what = "a string", pattern = /(?:)/, max = 1_024): Check {
   const check: Check = (value, path, report) => {
     if (typeof value !== "string") report(path, `must be ${what}, is ${kindOf(value)}`);
     else if (value.length > max) report(path, `is longer than ${max} characters`);
-    else if (!pattern.test(value)) report(path, `must be ${what}, is ${JSON.stringify(value)}`);
+    else if (!pattern.test(value)) report(path, `must be ${what}, is ${shown(value)}`);
   };
   return described(check, () => ({
     type: "string",
@@ -88,10 +88,9 @@ export function text(what = "a string", pattern = /(?:)/, max = 1_024): Check {
 export function oneOf(words: readonly string[]): Check {
   const check: Check = (value, path, report) => {
     if (typeof value === "string" && words.includes(value)) return;
-    const shown = JSON.stringify(value);
     report(
       path,
-      `must be ${words.join(" or ")}, is ${shown}${typeof value === "string" ? didYouMean(value, words) : ""}`,
+      `must be ${words.join(" or ")}, is ${shown(value)}${typeof value === "string" ? didYouMean(value, words) : ""}`,
     );
   };
   return described(check, () => ({ enum: words }));
@@ -102,8 +101,8 @@ export function number(min: number, max: number, whole: boolean): Check {
   const check: Check = (value, path, report) => {
     const right = typeof value === "number" && value >= min && value <= max && (!whole || Number.isInteger(value));
     if (!right) {
-      const shown = typeof value === "number" ? String(value) : kindOf(value);
-      report(path, `must be a ${whole ? "whole " : ""}number from ${min} to ${max}, is ${shown}`);
+      const given = typeof value === "number" ? String(value) : kindOf(value);
+      report(path, `must be a ${whole ? "whole " : ""}number from ${min} to ${max}, is ${given}`);
     }
   };
   return described(check, () => ({ type: whole ? "integer" : "number", minimum: min, maximum: max }));
@@ -122,7 +121,7 @@ export function duration(zero: boolean): Check {
     if (typeof value === "number") return report(path, `needs a unit: "${value}ms" or "${value}s"`);
     const ms = typeof value === "string" ? parseDuration(value) : undefined;
     if (ms === undefined) {
-      report(path, `must be a duration such as "800ms", "1.5s" or "2m", is ${JSON.stringify(value)}`);
+      report(path, `must be a duration such as "800ms", "1.5s" or "2m", is ${shown(value)}`);
     } else if (ms === 0 && !zero) report(path, "must be longer than 0");
   };
   return described(check, () => ({
@@ -151,5 +150,31 @@ export function kindOf(value: unknown): string {
   if (value === null) return "null";
   if (Array.isArray(value)) return "a list";
   if (typeof value === "object") return "an object";
-  return typeof value === "undefined" ? "missing" : `a ${typeof value} (${JSON.stringify(value)})`;
+  return typeof value === "undefined" ? "missing" : `a ${typeof value} (${shown(value)})`;
 }
+
+/** A value of unknown origin as a message shows it: whole when it is short. */
+export function shown(value: unknown): string {
+  if (typeof value === "string" && value.length > MAX_SHOWN) return `${JSON.stringify(value.slice(0, MAX_SHOWN))}...`;
+  return typeof value === "object" ? kindOf(value) : (JSON.stringify(value) ?? "missing");
+}
+
+/** How deep a value is nested, up to `most`. Without recursion, which a hostile value could exhaust. */
+export function depthOf(value: unknown, most: number): number {
+  let level: unknown[] = [value];
+  for (let depth = 0; depth < most; depth++) {
+    const below: unknown[] = [];
+    for (const one of level) {
+      if (typeof one !== "object" || one === null) continue;
+      for (const child of Array.isArray(one) ? one : Object.values(one))
+        if (typeof child === "object") below.push(child);
+    }
+    if (below.length === 0) return depth;
+    if (below.length > MAX_WIDTH) return most; // of shared parts, too
+    level = below;
+  }
+  return most;
+}
+
+const MAX_SHOWN = 200;
+const MAX_WIDTH = 1_000_000;

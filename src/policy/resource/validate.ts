@@ -7,7 +7,7 @@ import { ignoredKind } from "./ignored-kinds.ts";
 import { ResourceDocument } from "./resource-document.ts";
 import { RESOURCE_SHAPES } from "./resource-shapes.ts";
 import type { Resource, ResourceKind, TargetRef } from "./resources.ts";
-import { type FieldPath, isObject, kindOf } from "./shape.ts";
+import { depthOf, type FieldPath, isObject, kindOf, shown } from "./shape.ts";
 
 export interface ParsedResources {
   readonly resources: readonly Resource[];
@@ -92,7 +92,11 @@ interface Source {
 
 type Tell = (path: FieldPath, message: string) => void;
 
+/** No resource is: what is deeper is meant to exhaust whoever walks through it. */
+const MAX_DEPTH = 64;
+
 function checkShape(value: unknown, tell: Tell): void {
+  if (depthOf(value, MAX_DEPTH) >= MAX_DEPTH) return tell([], `is nested deeper than ${MAX_DEPTH} levels`);
   if (!isObject(value)) return tell([], `must be a resource, is ${kindOf(value)}`);
   const { kind } = value;
   const kinds = Object.keys(RESOURCE_SHAPES);
@@ -100,7 +104,7 @@ function checkShape(value: unknown, tell: Tell): void {
     const near = typeof kind === "string" ? didYouMean(kind, kinds) : "";
     return tell(
       ["kind"],
-      `${kind === undefined ? "is missing" : `${JSON.stringify(kind)} is no kind`}${near || `; use ${kinds.join(", ")}`}`,
+      `${kind === undefined ? "is missing" : `${shown(kind)} is no kind`}${near || `; use ${kinds.join(", ")}`}`,
     );
   }
   RESOURCE_SHAPES[kind as ResourceKind](value, [], tell);

@@ -10,7 +10,7 @@ import {
   SWITCHABLE,
 } from "../resource/common-shapes.ts";
 import { durationMs } from "../resource/duration.ts";
-import { type Check, list, number, object, oneOf, text } from "../resource/shape.ts";
+import { type Check, list, number, object, oneOf, shown, text } from "../resource/shape.ts";
 import { backendFilter, grpcFilter, httpFilter } from "./filter-shapes.ts";
 import { MAX_PATTERN, patternProblem } from "./pattern.ts";
 import { sessionPersistence } from "./session-shape.ts";
@@ -32,7 +32,7 @@ const parentRef = object(
 /** A regular expression, where the field beside it says so. */
 function pattern(value: unknown, path: readonly (string | number)[], report: Parameters<Check>[2]): void {
   const problem = patternProblem(value as string);
-  if (problem !== "") report(path, `${JSON.stringify(value)} is no regular expression: ${problem}`);
+  if (problem !== "") report(path, `${shown(value)} is no regular expression: ${problem}`);
 }
 
 const pathMatch = object(

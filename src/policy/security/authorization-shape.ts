@@ -1,5 +1,5 @@
 import { FIELD_NAME, POSITIVE } from "../resource/common-shapes.ts";
-import { bool, type Check, described, list, object, oneOf, text } from "../resource/shape.ts";
+import { bool, type Check, described, list, object, oneOf, shown, text } from "../resource/shape.ts";
 import { celProblem, MAX_CEL } from "./cel-condition.ts";
 import { parseNetwork } from "./network.ts";
 import {
@@ -17,7 +17,7 @@ const some = list(someText, 1, 1_000);
 const network = described(
   (value, path, report) => {
     if (typeof value !== "string" || parseNetwork(value) === undefined) {
-      report(path, `must be a network such as "10.0.0.0/8" or "fd00::/8", is ${JSON.stringify(value)}`);
+      report(path, `must be a network such as "10.0.0.0/8" or "fd00::/8", is ${shown(value)}`);
     }
   },
   () => ({ type: "string", description: "10.0.0.0/8, fd00::/8, 192.0.2.7" }),
