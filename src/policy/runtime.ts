@@ -1,6 +1,5 @@
 import type { Endpoint } from "../core/endpoint.ts";
 import type { Random } from "../core/random.ts";
-import type { ProcessState } from "./admission/process-state.ts";
 import type { CacheStore } from "./cache/cache-store.ts";
 import type { Call, CallContext, CallRequest } from "./call.ts";
 import type { DecisionJournal } from "./decision/journal.ts";
@@ -12,6 +11,7 @@ import type { PolicyStats } from "./resilience/policy-stats.ts";
 import type { QuorumBreaker } from "./resilience/quorum-breaker.ts";
 import type { Resource } from "./resource/resources.ts";
 import type { Tally } from "./security/tallies.ts";
+import type { ProcessState } from "./snapshot/process-state.ts";
 
 /**
  * What outlives a call: the current snapshot and the state that its rules read and write (balancer statistics, breakers, limiters,

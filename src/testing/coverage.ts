@@ -1,7 +1,7 @@
 import type { Place as FilePlace } from "../core/errors.ts";
+import { AttemptKind } from "../policy/decision/attempt-kind.ts";
 import type { CallDecision } from "../policy/decision/decision.ts";
 import type { GateNote } from "../policy/decision/gate-note.ts";
-import { AttemptKind } from "../policy/machine/attempt.ts";
 import type { Gate } from "../policy/machine/gate.ts";
 import type { ResourceDocument } from "../policy/resource/resource-document.ts";
 import type { GRPCRoute, HTTPRoute, Resource } from "../policy/resource/resources.ts";

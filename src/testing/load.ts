@@ -1,8 +1,9 @@
 import { WeftError } from "../core/errors.ts";
 import type { Random } from "../core/random.ts";
 import type { Decision } from "../policy/call.ts";
+import { AttemptKind } from "../policy/decision/attempt-kind.ts";
 import { copyDecision } from "../policy/decision/decision.ts";
-import { type Attempt, AttemptKind } from "../policy/machine/attempt.ts";
+import type { Attempt } from "../policy/machine/attempt.ts";
 import type { CarriedCall } from "./carried-call.ts";
 import { SimEvent } from "./event-queue.ts";
 import type { Replica } from "./replica.ts";

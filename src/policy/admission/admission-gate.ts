@@ -1,14 +1,14 @@
 import type { DecisionStep } from "../call.ts";
 import type { GateNote } from "../decision/gate-note.ts";
-import { ms } from "../machine/attempt.ts";
+import { errorAnswer } from "../error-answer.ts";
 import { type CallState, DEFAULT_PRIORITY } from "../machine/call-state.ts";
 import { type Gate, GateAnswer } from "../machine/gate.ts";
 import type { GateContext } from "../machine/gates.ts";
-import { errorAnswer } from "../machine/local-answers.ts";
+import { ms } from "../resource/duration.ts";
+import type { ProcessState } from "../snapshot/process-state.ts";
 import type { AdmissionSettings } from "./admission-field.ts";
 import { Overload } from "./overload.ts";
 import { PRIORITY_FIELD, priorityOf } from "./priority.ts";
-import type { ProcessState } from "./process-state.ts";
 import type { ServiceTimes } from "./service-times.ts";
 import { ShedLevel, shedChance } from "./shed-level.ts";
 

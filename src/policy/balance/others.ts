@@ -1,4 +1,4 @@
-import { ms } from "../machine/attempt.ts";
+import { ms } from "../resource/duration.ts";
 import type { EndpointTable } from "./endpoint-table.ts";
 import type { Group } from "./group.ts";
 import { isIn } from "./pick.ts";

@@ -1,4 +1,4 @@
-import { ms } from "../machine/attempt.ts";
+import { ms } from "../resource/duration.ts";
 import type { Pick } from "./pick.ts";
 
 /** Why a balancer chose as it did, in a few words; made only when somebody reads. */

@@ -1,15 +1,15 @@
 import { fieldOf } from "../../core/fields.ts";
 import type { DecisionStep, LocalResponse } from "../call.ts";
 import type { GateNote } from "../decision/gate-note.ts";
+import { errorAnswer } from "../error-answer.ts";
 import { bindingAhead } from "../machine/backend-choice.ts";
 import type { CallState } from "../machine/call-state.ts";
 import { type Gate, GateAnswer } from "../machine/gate.ts";
 import type { GateContext } from "../machine/gates.ts";
-import { errorAnswer } from "../machine/local-answers.ts";
 import type { RequestFacts } from "../machine/request-facts.ts";
+import { sameField } from "../machine/same-field.ts";
 import { hasField } from "../resource/header-match.ts";
 import type { EffectivePolicy } from "../snapshot/effective-policy.ts";
-import { sameField } from "../snapshot/same-field.ts";
 import type { Plan } from "../snapshot/snapshot.ts";
 import { CacheCall, keyOf, mayReplaceError, requestDirectives, Use, useOf } from "./cache-call.ts";
 import { NO_DIRECTIVES } from "./cache-control.ts";

@@ -1,9 +1,10 @@
 import type { Place } from "../../core/errors.ts";
+import { Level } from "../resource/level.ts";
 import type { Resource } from "../resource/resources.ts";
 import type { FieldPath } from "../resource/shape.ts";
 import { routeEntries } from "../route/route-entries.ts";
 import { backendName, type Rule } from "../route/rule.ts";
-import { type EffectivePolicy, Level, resolvePolicy } from "../snapshot/effective-policy.ts";
+import { type EffectivePolicy, resolvePolicy } from "../snapshot/effective-policy.ts";
 import type { PolicyFieldName } from "../snapshot/policy-fields.ts";
 import { indexPolicies, layersFor, type PolicyIndex } from "../snapshot/policy-index.ts";
 import type { CheckedSystem } from "./checked-system.ts";

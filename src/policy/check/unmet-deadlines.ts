@@ -1,5 +1,5 @@
 import type { Place } from "../../core/errors.ts";
-import { ms } from "../machine/attempt.ts";
+import { ms } from "../resource/duration.ts";
 import type { EffectivePolicy } from "../snapshot/effective-policy.ts";
 import type { CheckedSystem } from "./checked-system.ts";
 import { type EffectiveTarget, effectiveTargets, placeOfField, policyOfCalls } from "./effective-policies.ts";

@@ -1,10 +1,10 @@
 import type { DecisionStep, Place } from "../call.ts";
 import type { GateNote } from "../decision/gate-note.ts";
+import { errorAnswer } from "../error-answer.ts";
 import { bindingAhead } from "../machine/backend-choice.ts";
 import type { CallState } from "../machine/call-state.ts";
 import { type Gate, GateAnswer } from "../machine/gate.ts";
 import type { GateContext } from "../machine/gates.ts";
-import { errorAnswer } from "../machine/local-answers.ts";
 import type { AdaptiveLimit } from "./adaptive-limit.ts";
 import type { ConcurrencyAlgorithm } from "./concurrency-field.ts";
 

@@ -1,6 +1,6 @@
 import type { DecisionStep } from "../call.ts";
-import { ms } from "../machine/attempt.ts";
 import type { Gate } from "../machine/gate.ts";
+import { ms } from "../resource/duration.ts";
 import type { Rule } from "../route/rule.ts";
 import type { PolicyFieldName } from "../snapshot/policy-fields.ts";
 import type { CallDecision, RetryStop } from "./decision.ts";

@@ -1,5 +1,5 @@
 import type { AttemptRecord, Decision, DecisionStep } from "../call.ts";
-import { ms } from "../machine/attempt.ts";
+import { ms } from "../resource/duration.ts";
 
 export interface ExplainOptions {
   /** "GET /v1/orders/17" */

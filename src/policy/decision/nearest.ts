@@ -1,4 +1,4 @@
-import { ms } from "../machine/attempt.ts";
+import { ms } from "../resource/duration.ts";
 import type { CallDecision } from "./decision.ts";
 import { sourceOf } from "./decision-steps.ts";
 import { nearestRouteChange } from "./route-steps.ts";

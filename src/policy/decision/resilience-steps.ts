@@ -1,5 +1,6 @@
-import { AttemptKind, ms } from "../machine/attempt.ts";
+import { ms } from "../resource/duration.ts";
 import type { Binding } from "../snapshot/snapshot.ts";
+import { AttemptKind } from "./attempt-kind.ts";
 import type { CallDecision } from "./decision.ts";
 
 export type AddStep = (

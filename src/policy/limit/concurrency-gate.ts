@@ -1,9 +1,9 @@
 import type { DecisionStep } from "../call.ts";
 import type { GateNote } from "../decision/gate-note.ts";
-import { ms } from "../machine/attempt.ts";
+import { errorAnswer } from "../error-answer.ts";
 import type { CallState } from "../machine/call-state.ts";
 import { type Gate, GateAnswer } from "../machine/gate.ts";
-import { errorAnswer } from "../machine/local-answers.ts";
+import { ms } from "../resource/duration.ts";
 import { type ConcurrencyLimiter, Entry, type Lane, Waiter } from "./concurrency-limiter.ts";
 import { isCountedBefore, tellCounted } from "./counted-before.ts";
 import { keyText } from "./limit-key.ts";

@@ -1,11 +1,11 @@
-import type { ProcessState } from "../admission/process-state.ts";
 import type { DecisionStep, Place } from "../call.ts";
 import type { GateNote, Verdict } from "../decision/gate-note.ts";
-import { ms } from "../machine/attempt.ts";
+import { errorAnswer } from "../error-answer.ts";
 import type { CallState } from "../machine/call-state.ts";
 import { type Gate, GateAnswer } from "../machine/gate.ts";
 import type { GateContext } from "../machine/gates.ts";
-import { errorAnswer } from "../machine/local-answers.ts";
+import { ms } from "../resource/duration.ts";
+import type { ProcessState } from "../snapshot/process-state.ts";
 import { ConcurrencyGate } from "./concurrency-gate.ts";
 import { isCountedBefore, tellCounted } from "./counted-before.ts";
 import { type CostReader, compileCost } from "./limit-cost.ts";

@@ -3,6 +3,7 @@ import { codeOf } from "../../core/errors.ts";
 import { Pick } from "../balance/pick.ts";
 import { whyText } from "../balance/why.ts";
 import type { AttemptRecord } from "../call.ts";
+import { AttemptKind } from "../decision/attempt-kind.ts";
 import type { Binding } from "../snapshot/snapshot.ts";
 
 /** One attempt of a call: what the machine needs of it, and its record. Reused from call to call. */
@@ -67,20 +68,10 @@ export class Attempt extends Pick implements AttemptRecord {
   }
 }
 
-/** Why an attempt was made: as the first, after another failed, beside another, or at the stand-by service. */
-export const AttemptKind = { first: 0, retry: 1, hedge: 2, standby: 3 } as const;
-export type AttemptKind = (typeof AttemptKind)[keyof typeof AttemptKind];
-
 /** The word for an answer. */
 export function answerOutcome(status: number, grpcStatus: number): string {
   if (grpcStatus > 0) return GRPC_OUTCOMES[grpcStatus] ?? "grpc_unknown";
   return status < 400 ? "ok" : (HTTP_OUTCOMES[status - 400] ??= `http_${status}`);
-}
-
-/** "4.1 ms", "812 ms", "1.5 s". */
-export function ms(value: number): string {
-  if (value >= 10_000) return `${Math.round(value / 100) / 10} s`;
-  return `${value < 10 ? Math.round(value * 10) / 10 : Math.round(value)} ms`;
 }
 
 const GRPC_OUTCOMES: readonly string[] = Array.from(

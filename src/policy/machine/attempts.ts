@@ -1,6 +1,7 @@
 import { Effect } from "../call.ts";
+import { AttemptKind } from "../decision/attempt-kind.ts";
 import type { Binding } from "../snapshot/snapshot.ts";
-import { Attempt, AttemptKind } from "./attempt.ts";
+import { Attempt } from "./attempt.ts";
 import type { CallState } from "./call-state.ts";
 import { chooseEndpoint } from "./choose-endpoint.ts";
 import { sawSlowness } from "./evidence.ts";

@@ -1,10 +1,10 @@
 import type { ConnectionBounds } from "../../core/connection-bounds.ts";
 import type { Endpoint } from "../../core/endpoint.ts";
 import { type BodyStore, Effect, type EffectKind, type LocalResponse } from "../call.ts";
+import { AttemptKind } from "../decision/attempt-kind.ts";
 import type { CallDecision } from "../decision/decision.ts";
 import type { BackendChanges } from "../route/rule.ts";
 import type { Binding, Plan } from "../snapshot/snapshot.ts";
-import { AttemptKind } from "./attempt.ts";
 import type { CallState } from "./call-state.ts";
 import type { EffectQueue } from "./effect-queue.ts";
 import type { Principal } from "./principal.ts";

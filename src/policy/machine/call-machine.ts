@@ -7,12 +7,15 @@ import {
   Effect,
   type LocalResponse,
 } from "../call.ts";
+import { AttemptKind } from "../decision/attempt-kind.ts";
 import type { DecisionJournal } from "../decision/journal.ts";
+import { errorAnswer } from "../error-answer.ts";
 import { Admission } from "../resilience/breaker.ts";
 import { EVENT_NAMES, EventKind } from "../resource/conditions.ts";
+import { ms } from "../resource/duration.ts";
 import type { RuntimeState } from "../snapshot/runtime-state.ts";
 import type { Binding, Plan } from "../snapshot/snapshot.ts";
-import { type Attempt, AttemptKind, answerOutcome, ms } from "./attempt.ts";
+import { type Attempt, answerOutcome } from "./attempt.ts";
 import { cancelOthers, endAttempts, liveAttempt, openAttempt, settle } from "./attempts.ts";
 import { bindingAhead, sendMirrors } from "./backend-choice.ts";
 import { CallState } from "./call-state.ts";
@@ -292,10 +295,7 @@ export class CallMachine extends GatePassage implements Call {
     judgeEvent(state, tried, event, !others, now);
     if (state.committed) {
       if (tried !== this.delivered) return;
-      this.abortDelivery(
-        answers.errorAnswer("unavailable", 502, "UPSTREAM_LOST", `the answer broke off: ${message}`),
-        now,
-      );
+      this.abortDelivery(errorAnswer("unavailable", 502, "UPSTREAM_LOST", `the answer broke off: ${message}`), now);
       return;
     }
     const { retry } = binding.policy;

@@ -2,11 +2,11 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { type CallContext, Effect } from "../call.ts";
+import { errorAnswer } from "../error-answer.ts";
 import type { Plan } from "../snapshot/snapshot.ts";
 import { grpc, TestCall, world } from "./call.case.ts";
 import type { CallState } from "./call-state.ts";
 import { type Gate, GateAnswer } from "./gate.ts";
-import { errorAnswer } from "./local-answers.ts";
 import type { RequestFacts } from "./request-facts.ts";
 
 /** A gate that does as it is told, and says what it was asked. */

@@ -5,12 +5,13 @@ import { adaptiveGates } from "../concurrency/adaptive-gate.ts";
 import { faultGates } from "../fault/fault-gate.ts";
 import { limitGates } from "../limit/limit-gate.ts";
 import { objectiveGates } from "../objective/objective-gate.ts";
+import type { Level } from "../resource/level.ts";
 import type { Resource, ResourceKind } from "../resource/resources.ts";
 import type { Rule } from "../route/rule.ts";
 import type { MethodInfo } from "../runtime.ts";
 import { authenticateGates } from "../security/authenticate-gate.ts";
 import { authorizeGates } from "../security/authorize-gate.ts";
-import type { EffectivePolicy, Level } from "../snapshot/effective-policy.ts";
+import type { EffectivePolicy } from "../snapshot/effective-policy.ts";
 import type { StateKeeper } from "../snapshot/state-keeper.ts";
 import type { Gate } from "./gate.ts";
 

@@ -1,6 +1,7 @@
 import type { CallContext } from "../call.ts";
+import { AttemptKind } from "../decision/attempt-kind.ts";
 import type { Binding } from "../snapshot/snapshot.ts";
-import { type Attempt, AttemptKind } from "./attempt.ts";
+import type { Attempt } from "./attempt.ts";
 import { cancelOthers, openAttempt } from "./attempts.ts";
 import type { CallState } from "./call-state.ts";
 import type { RequestFacts } from "./request-facts.ts";

@@ -1,30 +1,13 @@
-import { type Code, WeftError } from "../../core/errors.ts";
 import type { CallRequest, LocalResponse } from "../call.ts";
 import type { CallDecision } from "../decision/decision.ts";
 import { sourceOf } from "../decision/decision-steps.ts";
+import { errorAnswer } from "../error-answer.ts";
 import type { FixedAnswer } from "../resilience/fallback-field.ts";
 import { EventKind } from "../resource/conditions.ts";
+import { ms } from "../resource/duration.ts";
 import { nearestMiss } from "../route/route-explanation.ts";
 import type { Binding, Plan } from "../snapshot/snapshot.ts";
-import { ms } from "./attempt.ts";
 import type { RequestFacts } from "./request-facts.ts";
-
-/** An answer that is an error. `message` says what a caller may know. */
-export function errorAnswer(
-  code: Code,
-  status: number,
-  reason: string,
-  message: string,
-  retryable = false,
-  fields: readonly string[] = NO_FIELDS,
-): LocalResponse {
-  // Where in the machine it was made says nothing, and the trace would cost most of what refusing a call costs (12 of 13 us).
-  const limit = Error.stackTraceLimit;
-  Error.stackTraceLimit = 0;
-  const error = new WeftError(code, message, { reason, retryable });
-  Error.stackTraceLimit = limit;
-  return { error, status, fields, body: null };
-}
 
 /** A fixed answer, as its caller can read it. */
 export function fixedAnswer({ status, fields, body, grpc }: FixedAnswer, forGrpc: boolean): LocalResponse {
@@ -113,7 +96,6 @@ export function upstreamAnswer(
   return errorAnswer("unavailable", status, UPSTREAM_REASONS[event], message, unprocessed);
 }
 
-const NO_FIELDS: readonly string[] = [];
 /** By EventKind. */
 const UPSTREAM_REASONS = [
   "UPSTREAM_CONNECT",

@@ -1,5 +1,5 @@
 import type { CallContext } from "../call.ts";
-import { Level } from "../snapshot/effective-policy.ts";
+import { Level } from "../resource/level.ts";
 import type { Binding, Plan } from "../snapshot/snapshot.ts";
 import type { CallState } from "./call-state.ts";
 import type { RequestFacts } from "./request-facts.ts";

@@ -1,10 +1,10 @@
 import type { PressureSources } from "../admission/pressure.ts";
 import type { DecisionStep } from "../call.ts";
 import type { GateNote } from "../decision/gate-note.ts";
+import { errorAnswer } from "../error-answer.ts";
 import type { CallState } from "../machine/call-state.ts";
 import { type Gate, GateAnswer } from "../machine/gate.ts";
 import type { GateContext } from "../machine/gates.ts";
-import { errorAnswer } from "../machine/local-answers.ts";
 import type { RequestFacts } from "../machine/request-facts.ts";
 import { ConditionSet } from "../resource/conditions.ts";
 import { limitMs } from "../resource/duration.ts";

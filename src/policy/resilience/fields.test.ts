@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { traffic } from "../builders.ts";
+import { Level } from "../resource/level.ts";
 import type { TrafficPolicySpec } from "../resource/resources.ts";
 import { parseResources } from "../resource/validate.ts";
-import { Level, resolvePolicy } from "../snapshot/effective-policy.ts";
+import { resolvePolicy } from "../snapshot/effective-policy.ts";
 
 const policy = (spec: object) => ({
   apiVersion: "weftmesh.dev/v1",

@@ -18,6 +18,12 @@ export function formatDuration(ms: number): string {
   return `${ms}ms`;
 }
 
+/** For people: "4.1 ms", "812 ms", "1.5 s". */
+export function ms(value: number): string {
+  if (value >= 10_000) return `${Math.round(value / 100) / 10} s`;
+  return `${value < 10 ? Math.round(value * 10) / 10 : Math.round(value)} ms`;
+}
+
 /** A year: longer is a mistake. */
 const MAX_MS = 366 * 24 * 3_600_000;
 const UNIT_MS: Readonly<Record<string, number>> = { h: 3_600_000, m: 60_000, s: 1000, ms: 1 };

@@ -1,6 +1,6 @@
 import { fieldOf } from "../../core/fields.ts";
 import type { CallRequest, LocalResponse } from "../call.ts";
-import { errorAnswer } from "../machine/local-answers.ts";
+import { errorAnswer } from "../error-answer.ts";
 import type { CORSFilter } from "../resource/resources.ts";
 
 /**

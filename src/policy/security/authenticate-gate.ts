@@ -1,9 +1,9 @@
 import type { DecisionStep } from "../call.ts";
 import type { GateNote } from "../decision/gate-note.ts";
+import { errorAnswer } from "../error-answer.ts";
 import type { CallState } from "../machine/call-state.ts";
 import { type Gate, GateAnswer } from "../machine/gate.ts";
 import type { GateContext } from "../machine/gates.ts";
-import { errorAnswer } from "../machine/local-answers.ts";
 import type { Principal } from "../machine/principal.ts";
 import type { Authentication, AuthenticationProvider, ClaimHeader } from "./authentication-resource.ts";
 import { claimField, claimOf, claimText } from "./claims.ts";

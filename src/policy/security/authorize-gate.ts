@@ -1,9 +1,9 @@
 import type { DecisionStep } from "../call.ts";
 import type { GateNote } from "../decision/gate-note.ts";
+import { errorAnswer } from "../error-answer.ts";
 import type { CallState } from "../machine/call-state.ts";
 import { type Gate, GateAnswer } from "../machine/gate.ts";
 import type { GateContext } from "../machine/gates.ts";
-import { errorAnswer } from "../machine/local-answers.ts";
 import { isAuthenticated } from "./authenticate-gate.ts";
 import type { Authorization, AuthorizationRule } from "./authorization-resource.ts";
 import { type CompiledRule, type Condition, compileRule, namesUsers } from "./authorization-rule.ts";

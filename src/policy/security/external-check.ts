@@ -1,6 +1,6 @@
 import type { LocalResponse } from "../call.ts";
+import { errorAnswer } from "../error-answer.ts";
 import type { CallState } from "../machine/call-state.ts";
-import { errorAnswer } from "../machine/local-answers.ts";
 import { durationMs } from "../resource/duration.ts";
 import type { StateKeeper } from "../snapshot/state-keeper.ts";
 import type { ExternalSpec } from "./authorization-resource.ts";

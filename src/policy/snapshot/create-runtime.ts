@@ -1,7 +1,6 @@
 import { systemClock } from "../../core/clock.ts";
 import type { Endpoint } from "../../core/endpoint.ts";
 import { systemRandom } from "../../core/random.ts";
-import type { ProcessState } from "../admission/process-state.ts";
 import { EndpointTable } from "../balance/endpoint-table.ts";
 import type { CacheStore } from "../cache/cache-store.ts";
 import type { Call, CallContext, CallRequest } from "../call.ts";
@@ -16,6 +15,7 @@ import type { QuorumBreaker } from "../resilience/quorum-breaker.ts";
 import type { Resource } from "../resource/resources.ts";
 import { parseResources } from "../resource/validate.ts";
 import type { EndpointState, MethodInfo, PolicyRuntime, PolicyRuntimeOptions } from "../runtime.ts";
+import type { ProcessState } from "./process-state.ts";
 import type { RuntimeState } from "./runtime-state.ts";
 import { Snapshot } from "./snapshot.ts";
 import { StateKeeper } from "./state-keeper.ts";

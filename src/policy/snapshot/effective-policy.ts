@@ -1,3 +1,4 @@
+import { Level } from "../resource/level.ts";
 import type { PolicyField } from "../resource/policy-field.ts";
 import type { TrafficPolicySpec } from "../resource/resources.ts";
 import { type FieldSettings, POLICY_FIELD_NAMES, POLICY_FIELDS, type PolicyFieldName } from "./policy-fields.ts";
@@ -12,10 +13,6 @@ export interface EffectivePolicy extends FieldSettings {
   /** Which resource each field came from: { timeout: "TrafficPolicy payments" }. */
   readonly sources: Readonly<Partial<Record<PolicyFieldName, string>>>;
 }
-
-/** From least to most specific. */
-export const Level = { system: 0, gateway: 1, service: 2, method: 3, route: 4, rule: 5 } as const;
-export type Level = (typeof Level)[keyof typeof Level];
 
 /** One policy that applies, with where it comes from. */
 export interface PolicyLayer {

@@ -1,5 +1,6 @@
+import { Level } from "../resource/level.ts";
 import type { Resource, TargetRef, TrafficPolicySpec } from "../resource/resources.ts";
-import { Level, type PolicyLayer } from "./effective-policy.ts";
+import type { PolicyLayer } from "./effective-policy.ts";
 
 /** What policies attach to: the coordinates of a call, from which the layers that hold for it are found. */
 export interface PolicyTarget {

@@ -2,8 +2,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { route, traffic } from "../builders.ts";
 import { endpoint, grpc, http, METHODS, TestCall, world } from "../machine/call.case.ts";
+import { Level } from "../resource/level.ts";
 import type { Resource } from "../resource/resources.ts";
-import { Level, type PolicyLayer, resolvePolicy } from "./effective-policy.ts";
+import { type PolicyLayer, resolvePolicy } from "./effective-policy.ts";
 
 const layer = (level: PolicyLayer["level"], source: string, spec: PolicyLayer["spec"]): PolicyLayer => ({
   level,

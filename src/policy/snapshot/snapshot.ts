@@ -10,6 +10,7 @@ import type { OutlierDetector } from "../resilience/outlier.ts";
 import type { ServiceCounters } from "../resilience/policy-stats.ts";
 import type { CallBreaker } from "../resilience/quorum-breaker.ts";
 import type { RetryBudget } from "../resilience/retry-budget.ts";
+import { Level } from "../resource/level.ts";
 import type { Resource, ResourceKind } from "../resource/resources.ts";
 import { oldestFirst, routeEntries } from "../route/route-entries.ts";
 import { RouteOrder } from "../route/route-order.ts";
@@ -23,7 +24,7 @@ import {
   type RuleMatch,
 } from "../route/rule.ts";
 import type { MethodInfo } from "../runtime.ts";
-import { type EffectivePolicy, Level, type PolicyLayer, resolvePolicy } from "./effective-policy.ts";
+import { type EffectivePolicy, type PolicyLayer, resolvePolicy } from "./effective-policy.ts";
 import { indexPolicies, layersFor, type PolicyIndex, type PolicyTarget, TargetIndex } from "./policy-index.ts";
 import type { StateKeeper } from "./state-keeper.ts";
 

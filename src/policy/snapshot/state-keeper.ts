@@ -1,5 +1,4 @@
 import { kept } from "../../core/kept.ts";
-import { ProcessState } from "../admission/process-state.ts";
 import { CacheStores } from "../cache/cache-stores.ts";
 import { ActiveFaults } from "../fault/active-faults.ts";
 import { LimiterState } from "../limit/limiter.ts";
@@ -18,6 +17,7 @@ import type { Provider } from "../security/provider.ts";
 import type { ExternalAnswer } from "../security/questions.ts";
 import { Tallies } from "../security/tallies.ts";
 import { VerifiedCache } from "../security/verified-cache.ts";
+import { ProcessState } from "./process-state.ts";
 
 /**
  * Breakers, budgets and limiters by what they belong to and how they are set, so that a new snapshot goes on with the state of whatever it

@@ -1,5 +1,5 @@
-import type { EffectivePolicy } from "./effective-policy.ts";
-import type { PolicyFieldName } from "./policy-fields.ts";
+import type { EffectivePolicy } from "../snapshot/effective-policy.ts";
+import type { PolicyFieldName } from "../snapshot/policy-fields.ts";
 
 /** Whether a field means the same in all of these policies, from the same resource: then nobody needs to know which of them holds for a call. */
 export function sameField(policies: readonly EffectivePolicy[], field: PolicyFieldName): boolean {

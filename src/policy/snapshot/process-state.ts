@@ -1,13 +1,13 @@
 import { kept } from "../../core/kept.ts";
+import type { AdmissionSettings } from "../admission/admission-field.ts";
+import { Shedding } from "../admission/admission-gate.ts";
+import { LoadState } from "../admission/load-state.ts";
+import { PressureSources } from "../admission/pressure.ts";
+import { ServiceTimes } from "../admission/service-times.ts";
+import { ShedLevel } from "../admission/shed-level.ts";
 import type { AdaptiveState } from "../concurrency/adaptive-gate.ts";
 import { createAdaptiveLimit } from "../concurrency/adaptive-limit.ts";
 import type { ConcurrencySettings } from "../concurrency/concurrency-field.ts";
-import type { AdmissionSettings } from "./admission-field.ts";
-import { Shedding } from "./admission-gate.ts";
-import { LoadState } from "./load-state.ts";
-import { PressureSources } from "./pressure.ts";
-import { ServiceTimes } from "./service-times.ts";
-import { ShedLevel } from "./shed-level.ts";
 
 /** What policy knows of the process that it decides in. Kept across snapshots; written by shells. */
 export class ProcessState {
