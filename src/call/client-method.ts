@@ -24,6 +24,7 @@ export class ClientEnvironment {
   readonly maxMessageBytes: number;
   readonly gzip: boolean;
   readonly ambient: (() => AmbientCall | undefined) | undefined;
+  readonly ids: ClientOptions["ids"];
   readonly onDecision: ClientOptions["onDecision"];
   readonly userAgent: string;
   /** The context of calls without a deadline, which is the same for all. */
@@ -38,6 +39,7 @@ export class ClientEnvironment {
     this.maxMessageBytes = options.maxMessageBytes ?? 4_194_304;
     this.gzip = options.compression === "gzip";
     this.ambient = options.ambient;
+    this.ids = options.ids;
     this.onDecision = options.onDecision;
     this.userAgent = options.userAgent ?? "weft";
     this.plainContext = new ClientContext(this.service, Number.POSITIVE_INFINITY, "", null, null);
@@ -74,9 +76,17 @@ export class ClientEnvironment {
   extraFields(options: CallOptions | undefined, ambient: AmbientCall | undefined): readonly string[] | null {
     const inherited = ambient === undefined ? null : ambient.extraFields;
     const metadata = options?.metadata;
-    if (metadata === undefined) return inherited;
+    const ids = ambient === undefined ? this.ids : undefined;
+    if (metadata === undefined) {
+      const id = ids === undefined ? "" : ids.next();
+      return id === "" ? inherited : ["x-request-id", id];
+    }
     const fields = inherited === null ? [] : [...inherited];
     appendMetadata(fields, metadata);
+    if (ids !== undefined && fieldOf(fields, "x-request-id") === undefined) {
+      const id = ids.next();
+      if (id !== "") fields.push("x-request-id", id);
+    }
     return fields;
   }
 }

@@ -71,6 +71,9 @@ export interface ClientOptions {
   compression?: "identity" | "gzip";
   /** What a call inherits from where it is made (the call being served). Asked at every call. */
   ambient?: () => AmbientCall | undefined;
+  /** Names calls that nobody else names: those outside of a served call without an `x-request-id` in their metadata. The name is sent with them as that field and is
+   * their decision's `requestId`; "": this one goes without. Default: all do. */
+  ids?: { next(): string };
   /** The carrier's clock. Default: the system's. */
   clock?: Clock;
   /** Told every call's decision, before the call's own onDecision. */

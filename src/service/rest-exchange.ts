@@ -74,7 +74,14 @@ export class RestExchange extends Timer implements StreamSink, ResponseWriter {
     // Waiting at a gate counts.
     const now = gated === null ? environment.clock.now() : gated.startedAt;
     if (timeoutMs !== Number.POSITIVE_INFINITY) environment.wheel.schedule(this, timeoutMs, now);
-    this.#call = new ServerCallState(method.desc, fields, stream.connection.peer, now + timeoutMs, environment.clock, gated);
+    this.#call = new ServerCallState(
+      method.desc,
+      fields,
+      stream.connection.peer,
+      now + timeoutMs,
+      environment.clock,
+      gated,
+    );
     if (gated !== null && gated.addFields !== null) this.#call.headers = [...gated.addFields];
     environment.inFlight.begin();
     if (method.counted) this.#timed = environment.served.begin(request.stream === null);

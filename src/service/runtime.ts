@@ -1,4 +1,5 @@
 import type { DescService } from "@bufbuild/protobuf";
+import { CallNames } from "../call/call-names.ts";
 import { createCarrier } from "../call/carrier.ts";
 import { createClient } from "../call/client.ts";
 import type { ClientFallbacks } from "../call/client-fallback.ts";
@@ -22,6 +23,7 @@ import type { UpstreamPool, UpstreamPoolOptions } from "../net/types.ts";
 import { DecisionJournal } from "../policy/decision/journal.ts";
 import type { PolicyRuntime } from "../policy/runtime.ts";
 import { createPolicyRuntime } from "../policy/snapshot/create-runtime.ts";
+import { IdSource } from "../telemetry/trace.ts";
 import { CallScope } from "./call-scope.ts";
 import { deferClient, type Readiness } from "./deferred-client.ts";
 import { type ProcessSettings, readProcessSettings } from "./environment-variables.ts";
@@ -109,6 +111,7 @@ class RuntimeState implements Runtime {
   readonly inbound: Inbound;
   readonly #stopSampling: () => void;
   readonly #security: SecurityQueries;
+  readonly #names: CallNames;
   readonly #query: QueryHandler;
   readonly #stopTellingTime: () => void;
   #pool: UpstreamPool | null = null;
@@ -128,6 +131,7 @@ class RuntimeState implements Runtime {
     this.policy = createPolicyRuntime({ random: systemRandom, journal: new DecisionJournal(), zone, service });
     this.clock = clock;
     this.wheel = new TimerWheel(clock);
+    this.#names = new CallNames(new IdSource(systemRandom), clock);
     this.#security = createSecurityQueries({
       clock,
       onProblem: (message) => console.error(`weft: ${message}`),
@@ -168,7 +172,8 @@ class RuntimeState implements Runtime {
       return createClient(desc, { ...shared, carrier, authority, service: name, ambient });
     }
     const name = service ?? desc.typeName;
-    const client = createClient(desc, { ...shared, carrier: this.#policyCarrier(), service: name, ambient });
+    const carrier = this.#policyCarrier();
+    const client = createClient(desc, { ...shared, carrier, service: name, ambient, ids: this.#names });
     const subscription = this.#subscribe(name);
     // The first call should find everything there; if it cannot be had yet, that call tries again and tells.
     if (this.settings.control !== "") subscription.whenReady().catch(() => {});

@@ -6,6 +6,7 @@ import { rateLimit } from "../../src/policy/builders.ts";
 import { service } from "../../src/service/definition.ts";
 import { createRuntime } from "../../src/service/runtime.ts";
 import { serve } from "../../src/service/serve.ts";
+import type { ServerCall } from "../../src/service/server-call.ts";
 import { eventually, World } from "./world.ts";
 
 test("a service under a control plane enforces the limits that are published for it, from when they are", async (t) => {
@@ -33,4 +34,33 @@ test("a service under a control plane enforces the limits that are published for
   assert.deepEqual([await call(), await call(), await call()], ["", "", "RATE_LIMITED"]);
   await world.admin().publishRevision({ resources: published(1_000), ...who });
   await eventually(async () => (await call()) === "", "the new limit");
+});
+
+test("a call that a process makes of its own accord is found on every hop, by an id that its caller can read", async (t) => {
+  const world = new World();
+  const text = JSON.stringify(rateLimit("counter").allow(100, "1h").at("server").resources()[0]);
+  await world.startInMemory({ resources: { text, source: "test", author: "test", reason: "" } });
+  const control = world.plane?.address ?? "";
+  const runtime = createRuntime({ env: { WEFT_SERVICE: "counter" }, control });
+  const seen: string[] = [];
+  const count = (request: { count: bigint }, call: ServerCall) => {
+    seen.push(call.requestId);
+    return { count: request.count };
+  };
+  const server = await serve(service(Counter, { count }), { port: 0, runtime });
+  const caller = createRuntime({ env: {}, control });
+  t.after(async () => {
+    await caller.close();
+    await server.stop(0);
+    await runtime.close();
+    await world.close();
+  });
+  const client = caller.connect(Counter, { service: "counter" });
+  let requestId = "";
+  await client.count({ count: 1n }, { onDecision: (decision) => (requestId = decision.requestId) });
+  assert.match(requestId, /^[0-9a-f]{16}$/);
+  assert.deepEqual(seen, [requestId]);
+  const { processes } = await world.admin().explainCall({ requestId, timeoutMs: 500 });
+  const places = processes.flatMap(({ decisions }) => decisions.map(({ decision }) => JSON.parse(decision).place));
+  assert.deepEqual(places.sort(), ["client", "server"]);
 });
