@@ -1,6 +1,9 @@
 /**
  * Holds the direction of imports between the folders of src/: each may import core, itself, and what the table below lists.
  * Files directly in src/ are the package's public entries and may import every folder.
+ *
+ * Within policy/ the same holds of its folders, for what is there when the code runs: types may be imported from anywhere. Files directly in policy/
+ * may be imported by all of them.
  */
 import { globSync, readFileSync } from "node:fs";
 import { dirname, join, normalize, sep } from "node:path";
@@ -29,7 +32,38 @@ const ALLOWED: Record<string, readonly string[]> = {
   cli: ["*"],
 };
 
+const GATE = ["resource", "balance", "route", "decision", "machine"];
+const POLICY: Record<string, readonly string[]> = {
+  resource: [],
+  balance: ["resource"],
+  resilience: ["resource"],
+  route: ["resource", "balance", "resilience"],
+  decision: ["resource", "route"],
+  machine: ["resource", "balance", "resilience", "route", "decision"],
+  admission: GATE,
+  cache: GATE,
+  concurrency: [...GATE, "admission"],
+  fault: GATE,
+  limit: GATE,
+  objective: GATE,
+  security: GATE,
+  snapshot: [...GATE, "resilience", "admission", "cache", "concurrency", "fault", "limit", "objective", "security"],
+  check: ["resource", "route", "machine", "snapshot"],
+  replay: ["machine", "snapshot", "security", "check"],
+};
+/** Lists of what several folders have: they put policy/ together, and may import all of it. */
+const LISTS: ReadonlySet<string> = new Set([
+  "src/policy/machine/gates.ts",
+  "src/policy/resource/resource-shapes.ts",
+  "src/policy/resource/route-builder.ts", // a route's `require` makes the Authentication and Authorization that say so
+  "src/policy/resource/validate.ts",
+  "src/policy/snapshot/create-runtime.ts",
+]);
+
 const root = join(import.meta.dirname, "..");
+/** Not imports of types alone, which are gone when the code runs. */
+const TYPES =
+  /^\s*(?:import|export)\s+(?:type\b|\{\s*type\s+[\w$]+(?:\s+as\s+[\w$]+)?(?:\s*,\s*type\s+[\w$]+(?:\s+as\s+[\w$]+)?)*\s*,?\s*\})/;
 const IMPORT = /^\s*(?:import|export)\b[^"';]*?from\s*"([^"]+)"|^\s*import\s*"([^"]+)"|\bimport\(\s*"([^"]+)"/gm;
 let wrong = 0;
 let seen = 0;
@@ -57,6 +91,7 @@ for (const file of globSync("src/**/*.ts", { cwd: root })) {
     if (!target.startsWith(".")) continue;
     const to = normalize(join(dirname(file), target)).split(sep);
     const other = to[1];
+    if (folder === "policy" && other === "policy" && to.length > 3 && !TYPES.test(match[0])) checkPolicy(parts, to);
     // Tests use the contracts of tests/ and the examples.
     if (to[0] !== "src" && to.includes("gen") && /\.(?:test|case)\.ts$/.test(file)) continue;
     if (to[0] !== "src") report(file, `imports ${target}, which lies outside src/`);
@@ -67,6 +102,16 @@ for (const file of globSync("src/**/*.ts", { cwd: root })) {
 }
 if (seen === 0) report("src", "no sources were found");
 process.exitCode = wrong === 0 ? 0 : 1;
+
+function checkPolicy(from: readonly string[], to: readonly string[]): void {
+  const file = from.join("/");
+  const [, , folder] = from;
+  if (from.length < 4 || folder === to[2] || LISTS.has(file) || /\.(?:test|case)\.ts$/.test(file)) return;
+  const allowed = POLICY[folder];
+  if (allowed === undefined) report(file, `src/policy/${folder}/ is not in the table of scripts/check-imports.ts`);
+  else if (!allowed.includes(to[2]))
+    report(file, `policy/${folder} must not import policy/${to[2]} (${to.slice(2).join("/")}); types it may`);
+}
 
 function report(file: string, message: string): void {
   wrong++;

@@ -1,5 +1,5 @@
 /**
- * `npm test`: the checks (types, lint, import directions), then every *.test.ts, in processes of their own.
+ * `npm test`: the checks (types, lint, import directions, unused exports), then every *.test.ts, in processes of their own.
  * Arguments are paths or globs that narrow the tests: `npm test -- src/wire`. Ends with "N passed, N failed".
  */
 import { spawnSync } from "node:child_process";
@@ -60,6 +60,7 @@ function checks(): { name: string; ok: boolean }[] {
     check("types", bin("tsc"), ["-p", "tsconfig.json", "--noEmit"]),
     check("lint", bin("biome"), ["check", "."]),
     check("imports", process.execPath, [join(root, "scripts", "check-imports.ts")]),
+    check("exports", process.execPath, [join(root, "scripts", "check-exports.ts")]),
   ];
 }
 

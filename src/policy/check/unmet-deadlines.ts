@@ -96,7 +96,7 @@ function between(system: CheckedSystem, caller: string, callee: string, add: Add
 }
 
 /** Ms of all attempts and the longest back-off between them; Infinity when one attempt is not limited. */
-export function worstMs({ perTryTimeout, retry }: EffectivePolicy): number {
+function worstMs({ perTryTimeout, retry }: EffectivePolicy): number {
   let total = perTryTimeout;
   for (let attempt = 1; attempt <= retry.attempts; attempt++) total += perTryTimeout + longestBackOff(retry, attempt);
   return total;

@@ -155,7 +155,7 @@ function remembered(entry: Entry, atEnd = false): RememberedCall {
 }
 
 /** "GET /v1/orders/17": without the query, and cut where it is very long. */
-export function requestLine(method: string, path: string): string {
+function requestLine(method: string, path: string): string {
   const mark = path.indexOf("?");
   const bare = mark < 0 ? path : path.slice(0, mark);
   return `${method} ${bare.length > MAX_PATH ? `${bare.slice(0, MAX_PATH)}...` : bare}`;

@@ -134,14 +134,6 @@ export function duration(zero: boolean): Check {
 
 export const anything: Check = () => {};
 
-/** Reports a field that the Gateway API has and weft does not act on: nothing is dropped in silence. */
-export function unsupported(instead: string): Check {
-  return described(
-    (_value, path, report) => report(path, `is not supported yet; ${instead}`),
-    () => false,
-  );
-}
-
 export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -27,7 +27,7 @@ export interface Condition {
 }
 
 /** Whether a rule takes something away (deny, external, audit) when it matches. */
-export function isLenient({ action }: AuthorizationRule): boolean {
+function isLenient({ action }: AuthorizationRule): boolean {
   return action !== "allow";
 }
 

@@ -8,7 +8,7 @@ import { OidcProvider } from "./oidc-provider.ts";
 import type { Provider } from "./provider.ts";
 
 /** What providers are called in rules and explanations, by the field that describes them. */
-export const PROVIDER_KINDS = {
+const PROVIDER_KINDS = {
   jwt: "jwt",
   apiKey: "api-key",
   hmac: "hmac",
