@@ -96,16 +96,17 @@ class LimitGate implements Gate {
 
   /** Silence of the shared limiter leaves it to this process, which keeps to its share. */
   answered(call: CallState, slot: number, result: unknown, now: number): GateAnswer {
-    const { key, cost, requests, perMs } = call.memory[slot] as SharedLimitRequest;
+    const { key, cost, requests, perMs, burst } = call.memory[slot] as SharedLimitRequest;
     const exception = this.#limiter.exceptions?.get(key) ?? null;
     const answer = parseSharedAnswer(call.tape.keep(parseSharedAnswer(result)));
     if (answer === null) {
       this.#limiter.counts.alone++;
       return this.#take(call, By.share, key, cost, exception, Math.max(1, call.tape.read(this.#process.peers)), now);
     }
-    const resetMs = ((requests - answer.left) / requests) * perMs;
-    if (answer.allowed) return this.#pass(call, By.system, key, cost, exception, 0, answer.left, resetMs);
-    return this.#refuse(call, By.system, key, cost, exception, answer.waitMs, answer.left, resetMs);
+    const left = Math.min(answer.left, Math.max(requests, burst));
+    const resetMs = Math.max(0, ((requests - left) / requests) * perMs);
+    if (answer.allowed) return this.#pass(call, By.system, key, cost, exception, 0, left, resetMs);
+    return this.#refuse(call, By.system, key, cost, exception, answer.waitMs, left, resetMs);
   }
 
   /** The time until its place has come is over. */

@@ -34,12 +34,17 @@ export function parseSharedAnswer(result: unknown): SharedLimitAnswer | null {
   if (typeof result !== "object" || result === null) return null;
   const { allowed, waitMs, left } = result as Record<string, unknown>;
   if (typeof allowed !== "boolean") return null;
-  return { allowed, waitMs: countOr(waitMs, 0), left: countOr(left, 0) };
+  return { allowed, waitMs: countOf(waitMs, MAX_WAIT_MS), left: Math.floor(countOf(left, MAX_LEFT)) };
 }
 
-function countOr(value: unknown, otherwise: number): number {
-  return typeof value === "number" && value >= 0 && value < Number.POSITIVE_INFINITY ? value : otherwise;
+/** A number of what is counted: 0 for anything else, and no more than can be said in a header field. */
+function countOf(value: unknown, most: number): number {
+  return typeof value === "number" && value >= 0 ? Math.min(value, most) : 0;
 }
+
+/** About 115 days. */
+const MAX_WAIT_MS = 1e10;
+const MAX_LEFT = 1e12;
 
 /** The bucket or window that a request is about: equal for requests that count together. */
 export function sharedLimitId({ name, key, algorithm, requests, perMs, burst }: SharedLimitRequest): string {

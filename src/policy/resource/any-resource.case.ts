@@ -108,7 +108,7 @@ function anyOfSchema(schema: JsonSchema, path: readonly string[]): fc.Arbitrary<
     case "boolean":
       return fc.boolean();
     case "string":
-      return anyText(schema.pattern, schema.maxLength ?? 64, name);
+      return anyText(schema.pattern, schema.maxLength ?? 64, name === "name" ? `${path.at(-2)}.name` : name);
     default:
       return fc.constantFrom<unknown>("a", 1, true, {}, { a: 1 });
   }
@@ -116,11 +116,11 @@ function anyOfSchema(schema: JsonSchema, path: readonly string[]): fc.Arbitrary<
 
 function anyObject(schema: Exclude<JsonSchema, boolean>, path: readonly string[]): fc.Arbitrary<unknown> {
   const { properties = {}, required = [] } = schema;
-  const names = Object.keys(properties).filter((name) => name !== "status" && properties[name] !== false);
+  const names = Object.keys(properties).filter((name) => !NEVER.has(name) && properties[name] !== false);
   const fields = names.map((name) => {
     const value = anyOfSchema(properties[name], [...path, name]);
     const always = required.includes(name) || ALWAYS.has(name);
-    return always ? value : fc.option(value, { nil: undefined, freq: 1 });
+    return always ? value : fc.option(value, { nil: undefined, freq: 2 });
   });
   return fc.tuple(...fields).map((values) => {
     const made: Record<string, unknown> = {};
@@ -138,7 +138,8 @@ function anyNumber(min: number, max: number, whole: boolean): fc.Arbitrary<numbe
 
 function anyText(pattern: string | undefined, max: number, name: string): fc.Arbitrary<string> {
   const wanted = pattern === undefined ? null : new RegExp(pattern);
-  const known = [...WORDS, ...(NAMED[name] ?? [])].filter((word) => word.length <= max && wanted?.test(word) !== false);
+  const words = name.endsWith("Refs.name") ? REFERRED : [...WORDS, ...(NAMED[name] ?? [])];
+  const known = words.filter((word) => word.length <= max && wanted?.test(word) !== false);
   if (known.length > 0) return fc.constantFrom(...known);
   return wanted === null ? fc.string({ maxLength: Math.min(max, 12) }) : fc.stringMatching(wanted);
 }
@@ -147,6 +148,19 @@ const NAMED: Readonly<Record<string, readonly string[]>> = {
   sha256: ["a".repeat(64)],
   issuer: ["https://id.test"],
 };
+/** What references are to, where they are to be to anything. */
+const REFERRED = [
+  "products",
+  "products",
+  "products",
+  "products@v1",
+  "standby",
+  "p.Products",
+  "p.Products/Get",
+  "httproute-0",
+];
+/** A system has one namespace. */
+const NEVER: ReadonlySet<string> = new Set(["status", "namespace"]);
 const ALWAYS: ReadonlySet<string> = new Set(["targetRefs", "backendRefs", "parentRefs"]);
 
 function takeOut(value: unknown, path: FieldPath): void {
