@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError } from "commander";
+import { parseNetwork } from "../core/network.ts";
 import { parseAddress } from "../host/address.ts";
-import { parseNetwork } from "../policy/security/network.ts";
 
 /** How the values of options are read. */
 

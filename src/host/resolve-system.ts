@@ -1,9 +1,9 @@
 import { existsSync, readFileSync } from "node:fs";
 import { isAbsolute, join } from "node:path";
+import { parseNetwork } from "../core/network.ts";
 import { didYouMean } from "../core/suggest.ts";
 import { readResourceDocuments } from "../policy/resource/read-resource-documents.ts";
 import type { ResourceDocument } from "../policy/resource/resource-document.ts";
-import { parseNetwork } from "../policy/security/network.ts";
 import { parseAddress } from "./address.ts";
 import { type FieldPath, kindOf, type Locator, Problems } from "./problems.ts";
 import type { SystemDescription } from "./system.ts";

@@ -1,6 +1,6 @@
 import { isIP } from "node:net";
 import { WeftError } from "../core/errors.ts";
-import { addressBytes, hostOfAddress, type Network, parseNetwork } from "../policy/security/network.ts";
+import { addressBytes, hostOfAddress, type Network, parseNetwork } from "../core/network.ts";
 import type { PeerInfo } from "../wire/stream.ts";
 
 /**

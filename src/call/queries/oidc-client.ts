@@ -1,6 +1,6 @@
 import type { Clock } from "../../core/clock.ts";
+import { claimOf } from "../../policy/machine/principal.ts";
 import type { OidcSpec } from "../../policy/security/authentication-resource.ts";
-import { claimOf } from "../../policy/security/claims.ts";
 import { parseToken } from "../../policy/security/jwt.ts";
 import { ASYMMETRIC } from "../../policy/security/jwt-provider.ts";
 import { type Fetch, fetchJson } from "./fetch-json.ts";

@@ -1,5 +1,6 @@
 import { fieldOf } from "../../core/fields.ts";
 import type { CallState } from "../machine/call-state.ts";
+import { claimOf } from "../machine/principal.ts";
 import { sentBy } from "../machine/request-values.ts";
 import type { AdmissionSettings, PrioritySpec } from "./admission-field.ts";
 
@@ -30,15 +31,6 @@ function matches(call: CallState, { header, claim, identity, method }: PriorityS
     if (value === undefined || (claim.value !== undefined && !isOrHas(value, claim.value))) return false;
   }
   return true;
-}
-
-function claimOf(claims: Readonly<Record<string, unknown>>, path: string): unknown {
-  let value: unknown = claims;
-  for (const name of path.split(".")) {
-    if (typeof value !== "object" || value === null || !Object.hasOwn(value, name)) return undefined;
-    value = (value as Record<string, unknown>)[name];
-  }
-  return value;
 }
 
 function isOrHas(value: unknown, wanted: string): boolean {

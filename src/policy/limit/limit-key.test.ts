@@ -29,10 +29,12 @@ test("tells callers apart by what the key names", () => {
   assert.equal(keyOf({ by: "path", segment: 3 }, request), "17");
   assert.equal(keyOf({ by: "path", segment: 9 }, request), "");
   assert.equal(keyOf({ by: "identity" }, request, { peerIdentity: "spiffe://shop/web" }), "spiffe://shop/web");
-  const principal = { subject: "user-9", claims: { tenant: { id: 7 }, roles: ["a", "b"], own: true } };
+  const claims = { tenant: { id: 7 }, roles: ["a", "b"], own: true, "https://shop.example/plan": "gold" };
+  const principal = { subject: "user-9", claims };
   assert.equal(keyOf({ by: "subject" }, request, { principal }), "user-9");
   assert.equal(keyOf({ by: "claim", claim: "tenant.id" }, request, { principal }), "7");
   assert.equal(keyOf({ by: "claim", claim: "roles" }, request, { principal }), "a,b");
+  assert.equal(keyOf({ by: "claim", claim: "https://shop.example/plan" }, request, { principal }), "gold");
   assert.equal(keyOf({ by: "claim", claim: "tenant.toString" }, request, { principal }), "");
   const messageField = (path: string) => (path === "order.customer_id" ? "c-1" : undefined);
   assert.equal(keyOf({ by: "field", field: "order.customer_id" }, request, { messageField }), "c-1");

@@ -2,6 +2,7 @@ import { hash } from "node:crypto";
 import { cookieOf, fieldOf } from "../../core/fields.ts";
 import type { CallRequest } from "../call.ts";
 import type { CallState } from "../machine/call-state.ts";
+import { claimOf } from "../machine/principal.ts";
 import { decoded, queryValue, sentBy } from "../machine/request-values.ts";
 import { pathOf } from "../route/route-table.ts";
 import { addressPrefix } from "./address-prefix.ts";
@@ -62,8 +63,8 @@ function valueReader(key: RateLimitKey): KeyReader {
     case "subject":
       return ({ principal }) => principal.subject;
     case "claim": {
-      const path = (key.claim ?? "").split(".");
-      return ({ principal }) => claimText(principal.claims, path);
+      const claim = key.claim ?? "";
+      return ({ principal }) => claimText(claimOf(principal.claims, claim));
     }
     case "header": {
       const name = (key.header ?? "").toLowerCase();
@@ -93,12 +94,7 @@ function segmentOf(request: CallRequest, segment: number): string {
   return decoded(segment === 0 ? path : (path.split("/", segment + 1)[segment] ?? ""));
 }
 
-function claimText(claims: Readonly<Record<string, unknown>>, path: readonly string[]): string {
-  let value: unknown = claims;
-  for (const name of path) {
-    if (typeof value !== "object" || value === null || !Object.hasOwn(value, name)) return "";
-    value = (value as Record<string, unknown>)[name];
-  }
+function claimText(value: unknown): string {
   if (Array.isArray(value)) return value.filter((one) => typeof one === "string").join(",");
   return typeof value === "string" || typeof value === "number" || typeof value === "boolean" ? String(value) : "";
 }

@@ -1,8 +1,9 @@
 import type { CallState } from "../machine/call-state.ts";
+import { sentBy } from "../machine/request-values.ts";
 import type { ApiKeyConsumer, ApiKeySpec, CredentialPlace } from "./authentication-resource.ts";
 import { AMBIGUOUS, placeText, readCredential } from "./credential-place.ts";
 import { credentialDigest } from "./digest.ts";
-import { type Outcome, type Provider, Question, quoted, Refusal, sentRequest, Verified, wallOf } from "./provider.ts";
+import { type Outcome, type Provider, Question, quoted, Refusal, Verified, wallOf } from "./provider.ts";
 import type { SecretAnswer, SecretQuestion } from "./questions.ts";
 import { stripCredential } from "./strip.ts";
 import { VerifiedCache } from "./verified-cache.ts";
@@ -42,7 +43,7 @@ export class ApiKeyProvider implements Provider {
   }
 
   check(call: CallState, now: number): Outcome | null {
-    const request = sentRequest(call);
+    const request = sentBy(call);
     for (const place of this.#places) {
       const key = readCredential(request, place);
       if (key === null || key === "") continue;

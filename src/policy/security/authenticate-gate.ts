@@ -5,11 +5,13 @@ import type { CallState } from "../machine/call-state.ts";
 import { type Gate, GateAnswer } from "../machine/gate.ts";
 import type { GateContext } from "../machine/gates.ts";
 import type { Principal } from "../machine/principal.ts";
+import { claimOf } from "../machine/principal.ts";
+import { sentBy } from "../machine/request-values.ts";
 import type { Authentication, AuthenticationProvider, ClaimHeader } from "./authentication-resource.ts";
-import { claimField, claimOf, claimText } from "./claims.ts";
+import { claimField, claimText } from "./claims.ts";
 import { sha256 } from "./digest.ts";
 import { OidcProvider } from "./oidc-provider.ts";
-import { type Outcome, type Provider, Question, Refusal, Reply, sentRequest, Verified } from "./provider.ts";
+import { type Outcome, type Provider, Question, Refusal, Reply, Verified } from "./provider.ts";
 import { createProvider, findProvider } from "./providers.ts";
 import { stripFields } from "./strip.ts";
 import type { Tallies } from "./tallies.ts";
@@ -209,7 +211,7 @@ class AuthenticateGate implements Gate {
    */
   #forged(call: CallState, fields: readonly string[]): string {
     if (call.caller.place !== "server" || this.#claimFields.length === 0) return "";
-    const sent = sentRequest(call).fields;
+    const sent = sentBy(call).fields;
     for (let i = 0; i < sent.length; i += 2) {
       if (!this.#claimFields.includes(sent[i])) continue;
       const at = fields.indexOf(sent[i]);

@@ -1,8 +1,8 @@
 import { isIP } from "node:net";
+import { type Network, parseNetwork } from "../../core/network.ts";
 import type { AuthorizationRule, HeaderMatch } from "./authorization-resource.ts";
 import { compileCel } from "./cel-condition.ts";
 import { claimMatchText, matchesClaim } from "./claims.ts";
-import { type Network, parseNetwork } from "./network.ts";
 import { hostPattern, pathPattern, type TextPattern, textPattern } from "./pattern.ts";
 import type { RuleInput } from "./rule-input.ts";
 

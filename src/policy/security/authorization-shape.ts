@@ -1,7 +1,7 @@
+import { parseNetwork } from "../../core/network.ts";
 import { FIELD_NAME, POSITIVE } from "../resource/common-shapes.ts";
 import { bool, type Check, described, list, object, oneOf, shown, text } from "../resource/shape.ts";
 import { celProblem, MAX_CEL } from "./cel-condition.ts";
-import { parseNetwork } from "./network.ts";
 import {
   claimMatch,
   enforcedAt,

@@ -1,9 +1,10 @@
 import type { CallState } from "../machine/call-state.ts";
+import { sentBy } from "../machine/request-values.ts";
 import { durationMs } from "../resource/duration.ts";
 import type { BasicSpec } from "./authentication-resource.ts";
 import { AMBIGUOUS, readCredential } from "./credential-place.ts";
 import { credentialDigest } from "./digest.ts";
-import { type Outcome, type Provider, Question, quoted, Refusal, sentRequest, Verified, wallOf } from "./provider.ts";
+import { type Outcome, type Provider, Question, quoted, Refusal, Verified, wallOf } from "./provider.ts";
 import type { SecretAnswer, SecretQuestion } from "./questions.ts";
 import { VerifiedCache } from "./verified-cache.ts";
 
@@ -27,13 +28,13 @@ export class BasicProvider implements Provider {
   }
 
   check(call: CallState, now: number): Outcome | null {
-    const text = readCredential(sentRequest(call), AUTHORIZATION);
+    const text = readCredential(sentBy(call), AUTHORIZATION);
     if (text === null) return null;
     if (text === AMBIGUOUS) return new Refusal("there is more than one authorization field", 1);
     if (!call.caller.secure && this.#spec.insecure !== true) {
       return new Refusal("passwords are accepted over TLS only (insecure: true allows others)", 2);
     }
-    const digest = credentialDigest(sentRequest(call).fields, text);
+    const digest = credentialDigest(sentBy(call).fields, text);
     const known = this.#verified.get(digest, wallOf(call, now));
     if (known !== null) return known;
     const pair = /^[A-Za-z0-9+/]+={0,2}$/.test(text) ? Buffer.from(text, "base64").toString("utf8") : "";

@@ -1,18 +1,5 @@
+import { type Claims, claimOf } from "../machine/principal.ts";
 import type { ClaimMatch } from "./authentication-resource.ts";
-
-export type Claims = Readonly<Record<string, unknown>>;
-
-/** A claim by its name, or by a path through objects: "realm_access.roles". A claim whose own name has dots is found first. */
-export function claimOf(claims: Claims, path: string): unknown {
-  if (Object.hasOwn(claims, path)) return claims[path];
-  if (!path.includes(".")) return undefined;
-  let value: unknown = claims;
-  for (const part of path.split(".")) {
-    if (typeof value !== "object" || value === null || !Object.hasOwn(value, part)) return undefined;
-    value = (value as Record<string, unknown>)[part];
-  }
-  return value;
-}
 
 /** Strict: "1" is not 1. A list equals nothing, but may contain. */
 export function matchesClaim(claims: Claims, match: ClaimMatch): boolean {

@@ -1,19 +1,10 @@
 import type { CallState } from "../machine/call-state.ts";
+import { sentBy } from "../machine/request-values.ts";
 import { durationMs } from "../resource/duration.ts";
 import type { HmacKey, HmacSpec } from "./authentication-resource.ts";
 import { type HttpSignature, parseSignatures, signatureBase } from "./http-signature.ts";
 import { Nonces } from "./nonces.ts";
-import {
-  digestOf,
-  type Outcome,
-  type Provider,
-  Question,
-  quoted,
-  Refusal,
-  sentRequest,
-  Verified,
-  wallOf,
-} from "./provider.ts";
+import { digestOf, type Outcome, type Provider, Question, quoted, Refusal, Verified, wallOf } from "./provider.ts";
 import type { SecretAnswer, SecretQuestion } from "./questions.ts";
 
 /**
@@ -46,7 +37,7 @@ export class HmacProvider implements Provider {
   }
 
   check(call: CallState, now: number): Outcome | null {
-    const request = sentRequest(call);
+    const request = sentBy(call);
     const signatures = parseSignatures(request.fields);
     if (signatures === null) return null;
     if (typeof signatures === "string") return new Refusal(signatures, 1);

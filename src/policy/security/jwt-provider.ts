@@ -1,11 +1,13 @@
 import type { CallState } from "../machine/call-state.ts";
+import type { Claims } from "../machine/principal.ts";
+import { sentBy } from "../machine/request-values.ts";
 import { durationMs } from "../resource/duration.ts";
 import type { CredentialPlace, JwtSpec } from "./authentication-resource.ts";
-import { type Claims, claimMatchText, matchesClaim } from "./claims.ts";
+import { claimMatchText, matchesClaim } from "./claims.ts";
 import { AMBIGUOUS, placeText, readCredential } from "./credential-place.ts";
 import { credentialDigest } from "./digest.ts";
 import { parseToken, type Token } from "./jwt.ts";
-import { type Outcome, type Provider, Question, quoted, Refusal, sentRequest, Verified, wallOf } from "./provider.ts";
+import { type Outcome, type Provider, Question, quoted, Refusal, Verified, wallOf } from "./provider.ts";
 import type { TokenAnswer, TokenQuestion } from "./questions.ts";
 import { stripCredential } from "./strip.ts";
 import { VerifiedCache } from "./verified-cache.ts";
@@ -40,7 +42,7 @@ export class JwtProvider implements Provider {
   }
 
   check(call: CallState, now: number): Outcome | null {
-    const request = sentRequest(call);
+    const request = sentBy(call);
     for (const place of this.#places) {
       const text = readCredential(request, place);
       if (text === null || text === "") continue;
@@ -52,7 +54,7 @@ export class JwtProvider implements Provider {
 
   #checkToken(text: string, call: CallState, now: number): Outcome {
     if (text.length > MAX_TOKEN) return new Refusal(`the token is longer than ${MAX_TOKEN} characters`);
-    const digest = credentialDigest(sentRequest(call).fields, text);
+    const digest = credentialDigest(sentBy(call).fields, text);
     const wall = wallOf(call, now);
     const known = this.#verified.get(digest, wall);
     if (known !== null) return known; // kept for no longer than it is good

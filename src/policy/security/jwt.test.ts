@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { claimField, claimOf, matchesClaim } from "./claims.ts";
+import { claimOf } from "../machine/principal.ts";
+import { claimField, matchesClaim } from "./claims.ts";
 import { parseToken } from "./jwt.ts";
 
 const part = (value: unknown): string =>

@@ -1,4 +1,4 @@
-import type { Claims } from "./claims.ts";
+import type { Claims } from "../machine/principal.ts";
 
 /** A compact JWS whose payload is claims, not verified yet. */
 export interface Token {

@@ -1,5 +1,6 @@
 import type { LocalResponse } from "../call.ts";
 import type { CallState } from "../machine/call-state.ts";
+import { sentBy } from "../machine/request-values.ts";
 import type { OidcSpec } from "./authentication-resource.ts";
 import { AMBIGUOUS, cookieOf } from "./credential-place.ts";
 import { credentialDigest, sha256 } from "./digest.ts";
@@ -11,7 +12,6 @@ import {
   quoted,
   Refusal,
   Reply,
-  sentRequest,
   Verified,
   wallOf,
 } from "./provider.ts";
@@ -50,7 +50,7 @@ export class OidcProvider implements Provider {
   }
 
   check(call: CallState, now: number): Outcome | null {
-    const request = sentRequest(call);
+    const request = sentBy(call);
     const mark = request.path.indexOf("?");
     const path = mark < 0 ? request.path : request.path.slice(0, mark);
     if (path === (this.#spec.callbackPath ?? "/oauth2/callback")) {
@@ -77,7 +77,7 @@ export class OidcProvider implements Provider {
 
   /** For a browser's navigation that nobody has established: the way to the login; null for whatever else. */
   login(call: CallState, _now: number): Question | null {
-    const request = sentRequest(call);
+    const request = sentBy(call);
     if (request.method !== "GET" || !wantsHtml(request.fields)) return null;
     const returnTo = request.path.length <= MAX_RETURN ? request.path : "/";
     const question = { ...this.#common, type: "login", ...this.#where(call), returnTo } as const;
@@ -89,7 +89,7 @@ export class OidcProvider implements Provider {
   }
 
   #callback(call: CallState, query: string): Outcome {
-    const stateCookie = cookieOf(sentRequest(call).fields, `${this.#cookie}_state`);
+    const stateCookie = cookieOf(sentBy(call).fields, `${this.#cookie}_state`);
     if (stateCookie === null || stateCookie === AMBIGUOUS) {
       return new Refusal("the login was not begun in this browser, or took too long; begin again", 2);
     }
@@ -113,7 +113,7 @@ export class OidcProvider implements Provider {
   }
 
   #where(call: CallState): { redirectUri: string; secure: boolean } {
-    const { scheme, authority } = sentRequest(call);
+    const { scheme, authority } = sentBy(call);
     const base = this.#spec.baseUrl ?? `${call.caller.secure ? "https" : scheme}://${authority}`;
     return {
       redirectUri: base.replace(/\/$/, "") + (this.#spec.callbackPath ?? "/oauth2/callback"),

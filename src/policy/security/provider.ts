@@ -89,11 +89,6 @@ export function digestOf(credential: string): string {
   return sha256(credential, "base64url");
 }
 
-/** The request as the caller sent it. */
-export function sentRequest(call: CallState) {
-  return call.caller.asSent ?? call.request;
-}
-
 /** A string in a quoted-string (RFC 9110 section 5.6.4). */
 export function quoted(text: string): string {
   return `"${text.replace(/[^\x20-\x7e]/g, "?").replace(/["\\]/g, "\\$&")}"`;

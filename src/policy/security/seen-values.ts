@@ -1,5 +1,6 @@
+import { claimOf } from "../machine/principal.ts";
 import type { AuthorizationRule } from "./authorization-resource.ts";
-import { claimOf, claimText } from "./claims.ts";
+import { claimText } from "./claims.ts";
 import type { RuleInput } from "./rule-input.ts";
 
 /** What a rule looked at, of one call, by name; never the values of header fields, which may be secrets. Worked out for calls that are refused. */
