@@ -2,17 +2,10 @@ import { nearestMiss, placeInOrder } from "../route/route-explanation.ts";
 import type { Plan } from "../snapshot/snapshot.ts";
 import type { CallDecision } from "./decision.ts";
 import { ruleName } from "./decision-steps.ts";
-
-type Add = (
-  rule: string,
-  verdict: string,
-  text: string,
-  values?: Record<string, number | string>,
-  source?: string,
-) => void;
+import type { AddStep } from "./resilience-steps.ts";
 
 /** Which rule took the call, where it stands among the others, and what its CORS filter did. */
-export function addRoute({ sent, cors, origin }: CallDecision, { rule, snapshot }: Plan, add: Add): void {
+export function addRoute({ sent, cors, origin }: CallDecision, { rule, snapshot }: Plan, add: AddStep): void {
   const route = rule.route === "" ? "implicit" : rule.route;
   const source = ruleName(rule);
   const order = snapshot.orderWith(rule);
@@ -33,7 +26,7 @@ export function addRoute({ sent, cors, origin }: CallDecision, { rule, snapshot 
 }
 
 /** Whether the call belonged to a session. */
-export function addSession({ session }: CallDecision, { rule }: Plan, add: Add): void {
+export function addSession({ session }: CallDecision, { rule }: Plan, add: AddStep): void {
   const where = `${rule.session?.type === "Header" ? "header" : "cookie"} ${rule.session?.name}`;
   const [verdict, text] = {
     "": ["skipped", ""],

@@ -1,45 +1,17 @@
-/** What is to happen at which time, first things first; of the same time in the order in which they were put in. A binary heap. */
+import { Heap } from "../../core/heap.ts";
+
+/** What is to happen at which time, first things first; of the same time in the order in which they were put in. */
 export class Agenda {
-  readonly #heap: Item[] = [];
+  readonly #items = new Heap<Item>(before);
   #order = 0;
 
   at(at: number, run: (now: number) => void): void {
-    const heap = this.#heap;
-    const item = { at, order: this.#order++, run };
-    heap.push(item);
-    let index = heap.length - 1;
-    while (index > 0) {
-      const parent = (index - 1) >> 1;
-      if (!before(item, heap[parent])) break;
-      heap[index] = heap[parent];
-      index = parent;
-    }
-    heap[index] = item;
+    this.#items.push({ at, order: this.#order++, run });
   }
 
   /** Runs everything, also what is put in meanwhile. */
   run(): void {
-    for (let item = this.#take(); item !== null; item = this.#take()) item.run(item.at);
-  }
-
-  #take(): Item | null {
-    const heap = this.#heap;
-    if (heap.length === 0) return null;
-    const first = heap[0];
-    const last = heap.pop() as Item;
-    if (heap.length > 0) {
-      let index = 0;
-      for (;;) {
-        let child = index * 2 + 1;
-        if (child >= heap.length) break;
-        if (child + 1 < heap.length && before(heap[child + 1], heap[child])) child++;
-        if (!before(heap[child], last)) break;
-        heap[index] = heap[child];
-        index = child;
-      }
-      heap[index] = last;
-    }
-    return first;
+    for (let item = this.#items.take(); item !== undefined; item = this.#items.take()) item.run(item.at);
   }
 }
 

@@ -1,4 +1,5 @@
 import { createHmac } from "node:crypto";
+import { decoded } from "../machine/request-values.ts";
 
 /**
  * What of a call may be written down. By default values of header fields and of query parameters become hashes, but for those that say nothing of anybody
@@ -122,14 +123,6 @@ function* textsIn(value: unknown): Generator<string> {
       yield name;
       yield* textsIn(item);
     }
-}
-
-function decoded(value: string): string {
-  try {
-    return decodeURIComponent(value.replaceAll("+", " "));
-  } catch {
-    return value;
-  }
 }
 
 const MARK = "~";

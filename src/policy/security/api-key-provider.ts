@@ -3,7 +3,16 @@ import { sentBy } from "../machine/request-values.ts";
 import type { ApiKeyConsumer, ApiKeySpec, CredentialPlace } from "./authentication-resource.ts";
 import { AMBIGUOUS, placeText, readCredential } from "./credential-place.ts";
 import { credentialDigest } from "./digest.ts";
-import { type Outcome, type Provider, Question, quoted, Refusal, Verified, wallOf } from "./provider.ts";
+import {
+  type Outcome,
+  type Provider,
+  Question,
+  quoted,
+  Refusal,
+  type Verified,
+  verifiedUser,
+  wallOf,
+} from "./provider.ts";
 import type { SecretAnswer, SecretQuestion } from "./questions.ts";
 import { stripCredential } from "./strip.ts";
 import { VerifiedCache } from "./verified-cache.ts";
@@ -71,15 +80,7 @@ export class ApiKeyProvider implements Provider {
   }
 
   #verifiedOf({ name, claims = {} }: Pick<ApiKeyConsumer, "name" | "claims">): Verified {
-    const principal = {
-      source: this.#source,
-      method: this.method,
-      provider: this.label,
-      subject: name,
-      issuer: "",
-      claims,
-    };
-    return new Verified(principal, Number.POSITIVE_INFINITY);
+    return verifiedUser(this.#source, this, name, claims);
   }
 
   challenge(): string {

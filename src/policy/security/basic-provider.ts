@@ -4,7 +4,16 @@ import { durationMs } from "../resource/duration.ts";
 import type { BasicSpec } from "./authentication-resource.ts";
 import { AMBIGUOUS, readCredential } from "./credential-place.ts";
 import { credentialDigest } from "./digest.ts";
-import { type Outcome, type Provider, Question, quoted, Refusal, Verified, wallOf } from "./provider.ts";
+import {
+  type Outcome,
+  type Provider,
+  Question,
+  quoted,
+  Refusal,
+  type Verified,
+  verifiedUser,
+  wallOf,
+} from "./provider.ts";
 import type { SecretAnswer, SecretQuestion } from "./questions.ts";
 import { VerifiedCache } from "./verified-cache.ts";
 
@@ -53,15 +62,7 @@ export class BasicProvider implements Provider {
       if (answer === null) return new Refusal("the password could not be checked in time", 5, true);
       if (answer.consumer === null) return new Refusal("name or password is wrong", 4);
       const { name, claims = {} } = answer.consumer;
-      const principal = {
-        source: this.#source,
-        method: this.method,
-        provider: this.label,
-        subject: name,
-        issuer: "",
-        claims,
-      };
-      const verified = new Verified(principal, Number.POSITIVE_INFINITY);
+      const verified = verifiedUser(this.#source, this, name, claims);
       this.#verified.set(digest, verified, wallOf(caller, later) + this.#cacheMs);
       return verified;
     });

@@ -4,7 +4,17 @@ import { durationMs } from "../resource/duration.ts";
 import type { HmacKey, HmacSpec } from "./authentication-resource.ts";
 import { type HttpSignature, parseSignatures, signatureBase } from "./http-signature.ts";
 import { Nonces } from "./nonces.ts";
-import { digestOf, type Outcome, type Provider, Question, quoted, Refusal, Verified, wallOf } from "./provider.ts";
+import {
+  digestOf,
+  type Outcome,
+  type Provider,
+  Question,
+  quoted,
+  Refusal,
+  type Verified,
+  verifiedUser,
+  wallOf,
+} from "./provider.ts";
 import type { SecretAnswer, SecretQuestion } from "./questions.ts";
 
 /**
@@ -81,15 +91,7 @@ export class HmacProvider implements Provider {
   }
 
   #verifiedOf({ id, claims = {} }: HmacKey): Verified {
-    const principal = {
-      source: this.#source,
-      method: this.method,
-      provider: this.label,
-      subject: id,
-      issuer: "",
-      claims,
-    };
-    return new Verified(principal, Number.POSITIVE_INFINITY);
+    return verifiedUser(this.#source, this, id, claims);
   }
 
   challenge(): string {

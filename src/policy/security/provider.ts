@@ -1,6 +1,6 @@
 import type { LocalResponse } from "../call.ts";
 import type { CallState } from "../machine/call-state.ts";
-import type { Principal } from "../machine/principal.ts";
+import type { Claims, Principal } from "../machine/principal.ts";
 import type { Query } from "../machine/query.ts";
 import { sha256 } from "./digest.ts";
 
@@ -82,6 +82,16 @@ export class Reply {
 /** Epoch ms. */
 export function wallOf(call: CallState, now: number): number {
   return call.shared.wallAt + now;
+}
+
+/** Somebody whom settings name, who is known for as long as they do. */
+export function verifiedUser(
+  source: string,
+  { method, label }: Pick<Provider, "method" | "label">,
+  subject: string,
+  claims: Claims = {},
+): Verified {
+  return new Verified({ source, method, provider: label, subject, issuer: "", claims }, Number.POSITIVE_INFINITY);
 }
 
 /** By which a credential is remembered, so that no memory holds it longer than its call. */
