@@ -38,7 +38,7 @@ const POLICY: Record<string, readonly string[]> = {
   balance: ["resource"],
   resilience: ["resource"],
   route: ["resource", "balance", "resilience"],
-  decision: ["resource", "route"],
+  decision: ["resource", "resilience", "route"],
   machine: ["resource", "balance", "resilience", "route", "decision"],
   admission: GATE,
   cache: GATE,
