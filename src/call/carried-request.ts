@@ -1,11 +1,9 @@
 import { type AttemptFailure, Effect } from "../policy/call.ts";
 import type { Query } from "../policy/machine/query.ts";
-import type { Head } from "../wire/head.ts";
 import { Attempt } from "./attempt.ts";
-import type { CarrierState } from "./carrier.ts";
 import { Nobody } from "./nobody.ts";
 import { PACE_TIMER, ResponseSide } from "./response-side.ts";
-import type { CallContext, CarriedCall, Downstream } from "./types.ts";
+import type { CarriedCall } from "./types.ts";
 import { factsOf } from "./upstream-head.ts";
 
 /**
@@ -28,21 +26,10 @@ import { factsOf } from "./upstream-head.ts";
 export class CarriedRequest extends ResponseSide implements CarriedCall {
   private draining = false;
 
-  constructor(
-    carrier: CarrierState,
-    request: Head,
-    extra: readonly string[] | null,
-    context: CallContext,
-    downstream: Downstream,
-    fin: boolean,
-  ) {
-    super(carrier, request, extra, context, downstream, fin);
-    this.call.waker = this;
-  }
-
   begin(): void {
     const now = this.carrier.clock.now();
     this.carrier.inFlight++;
+    this.call.waker = this;
     this.call.begin(this.request, this.context, !this.requestEnded, now);
     this.drain(now);
   }

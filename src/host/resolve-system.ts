@@ -1,10 +1,10 @@
 import { existsSync, readFileSync } from "node:fs";
-import { isAbsolute, join } from "node:path";
+import { join } from "node:path";
 import { parseNetwork } from "../core/network.ts";
 import { didYouMean } from "../core/suggest.ts";
 import { readResourceDocuments } from "../policy/resource/read-resource-documents.ts";
 import type { ResourceDocument } from "../policy/resource/resource-document.ts";
-import { parseAddress } from "./address.ts";
+import { DescriptionReader, type Fields } from "./description-reader.ts";
 import { type FieldPath, kindOf, type Locator, Problems } from "./problems.ts";
 import type { SystemDescription } from "./system.ts";
 
@@ -84,7 +84,7 @@ export function resolveSystem(
   further: readonly ResourceDocument[] = [],
 ): System {
   const problems = new Problems(file, locate);
-  const reader = new Reader(problems, dir);
+  const reader = new DescriptionReader(problems, dir);
   if (description === undefined)
     problems.add(
       [],
@@ -125,7 +125,7 @@ export const SYSTEM_FIELDS = [
 const MAX_REPLICAS = 1_000;
 
 function readSystem(
-  reader: Reader,
+  reader: DescriptionReader,
   value: unknown,
   file: string,
   locate: Locator,
@@ -177,7 +177,7 @@ function readSystem(
 }
 
 /** A file of resources, or one as it is. */
-function readResources(reader: Reader, item: unknown, path: FieldPath): PlacedResource[] {
+function readResources(reader: DescriptionReader, item: unknown, path: FieldPath): PlacedResource[] {
   if (typeof item !== "string") return [{ path, value: item }];
   const file = reader.path(item);
   if (!existsSync(file)) {
@@ -192,7 +192,7 @@ function readResources(reader: Reader, item: unknown, path: FieldPath): PlacedRe
   }
 }
 
-function readGateway(reader: Reader, value: unknown): Gateway | null {
+function readGateway(reader: DescriptionReader, value: unknown): Gateway | null {
   if (value === false) return null;
   const fields = value === undefined ? {} : reader.object(value, ["gateway"]);
   if (fields === null) return null;
@@ -212,7 +212,7 @@ function readGateway(reader: Reader, value: unknown): Gateway | null {
   return { host: listen.host, port: listen.port, adminHost: admin.host, adminPort: admin.port, tls, trustedProxies };
 }
 
-function readSharedLimits(reader: Reader, value: unknown): string | null {
+function readSharedLimits(reader: DescriptionReader, value: unknown): string | null {
   if (value === undefined) return null;
   const url = reader.string(value, ["sharedLimits"]);
   // A url may hold a password: it is not repeated.
@@ -221,7 +221,7 @@ function readSharedLimits(reader: Reader, value: unknown): string | null {
   return url;
 }
 
-function readTls(reader: Reader, value: unknown): Gateway["tls"] {
+function readTls(reader: DescriptionReader, value: unknown): Gateway["tls"] {
   if (value === undefined) return null;
   const path = ["gateway", "tls"];
   const fields = reader.object(value, path);
@@ -238,7 +238,7 @@ function readTls(reader: Reader, value: unknown): Gateway["tls"] {
   return { cert: file("cert"), key: file("key") };
 }
 
-function readService(reader: Reader, service: string, value: unknown): SystemUnit[] {
+function readService(reader: DescriptionReader, service: string, value: unknown): SystemUnit[] {
   const { problems } = reader;
   const path: FieldPath = ["services", service];
   if (!NAME.test(service))
@@ -320,7 +320,7 @@ interface Run {
   readonly replicas: number | null;
 }
 
-function readRun(reader: Reader, fields: Fields, path: FieldPath): Run {
+function readRun(reader: DescriptionReader, fields: Fields, path: FieldPath): Run {
   const env: Record<string, string> = {};
   for (const [name, value] of Object.entries(
     (fields.env === undefined ? {} : reader.object(fields.env, [...path, "env"])) ?? {},
@@ -340,7 +340,7 @@ function readRun(reader: Reader, fields: Fields, path: FieldPath): Run {
 }
 
 /** Resolves what each service needs to units, refuses cycles, and gives the units in order of their needs. */
-function readNeeds(reader: Reader, services: Fields, units: readonly SystemUnit[]): SystemUnit[] {
+function readNeeds(reader: DescriptionReader, services: Fields, units: readonly SystemUnit[]): SystemUnit[] {
   const byService = Map.groupBy(units, (unit) => unit.service);
   const needs = new Map<string, string[]>();
   for (const service of byService.keys()) {
@@ -375,114 +375,4 @@ function readNeeds(reader: Reader, services: Fields, units: readonly SystemUnit[
   };
   for (const unit of resolved.values()) visit(unit, []);
   return ordered;
-}
-
-type Fields = Record<string, unknown>;
-
-/** Reads values of the wanted types; what is of another type is a problem and reads as null. */
-class Reader {
-  readonly problems: Problems;
-  readonly dir: string;
-
-  constructor(problems: Problems, dir: string) {
-    this.problems = problems;
-    this.dir = dir;
-  }
-
-  path(path: string): string {
-    return isAbsolute(path) ? path : join(this.dir, path);
-  }
-
-  object(value: unknown, path: FieldPath): Fields | null {
-    if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Fields;
-    this.problems.add(path, `must be an object, not ${kindOf(value)}`);
-    return null;
-  }
-
-  array(value: unknown, path: FieldPath): unknown[] | null {
-    if (value === undefined) return null;
-    if (Array.isArray(value)) return value;
-    this.problems.add(path, `must be an array, not ${kindOf(value)}`);
-    return null;
-  }
-
-  string(value: unknown, path: FieldPath): string | null {
-    if (typeof value === "string" && value !== "") return value;
-    this.problems.add(path, value === "" ? "must not be empty" : `must be a string, not ${kindOf(value)}`);
-    return null;
-  }
-
-  /** A string or several. */
-  strings(value: unknown, path: FieldPath): string[] {
-    if (typeof value === "string") return [value];
-    return (this.array(value, path) ?? [])
-      .map((item, i) => this.string(item, [...path, i]))
-      .filter((item) => item !== null);
-  }
-
-  number(value: unknown, path: FieldPath, min: number, max: number): number | null {
-    if (value === undefined) return null;
-    if (typeof value === "number" && Number.isInteger(value) && value >= min && value <= max) return value;
-    this.problems.add(
-      path,
-      `must be a whole number from ${min} to ${max}, not ${typeof value === "number" ? value : kindOf(value)}`,
-    );
-    return null;
-  }
-
-  oneOf<T extends string>(value: unknown, path: FieldPath, choices: readonly T[]): T | null {
-    if (value === undefined) return null;
-    if (choices.includes(value as T)) return value as T;
-    const near = typeof value === "string" ? didYouMean(value, choices) : "";
-    this.problems.add(
-      path,
-      `must be ${choices.map((choice) => `"${choice}"`).join(" or ")}, not ${typeof value === "string" ? `"${value}"` : kindOf(value)}${near}`,
-    );
-    return null;
-  }
-
-  name(value: unknown, path: FieldPath, pattern: RegExp, example: string): string | null {
-    if (value === undefined) {
-      this.problems.add(path, `is missing; for example "${example}"`);
-      return null;
-    }
-    const text = this.string(value, path);
-    if (text !== null && !pattern.test(text))
-      this.problems.add(
-        path,
-        `"${text}" is no name: lower-case letters and digits, with "-" inside; for example "${example}"`,
-      );
-    return text;
-  }
-
-  /** A port of 127.0.0.1, or "host:port". */
-  address(value: unknown, path: FieldPath): { host: string; port: number } {
-    if (typeof value === "number") return { host: "127.0.0.1", port: this.number(value, path, 0, 65_535) ?? 0 };
-    const parsed = typeof value === "string" ? parseAddress(value) : null;
-    if (parsed === null) {
-      const shown = typeof value === "string" ? `"${value}"` : kindOf(value);
-      this.problems.add(path, `must be a port or "host:port", not ${shown}; for example 8080 or "0.0.0.0:8080"`);
-    }
-    return parsed ?? { host: "127.0.0.1", port: 0 };
-  }
-
-  command(value: unknown, path: FieldPath): Command | null {
-    if (Array.isArray(value)) {
-      const argv = value.map((item, i) => this.string(item, [...path, i])).filter((item) => item !== null);
-      if (value.length === 0) this.problems.add(path, 'must name a command: ["python3", "app.py"]');
-      return { kind: "exec", argv };
-    }
-    const file = this.string(value, path);
-    if (file === null) return null;
-    if (existsSync(this.path(file)) && /\.[cm]?[jt]s$/.test(file)) return { kind: "node", file: this.path(file) };
-    if (!/^\S+\.[cm]?[jt]s$/.test(file)) {
-      this.problems.add(
-        path,
-        `"${file}" is no .ts or .js file; write a command as an array: ${JSON.stringify(file.split(/\s+/))}`,
-      );
-    } else {
-      this.problems.add(path, `no file ${file} in ${this.dir}`);
-    }
-    return { kind: "node", file: this.path(file) };
-  }
 }
