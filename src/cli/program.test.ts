@@ -134,6 +134,17 @@ test("wrong routes are found before anything runs, and right ones are printed as
   assert.match(right.stdout, /^kind: HTTPRoute$/m);
   const warned = await weft("up", "--print", folder(t, route("{ rules: [{ backendRefs: [{ name: user }] }] }")));
   assert.match(warned.stderr, /^warning: .*no service user is declared; did you mean "users"\?/);
+  const limit = `---\napiVersion: weftmesh.dev/v1\nkind: RateLimit\nmetadata: { name: users }\nspec: { targetRefs: [{ kind: Service, name: users }], requests: 5 }\n`;
+  const yaml = route("{ rules: [{ backendRefs: [{ name: users }] }] }");
+  const unenforced = yaml
+    .replace("run: [x]", "run: [x], register: self")
+    .replace("name: shop\n", "name: shop\ngateway: false\n");
+  const nowhere = await weft("up", "--print", folder(t, unenforced + limit));
+  assert.match(
+    nowhere.stderr,
+    /^warning: .*weft\.yaml:\d+:\d+ .*RateLimit\.enforcedBy is enforced by nothing that is there \(client, server\): a caller/m,
+  );
+  assert.equal((await weft("up", "--print", folder(t, yaml + limit))).stderr, "");
 });
 
 test("what --print prints can be used in place of builders", async (t) => {

@@ -2,15 +2,25 @@ import { stringify } from "yaml";
 import { formatPath } from "../host/problems.ts";
 import type { System } from "../host/resolve-system.ts";
 import type { ResourceBuilder } from "../host/system.ts";
+import type { DataPlane } from "../policy/check/enforcement.ts";
+import { publishWarnings } from "../policy/check/publish-warnings.ts";
 import { ResourceDocument } from "../policy/resource/resource-document.ts";
 import { type ParsedResources, parseResources } from "../policy/resource/validate.ts";
 
 /**
  * The resources that a system's routes and policies make, checked whole: throws `invalid_argument` with everything that is wrong, each with the line of the
- * description that it comes from. What a builder made stands at the builder's line.
+ * description that it comes from, and what nothing in the system enforces among the warnings. What a builder made stands at the builder's line.
  */
 export function systemResources(system: System): ParsedResources {
-  return parseResources(systemDocuments(system), { services: [...new Set(system.units.map((unit) => unit.service))] });
+  const services = [...new Set(system.units.map((unit) => unit.service))];
+  const parsed = parseResources(systemDocuments(system), { services });
+  return { ...parsed, warnings: publishWarnings(parsed, planesOf(system)) };
+}
+
+/** Where a system enforces policy. What registers by itself is weft's, with typed clients; what the host registers may be anything. */
+function planesOf({ gateway, units }: System): DataPlane[] {
+  const planes: DataPlane[] = gateway === null ? [] : ["gateway"];
+  return units.some(({ register }) => register === "self") ? [...planes, "client", "server"] : planes;
 }
 
 /** The same unchecked, each document with its places. */

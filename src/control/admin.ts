@@ -12,7 +12,7 @@ import { type ServiceDefinition, service } from "../service/definition.ts";
 import { explainCall } from "./call-explainer.ts";
 import type { ServiceState } from "./catalog.ts";
 import type { Hub } from "./hub.ts";
-import type { LedgerRevision } from "./ledger.ts";
+import type { LedgerRevision, Published } from "./ledger.ts";
 
 /** What people and tools ask of the control plane. `version` is this program's. */
 export function createAdminService(hub: Hub, version: string): ServiceDefinition<typeof Admin> {
@@ -120,6 +120,14 @@ export function createAdminService(hub: Hub, version: string): ServiceDefinition
   });
 }
 
-function revisionMessage(revision: LedgerRevision): MessageInitShape<typeof RevisionSchema> {
-  return { ...revision, revision: BigInt(revision.revision), publishedMs: BigInt(revision.publishedMs) };
+function revisionMessage(
+  revision: LedgerRevision & Partial<Pick<Published, "warnings">>,
+): MessageInitShape<typeof RevisionSchema> {
+  const { warnings = [], ...rest } = revision;
+  return {
+    ...rest,
+    revision: BigInt(rest.revision),
+    publishedMs: BigInt(rest.publishedMs),
+    warnings: [...warnings],
+  };
 }

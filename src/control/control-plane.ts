@@ -13,8 +13,9 @@ import { createFleetService, Fleet } from "./fleet.ts";
 import { assertHealthCheckOptions, type HealthCheckOptions } from "./health-check.ts";
 import { HealthChecker } from "./health-checker.ts";
 import { Hub } from "./hub.ts";
-import { Ledger, type LedgerRevision, type Publication } from "./ledger.ts";
+import { Ledger, type Publication, type Published, type ResourceCheck } from "./ledger.ts";
 import { type ControlLimits, defaultControlLimits } from "./limits.ts";
+import { presentPlanes } from "./present-planes.ts";
 import { checkResources } from "./resource-check.ts";
 import { Session } from "./session.ts";
 
@@ -45,7 +46,7 @@ export interface ControlPlane {
   /** "127.0.0.1:7070", for WEFT_CONTROL. */
   readonly address: string;
   readonly revision: number;
-  publish(publication: Publication): Promise<LedgerRevision>;
+  publish(publication: Publication): Promise<Published>;
   /** Ends the lines (processes keep what they know and come back), then closes ledger and registry. Idempotent. */
   stop(): Promise<void>;
 }
@@ -71,7 +72,10 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     const database = await openControlDatabase(options.dataDir ?? "");
     closing.push(() => database.close());
     const contracts = await ContractStore.open(database);
-    const ledger = await Ledger.open(database, (text, source) => checkResources(text, source, contracts.all()), clock);
+    const sessions: Hub["sessions"] = new Set();
+    const check: ResourceCheck = (text, source) =>
+      checkResources(text, source, contracts.all(), presentPlanes(sessions));
+    const ledger = await Ledger.open(database, check, clock);
     if (options.resources !== undefined) await ledger.publish(options.resources);
     const catalog = new Catalog(registry, (name, id) => contracts.remove(name, id));
     await catalog.start();
@@ -85,7 +89,18 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     checker.start();
     closing.push(() => checker.close());
     const epoch = randomBytes(8).toString("hex");
-    const hub = new Hub({ registry, catalog, contracts, ledger, checker, clock, limits, epoch, defaultTtlMs });
+    const hub = new Hub({
+      sessions,
+      registry,
+      catalog,
+      contracts,
+      ledger,
+      checker,
+      clock,
+      limits,
+      epoch,
+      defaultTtlMs,
+    });
     const server = await listen(hub, options, version, clock);
     closing.push(async () => {
       for (const session of hub.sessions) session.end(null);

@@ -21,7 +21,7 @@ export class Hub {
   /** Unique to this run. */
   readonly epoch: string;
   readonly defaultTtlMs: number;
-  readonly sessions = new Set<Session>();
+  readonly sessions: Set<Session>;
   /** Endpoint id to the load that its process reported last. */
   readonly loads = new Map<string, EndpointLoad>();
   /** Endpoint id to who holds its lease. */
@@ -30,6 +30,7 @@ export class Hub {
   readonly #byContract = new Map<string, Set<Session>>();
 
   constructor(parts: HubParts) {
+    this.sessions = parts.sessions;
     this.registry = parts.registry;
     this.catalog = parts.catalog;
     this.contracts = parts.contracts;
@@ -89,6 +90,7 @@ export class Hub {
 }
 
 export interface HubParts {
+  sessions: Set<Session>;
   registry: Registry;
   catalog: Catalog;
   contracts: ContractStore;

@@ -7,12 +7,12 @@ import { VirtualClock } from "../core/clock.ts";
 import { WeftError } from "../core/errors.ts";
 import type { Resource } from "../policy/resource/resources.ts";
 import { openControlDatabase } from "./control-database.ts";
-import { Ledger, type LedgerRevision } from "./ledger.ts";
+import { type CheckedResources, Ledger, type LedgerRevision } from "./ledger.ts";
 
 /** Everything that is JSON is good. */
-function check(text: string): readonly Resource[] {
+function check(text: string): CheckedResources {
   if (text === "bad") throw new WeftError("invalid_argument", "not good", { reason: "INVALID_RESOURCES" });
-  return JSON.parse(text) as Resource[];
+  return { resources: JSON.parse(text) as Resource[], warnings: text === "[]" ? [] : ["look again"] };
 }
 
 const by = { source: "test", author: "ada", reason: "try" };
@@ -24,6 +24,7 @@ test("revisions count up, and listeners hear of each when it is durable", async 
   const heard: LedgerRevision[] = [];
   ledger.onChange((revision) => heard.push(revision));
   const first = await ledger.publish({ ...by, text: "[1]" });
+  assert.deepEqual(first.warnings, ["look again"]);
   assert.deepEqual(
     [first.revision, first.author, first.reason, first.publishedMs, first.resources],
     [1, "ada", "try", 1_000, "[1]"],
@@ -79,7 +80,8 @@ test("a roll-back is a new revision that holds what the old one held; all of it 
   await database.close();
   const reopened = await openControlDatabase(join(folder, "made", "for", "it"));
   const again = await Ledger.open(reopened, check, new VirtualClock());
-  assert.deepEqual(again.current, back);
+  const { warnings: _, ...last } = back;
+  assert.deepEqual(again.current, last);
   assert.equal((await again.list(10, 100)).length, 3);
   await reopened.close();
   rmSync(folder, { recursive: true });

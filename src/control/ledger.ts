@@ -31,8 +31,19 @@ export interface Publication {
   readonly validateOnly?: boolean;
 }
 
+export interface CheckedResources {
+  readonly resources: readonly Resource[];
+  /** What is most likely not meant, a line each. */
+  readonly warnings: readonly string[];
+}
+
+/** The revision that is current now, and what is doubtful about its resources. */
+export interface Published extends LedgerRevision {
+  readonly warnings: readonly string[];
+}
+
 /** Parses and checks a whole set; throws `invalid_argument` that says everything that is wrong. */
-export type ResourceCheck = (text: string, source: string) => readonly Resource[];
+export type ResourceCheck = (text: string, source: string) => CheckedResources;
 
 /**
  * The system's resources, revision by revision: only ever appended to, so that a roll-back is a new entry that holds what an old one held. A revision
@@ -76,14 +87,14 @@ export class Ledger {
   }
 
   /** Throws `invalid_argument` (what is wrong with the resources) and `aborted` (STALE_REVISION). Publishing what is current already changes nothing. */
-  publish(publication: Publication): Promise<LedgerRevision> {
+  publish(publication: Publication): Promise<Published> {
     const published = this.#last.then(() => this.#publish(publication));
     this.#last = published.catch(ignore);
     return published;
   }
 
   /** Throws `not_found`. */
-  async rollback(revision: number, author: string, reason: string): Promise<LedgerRevision> {
+  async rollback(revision: number, author: string, reason: string): Promise<Published> {
     const { resources } = await this.get(revision);
     return this.publish({
       text: resources,
@@ -112,7 +123,7 @@ export class Ledger {
     return rows.map(revisionOf);
   }
 
-  async #publish(publication: Publication): Promise<LedgerRevision> {
+  async #publish(publication: Publication): Promise<Published> {
     const { text, source, author, reason, expected, validateOnly } = publication;
     if (expected !== undefined && expected !== this.#current.revision) {
       throw new WeftError(
@@ -133,7 +144,9 @@ export class Ledger {
         },
       );
     }
-    const resources = JSON.stringify(this.#check(text, source));
+    const checked = this.#check(text, source);
+    const { warnings } = checked;
+    const resources = JSON.stringify(checked.resources);
     const digest = createHash("sha256").update(resources).digest("hex");
     const next: LedgerRevision = {
       revision: this.#current.revision + 1,
@@ -143,8 +156,8 @@ export class Ledger {
       digest,
       resources,
     };
-    if (validateOnly) return { ...next, revision: this.#current.revision };
-    if (digest === this.#current.digest) return this.#current;
+    if (validateOnly) return { ...next, revision: this.#current.revision, warnings };
+    if (digest === this.#current.digest) return { ...this.#current, warnings };
     await this.#database.write([
       {
         sql: "INSERT INTO revision (revision, author, reason, published_ms, digest, resources) VALUES (?, ?, ?, ?, ?, ?)",
@@ -153,7 +166,7 @@ export class Ledger {
     ]);
     this.#take(next);
     for (const listener of this.#listeners) listener(next);
-    return next;
+    return { ...next, warnings };
   }
 
   #take(revision: LedgerRevision): void {

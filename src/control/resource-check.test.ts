@@ -15,21 +15,21 @@ spec: { targetRefs: [{ kind: Service, name: orders }], timeout: 2s }
 `;
 
 test("YAML documents, one JSON resource and a JSON array are all understood, and what comes out goes in again", () => {
-  const resources = checkResources(YAML, "p.yaml", []);
+  const { resources } = checkResources(YAML, "p.yaml", [], []);
   assert.deepEqual(
     resources.map(({ metadata }) => metadata.name),
     ["one", "two"],
   );
-  assert.deepEqual(checkResources(JSON.stringify(resources), "revision 1", []), resources);
-  assert.deepEqual(checkResources(JSON.stringify(resources[0]), "r", []), [resources[0]]);
-  assert.deepEqual(checkResources("", "empty", []), []);
-  assert.deepEqual(checkResources("[]", "revision 0", []), []);
+  assert.deepEqual(checkResources(JSON.stringify(resources), "revision 1", [], []).resources, resources);
+  assert.deepEqual(checkResources(JSON.stringify(resources[0]), "r", [], []).resources, [resources[0]]);
+  assert.deepEqual(checkResources("", "empty", [], []).resources, []);
+  assert.deepEqual(checkResources("[]", "revision 0", [], []).resources, []);
 });
 
 test("everything that is wrong is said at once, with its line; in arrays too", () => {
   const wrong = YAML.replace("timeout: 1s", "timeout: soon").replace("timeout: 2s", "timeuot: 2s");
   assert.throws(
-    () => checkResources(wrong, "p.yaml", []),
+    () => checkResources(wrong, "p.yaml", [], []),
     (thrown) => {
       assert.ok(thrown instanceof WeftError);
       assert.equal(thrown.code, "invalid_argument");
@@ -39,6 +39,6 @@ test("everything that is wrong is said at once, with its line; in arrays too", (
     },
   );
   const array = '[\n{"apiVersion": "weftmesh.dev/v1", "kind": "Nope", "metadata": {"name": "x"}}\n]';
-  assert.throws(() => checkResources(array, "p.json", []), /p\.json:2/);
-  assert.throws(() => checkResources("a: [", "p.yaml", []), { code: "invalid_argument" });
+  assert.throws(() => checkResources(array, "p.json", [], []), /p\.json:2/);
+  assert.throws(() => checkResources("a: [", "p.yaml", [], []), { code: "invalid_argument" });
 });

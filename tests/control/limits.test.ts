@@ -64,3 +64,27 @@ test("a call that a process makes of its own accord is found on every hop, by an
   const places = processes.flatMap(({ decisions }) => decisions.map(({ decision }) => JSON.parse(decision).place));
   assert.deepEqual(places.sort(), ["client", "server"]);
 });
+
+test("publishing answers with what is doubtful, and with what nothing that is attached enforces", async (t) => {
+  const world = new World();
+  t.after(() => world.close());
+  await world.startInMemory();
+  const publish = async (requests: number) => {
+    const resources = JSON.stringify(rateLimit("counter").allow(requests).resources()[0]);
+    return world.admin().publishRevision({ resources, source: "l.json", author: "a", reason: "" });
+  };
+  assert.deepEqual((await publish(1)).warnings, []);
+  const { link } = world.link({ process: "orders" });
+  await link.subscribe("counter");
+  const { warnings, revision } = await publish(2);
+  assert.equal(revision, 2n);
+  assert.equal(warnings.length, 1);
+  assert.match(
+    warnings[0],
+    /^l\.json:1:\d+ spec.*RateLimit\.enforcedBy is enforced by nothing that is there \(client, server\)/,
+  );
+  const gateway = world.link({ process: "gateway" });
+  await gateway.link.subscribe("counter");
+  assert.deepEqual((await publish(2)).warnings, []);
+  assert.deepEqual((await world.admin().getRevision({})).warnings, []);
+});

@@ -13,6 +13,8 @@ export interface ParsedResources {
   readonly resources: readonly Resource[];
   /** What is allowed but most likely not meant. */
   readonly warnings: readonly Problem[];
+  /** The place of a field of one of `resources`. */
+  placeOf(resource: Resource, path: FieldPath): Place;
 }
 
 export interface Problem {
@@ -31,19 +33,17 @@ export interface KnownNames {
  *   `place` is the first one's
  */
 export function parseResources(documents: readonly unknown[], known: KnownNames = {}): ParsedResources {
-  const { resources, errors, warnings } = inspectResources(documents, known);
+  const { errors, ...parsed } = inspectResources(documents, known);
   if (errors.length > 0) {
     const lines = errors.map(({ message, place }) => `${formatPlace(place)}: ${message}`);
     throw new WeftError("invalid_argument", lines.join("\n"), { reason: "INVALID_RESOURCES", place: errors[0].place });
   }
-  return { resources, warnings };
+  return parsed;
 }
 
 /** What is in the documents, right or wrong, and where. */
 export interface InspectedResources extends ParsedResources {
   readonly errors: readonly Problem[];
-  /** The place of a field of one of `resources`. */
-  placeOf(resource: Resource, path: FieldPath): Place;
 }
 
 /** The same without throwing. */

@@ -1,0 +1,41 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { authorization, rateLimit, traffic } from "../builders.ts";
+import type { Resource } from "../resource/resources.ts";
+import { parseResources } from "../resource/validate.ts";
+import { type DataPlane, notEnforced } from "./enforcement.ts";
+import { publishWarnings } from "./publish-warnings.ts";
+
+const said = (resources: readonly Resource[], ...planes: DataPlane[]) =>
+  publishWarnings(parseResources(resources), planes).map(({ place, message }) => `${place.field}: ${message}`);
+
+test("what some data plane enforces is nothing to warn of, what none does is, once, with what to use instead", () => {
+  const limit = rateLimit("orders").allow(5).resources();
+  assert.deepEqual(said(limit, "gateway", "client", "server"), []);
+  assert.deepEqual(said(limit, "client", "server"), [
+    'RateLimit orders spec.enforcedBy: RateLimit.enforcedBy is enforced by nothing that is there (client, server): a caller enforces its own quota alone; use enforcedBy: "client"',
+  ]);
+  assert.equal(
+    said(
+      authorization("orders")
+        .allow({ peers: ["a"] })
+        .resources(),
+      "client",
+    ).length,
+    1,
+  );
+});
+
+test("a field that one plane leaves out with its whole resource and another by itself is told at its outermost", () => {
+  const resource = traffic("orders").timeout("1s").hedge("p95").resources();
+  assert.deepEqual(said(resource, "gateway", "grpc-xds"), []);
+  const [only, ...rest] = said(resource, "server", "grpc-xds").filter((line) => line.includes("hedge"));
+  assert.match(only, /TrafficPolicy\.hedge is enforced by nothing that is there/);
+  assert.deepEqual(rest, []);
+});
+
+test("where nothing is there, nothing is said", () => {
+  const [limit] = rateLimit("orders").allow(5).resources();
+  assert.ok(notEnforced(limit, "client").length > 0);
+  assert.deepEqual(said([limit]), []);
+});

@@ -1,0 +1,32 @@
+import type { Resource } from "../resource/resources.ts";
+import type { ParsedResources, Problem } from "../resource/validate.ts";
+import { type DataPlane, type NotEnforced, notEnforced } from "./enforcement.ts";
+
+/** What is said when resources are put in force: what is doubtful about them, and what nothing that is there enforces. `planes`: what is there. */
+export function publishWarnings(
+  { resources, warnings, placeOf }: ParsedResources,
+  planes: readonly DataPlane[],
+): Problem[] {
+  const unenforced = resources.flatMap((resource) =>
+    enforcedNowhere(resource, planes).map(({ path, field, why }) => ({
+      place: placeOf(resource, path),
+      message: `${field} is enforced by nothing that is there (${planes.join(", ")}): ${why}`,
+    })),
+  );
+  return [...warnings, ...unenforced];
+}
+
+/** Fields that none of these places enforces, the outermost of each. */
+function enforcedNowhere(resource: Resource, planes: readonly DataPlane[]): NotEnforced[] {
+  if (planes.length === 0) return [];
+  const missing = planes.map((plane) => notEnforced(resource, plane));
+  const nowhere = missing
+    .flat()
+    .filter(({ path }) => missing.every((ofPlane) => ofPlane.some((other) => isWithin(path, other.path))))
+    .sort((a, b) => a.path.length - b.path.length);
+  return nowhere.filter(({ path }, i) => !nowhere.slice(0, i).some((outer) => isWithin(path, outer.path)));
+}
+
+function isWithin(path: NotEnforced["path"], outer: NotEnforced["path"]): boolean {
+  return outer.every((part, i) => path[i] === part);
+}
