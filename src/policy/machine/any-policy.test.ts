@@ -246,6 +246,7 @@ test("C1 to C11 hold under every policy at once, and nothing is left when calls 
         assert.equal(call.timers.size, 0); // C9
         JSON.stringify(call.call.decision);
         explainDecision(call.call.decision);
+        assert.notEqual(call.reason, "POLICY_FAILED", String(call.call.response?.error?.cause));
         if (server.has(call)) assert.equal(call.count(Effect.forward), 0);
         runtime.release(call.call as Call);
       }

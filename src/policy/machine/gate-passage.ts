@@ -1,9 +1,10 @@
+import { WeftError } from "../../core/errors.ts";
 import { Effect, type LocalResponse, type Waker } from "../call.ts";
 import type { Plan } from "../snapshot/snapshot.ts";
 import { CallEffects } from "./call-effects.ts";
 import type { CallState } from "./call-state.ts";
 import type { CallTimers } from "./call-timers.ts";
-import { GateAnswer } from "./gate.ts";
+import { type Gate, GateAnswer } from "./gate.ts";
 import * as answers from "./local-answers.ts";
 import { Phase } from "./phase.ts";
 
@@ -43,9 +44,25 @@ export abstract class GatePassage extends CallEffects {
     const { gates } = this.state.plan as Plan;
     while (this.gateAt < gates.length) {
       this.gatesEntered = this.gateAt + 1;
-      if (!this.heard(gates[this.gateAt].enter(this.state, this.gateAt, now), now)) return;
+      if (!this.heard(this.entered(gates[this.gateAt], now), now)) return;
     }
     this.passed(now);
+  }
+
+  /** A gate that fails lets nobody pass, and ends nothing but the call. */
+  private entered(gate: Gate, now: number): GateAnswer {
+    try {
+      return gate.enter(this.state, this.gateAt, now);
+    } catch (thrown) {
+      return this.failedAt(gate, thrown);
+    }
+  }
+
+  private failedAt({ rule, source }: Gate, cause: unknown): GateAnswer {
+    const message = `${source === "" ? rule : source} could not be applied to this call`;
+    const error = new WeftError("internal", message, { reason: "POLICY_FAILED", cause });
+    this.state.response = { error, status: 500, fields: [], body: null };
+    return GateAnswer.respond;
   }
 
   /** What the gate said that the call is at; true when the next one is to be entered. */
@@ -76,7 +93,13 @@ export abstract class GatePassage extends CallEffects {
     if (this.phase !== Phase.asking || queryId !== this.queryId) return;
     this.timers.stopWaiting();
     const gate = (this.state.plan as Plan).gates[this.gateAt];
-    if (this.heard(gate.answered?.(this.state, this.gateAt, result, now) ?? GateAnswer.pass, now)) this.passGates(now);
+    let answer: GateAnswer;
+    try {
+      answer = gate.answered?.(this.state, this.gateAt, result, now) ?? GateAnswer.pass;
+    } catch (thrown) {
+      answer = this.failedAt(gate, thrown);
+    }
+    if (this.heard(answer, now)) this.passGates(now);
   }
 
   /** The time that a gate wanted to wait is over, or what is left of the caller's. */

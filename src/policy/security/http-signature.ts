@@ -97,12 +97,21 @@ function componentOf(request: CallRequest, component: string): string | null {
   }
   const parameter = /^"@query-param";name="([^"]*)"$/.exec(component)?.[1];
   if (parameter !== undefined) {
-    const values = new URLSearchParams(mark < 0 ? "" : request.path.slice(mark + 1)).getAll(
-      decodeURIComponent(parameter),
-    );
+    const name = decoded(parameter);
+    if (name === null) return null;
+    const values = new URLSearchParams(mark < 0 ? "" : request.path.slice(mark + 1)).getAll(name);
     return values.length === 1 ? encodeURIComponent(values[0]) : null;
   }
   return component.startsWith("@") || component.startsWith('"') ? null : joined(request.fields, component);
+}
+
+/** Null when it is not rightly encoded. */
+function decoded(text: string): string | null {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return null;
+  }
 }
 
 /** All values of a field, as one (RFC 9421 section 2.1). */

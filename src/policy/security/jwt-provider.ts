@@ -108,7 +108,10 @@ export class JwtProvider implements Provider {
     if (audiences !== undefined) {
       const theirs = Array.isArray(claims.aud) ? claims.aud : [claims.aud];
       if (!theirs.some((one) => audiences.includes(one as string))) {
-        return new Refusal(`it is for the audience ${shown(theirs.join(", "))}, not ${audiences.join(" or ")}`, 2);
+        return new Refusal(
+          `it is for the audience ${shown(theirs.map(shown).join(", "))}, not ${audiences.join(" or ")}`,
+          2,
+        );
       }
     }
     return this.#timeProblem(claims, wall, requireExpiry ?? true) ?? claimProblem(claims, requiredClaims ?? []);
@@ -159,7 +162,8 @@ function claimProblem(claims: Claims, required: NonNullable<JwtSpec["requiredCla
 
 /** What a token says of itself, before its signature is known: cut, without control characters. */
 function shown(value: unknown): string {
-  const text = typeof value === "string" ? value : value === undefined ? "absent" : JSON.stringify(value);
+  // An object of somebody's making cannot be trusted to turn itself into a text.
+  const text = typeof value === "string" ? value : (JSON.stringify(value) ?? "absent");
   return text.replace(/[^\x20-\x7e]/g, "?").slice(0, 80);
 }
 
