@@ -26,7 +26,8 @@ export function formatAddress(host: string | undefined, port: number | undefined
 
 /**
  * The SPIFFE id in the certificate's URI names, otherwise its subject's common name; "" when the peer showed none that was verified.
- * More than one URI name is not a SPIFFE certificate (X509-SVID, section 2) and gives no SPIFFE id.
+ * More than one URI name is not a SPIFFE certificate (X509-SVID, section 2) and gives no SPIFFE id; nor does a
+ * common name that is written like one.
  */
 function identityOf(socket: TLSSocket): string {
   if (!socket.authorized) return "";
@@ -35,5 +36,6 @@ function identityOf(socket: TLSSocket): string {
   const uris = (certificate.subjectaltname ?? "").split(", ").filter((name) => name.startsWith("URI:"));
   if (uris.length === 1 && /^URI:spiffe:\/\/[a-z0-9._-]+(\/[A-Za-z0-9._-]+)*$/.test(uris[0])) return uris[0].slice(4);
   const commonName: string | string[] | undefined = certificate.subject?.CN;
-  return typeof commonName === "string" ? commonName : "";
+  // Whoever signs names of people and machines does not check whether one reads like the identity of a service.
+  return typeof commonName === "string" && !commonName.includes("://") ? commonName : "";
 }

@@ -15,7 +15,8 @@ export class ExternalHttp {
     const base = new URL(question.external.http?.url ?? "");
     const secure = base.protocol === "https:";
     const options = {
-      method: question.method,
+      // A WebSocket over HTTP/2 is asked about like one over HTTP/1.1: node:http has no answer to CONNECT.
+      method: question.method === "CONNECT" ? "GET" : question.method,
       path: base.pathname.replace(/\/$/, "") + question.path,
       host: base.hostname.replace(/^\[|\]$/g, ""),
       port: base.port || (secure ? 443 : 80),
@@ -46,7 +47,7 @@ export class ExternalHttp {
 }
 
 function headersOf(question: ExternalQuestion): Record<string, string | string[]> {
-  const headers: Record<string, string[]> = {};
+  const headers: Record<string, string[]> = Object.create(null);
   for (let i = 0; i < question.fields.length; i += 2) (headers[question.fields[i]] ??= []).push(question.fields[i + 1]);
   const joined = Object.entries(headers).map(([name, values]) => [
     name,
@@ -64,7 +65,7 @@ function headersOf(question: ExternalQuestion): Record<string, string | string[]
     "x-forwarded-proto": question.scheme,
     "x-forwarded-for": peerAddress.replace(/:\d+$/, "").replace(/^\[|\]$/g, ""),
     ...(peerIdentity === "" ? {} : { "x-weft-peer": peerIdentity }),
-    ...(subject === "" ? {} : { "x-weft-subject": encodeURIComponent(subject) }),
+    ...(subject === "" ? {} : { "x-weft-subject": encodeURIComponent(subject.toWellFormed()) }),
   };
 }
 

@@ -105,7 +105,13 @@ export function compileRule(rule: AuthorizationRule, policy: string, number: num
   for (const match of rule.headers ?? []) add(headerText(match), headerCondition(match));
   if (rule.when !== undefined) {
     const condition = compileCel(rule.when);
-    add(rule.when, (input) => condition.test(input), /\bprincipal\b/.test(rule.when));
+    const readsPath = /\bpath\b/.test(rule.when);
+    const holds: Condition["holds"] = (input, lenient) => {
+      const { strict, loose } = input.path;
+      const first = condition.test(input, strict);
+      return !readsPath || strict === loose || first === lenient ? first : condition.test(input, loose);
+    };
+    add(rule.when, holds, /\bprincipal\b/.test(rule.when));
   }
   return {
     label: `${policy}, rule ${rule.name ?? number}`,
@@ -124,8 +130,9 @@ export function namesUsers({ conditions }: CompiledRule): boolean {
 function methodCondition(methods: readonly string[]): Condition["holds"] {
   const verbs = new Set(methods.filter((method) => !method.includes("/")));
   const grpc = methods.filter((method) => method.includes("/")).map((method) => textPattern(method.replace(/^\//, "")));
-  return ({ request, grpcMethod }) => {
-    if (verbs.has(request.method)) return true;
+  return ({ request, grpcMethod }, lenient) => {
+    // Methods have a case (RFC 9110 section 9.1), which some servers do not mind.
+    if (verbs.has(request.method) || (lenient && verbs.has(request.method.toUpperCase()))) return true;
     return grpcMethod !== "" && matchesAny(grpc, grpcMethod);
   };
 }

@@ -113,6 +113,7 @@ class AuthorizeGate implements Gate {
   }
 
   enter(call: CallState, slot: number, now: number): GateAnswer {
+    for (const check of this.#external) check.strip(call);
     const input = INPUT.of(call, this.#services, now);
     for (const rule of this.#audit.rules.length === 0 ? NO_RULES : this.#audit.matches(input)) {
       this.#note(call, rule, AUDITED, "audit");

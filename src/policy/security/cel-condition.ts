@@ -5,8 +5,11 @@ import type { RuleInput } from "./rule-input.ts";
 /** A condition in CEL (cel.dev), compiled. */
 export interface CelCondition {
   readonly text: string;
-  /** Null: it could not be evaluated (a field that is not there, a value of another type, a result that is no boolean). */
-  test(input: RuleInput): boolean | null;
+  /**
+   * Null: it could not be evaluated (a field that is not there, a value of another type, a result that is no boolean). `path`: request.path, of which there may be
+   * two forms.
+   */
+  test(input: RuleInput, path: string): boolean | null;
 }
 
 /** @throws Error whose message says what is wrong and at which column */
@@ -22,9 +25,9 @@ export function compileCel(text: string): CelCondition {
   const evaluate = plan(celEnv(), parsed) as (bindings: Record<string, unknown>) => unknown;
   return {
     text,
-    test(input) {
+    test(input, path) {
       try {
-        const result = evaluate(bindingsOf(input));
+        const result = evaluate(bindingsOf(input, path));
         if (isCelError(result as never)) return null;
         return typeof result === "boolean" ? result : null;
       } catch {
@@ -45,12 +48,12 @@ export function celProblem(text: string): string {
 }
 
 /** What an expression sees: only maps, lists, strings, numbers and booleans. */
-function bindingsOf(input: RuleInput): Record<string, unknown> {
+function bindingsOf(input: RuleInput, path: string): Record<string, unknown> {
   const { principal, request, caller } = input;
   return {
     request: record({
       method: request.method,
-      path: input.path.strict,
+      path,
       host: input.host,
       scheme: request.scheme,
       headers: headersOf(request.fields),
@@ -118,14 +121,15 @@ function checkExpression(root: Node): void {
     switch (kind) {
       case "identExpr": {
         const name = value.name as string;
-        if (bound.includes(name) || name in VARIABLES || TYPES.has(name)) return;
+        if (bound.includes(name) || Object.hasOwn(VARIABLES, name) || TYPES.has(name)) return;
         throw new Error(`knows no ${name}${didYouMean(name, Object.keys(VARIABLES)) || KNOWN_TEXT}`);
       }
       case "selectExpr": {
         const operand = value.operand as Node;
         const inner = operand.exprKind.value as unknown as { name?: string } | undefined;
         const variable = operand.exprKind.case === "identExpr" ? (inner?.name ?? "") : "";
-        const fields = bound.includes(variable) ? undefined : VARIABLES[variable];
+        const known = !bound.includes(variable) && Object.hasOwn(VARIABLES, variable);
+        const fields = known ? VARIABLES[variable] : undefined;
         const field = value.field as string;
         if (fields !== undefined && !fields.includes(field)) {
           throw new Error(`${variable} has no ${field}${didYouMean(field, fields) || `; it has ${fields.join(", ")}`}`);

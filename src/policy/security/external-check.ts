@@ -39,6 +39,11 @@ export class ExternalCheck {
     this.#answers = keeper.externalAnswers(`${compiled.label} ${JSON.stringify(spec)}`);
   }
 
+  /** Takes out what only the service may say, whether it is asked or not and whatever it answers. */
+  strip(call: CallState): void {
+    if (this.#upstream.size > 0) stripFields(call, this.#upstream);
+  }
+
   /** Null: the rule does not match. "ask": `call.query` is set. Otherwise what is remembered. */
   begin(call: CallState, input: RuleInput, now: number): ExternalAnswer | "ask" | null {
     if (!ruleMatches(this.compiled, input)) return null;
@@ -64,7 +69,6 @@ export class ExternalCheck {
 
   /** What the service says that the request shall have; only fields that the policy names. */
   changeRequest(call: CallState, { fields, removeFields }: ExternalAnswer): void {
-    if (this.#upstream.size > 0) stripFields(call, this.#upstream);
     for (const name of removeFields) if (!name.startsWith(":") && name !== "host") call.removeRequestField(name);
     for (let i = 0; i < fields.length; i += 2) {
       if (this.#upstream.has(fields[i])) call.addRequestField(fields[i], fields[i + 1]);
