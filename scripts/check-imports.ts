@@ -22,6 +22,7 @@ const ALLOWED: Record<string, readonly string[]> = {
   drivers: ["registry", "settings", "call", "contract", "policy"],
   service: ["contract", "call", "link", "telemetry", "registry", "net", "wire", "policy"],
   proxy: ["call", "contract", "link", "net", "policy", "wire", "telemetry", "service"],
+  dns: ["net", "policy", "wire"],
   control: ["call", "service", "policy", "registry", "settings", "telemetry", "contract"],
   testing: ["policy", "call", "service", "contract"],
   saga: ["service", "telemetry"],
@@ -33,6 +34,7 @@ const ALLOWED: Record<string, readonly string[]> = {
 };
 
 const GATE = ["resource", "balance", "route", "decision", "machine"];
+const RULES = ["resilience", "admission", "cache", "concurrency", "fault", "limit", "objective", "security"];
 const POLICY: Record<string, readonly string[]> = {
   resource: [],
   balance: ["resource"],
@@ -47,9 +49,9 @@ const POLICY: Record<string, readonly string[]> = {
   limit: GATE,
   objective: GATE,
   security: GATE,
-  snapshot: [...GATE, "resilience", "admission", "cache", "concurrency", "fault", "limit", "objective", "security"],
-  check: ["resource", "route", "machine", "snapshot"],
-  replay: ["machine", "snapshot", "security", "check"],
+  snapshot: [...GATE, ...RULES],
+  check: [...GATE, ...RULES, "snapshot"],
+  replay: [...GATE, ...RULES, "snapshot", "check"],
 };
 /** Lists of what several folders have: they put policy/ together, and may import all of it. */
 const LISTS: ReadonlySet<string> = new Set([

@@ -119,7 +119,7 @@ test("the shop comes up, serves, survives crashes and restarts, and stops withou
       assert.deepEqual([answer.status, answer.headers.get("x-request-id")], [200, "explained-1"]);
       const { status, stdout, stderr } = await weft("explain", "explained-1", ...inShop);
       assert.equal(status, 0, stderr);
-      assert.match(stdout, /^POST \/v1\/orders {2}-> {2}grpc 0 after /);
+      assert.match(stdout, /^POST \/v1\/orders {2}-> {2}200 after /);
       for (const service of ["users", "products", "inventory", "payments"])
         assert.match(
           stdout,

@@ -232,6 +232,8 @@ export interface Decision {
   readonly outcome: { readonly status: number; readonly grpcStatus: number; readonly reason: string };
   /** What answered in place of the service: "static", "stale", "service", "function"; "" or absent when nothing did. */
   readonly fallback?: string;
+  /** The caller sent REST that was turned into gRPC: `outcome.grpcStatus` became an HTTP status for it. Absent: false. */
+  readonly rest?: boolean;
   /** For the typed client, while the decision is valid: a function of the caller's answers instead. */
   answeredByFunction?(): void;
   /** The nearest change that would have turned it round, "" when it succeeded. */

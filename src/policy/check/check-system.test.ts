@@ -220,9 +220,9 @@ spec:
   );
   assert.equal(messages.length, 4, messages.join("\n"));
   assert.match(messages[0], /^7:18 .*3 attempts at payments of 1000 ms each .* 2 s|3 attempts at payments/);
-  assert.match(messages[1], /^15:12 .*callers give orders 1000 ms, and orders gives payments 2000 ms/);
+  assert.match(messages[1], /^15:12 .*callers give orders 1 s, and orders gives payments 2 s/);
   assert.match(messages[2], /^16:18 .*perTryTimeout never acts/);
-  assert.match(messages[3], /^17:10 .*a hedge of orders begins after 2000 ms/);
+  assert.match(messages[3], /^17:10 .*a hedge of orders begins after 2 s/);
 });
 
 test("retries multiply along the call graph: both figures, and a warning when they are too much", () => {

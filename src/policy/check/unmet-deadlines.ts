@@ -41,7 +41,7 @@ function withinOne(system: CheckedSystem, target: EffectiveTarget, add: Add): vo
         place,
         `${1 + retry.attempts} attempts at ${backend} of ${ms(perTryTimeout)} each with their back-off take ${ms(needed)} at worst, and the call has ${ms(timeout)}: ` +
           `${fit} of them fit`,
-        `timeout: ${ms(Math.ceil(needed)).replace(" ", "")}, a shorter perTryTimeout, or retry.attempts: ${Math.max(0, fit - 1)}`,
+        `timeout: ${Math.ceil(needed)}ms, a shorter perTryTimeout, or retry.attempts: ${Math.max(0, fit - 1)}`,
       );
     }
   }

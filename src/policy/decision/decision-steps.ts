@@ -44,7 +44,7 @@ export function describeSteps(decision: CallDecision): DecisionStep[] {
     add(
       "breaker",
       "denied",
-      `${decision.standby || binding.name} is open (${breakerText(decision)}); a probe goes in ${ms(decision.breakerReopensMs)}`,
+      `${decision.breakerOf} is open (${breakerText(decision)}); a probe goes in ${ms(decision.breakerReopensMs)}`,
       {
         reopensInMs: decision.breakerReopensMs,
         calls: decision.breakerCalls,
@@ -68,7 +68,7 @@ export function describeSteps(decision: CallDecision): DecisionStep[] {
       decision.noEndpoint === "overflow" ? sourceOf(decision, "limits") : "",
     );
   }
-  if (decision.stop !== "" && decision.standby === "") {
+  if (decision.stop !== "" && decision.standby === "" && !endedByAnswer(decision)) {
     const values: Record<string, number | string> = {};
     if (decision.budgetSize > 0) {
       values.budgetLeft = decision.budgetLeft;
@@ -80,6 +80,14 @@ export function describeSteps(decision: CallDecision): DecisionStep[] {
   addResilience(decision, binding, add);
   return steps;
 }
+
+/** The last attempt's answer is about the request (404, not_found): nobody expects another attempt, so nothing is told about it. */
+export function endedByAnswer({ stop, attempts }: CallDecision): boolean {
+  return stop === "condition" && ABOUT_THE_REQUEST.test(attempts.at(-1)?.outcome ?? "");
+}
+
+const ABOUT_THE_REQUEST =
+  /^(http_4(?!08|25|29)|grpc_(invalid_argument|not_found|already_exists|permission_denied|failed_precondition|out_of_range|unimplemented|unauthenticated)$)/;
 
 /** "HTTPRoute/products", "HTTPRoute/products#canary" for a rule with a name, "" for an implicit one. */
 export function ruleName({ route, name }: Pick<Rule, "route" | "name">): string {

@@ -24,6 +24,8 @@ export class CallDecision implements Decision {
   readonly outcome = { status: 0, grpcStatus: -1, reason: "" };
   /** Whether texts are wanted for this call. */
   explained = false;
+  /** The caller sent REST, which was turned into gRPC. */
+  rest = false;
   /** As the caller sent it; set when the journal takes the decision. */
   method = "";
   path = "";
@@ -52,6 +54,8 @@ export class CallDecision implements Decision {
   /** The caller's deadline is nearer than policy's time-out. */
   deadlineOfCaller = false;
   breakerRefused = false;
+  /** Whose breaker refused: the service's, or its stand-by's. */
+  breakerOf = "";
   breakerReopensMs = 0;
   noEndpoint: "" | "unhealthy" | "overflow" = "";
   /** The subset of endpoints that was wanted and is empty; "" when that is not why. */
@@ -99,7 +103,8 @@ export class CallDecision implements Decision {
     this.leftMs = this.neededMs = this.budgetLeft = this.budgetSize = this.backoffMs = 0;
     this.deadline = Number.POSITIVE_INFINITY;
     this.explained = this.deadlineOfCaller = this.breakerRefused = false;
-    this.noEndpoint = this.stop = this.subset = "";
+    this.noEndpoint = this.stop = this.subset = this.breakerOf = "";
+    this.rest = false;
   }
 
   /** A new note of a gate, for it to fill in. */
@@ -185,6 +190,7 @@ export function copyDecision(decision: Decision): Decision {
     ),
     outcome: { ...decision.outcome },
     ...(decision.fallback ? { fallback: decision.fallback } : {}),
+    ...(decision.rest ? { rest: true } : {}),
     nearest,
   };
 }

@@ -1,5 +1,6 @@
 import type { AttemptRecord, Decision, DecisionStep } from "../call.ts";
 import { ms } from "../resource/duration.ts";
+import { outcomeText } from "./outcome-text.ts";
 
 export interface ExplainOptions {
   /** "GET /v1/orders/17" */
@@ -24,13 +25,11 @@ export interface ExplainOptions {
  * stands after them.
  */
 export function explainDecision(decision: Decision, options: ExplainOptions = {}): string {
-  const { outcome, attempts, steps } = decision;
-  const result = outcome.grpcStatus >= 0 ? `grpc ${outcome.grpcStatus}` : String(outcome.status);
-  const reason = outcome.reason === "" ? "" : ` ${outcome.reason}`;
+  const { attempts, steps } = decision;
   const request = options.request ?? (decision.requestId === "" ? "call" : decision.requestId);
-  const place = [decision.place, options.process ?? ""].filter((part) => part !== "").join(" ");
+  const place = [...new Set([decision.place, options.process ?? ""])].filter((part) => part !== "").join(" ");
   const where = [`revision ${decision.revision}`, options.when ?? "", place].filter((part) => part !== "");
-  const title = `${request}  ->  ${result}${reason} after ${ms(decision.durationMs)}        ${where.join(", ")}`;
+  const title = `${request}  ->  ${outcomeText(decision)} after ${ms(decision.durationMs)}        ${where.join(", ")}`;
 
   const before = steps.filter(({ rule }) => !isLater(rule)).map(stepRow);
   if (steps.length === 0 && decision.route !== "") before.push({ label: "route", text: decision.route, values: "" });
@@ -74,18 +73,19 @@ function isLater(rule: string): boolean {
 function stepRow({ rule, verdict, text, values }: DecisionStep): Row {
   const refused =
     verdict === "denied" ? "  (refused)" : verdict === "shadow" || verdict === "audit" ? `  (${verdict} only)` : "";
-  return { label: rule, text: `${text}${refused}`, values: formatValues(values) };
+  // What a breaker counted is in its text already, in words.
+  return { label: rule, text: `${text}${refused}`, values: rule === "breaker" ? "" : formatValues(values, text) };
 }
 
 /** "draw 0.4213, left 7 of 12": of a step, what its text does not show already. */
-function formatValues(values: DecisionStep["values"]): string {
+function formatValues(values: DecisionStep["values"], text: string): string {
   const { rule, rules, route, before = "", ...rest } = values;
   const parts = rules === undefined ? [] : [`rule ${rule} of ${rules} (${route})${before === "" ? "" : `; ${before}`}`];
   for (const [name, value] of Object.entries(rest)) {
-    if (typeof value === "string") {
-      if (value !== "") parts.push(`${name} ${value}`);
-    } else if (Number.isFinite(value))
-      parts.push(name.endsWith("Ms") ? `${name.slice(0, -2)} ${ms(value)}` : `${name} ${formatNumber(value)}`);
+    const words = name.replace(/Ms$/, "").replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
+    if (typeof value === "number" && !Number.isFinite(value)) continue;
+    const shown = typeof value === "string" ? value : name.endsWith("Ms") ? ms(value) : formatNumber(value);
+    if (shown !== "" && !text.includes(`${words} ${shown}`)) parts.push(`${words} ${shown}`);
   }
   return parts.join(", ");
 }

@@ -1,6 +1,6 @@
 import { ms } from "../resource/duration.ts";
 import type { CallDecision } from "./decision.ts";
-import { sourceOf } from "./decision-steps.ts";
+import { endedByAnswer, sourceOf } from "./decision-steps.ts";
 import { nearestRouteChange } from "./route-steps.ts";
 
 /** The nearest change that would have turned a failed call round, "" when none is known. */
@@ -13,7 +13,7 @@ export function nearestChange(decision: CallDecision): string {
   if (refused !== undefined && binding === null) return refused.gate?.nearest?.(refused) ?? "";
   if (binding === null) return "";
   if (decision.breakerRefused) {
-    return `would have been tried ${ms(decision.breakerReopensMs)} later, when the breaker of ${binding.name} lets a probe through`;
+    return `would have been tried ${ms(decision.breakerReopensMs)} later, when the breaker of ${decision.breakerOf} lets a probe through`;
   }
   if (decision.noEndpoint === "overflow")
     return `would have passed with higher limits in ${sourceOf(decision, "limits")}`;
@@ -36,7 +36,7 @@ export function nearestChange(decision: CallDecision): string {
       return `might have passed with a retry.bufferBytes that holds the request body (${sourceOf(decision, "retry")})`;
     case "condition": {
       const outcome = decision.attempts.at(-1)?.outcome ?? "";
-      return outcome === ""
+      return outcome === "" || endedByAnswer(decision)
         ? ""
         : `might have passed if ${outcome.replace(/^(http|grpc)_/, "")} were retried (retry.on)`;
     }

@@ -212,7 +212,7 @@ test("holds calls in flight, lets the next go on when one ends, and gives up in 
   two.call.woken(5);
   assert.equal(two.drain().endpoints.length, 1);
   assert.equal(three.advance(1_000).reason, "TOO_MANY_IN_FLIGHT");
-  assert.match(explainDecision(three.call.decision), /1 of 1 in flight, 1 of 2 waiting; no turn in 1000 ms/);
+  assert.match(explainDecision(three.call.decision), /1 of 1 in flight, 1 of 2 waiting; no turn in 1 s/);
   two.head(1, 200, ["grpc-status", "0"]);
   assert.equal(begin().endpoints.length, 1);
   assert.equal(woken.length, 1);

@@ -28,7 +28,7 @@ import { GRPC_UNKNOWN, grpcNumber, grpcStatusOf } from "./grpc-status.ts";
 import { armHedge, hedgeOnFailure, makeHedge, raceWon } from "./hedging.ts";
 import * as answers from "./local-answers.ts";
 import { Phase } from "./phase.ts";
-import { explainable, factsOf, type RequestFacts } from "./request-facts.ts";
+import { explainable, FAULT_FIELD, factsOf, type RequestFacts } from "./request-facts.ts";
 import { askedMs, mayRetry, releaseRetry } from "./retry.ts";
 import { giveSession } from "./session-choice.ts";
 import type { Tape } from "./tape.ts";
@@ -112,10 +112,12 @@ export class CallMachine extends GatePassage implements Call {
     state.request = request;
     state.context = context;
     state.facts = facts;
+    if (facts.asksFaults) state.removeRequestField(FAULT_FIELD);
     state.bodyFollows = bodyFollows;
     state.requestEnded = !bodyFollows;
     decision.requestId = context.requestId;
     decision.place = context.place;
+    decision.rest = context.asSent !== null;
     decision.revision = snapshot.revision;
     decision.endpointVersion = endpointVersion;
     decision.startedAt = now;
@@ -187,7 +189,7 @@ export class CallMachine extends GatePassage implements Call {
     const { breaker } = binding;
     const admission = breaker === null ? Admission.pass : (state.tape.read(breaker.admit(now)) as Admission);
     if (breaker !== null && admission === Admission.reject) {
-      noteBreaker(decision, breaker, state.tape, now);
+      noteBreaker(decision, binding, state.tape, now);
       this.fail(EventKind.breakerOpen, answers.breakerAnswer(binding, decision.breakerReopensMs), true, now);
       return;
     }

@@ -1,7 +1,6 @@
 import { LOAD_REPORT_FIELD } from "../balance/load-report.ts";
 import type { CallDecision } from "../decision/decision.ts";
 import { httpStatusOf } from "../resilience/outlier.ts";
-import type { CallBreaker } from "../resilience/quorum-breaker.ts";
 import { EventKind } from "../resource/conditions.ts";
 import type { Binding } from "../snapshot/snapshot.ts";
 import type { Attempt } from "./attempt.ts";
@@ -59,8 +58,10 @@ export function sawSlowness({ shared: { table } }: CallState, attempt: Attempt, 
 }
 
 /** The breaker refused: its state, for the record. */
-export function noteBreaker(decision: CallDecision, breaker: CallBreaker, tape: Tape, now: number): void {
+export function noteBreaker(decision: CallDecision, { name, breaker }: Binding, tape: Tape, now: number): void {
+  if (breaker === null) return;
   decision.breakerRefused = true;
+  decision.breakerOf = name;
   decision.breakerReopensMs = tape.read(breaker.reopensInMs(now));
   const { calls, failures, slow } = breaker.counts(now);
   decision.breakerCalls = tape.read(calls);

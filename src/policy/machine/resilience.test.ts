@@ -41,7 +41,7 @@ test("a stream that falls silent is ended; bytes either way keep it", () => {
   assert.equal(call.reason, "IDLE_TIMEOUT");
   assert.equal(call.count(Effect.abort), 1);
   assert.equal(call.timers.size, 0);
-  assert.match(explainDecision(call.call.decision), /idle {7}no byte either way for 1000 ms/);
+  assert.match(explainDecision(call.call.decision), /idle {7}no byte either way for 1 s/);
 });
 
 test("a session that falls silent is ended, one that carries bytes is not", () => {
@@ -173,7 +173,7 @@ test("an open breaker says what it counted", () => {
   for (let i = 0; i < 4; i++) new TestCall(runtime).begin(grpc(GET)).head(1, 200, ["grpc-status", "13"]);
   const refused = new TestCall(runtime, 1_000).begin(grpc(GET));
   const text = explainDecision(refused.call.decision);
-  assert.match(text, /breaker .* products is open \(4 failed of 4, 4 failures in a row\); a probe goes in 4000 ms/);
+  assert.match(text, /breaker .* products is open \(4 failed of 4, 4 failures in a row\); a probe goes in 4 s/);
   const probe = new TestCall(runtime, 6_000).begin(grpc(GET)).head(1, 200, OK);
   assert.match(explainDecision(probe.call.decision), /breaker .* half-open; attempt 1 is its one probe/);
   for (let i = 0; i < 4; i++) new TestCall(runtime, 7_000).begin(grpc(GET)).head(1, 200, ["grpc-status", "13"]);

@@ -1,3 +1,4 @@
+import { outcomeText } from "../decision/outcome-text.ts";
 import type { Resource } from "../resource/resources.ts";
 import { Player } from "./player.ts";
 import type { RecordedCall, RecordedDecision, RecordedLine } from "./recorded.ts";
@@ -138,8 +139,8 @@ function compare(results: readonly Resimulated[]): ProposalReport {
         flip.examples.push({
           requestId,
           request,
-          before: outcomeText(before),
-          after: outcomeText(decision),
+          before: endText(before, call, kind),
+          after: endText(decision, call, kind),
           by: by.text,
           estimated,
         });
@@ -213,11 +214,14 @@ function isFailed({ outcome: { status, grpcStatus, reason } }: RecordedDecision)
 /** gRPC's unknown, deadline exceeded, internal, unavailable, data loss. */
 const SERVER_CODES: ReadonlySet<number> = new Set([2, 4, 13, 14, 15]);
 
-function outcomeText({ outcome, service, attempts }: RecordedDecision): string {
-  const { status, grpcStatus, reason } = outcome;
-  const result = grpcStatus >= 0 ? `grpc ${grpcStatus}` : String(status);
-  const where = attempts.at(-1)?.endpoint ?? service;
-  return `${result}${reason === "" ? "" : ` ${reason}`}${where === "" ? "" : ` (${where})`}`;
+/** "503 BREAKER_OPEN (orders)", "200 (products-v2-1)"; where the backend is what differs, "200 (products@v2)". */
+function endText(
+  { outcome, service, attempts, backend }: RecordedDecision,
+  call: RecordedCall,
+  kind: FlipKind,
+): string {
+  const where = kind === "backend" ? backend : (attempts.at(-1)?.endpoint ?? service);
+  return `${outcomeText({ outcome, rest: call.asSent !== null })}${where === "" ? "" : ` (${where})`}`;
 }
 
 function tally(all: Map<string, { before: number; after: number; examples: string[] }>, key: string) {

@@ -18,9 +18,10 @@ export function formatDuration(ms: number): string {
   return `${ms}ms`;
 }
 
-/** For people: "4.1 ms", "812 ms", "1.5 s". */
+/** For people, in three figures: "4.1 ms", "812 ms", "1.25 s", "2 s", "42.5 s". */
 export function ms(value: number): string {
   if (value >= 10_000) return `${Math.round(value / 100) / 10} s`;
+  if (value >= 1_000) return `${Math.round(value / 10) / 100} s`;
   return `${value < 10 ? Math.round(value * 10) / 10 : Math.round(value)} ms`;
 }
 
