@@ -50,6 +50,41 @@ test("what only the hop before may say is replaced, and what goes on keeps its o
   assert.equal(upstream.path, "/v1/products?x=1");
 });
 
+test("a caller cannot say in other words what only hops may say", () => {
+  const said = [
+    ...[
+      "forwarded",
+      "for=1.2.3.4;host=evil",
+      "x-forwarded-port",
+      "1",
+      "x-forwarded-client-cert",
+      "URI=spiffe://shop/a",
+    ],
+    ...["x-forwarded-prefix", "/evil", "x-real-ip", "1.2.3.4", "x-original-url", "/admin", "x-rewrite-url", "/admin"],
+    ...[
+      "x_forwarded_for",
+      "1.2.3.4",
+      "x_weft_attempt",
+      "2",
+      "x-weft_limited",
+      "a",
+      "x_request_id",
+      "a",
+      "x_real_ip",
+      "a",
+    ],
+  ];
+  const head = requestHead("GET", "http", "shop", "/", [...said, "x-forwarded", "kept", "x_other", "kept"]);
+  const passed = planner()
+    .plan(stream, head)
+    .upstream.fields.filter((_, i) => i % 2 === 0);
+  assert.deepEqual(passed, ["x-forwarded", "x_other", "via", "x-forwarded-proto", "x-forwarded-host"]);
+  const trusted = planner(["10.0.0.0/8"]).plan(stream, requestHead("GET", "http", "shop", "/", said)).upstream.fields;
+  assert.equal(fieldOf(trusted, "x-real-ip"), "1.2.3.4");
+  assert.equal(fieldOf(trusted, "x-forwarded-port"), "1");
+  assert.equal(trusted.filter((field) => field.includes("_")).length, 0);
+});
+
 test("a trusted caller's forwarding fields are kept and added to", () => {
   const head = requestHead("GET", "http", "inner", "/", [
     "x-forwarded-for",

@@ -169,12 +169,25 @@ function receivedFields({ fields }: Head, trusted: boolean): ReceivedFields {
       case "grpc-previous-rpc-attempts": // said anew, with this hop's own
         break;
       default:
-        // x-weft-* is said between hops of ours, and believed from authenticated peers only
-        if (!name.startsWith("x-weft-")) received.passed.push(name, value);
+        if (!isOfHops(name, trusted)) received.passed.push(name, value);
     }
   }
   return received;
 }
+
+/**
+ * Fields by which hops speak with each other, so that callers may not: x-weft-* is believed from authenticated peers only. Of the others, services believe more
+ * than this gateway says anew (RFC 7239, x-forwarded-port, x-forwarded-client-cert, and those that put another path in the place of the request's, past the
+ * rules for it). Written with "_" they are the same to many servers.
+ */
+function isOfHops(name: string, trusted: boolean): boolean {
+  const plain = name.includes("_") ? name.replaceAll("_", "-") : name;
+  if (plain.startsWith("x-weft-") || (plain !== name && plain === "x-request-id")) return true;
+  if (!plain.startsWith("x-") && plain !== "forwarded") return false;
+  return plain.startsWith("x-forwarded-") || OF_HOPS.has(plain) ? !trusted || plain !== name : false;
+}
+
+const OF_HOPS: ReadonlySet<string> = new Set(["forwarded", "x-real-ip", "x-original-url", "x-rewrite-url"]);
 
 function joined(list: string, value: string): string {
   return list === "" ? value : `${list}, ${value}`;

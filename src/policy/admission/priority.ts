@@ -34,5 +34,5 @@ function matches(call: CallState, { header, claim, identity, method }: PriorityS
 }
 
 function isOrHas(value: unknown, wanted: string): boolean {
-  return Array.isArray(value) ? value.includes(wanted) : String(value) === wanted;
+  return Array.isArray(value) ? value.includes(wanted) : typeof value !== "object" && String(value) === wanted;
 }

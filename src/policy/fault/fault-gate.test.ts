@@ -250,3 +250,19 @@ test("a recorded fault comes out again with any other randomness", () => {
     assert.equal(run(seed + 1_000, recorded.tape).seen, recorded.seen);
   }
 });
+
+test("a caller's wish for faults goes no further than the gateway, whatever is said there of faults", () => {
+  const asks = ["weft-fault", "abort=503"];
+  for (const resources of [
+    [],
+    traffic("products")
+      .fault({ delay: { fixed: "1ms", percent: 0 } })
+      .resources(),
+  ]) {
+    const call = new TestCall(world({ resources })).begin(http("GET", "/", asks), { service: "products" });
+    assert.equal(call.count(Effect.forward), 1);
+    assert.ok(call.call.removeFields?.includes("weft-fault"));
+  }
+  const typed = new TestCall(world({})).begin(http("GET", "/", asks), { service: "products", place: "client" });
+  assert.equal(typed.call.removeFields, null, "a typed client asks with it");
+});

@@ -6,7 +6,7 @@ import { bindingAhead } from "../machine/backend-choice.ts";
 import type { CallState } from "../machine/call-state.ts";
 import { type Gate, GateAnswer } from "../machine/gate.ts";
 import type { GateContext } from "../machine/gates.ts";
-import type { RequestFacts } from "../machine/request-facts.ts";
+import { FAULT_FIELD, type RequestFacts } from "../machine/request-facts.ts";
 import { sameField } from "../machine/same-field.ts";
 import { isUnary } from "../machine/time-limits.ts";
 import { ms } from "../resource/duration.ts";
@@ -16,7 +16,7 @@ import type { EffectivePolicy } from "../snapshot/effective-policy.ts";
 import type { Plan } from "../snapshot/snapshot.ts";
 import type { ActiveFaults } from "./active-faults.ts";
 import type { FaultDelay, FaultSettings } from "./fault-field.ts";
-import { type AskedFaults, FAULT_FIELD, parseFaultHeader } from "./fault-header.ts";
+import { type AskedFaults, parseFaultHeader } from "./fault-header.ts";
 
 /** The faults of a plan's backends. Enforced where calls go out: by the typed client, the outbound sidecar and the gateway. */
 export function faultGates({ place, policies, keeper }: GateContext): Gate[] {
@@ -134,7 +134,7 @@ class FaultGate implements Gate {
     if (byHeader === null) return null;
     const value = fieldOf(fields, FAULT_FIELD);
     if (value === undefined) return null;
-    call.removeRequestField(FAULT_FIELD);
+    if (!(call.facts as RequestFacts).asksFaults) call.removeRequestField(FAULT_FIELD);
     const { peerIdentity } = call.caller;
     const { method, subject } = call.principal;
     const { callers } = byHeader;

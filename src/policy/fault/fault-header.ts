@@ -2,9 +2,6 @@ import type { Code } from "../../core/errors.ts";
 import { parseDuration } from "../resource/duration.ts";
 import { abortWithCode, abortWithStatus, type FaultSettings, GRPC_CODE_NAMES } from "./fault-field.ts";
 
-/** The request header field by which a caller asks for faults. */
-export const FAULT_FIELD = "weft-fault";
-
 /** Faults that a caller asked for. */
 export type AskedFaults = Pick<FaultSettings, "delay" | "abort" | "resetPercent" | "throttle">;
 

@@ -21,6 +21,8 @@ export class RequestFacts {
   /** "" when the path or authority stays. */
   readonly rewritePath: string;
   readonly rewriteAuthority: string;
+  /** It asks for faults, which go no further than the gateway that it asks: the next would take them for this one's, whom it believes. */
+  readonly asksFaults: boolean;
 
   constructor(snapshot: Snapshot, request: CallRequest, asSent: CallRequest | null, service: string, place: Place) {
     this.snapshot = snapshot;
@@ -31,11 +33,15 @@ export class RequestFacts {
     this.grpc = isGrpcRequest(request);
     this.idempotent = IDEMPOTENT.has((asSent ?? request).method) || this.match?.plan.method?.idempotent === true;
     this.session = request.protocol !== "" || request.method === "CONNECT";
+    this.asksFaults = place === "gateway" && request.fields.includes(FAULT_FIELD);
     this.rewriteAuthority = this.match?.plan.rule.rewriteHost ?? "";
     // A transcoded call's path is its method's.
     this.rewritePath = this.match === null || asSent !== null ? "" : rewritten(request.path, this.match);
   }
 }
+
+/** The request header field by which a caller asks for faults. */
+export const FAULT_FIELD = "weft-fault";
 
 /** The facts of a request, from its memo when they still hold. */
 export function factsOf(snapshot: Snapshot, request: CallRequest, context: CallContext): RequestFacts {
