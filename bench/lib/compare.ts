@@ -15,6 +15,8 @@ export interface Result {
   readonly work: string;
   readonly unit: string;
   readonly medians: Readonly<Record<string, number>>;
+  /** What was measured, round by round. */
+  readonly rounds?: readonly Readonly<Record<string, number>>[];
   readonly claims: readonly {
     readonly peer: string;
     readonly ratio: number;
@@ -37,10 +39,14 @@ export async function compare(
     for (const contender of contenders) figures.get(contender.name)?.push(await contender.run());
   const medians = Object.fromEntries([...figures].map(([name, values]) => [name, median(values)]));
   const ours = medians[contenders[0].name];
+  const all = Array.from({ length: rounds }, (_, i) =>
+    Object.fromEntries([...figures].map(([name, values]) => [name, values[i]])),
+  );
   return {
     work,
     unit,
     medians,
+    rounds: all,
     claims: claims
       .filter(({ peer }) => medians[peer] !== undefined)
       .map(({ peer, atMost }) => ({ peer, atMost, ratio: ours / medians[peer], kept: ours / medians[peer] <= atMost })),
@@ -55,7 +61,7 @@ export function print(result: Result): void {
     console.log(`  ${kept ? "ok  " : "MISS"} ${ratio.toFixed(3)} x ${peer}, at most ${atMost.toFixed(3)}`);
 }
 
-function median(values: readonly number[]): number {
+export function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b);
   const middle = sorted.length >> 1;
   return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
