@@ -128,6 +128,8 @@ test("the shop comes up, serves, survives crashes and restarts, and stops withou
         );
       const madeUp = await weft("explain", "--path", "/v1/products/loom", "--json", ...inShop);
       assert.equal(JSON.parse(madeUp.stdout).candidates.length, 3, madeUp.stderr);
+      const contractAlone = await weft("explain", "--method", "POST", "--path", "/v1/orders", ...inShop);
+      assert.match(contractAlone.stdout, /^POST \/v1\/orders {2}-> {2}200 .*\n {2}route +implicit -> orders$/m);
       let over = false;
       recording.finally(() => (over = true));
       while (!over) await list();

@@ -12,6 +12,8 @@ import { parseResources } from "../../policy/resource/validate.ts";
 import { parseBackend } from "../../policy/route/rule.ts";
 import type { PolicyRuntime } from "../../policy/runtime.ts";
 import { createPolicyRuntime } from "../../policy/snapshot/create-runtime.ts";
+import { createRest, type Rest } from "../../proxy/rest.ts";
+import { Head } from "../../wire/head.ts";
 import { formatColumns } from "../columns.ts";
 import { controlAddress } from "../control-address.ts";
 import { EXIT } from "../exit-status.ts";
@@ -40,7 +42,7 @@ export async function explainMadeUp(flags: MadeUpFlags, terminal: Terminal): Pro
   const path = flags.path ?? "/";
   if (!path.startsWith("/"))
     throw new WeftError("invalid_argument", `--path must begin with "/", is "${path}"`, { reason: "BAD_USAGE" });
-  const request: CallRequest = {
+  const asked: CallRequest = {
     method: (flags.method ?? "GET").toUpperCase(),
     scheme: "http",
     authority: flags.host ?? "localhost",
@@ -49,7 +51,7 @@ export async function explainMadeUp(flags: MadeUpFlags, terminal: Terminal): Pro
     fields: fieldsOf(flags.header ?? []),
     memo: null,
   };
-  const context: CallContext = {
+  const given: CallContext = {
     place: flags.place ?? (flags.service === undefined ? "gateway" : "client"),
     service: flags.service ?? "",
     asSent: null,
@@ -60,12 +62,14 @@ export async function explainMadeUp(flags: MadeUpFlags, terminal: Terminal): Pro
     callerAttempt: 0,
     requestId: "",
   };
-  const { runtime, close } = flags.from === undefined ? await liveRuntime(flags) : await runtimeOfFiles(flags.from);
+  const { runtime, rest, close } =
+    flags.from === undefined ? await liveRuntime(flags, terminal) : await runtimeOfFiles(flags.from);
   try {
+    const { request, context } = asCarried(asked, given, rest);
     const found = dryRun(runtime, request, context);
-    if (flags.json)
-      terminal.out(`${JSON.stringify({ request: { method: request.method, path }, ...found }, null, 2)}\n`);
-    else print(found, `${request.method} ${path}`, terminal);
+    const { method } = context.asSent ?? request;
+    if (flags.json) terminal.out(`${JSON.stringify({ request: { method, path }, ...found }, null, 2)}\n`);
+    else print(found, `${method} ${path}`, terminal);
     return EXIT.ok;
   } finally {
     await close();
@@ -92,22 +96,44 @@ function print({ decision, candidates, notAsked }: DryRun, request: string, term
   terminal.out(`\n${formatColumns(titles, rows, terminal.color.dim).join("\n")}\n`);
 }
 
+/** What the gateway would carry for it: the gRPC call that a contract makes of REST; a contract's method as gRPC. */
+function asCarried(asked: CallRequest, given: CallContext, rest: Rest | null) {
+  const { scheme, authority, path, fields } = asked;
+  if (rest?.contracts.some(({ methods }) => methods.has(path))) {
+    const typed = fields.some((name, i) => i % 2 === 0 && name === "content-type");
+    const grpc = typed ? fields : [...fields, "content-type", "application/grpc"];
+    return { request: { ...asked, method: "POST", fields: grpc }, context: given };
+  }
+  if (rest === null || given.place !== "gateway") return { request: asked, context: given };
+  const head = new Head(asked.method, scheme, authority, path, "", 0, [...fields]);
+  const found = rest.find(head);
+  if (found instanceof WeftError) throw found;
+  if (found === null) return { request: asked, context: given };
+  return { request: found.head, context: { ...given, service: found.service, asSent: head } };
+}
+
 interface Decider {
   readonly runtime: PolicyRuntime;
+  /** What contracts make of REST; null under files, which have none. */
+  readonly rest: Rest | null;
   close(): Promise<void>;
 }
 
 /** Resources, methods and endpoints as the control plane has them now; statistics, limits and breakers of its own, all fresh. */
-async function liveRuntime(flags: MadeUpFlags): Promise<Decider> {
+async function liveRuntime(flags: MadeUpFlags, terminal: Terminal): Promise<Decider> {
   const runtime = createPolicyRuntime({ random: systemRandom, record: "all" });
   const link = createLink({ address: controlAddress(flags), policy: runtime, process: "weft-explain" });
+  const rest = createRest(runtime, ({ message }) =>
+    terminal.err(`${terminal.errColor.yellow("warning:")} ${message}\n`),
+  );
+  link.watchContracts((contracts) => rest.setContracts(contracts));
   try {
     await link.subscribe("*");
   } catch (error) {
     await link.close();
     throw error;
   }
-  return { runtime, close: () => link.close() };
+  return { runtime, rest, close: () => link.close() };
 }
 
 /** Files of resources, or the description of a system; every service that they name has endpoints that are made up. */
@@ -143,7 +169,7 @@ async function runtimeOfFiles(from: readonly string[]): Promise<Decider> {
     }),
   );
   runtime.applyEndpoints({ endpointVersion: 1, full: true, changed, removed: [] });
-  return { runtime, close: async () => {} };
+  return { runtime, rest: null, close: async () => {} };
 }
 
 function fieldsOf(headers: readonly string[]): string[] {

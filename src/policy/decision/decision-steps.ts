@@ -39,6 +39,9 @@ export function describeSteps(decision: CallDecision): DecisionStep[] {
   if (decision.deadline !== Number.POSITIVE_INFINITY) {
     const from = decision.deadlineOfCaller ? "the caller's deadline" : sourceOf(decision, "timeout");
     add("deadline", "ok", `${ms(decision.deadline - decision.startedAt)} from ${from}`, {}, from);
+  } else if (decision.answerTimed && binding.policy.sources.timeout !== undefined) {
+    const from = sourceOf(decision, "timeout");
+    add("deadline", "ok", `${ms(binding.policy.timeout)} from ${from}, until the answer began`, {}, from);
   }
   if (decision.breakerRefused) {
     add(

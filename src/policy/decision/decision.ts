@@ -53,6 +53,8 @@ export class CallDecision implements Decision {
   deadline = Number.POSITIVE_INFINITY;
   /** The caller's deadline is nearer than policy's time-out. */
   deadlineOfCaller = false;
+  /** Policy's time-out held until the answer began. */
+  answerTimed = false;
   breakerRefused = false;
   /** Whose breaker refused: the service's, or its stand-by's. */
   breakerOf = "";
@@ -104,7 +106,7 @@ export class CallDecision implements Decision {
     this.deadline = Number.POSITIVE_INFINITY;
     this.explained = this.deadlineOfCaller = this.breakerRefused = false;
     this.noEndpoint = this.stop = this.subset = this.breakerOf = "";
-    this.rest = false;
+    this.rest = this.answerTimed = false;
   }
 
   /** A new note of a gate, for it to fill in. */

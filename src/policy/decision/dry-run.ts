@@ -89,6 +89,12 @@ function describeQuery(query: Query | null): string {
   return query === null ? "something" : query.kind;
 }
 
+/** "P2C: chosen over products-1 (...)", "chosen: the only endpoint" */
+function chosenBecause(why: string): string {
+  if (why === "") return "chosen";
+  return why.includes("chosen") ? why : `chosen: ${why}`;
+}
+
 function candidatesOf(states: readonly EndpointState[], chosen: string, { route, attempts }: Decision): Candidate[] {
   const version = states.find(({ endpoint }) => endpoint.id === chosen)?.endpoint.version ?? "";
   const pinned = version !== "" && route.includes(`@${version}`);
@@ -96,7 +102,7 @@ function candidatesOf(states: readonly EndpointState[], chosen: string, { route,
     const { id, host, port, zone } = endpoint;
     const isChosen = id === chosen;
     let why = `not drawn (${inFlight} in flight, ewma ${Math.round(ewmaMs * 10) / 10} ms)`;
-    if (isChosen) why = attempts[0]?.why === "" ? "chosen" : `chosen: ${attempts[0]?.why}`;
+    if (isChosen) why = chosenBecause(attempts[0]?.why ?? "");
     else if (endpoint.health !== "healthy") why = endpoint.health;
     else if (pinned && endpoint.version !== version) why = `of version ${endpoint.version || "none"}`;
     else if (ejected) why = "put aside after failures";

@@ -30,6 +30,7 @@ export function setTimeLimits(state: CallState, now: number): void {
       }
     } else if (timesAnswer(state) && (state.requestEnded || (state.facts as RequestFacts).session)) {
       state.softAt = now + policy.timeout;
+      decision.answerTimed = true;
       if (state.softAt < state.hardAt) decision.deadlineOfCaller = false;
     }
   }
@@ -42,6 +43,7 @@ export function limitAnswer(state: CallState, now: number): void {
   const { timeout: timeoutMs } = (state.binding as Binding).policy;
   if (timeoutMs === Number.POSITIVE_INFINITY || state.softAt !== Number.POSITIVE_INFINITY) return;
   state.softAt = now + timeoutMs;
+  state.decision.answerTimed = true;
   if (state.softAt >= state.hardAt) return;
   state.decision.deadline = state.softAt;
   state.decision.deadlineOfCaller = false;
