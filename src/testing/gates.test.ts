@@ -102,6 +102,37 @@ test("tokens are verified as in production, in no time, with the test's keys; vi
   assert.equal((await world.call("GET /payments", { headers })).status, 401);
 });
 
+test("a token that is remembered is no longer good once its key has left the issuer's set", async () => {
+  const { publicKey, privateKey } = await generateKeyPair("ES256");
+  let keys: object[] = [{ ...(await exportJWK(publicKey)), kid: "k1", alg: "ES256" }];
+  let fetches = 0;
+  const id = authentication("id")
+    .jwt({ issuer: "https://id", jwks: { url: "https://id/keys" } })
+    .on("payments");
+  const world = simulate(
+    { ...system, policies: [id] },
+    {
+      fetch() {
+        fetches++;
+        return Response.json({ keys });
+      },
+    },
+  );
+  const token = await new SignJWT({})
+    .setProtectedHeader({ alg: "ES256", kid: "k1" })
+    .setIssuer("https://id")
+    .setExpirationTime(world.wallMs / 1_000 + 86_400)
+    .sign(privateKey);
+  const status = async () =>
+    (await world.call("GET /payments", { headers: { authorization: `Bearer ${token}` } })).status;
+  assert.deepEqual([await status(), fetches], [200, 1]);
+  await world.advance(650_000);
+  assert.deepEqual([await status(), fetches], [200, 2]);
+  keys = [];
+  await world.advance(600_000);
+  assert.deepEqual([await status(), fetches >= 3], [401, true]);
+});
+
 test("the gateway's cache answers in virtual time, and fetches anew beside a stale answer", async () => {
   let served = 0;
   const answer = () => ({

@@ -28,7 +28,7 @@ export class SimulatedSecurity {
     this.#queries ??= createSecurityQueries({
       clock: this.#events,
       env,
-      fetch: async (url, init) => (fetch ?? nowhere)(url, init),
+      fetch: (url, init) => this.#hold(async () => (fetch ?? nowhere)(url, init)),
     });
     const { handlers } = this.#queries;
     this.#pump.holding++;
@@ -38,5 +38,18 @@ export class SimulatedSecurity {
         resolve(answer);
       });
     });
+  }
+
+  /** Time stands still for it, also when no call waits: keys are fetched again by themselves. */
+  async #hold(fetch: () => Promise<Response>): Promise<Response> {
+    this.#pump.holding++;
+    try {
+      const response = await fetch();
+      const body = await response.arrayBuffer();
+      return new Response(body.byteLength === 0 ? null : body, response);
+    } finally {
+      // What is read of it is read by then.
+      setImmediate(() => setImmediate(() => this.#pump.holding--));
+    }
   }
 }

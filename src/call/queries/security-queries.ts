@@ -9,6 +9,7 @@ import type {
 import type { ExternalGrpc } from "./external-grpc.ts";
 import type { ExternalHttp } from "./external-http.ts";
 import type { Fetch } from "./fetch-json.ts";
+import type { JwksCache } from "./jwks.ts";
 import type { QueryHandler } from "./queries.ts";
 import type { SecretChecker } from "./secret-query.ts";
 import type { Sessions } from "./session-query.ts";
@@ -72,6 +73,7 @@ export function createSecurityQueries(options: SecurityQueryOptions = {}): Secur
       return loaded?.tokens.verifications ?? 0;
     },
     async close() {
+      loaded?.keys.close();
       (await http)?.close();
       await (await grpc)?.close();
     },
@@ -79,6 +81,7 @@ export function createSecurityQueries(options: SecurityQueryOptions = {}): Secur
 }
 
 interface Parts {
+  readonly keys: JwksCache;
   readonly tokens: TokenVerifier;
   readonly checker: SecretChecker;
   readonly sessions: Sessions;
@@ -100,9 +103,15 @@ async function load(
       import("./session-query.ts"),
     ]);
   const secrets = new Secrets(clock, env, tell);
-  const tokens = new Tokens(new JwksCache(clock, fetch, secrets, tell), secrets, tell);
+  const keys = new JwksCache(clock, fetch, secrets, tell);
+  const tokens = new Tokens(keys, secrets, tell);
   const client = new OidcClient(clock, fetch, secrets, tokens);
-  return { tokens, checker: new Checker(secrets, tell), sessions: new session.Sessions(clock, client, secrets, tell) };
+  return {
+    keys,
+    tokens,
+    checker: new Checker(secrets, tell),
+    sessions: new session.Sessions(clock, client, secrets, tell),
+  };
 }
 
 /** Each text at most once a minute; what goes wrong may go wrong with every call. */

@@ -1,5 +1,6 @@
+import type { CryptoKey } from "jose";
 import type { TokenAnswer, TokenQuestion } from "../../policy/security/questions.ts";
-import type { JwksCache } from "./jwks.ts";
+import type { FoundKey, JwksCache } from "./jwks.ts";
 import type { Secrets } from "./secrets.ts";
 
 /** Verifies signatures of tokens with jose, which is loaded with the first one. Callers that ask about the same token at the same time wait for one verification. */
@@ -29,18 +30,18 @@ export class TokenVerifier {
 
   async #verify({ token, algorithm, keyId, keys }: TokenQuestion): Promise<TokenAnswer | null> {
     const { compactVerify, errors } = await import("jose");
-    const candidates =
+    const candidates: readonly FoundKey<CryptoKey | Uint8Array>[] | null =
       "secret" in keys ? await this.#secretKey(keys.secret) : await this.#keys.find(keys.jwks, keyId, algorithm);
     if (candidates === null) return null;
     if (candidates.length === 0) {
       const which = keyId === "" ? "its algorithm" : `the id ${JSON.stringify(keyId.slice(0, 64))} and its algorithm`;
       return { verified: false, problem: `the issuer has no key for ${which}` };
     }
-    for (const key of candidates) {
+    for (const { key, state } of candidates) {
       this.verifications++;
       try {
         await compactVerify(token, key, { algorithms: [algorithm] });
-        return { verified: true, problem: "" };
+        return { verified: true, problem: "", ...(state !== null && { key: state }) };
       } catch (error) {
         if (!(error instanceof errors.JOSEError) && !(error instanceof TypeError)) throw error;
       }
@@ -48,11 +49,11 @@ export class TokenVerifier {
     return { verified: false, problem: "its signature is wrong" };
   }
 
-  async #secretKey(ref: Parameters<Secrets["secret"]>[0]): Promise<readonly Uint8Array[] | null> {
+  async #secretKey(ref: Parameters<Secrets["secret"]>[0]): Promise<readonly FoundKey<Uint8Array>[] | null> {
     const secret = await this.#secrets.secret(ref);
     if (secret === null) return null;
     const bytes = new TextEncoder().encode(secret);
-    if (bytes.length >= MIN_SECRET) return [bytes];
+    if (bytes.length >= MIN_SECRET) return [{ key: bytes, state: null }];
     this.#onProblem(`a secret for tokens is shorter than ${MIN_SECRET} bytes (RFC 7518 section 3.2) and is not used`);
     return null;
   }

@@ -81,7 +81,7 @@ export interface JwtSpec {
   readonly type?: string;
   /** Default: header authorization, scheme Bearer. Looked at in this order. */
   readonly from?: readonly CredentialPlace[];
-  /** A verified token is not verified again until it expires, or for so long. Default "1h". */
+  /** A verified token is not verified again until it expires, or for so long, a day at most, or until its key leaves the issuer's set. Default "1h". */
   readonly cacheFor?: Duration;
 }
 
@@ -90,7 +90,7 @@ export interface JwksSource {
   readonly url?: string;
   readonly file?: string;
   readonly inline?: { readonly keys: readonly Readonly<Record<string, unknown>>[] };
-  /** url: how long keys are kept when the answer's Cache-Control does not say. Default "10m"; what it says counts between "1m" and "1d". */
+  /** url: how long keys are kept when the answer's Cache-Control does not say. Default "10m"; what it says counts between "1m" and "1h" (or this, when it is longer). */
   readonly refresh?: Duration;
   /** url: the shortest time between two fetches because of an unknown key. Default "30s". */
   readonly cooldown?: Duration;

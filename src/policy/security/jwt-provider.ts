@@ -36,7 +36,7 @@ export class JwtProvider implements Provider {
     this.#places = placesOf(spec);
     this.#algorithms = new Set(spec.algorithms ?? (spec.jwks === undefined ? ["HS256"] : ASYMMETRIC));
     this.#leewayMs = durationMs(spec.leeway ?? "5s");
-    this.#cacheMs = durationMs(spec.cacheFor ?? "1h");
+    this.#cacheMs = Math.min(durationMs(spec.cacheFor ?? "1h"), MAX_CACHE_MS);
     this.#forward = forward;
     this.wanted = `a token of ${spec.issuer} in ${this.#places.map(placeText).join(" or ")}`;
   }
@@ -57,7 +57,10 @@ export class JwtProvider implements Provider {
     const digest = credentialDigest(sentBy(call).fields, text);
     const wall = wallOf(call, now);
     const known = this.#verified.get(digest, wall);
-    if (known !== null) return known; // kept for no longer than it is good
+    if (known !== null) {
+      if (known.key?.gone !== true) return known; // kept for no longer than it is good
+      this.#verified.delete(digest);
+    }
     const token = parseToken(text);
     if (typeof token === "string") return new Refusal(token);
     const problem = this.#problemOf(token, wall);
@@ -89,7 +92,7 @@ export class JwtProvider implements Provider {
       claims,
     };
     const expiresAt = typeof claims.exp === "number" ? claims.exp * 1000 : Number.POSITIVE_INFINITY;
-    const verified = new Verified(principal, expiresAt);
+    const verified = new Verified(principal, expiresAt, answer.key);
     const until = Math.min(expiresAt + this.#leewayMs, wall + this.#cacheMs);
     if (until > wall) this.#verified.set(digest, verified, until);
     return verified;
@@ -190,5 +193,7 @@ export const ASYMMETRIC: readonly string[] = [
 ];
 export const SYMMETRIC: readonly string[] = ["HS256", "HS384", "HS512"];
 const MAX_TOKEN = 16_384;
+/** Keys that nobody asked for so long are not looked after any more (JwksCache), so that nobody would hear that one is gone. */
+const MAX_CACHE_MS = 86_400_000;
 /** Fetching keys takes time. */
 const QUERY_MS = 5_000;

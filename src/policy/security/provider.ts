@@ -3,6 +3,7 @@ import type { CallState } from "../machine/call-state.ts";
 import type { Claims, Principal } from "../machine/principal.ts";
 import type { Query } from "../machine/query.ts";
 import { sha256 } from "./digest.ts";
+import type { KeyState } from "./questions.ts";
 
 /**
  * One way of establishing who calls. Shared by all calls and kept across snapshots while its settings stay as they are, with what it remembers.
@@ -32,9 +33,13 @@ export class Verified {
   /** Request fields of claims, computed once; flat. */
   fields: readonly string[] | null = null;
 
-  constructor(principal: Principal, until: number) {
+  /** Of a token: what verified it; null when that is for good. */
+  readonly key: KeyState | null;
+
+  constructor(principal: Principal, until: number, key: KeyState | null = null) {
     this.principal = principal;
     this.until = until;
+    this.key = key;
   }
 }
 

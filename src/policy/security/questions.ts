@@ -16,6 +16,14 @@ export interface TokenAnswer {
   readonly verified: boolean;
   /** Why not, for people: "no key of https://... has the id k2". */
   readonly problem: string;
+  /** The key that verified it, where its issuer may take it back. */
+  readonly key?: KeyState;
+}
+
+/** A public key of an issuer's, for as long as anybody remembers what it verified. */
+export interface KeyState {
+  /** The issuer's set does not have it any more: what it verified is no longer good. */
+  readonly gone: boolean;
 }
 
 /** kind "secret" */
