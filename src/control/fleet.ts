@@ -52,12 +52,21 @@ export class Fleet {
   #peers(process: string, role: string, now: number): number {
     let met = this.#roles.get(role);
     if (met === undefined) {
-      if (this.#roles.size >= MAX_ROLES || role.length > MAX_NAME) return 1;
+      if (role.length > MAX_NAME || (this.#roles.size >= MAX_ROLES && !this.#forgetRoles(now))) return 1;
       this.#roles.set(role, (met = new Map()));
     }
     met.set(process, now);
     for (const [other, at] of met) if (now - at > PEER_MS || met.size > MAX_REPORTS) met.delete(other);
     return met.size;
+  }
+
+  /** Roles of which nobody was heard lately make room. */
+  #forgetRoles(now: number): boolean {
+    for (const [role, met] of this.#roles) {
+      for (const [process, at] of met) if (now - at > PEER_MS) met.delete(process);
+      if (met.size === 0) this.#roles.delete(role);
+    }
+    return this.#roles.size < MAX_ROLES;
   }
 
   #breaker(process: string, report: BreakerReport, now: number): MessageInitShape<typeof BreakerWordSchema> {
@@ -85,7 +94,7 @@ export function createFleetService(fleet: Fleet): ServiceDefinition<typeof Fleet
 function leaseAskOf(node: string, ask: LeaseAskMessage): LeaseAsk {
   const { limit: name, key, requests, perMs, burst, wanted, demand, returned } = ask;
   const algorithm = ALGORITHMS[ask.algorithm];
-  const sane = [requests, perMs, burst, wanted].every((value) => value > 0 && value <= MAX_NUMBER);
+  const sane = [requests, perMs, burst, wanted].every((value) => value >= 1 && value <= MAX_NUMBER);
   const counted = [demand, returned].every((value) => value >= 0 && value <= MAX_NUMBER);
   if (algorithm === undefined || !sane || !counted || name.length > MAX_NAME || key.length > MAX_KEY) {
     throw new WeftError("invalid_argument", `no tokens can be leased of limit "${name.slice(0, MAX_NAME)}"`, {

@@ -9,12 +9,12 @@ import type { MessageInitShape } from "../contract/runtime.ts";
 import type { Cancel, Clock } from "../core/clock.ts";
 import type { FleetWord } from "../policy/resilience/fleet-breaker.ts";
 import type { QuorumBreaker } from "../policy/resilience/quorum-breaker.ts";
-import type { PolicyRuntime } from "../policy/runtime.ts";
+import type { SuppliedPolicy } from "./types.ts";
 
 export interface FleetLineOptions {
   /** The control plane, "host:port". */
   address: string;
-  policy: PolicyRuntime;
+  policy: SuppliedPolicy;
   /** Unique to this run of the process. */
   process: string;
   clock: Clock;
@@ -86,7 +86,7 @@ function reportOf(
     sleepMs: settings.sleepMs,
     evidenceMs: settings.windowMs,
     term,
-    calls,
+    calls: Math.min(calls, MAX_COUNT), // while the control plane is away they add up
     tripped,
     probe: result?.lease ?? 0,
     succeeded: result?.succeeded ?? false,
@@ -115,3 +115,5 @@ const STATES: Readonly<Record<number, FleetWord["state"]>> = {
 const EVERY_MS = 500;
 const TIMEOUT_MS = 2_000;
 const MAX_REPORTS = 1_000;
+/** Of a uint32. */
+const MAX_COUNT = 4_294_967_295;

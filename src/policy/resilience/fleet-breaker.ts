@@ -39,13 +39,16 @@ export class FleetBreaker {
   #state: FleetWord["state"] = "closed";
   #openedAt = 0;
   #openedBy = 0;
+  /** Whoever had calls longest ago first. */
   readonly #evidence = new Map<string, Evidence>();
+  /** Of them: how many found the service failing. */
+  #failing = 0;
   #prober = "";
   #lease = 0;
   #term = 0;
   #leaseEndsAt = 0;
-  /** Processes that had calls before it opened: one of them probes. */
-  readonly #candidates: string[] = [];
+  /** Processes with calls, with when they were last heard of: one of them probes. Whose turn is next comes first. */
+  readonly #candidates = new Map<string, number>();
 
   constructor(settings: FleetBreakerSettings) {
     this.settings = settings;
@@ -53,6 +56,11 @@ export class FleetBreaker {
 
   get state(): FleetWord["state"] {
     return this.#state;
+  }
+
+  /** Processes that may be asked to probe. */
+  get candidates(): number {
+    return this.#candidates.size;
   }
 
   /** Who has the probe's lease, "" for nobody. */
@@ -66,15 +74,21 @@ export class FleetBreaker {
     if (known === undefined && this.#evidence.size >= MAX_PROCESSES) return false;
     const before = this.voters(now);
     if (term !== this.#term) tripped = false;
-    if (calls > 0 || tripped) this.#evidence.set(process, { tripped, at: now });
-    else if (known !== undefined) known.tripped = false;
+    if (calls > 0 || tripped) {
+      this.#drop(process);
+      this.#evidence.set(process, { tripped, at: now });
+      if (tripped) this.#failing++;
+    } else if (known?.tripped === true) {
+      known.tripped = false;
+      this.#failing--;
+    }
     if (this.#state !== "closed") {
-      if (calls > 0 && !this.#candidates.includes(process)) this.#candidates.push(process);
+      if (this.#candidates.has(process) || (calls > 0 && this.#candidates.size < MAX_PROCESSES))
+        this.#candidates.set(process, now);
       return this.tick(now);
     }
     const voters = this.voters(now);
-    let failing = 0;
-    for (const { tripped: is } of this.#evidence.values()) if (is) failing++;
+    const failing = this.#failing;
     if (failing < Math.max(2, this.settings.quorum) || failing * 2 <= voters) return voters !== before;
     this.#open(now);
     return true;
@@ -87,8 +101,8 @@ export class FleetBreaker {
     if (succeeded) {
       this.#state = "closed";
       this.#term++;
-      this.#evidence.clear();
-      this.#candidates.length = 0;
+      this.#forget();
+      this.#candidates.clear();
     } else this.#open(now);
     return true;
   }
@@ -120,28 +134,46 @@ export class FleetBreaker {
 
   /** Processes with fresh evidence. */
   voters(now: number): number {
-    for (const [process, { at }] of this.#evidence)
-      if (now - at > this.settings.evidenceMs) this.#evidence.delete(process);
+    for (const [process, { at }] of this.#evidence) {
+      if (now - at <= this.settings.evidenceMs) break;
+      this.#drop(process);
+    }
     return this.#evidence.size;
+  }
+
+  #drop(process: string): void {
+    if (this.#evidence.get(process)?.tripped === true) this.#failing--;
+    this.#evidence.delete(process);
+  }
+
+  #forget(): void {
+    this.#evidence.clear();
+    this.#failing = 0;
   }
 
   #open(now: number): void {
     this.#state = "open";
     this.#openedAt = now;
     if (this.#evidence.size > 1) this.#openedBy = this.#evidence.size;
-    for (const process of this.#evidence.keys())
-      if (!this.#candidates.includes(process)) this.#candidates.push(process);
-    this.#evidence.clear();
+    for (const [process, { at }] of this.#evidence) {
+      const heardAt = this.#candidates.get(process) ?? at;
+      if (this.#candidates.size < MAX_PROCESSES) this.#candidates.set(process, Math.max(heardAt, at));
+    }
+    this.#forget();
   }
 
-  /** In turn, so that a process without calls does not keep the others waiting for ever. */
+  /** In turn, so that a process without calls does not keep the others waiting for ever; nor do those that have gone. */
   #grant(now: number): void {
-    const next = this.#candidates.shift();
-    this.#prober = next ?? "";
-    if (next === undefined) return;
-    this.#candidates.push(next);
-    this.#lease++;
-    this.#leaseEndsAt = now + Math.max(MIN_LEASE_MS, this.settings.sleepMs);
+    this.#prober = "";
+    for (const [process, heardAt] of this.#candidates) {
+      this.#candidates.delete(process);
+      if (now - heardAt > GONE_MS) continue;
+      this.#candidates.set(process, heardAt);
+      this.#prober = process;
+      this.#lease++;
+      this.#leaseEndsAt = now + Math.max(MIN_LEASE_MS, this.settings.sleepMs);
+      return;
+    }
   }
 }
 
@@ -151,5 +183,7 @@ interface Evidence {
 }
 
 const MAX_PROCESSES = 10_000;
+/** Of a process that was not heard of for so long. */
+const GONE_MS = 30_000;
 /** Processes report twice a second: the result of a probe needs time to arrive. */
 const MIN_LEASE_MS = 5_000;

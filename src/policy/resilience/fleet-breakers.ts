@@ -31,7 +31,10 @@ export class FleetBreakers {
     return breaker.word(process, now);
   }
 
-  #breakerOf({ key, quorum, sleepMs, evidenceMs }: BreakerEvidence, now: number): FleetBreaker | null {
+  #breakerOf(seen: BreakerEvidence, now: number): FleetBreaker | null {
+    const { quorum, sleepMs, evidenceMs } = seen;
+    // A key says how its breaker is set; whose numbers say otherwise shares it with nobody.
+    const key = `${quorum} ${sleepMs} ${evidenceMs} ${seen.key}`;
     let entry = this.#breakers.get(key);
     if (entry === undefined) {
       if (this.#breakers.size >= MAX_BREAKERS && !this.#forgetIdle(now)) return null;
