@@ -52,7 +52,7 @@ test("a gateway answers from its cache: hits, validation, invalidation, ranges, 
   const many = await Promise.all(Array.from({ length: 10 }, () => world.call("/slow")));
   assert.deepEqual(new Set(many.map(({ body }) => body)), new Set(["version 2"]));
   assert.equal(world.seen.length, asked + 1);
-  const [[policy, { counts }]] = world.policy.caches?.() ?? [];
+  const [[policy, { counts }]] = world.policy.caches();
   assert.equal(policy, "TrafficPolicy origin");
   assert.equal(counts.collapsed, 9);
 });

@@ -66,7 +66,7 @@ export class CarrierState implements Carrier {
   }
 
   get readsMessages(): boolean {
-    return this.policy.readsMessages === true;
+    return this.policy.readsMessages;
   }
 
   /** A timer that is not scheduled. Timers go back with freeTimer, since nothing refers to a cancelled one. */

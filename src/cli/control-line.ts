@@ -4,6 +4,7 @@ import { Admin } from "../contract/gen/weft/control/v1/control.ts";
 import { systemRandom } from "../core/random.ts";
 import type { ControlLine, EndpointChange } from "../host/host.ts";
 import { createLink } from "../link/link.ts";
+import type { SuppliedPolicy } from "../link/types.ts";
 import type { PolicyRuntime } from "../policy/runtime.ts";
 import { createPolicyRuntime } from "../policy/snapshot/create-runtime.ts";
 import { systemResources } from "./resources.ts";
@@ -47,33 +48,18 @@ function sameJson(a: string, b: string): boolean {
 }
 
 /** A policy runtime that also tells what it is told of endpoints. */
-function observed(runtime: PolicyRuntime, onEndpoints: (change: EndpointChange) => void): PolicyRuntime {
+function observed(runtime: PolicyRuntime, onEndpoints: (change: EndpointChange) => void): SuppliedPolicy {
   return {
     applyResources: (...resources) => runtime.applyResources(...resources),
     applyEndpoints(delta) {
       runtime.applyEndpoints(delta);
       onEndpoints(delta);
     },
-    get revision() {
-      return runtime.revision;
-    },
-    get endpointVersion() {
-      return runtime.endpointVersion;
-    },
-    get generation() {
-      return runtime.generation;
-    },
-    process: runtime.process,
-    hasGates: (request, context) => runtime.hasGates(request, context),
-    limitCounts: () => runtime.limitCounts(),
-    backendsOf: (request) => runtime.backendsOf(request),
     quorumBreakers: () => runtime.quorumBreakers(),
     get sharesLimits() {
       return runtime.sharesLimits;
     },
-    createCall: () => runtime.createCall(),
-    release: (call) => runtime.release(call),
-    describe: (service, now) => runtime.describe(service, now),
-    stats: () => runtime.stats?.() ?? [],
+    process: runtime.process,
+    journal: runtime.journal,
   };
 }

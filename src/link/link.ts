@@ -6,7 +6,6 @@ import type { MessageInitShape } from "../contract/runtime.ts";
 import { type Clock, systemClock } from "../core/clock.ts";
 import { toWeftError, WeftError } from "../core/errors.ts";
 import { type Random, systemRandom } from "../core/random.ts";
-import type { PolicyRuntime } from "../policy/runtime.ts";
 import { assertServiceName, CONTRACT_NAME } from "../registry/validate.ts";
 import { alsoNeeded } from "./also-needed.ts";
 import { answerTo } from "./answers.ts";
@@ -19,14 +18,14 @@ import { PolicyFeed } from "./policy-feed.ts";
 import { Registrations } from "./registrations.ts";
 import { StateSaver } from "./state-file.ts";
 import { Stream } from "./stream.ts";
-import type { Link, Registered, Registration, ServiceContract } from "./types.ts";
+import type { Link, Registered, Registration, ServiceContract, SuppliedPolicy } from "./types.ts";
 import { Waiters } from "./waiters.ts";
 
 export interface LinkOptions {
   /** The control plane, "host:port". */
   address: string;
   /** Kept supplied with resources, methods and endpoints. */
-  policy: PolicyRuntime;
+  policy: SuppliedPolicy;
   /** Name of this process for people and for the control plane; made unique by its pid and a random part. Default: "process". */
   process?: string;
   /** Default: the machine's name. */
@@ -231,7 +230,7 @@ class ControlLink implements Link {
     }
     for (const { id, reason } of message.lost) this.#registrations.lost(stream, id, reason);
     for (const question of message.questions) {
-      const answer = answerTo(question, this.#options.policy.journal ?? null, this.#clock);
+      const answer = answerTo(question, this.#options.policy.journal, this.#clock);
       if (answer !== null) stream.outbox.push({ message: { case: "answer", value: answer } });
     }
   }

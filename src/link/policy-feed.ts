@@ -1,19 +1,19 @@
 import { toWeftError, WeftError } from "../core/errors.ts";
 import type { Resource } from "../policy/resource/resources.ts";
-import type { PolicyRuntime } from "../policy/runtime.ts";
 import type { Mirror, MirrorChange } from "./mirror.ts";
+import type { SuppliedPolicy } from "./types.ts";
 
 /**
  * Gives a policy runtime what is new in the mirror: endpoints first, so that new routes find theirs. Resources that cannot be compiled here (this
  * process may be older than they are) are reported, and the last good ones stay in use, under the methods of now.
  */
 export class PolicyFeed {
-  readonly #policy: PolicyRuntime;
+  readonly #policy: SuppliedPolicy;
   readonly #mirror: Mirror;
   readonly #report: (error: WeftError) => void;
   #good: { revision: number; resources: readonly Resource[] } = { revision: 0, resources: [] };
 
-  constructor(policy: PolicyRuntime, mirror: Mirror, report: (error: WeftError) => void) {
+  constructor(policy: SuppliedPolicy, mirror: Mirror, report: (error: WeftError) => void) {
     this.#policy = policy;
     this.#mirror = mirror;
     this.#report = report;

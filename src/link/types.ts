@@ -1,5 +1,12 @@
 import type { Endpoint, Health } from "../core/endpoint.ts";
 import type { SharedLimits } from "../policy/limit/shared-limit.ts";
+import type { PolicyRuntime } from "../policy/runtime.ts";
+
+/** What the line keeps supplied, and hears from: a PolicyRuntime, or what stands in front of one. */
+export type SuppliedPolicy = Pick<
+  PolicyRuntime,
+  "applyResources" | "applyEndpoints" | "quorumBreakers" | "sharesLimits" | "process" | "journal"
+>;
 
 /**
  * A process's line to the control plane. It keeps a PolicyRuntime supplied with resources, methods and endpoints of the services that

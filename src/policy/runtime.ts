@@ -30,7 +30,7 @@ export interface PolicyRuntime {
   readonly revision: number;
   readonly endpointVersion: number;
   /** Whether some resource in force looks at fields of request messages. */
-  readonly readsMessages?: boolean;
+  readonly readsMessages: boolean;
   /** Breakers that the fleet decides, as far as calls have needed them, for the line to the control plane. */
   quorumBreakers(): Iterable<QuorumBreaker>;
   /** Whether calls have needed a limit that the whole system shares. */
@@ -45,11 +45,11 @@ export interface PolicyRuntime {
   /** Endpoints of a service as the balancer sees them at `now`, for `weft explain`, dashboards and tests. */
   describe(service: string, now: number): readonly EndpointState[];
   /** What retries, hedges, breakers, outlier detection and fallbacks did, by service, for metrics. */
-  stats?(): Iterable<PolicyStats>;
+  stats(): Iterable<PolicyStats>;
   /** Says again what time it is: clocks are set, and machines sleep. `wallAt` as in PolicyRuntimeOptions. */
-  setWallAt?(wallAt: number): void;
+  setWallAt(wallAt: number): void;
   /** What authentication and authorization did, for metrics. */
-  securityTallies?(): { readonly authentications: Iterable<Tally>; readonly authorizations: Iterable<Tally> };
+  securityTallies(): { readonly authentications: Iterable<Tally>; readonly authorizations: Iterable<Tally> };
   /** What policy knows of the process that it decides in: its load, who else enforces the same limits, reasons to shed. Shells write it. */
   readonly process: ProcessState;
   /** Changes with every applyResources. */
@@ -59,15 +59,15 @@ export interface PolicyRuntime {
   /** How often rate limits decided which way, by name. */
   limitCounts(): readonly { readonly name: string; readonly counts: Readonly<LimitCounts> }[];
   /** From now on calls are recorded, all that begin from now on; null: no more. */
-  record?(recorder: CallRecorder | null): void;
+  record(recorder: CallRecorder | null): void;
   /** What faults were injected, by the policy that says so. */
-  faults?(): Iterable<readonly [policy: string, faults: ActiveFaults]>;
+  faults(): Iterable<readonly [policy: string, faults: ActiveFaults]>;
   /** How objectives do, as far as this process has seen their calls. */
-  objectives?(now: number): readonly ObjectiveStatus[];
+  objectives(now: number): readonly ObjectiveStatus[];
   /** The caches of this process by the policy that they belong to, for metrics and dashboards. */
-  caches?(): Iterable<readonly [policy: string, state: CacheStore]>;
+  caches(): Iterable<readonly [policy: string, state: CacheStore]>;
   /** What is remembered of calls that have ended, for `weft explain`; null when nothing is. */
-  readonly journal?: DecisionJournal | null;
+  readonly journal: DecisionJournal | null;
 }
 
 export interface PolicyRuntimeOptions {

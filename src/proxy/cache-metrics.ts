@@ -17,7 +17,7 @@ export function cacheMetrics(metrics: Metrics, policy: PolicyRuntime): void {
   const bytes = metrics.gauge("weft_cache_bytes", "What stored responses take.", ["policy"]);
   const entries = metrics.gauge("weft_cache_entries", "Stored responses.", ["policy"]);
   metrics.onCollect(() => {
-    for (const [name, store] of policy.caches?.() ?? []) {
+    for (const [name, store] of policy.caches()) {
       const { hits, staleHits, misses, revalidated, bypassed, collapsed, stored, evicted, invalidated } = store.counts;
       const results = { hit: hits, stale: staleHits, miss: misses, revalidated, bypass: bypassed, collapsed };
       for (const [result, count] of Object.entries(results)) calls.with(name, result).value = count;

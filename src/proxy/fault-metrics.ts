@@ -14,7 +14,7 @@ export function faultMetrics(metrics: Metrics, policy: PolicyRuntime): void {
   ]);
   const active = metrics.gauge("weft_faults_active", "Calls that suffer a fault on purpose now.", ["policy"]);
   metrics.onCollect(() => {
-    for (const [name, faults] of policy.faults?.() ?? []) {
+    for (const [name, faults] of policy.faults()) {
       active.with(name).set(faults.count);
       for (const [kind, count] of Object.entries(faults.totals)) totals.with(name, kind).value = count;
     }

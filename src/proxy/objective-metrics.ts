@@ -27,7 +27,7 @@ export function objectiveMetrics(metrics: Metrics, policy: PolicyRuntime, clock:
     "objective",
   ]);
   metrics.onCollect(() => {
-    for (const status of policy.objectives?.(clock.now()) ?? []) {
+    for (const status of policy.objectives(clock.now())) {
       level.with(status.name).set(LEVELS.indexOf(status.level));
       shed.with(status.name).value = status.shed;
       for (const budget of status.budgets) {

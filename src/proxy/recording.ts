@@ -78,7 +78,7 @@ export class Recording {
     this.#stopped = true;
     this.#cancel();
     recording.delete(this.#options.policy);
-    this.#options.policy.record?.(null);
+    this.#options.policy.record(null);
     await this.#flushing;
     await this.#flush();
   }
@@ -143,7 +143,7 @@ export class Recording {
       this.#stopped = true;
       this.#cancel();
       recording.delete(this.#options.policy);
-      this.#options.policy.record?.(null);
+      this.#options.policy.record(null);
       this.#options.onEnd?.(error);
     }
     return false;

@@ -31,7 +31,7 @@ export function resilienceMetrics(metrics: Metrics, policy: PolicyRuntime): void
     "kind",
   ]);
   metrics.onCollect(() => {
-    for (const stats of policy.stats?.() ?? []) {
+    for (const stats of policy.stats()) {
       const { service } = stats;
       retries.with(service, "made").value = stats.retries;
       retries.with(service, "refused").value = stats.retriesRefused;

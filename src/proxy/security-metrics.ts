@@ -4,7 +4,6 @@ import type { Counter, Family, Metrics } from "../telemetry/metrics.ts";
 
 /** Exports what policy counts of authentication and authorization: it is looked up when somebody reads, and costs calls nothing here. */
 export function securityMetrics(metrics: Metrics, policy: PolicyRuntime): void {
-  if (policy.securityTallies === undefined) return;
   const { authentications, authorizations } = policy.securityTallies();
   const byProvider = metrics.counter(
     "weft_authentications_total",

@@ -5,7 +5,7 @@ import type { PolicyRuntime } from "../../policy/runtime.ts";
 export function tellTime(policy: PolicyRuntime, clock: Clock): Cancel {
   let cancel: Cancel = () => {};
   const tell = (): void => {
-    policy.setWallAt?.(clock.wallMs() - clock.now());
+    policy.setWallAt(clock.wallMs() - clock.now());
     cancel = clock.after(EVERY_MS, tell);
   };
   tell();

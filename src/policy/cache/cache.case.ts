@@ -35,11 +35,11 @@ export class CacheWorld {
   ) {
     const resources = also(traffic("products").cache(cache).retry(0)).resources();
     this.runtime = world({ resources, endpoints: [endpoint("products-1")] });
-    this.runtime.setWallAt?.(WALL);
+    this.runtime.setWallAt(WALL);
   }
 
   get store(): CacheStore {
-    const [first] = this.runtime.caches?.() ?? [];
+    const [first] = this.runtime.caches();
     return first[1];
   }
 

@@ -252,11 +252,11 @@ test("C1 to C11 hold under every policy at once, and nothing is left when calls 
       }
       for (const service of ["products", "standby", "constructor"])
         for (const { inFlight } of runtime.describe(service, now)) assert.equal(inFlight, 0); // C8
-      for (const [, { count }] of runtime.faults?.() ?? []) assert.equal(count, 0);
-      for (const [, store] of runtime.caches?.() ?? []) assert.equal(store.fetches.size, 0);
+      for (const [, { count }] of runtime.faults()) assert.equal(count, 0);
+      for (const [, store] of runtime.caches()) assert.equal(store.fetches.size, 0);
       for (const { inFlight, name } of runtime.process.adaptiveLimits) assert.equal(inFlight, 0, name);
-      for (const one of runtime.objectives?.(now) ?? []) JSON.stringify(one);
-      for (const one of runtime.stats?.() ?? []) JSON.stringify(one);
+      for (const one of runtime.objectives(now)) JSON.stringify(one);
+      for (const one of runtime.stats()) JSON.stringify(one);
       for (const found of runtime.journal?.find("id", 1_000) ?? []) JSON.stringify(found);
     }),
     { numRuns: 120 },

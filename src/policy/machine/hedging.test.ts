@@ -45,7 +45,7 @@ test("after the delay another endpoint is tried as well; the first good answer w
   );
   assert.equal(call.timers.size, 0);
   for (const { inFlight } of runtime.describe("products", 0)) assert.equal(inFlight, 0);
-  const [stats] = [...(runtime.stats?.() ?? [])];
+  const [stats] = [...runtime.stats()];
   assert.equal(stats.hedges, 1);
   assert.equal(stats.hedgesWon, 1);
   assert.match(call.call.decision.steps.find(({ rule }) => rule === "hedge")?.text ?? "", /^attempt 2 beside .* 30 ms/);

@@ -164,7 +164,7 @@ test("an endpoint that answers 5xx five times in a row gets no calls for 30 s", 
   for (let now = 20; now < 29_000; now += 500) assert.notEqual(turn(now), "products-2");
   const after = Array.from({ length: 6 }, (_, i) => turn(31_000 + i));
   assert.ok(after.includes("products-2"));
-  const [stats] = [...(runtime.stats?.() ?? [])];
+  const [stats] = [...runtime.stats()];
   assert.deepEqual(stats.ejections, { "consecutive 5xx": 1 });
 });
 
@@ -177,7 +177,7 @@ test("an open breaker says what it counted", () => {
   const probe = new TestCall(runtime, 6_000).begin(grpc(GET)).head(1, 200, OK);
   assert.match(explainDecision(probe.call.decision), /breaker .* half-open; attempt 1 is its one probe/);
   for (let i = 0; i < 4; i++) new TestCall(runtime, 7_000).begin(grpc(GET)).head(1, 200, ["grpc-status", "13"]);
-  const [stats] = [...(runtime.stats?.() ?? [])];
+  const [stats] = [...runtime.stats()];
   assert.equal(stats.breaker, "open");
   assert.equal(stats.breakerOpenings, 2);
 });
@@ -370,7 +370,7 @@ test("C1 to C11 hold with hedges, stand-bys, outliers and silence in any order",
           for (const service of ["products", "standby"])
             for (const { inFlight } of runtime.describe(service, 0)) assert.equal(inFlight, 0); // C8
         }
-        for (const stats of runtime.stats?.() ?? []) assert.ok(stats.hedges >= stats.hedgesWon);
+        for (const stats of runtime.stats()) assert.ok(stats.hedges >= stats.hedgesWon);
       },
     ),
     { numRuns: 500 },

@@ -25,7 +25,7 @@ class World {
   }
 
   get status() {
-    const [first] = this.runtime.objectives?.(this.now) ?? [];
+    const [first] = this.runtime.objectives(this.now);
     return first;
   }
 

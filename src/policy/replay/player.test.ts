@@ -80,7 +80,7 @@ test("calls at a server and sessions are recorded and played, too", () => {
   runtime.applyResources(1, resources, METHODS);
   runtime.applyEndpoints({ endpointVersion: 1, full: true, changed: [endpoint("products-1")], removed: [] });
   const write = (line: RecordedLine): void => void lines.push(JSON.parse(JSON.stringify(line)));
-  runtime.record?.(new CallRecorder({ write, now: () => 0, random: seededRandom(1), salt: "s" }));
+  runtime.record(new CallRecorder({ write, now: () => 0, random: seededRandom(1), salt: "s" }));
   for (let i = 0; i < 4; i++) {
     const at = { place: "server", service: "products", requestId: `s-${i}` } as const;
     const call = new TestCall(runtime, 10 * i).begin(http("GET", "/x"), at).advance(3);

@@ -25,7 +25,7 @@ export function record({ resources, seed, redact }: World, steps: number, steady
   let now = 1_000;
   const write = (line: RecordedLine): void => void lines.push(JSON.parse(JSON.stringify(line)));
   const recorder = new CallRecorder({ write, now: () => now, random, salt: "s", redact });
-  runtime.record?.(recorder);
+  runtime.record(recorder);
   let version = 1;
   const open: TestCall[] = [];
   const woken: TestCall[] = [];

@@ -21,7 +21,7 @@ function recording(resources: readonly Resource[]): RecordedLine[] {
   const changed = [1, 2, 3, 4].map((n) => endpoint(`products-${n}`, { version: n % 2 === 0 ? "v2" : "v1" }));
   runtime.applyEndpoints({ endpointVersion: 1, full: true, changed, removed: [] });
   const write = (line: RecordedLine): void => void lines.push(JSON.parse(JSON.stringify(line)));
-  runtime.record?.(new CallRecorder({ write, now: () => now, random: seededRandom(3), salt: "s" }));
+  runtime.record(new CallRecorder({ write, now: () => now, random: seededRandom(3), salt: "s" }));
   const random = seededRandom(4);
   let flaky = 0;
   for (let i = 0; i < 200; i++) {

@@ -74,7 +74,7 @@ test("whatever a signature covers, it is refused and throws nothing", () => {
     .on("products")
     .resources();
   const runtime = under(...resources);
-  runtime.setWallAt?.(1_700_000_000_000);
+  runtime.setWallAt(1_700_000_000_000);
   for (const component of [
     '"@query-param";name="%zz"',
     '"@query-param";name="%"',

@@ -51,7 +51,7 @@ function recording(resources: readonly Resource[], redact = true): { lines: Reco
     redact,
     wallAt: 1_700_000_000_000,
   });
-  runtime.record?.(recorder);
+  runtime.record(recorder);
   const statuses: number[] = [];
   for (let i = 0; i < 50; i++) {
     now = i * 20;
