@@ -12,7 +12,7 @@ import type {
 
 /**
  * Decides when each process of a system is started, replaced, restarted and stopped. A pure machine: events are methods that take
- * `now` (monotonic ms), what is to be done comes out of `take()`, and `wakeAt` says when `tick` is wanted. Its shell is supervisor.ts.
+ * `now` (monotonic ms), what is to be done comes out of `take()`, and `wakeAt` says when `tick` is wanted. Its shell is host.ts.
  *
  * One instance (a replica of a unit):
  *

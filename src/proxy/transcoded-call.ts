@@ -17,10 +17,11 @@ import type { BufferBudget } from "../service/buffer-budget.ts";
 import { PREFIX_BYTES, writeMessagePrefix } from "../wire/grpc/message-prefix.ts";
 import { MessageReader, type MessageSink } from "../wire/grpc/message-reader.ts";
 import { type Head, responseHead } from "../wire/head.ts";
-import type { HttpStream, StreamSink } from "../wire/stream.ts";
+import type { HttpStream } from "../wire/stream.ts";
 import type { CallEnd } from "./call-end.ts";
 import { GatheredBody } from "./gathered-body.ts";
 import type { RestCall } from "./rest.ts";
+import { type RestCaller, RestRequestBody } from "./rest-request-body.ts";
 
 /** What all transcoded calls of a gateway share. */
 export type Transcode = typeof transcode;
@@ -53,7 +54,7 @@ export function transcode(
   extra: readonly string[],
 ): void {
   const call = new TranscodedCall(rest, options, stream, request, context, extra);
-  stream.sink = new RequestBody(call);
+  stream.sink = new RestRequestBody(call);
   if (rest.method.clientStreaming)
     call.refuse(
       new WeftError(
@@ -65,7 +66,7 @@ export function transcode(
   else if (fin) call.send();
 }
 
-class TranscodedCall implements Downstream, MessageSink {
+class TranscodedCall implements Downstream, MessageSink, RestCaller {
   readonly stream: HttpStream;
   readonly #rest: RestCall;
   readonly #options: TranscodeOptions;
@@ -117,7 +118,7 @@ class TranscodedCall implements Downstream, MessageSink {
       : null;
   }
 
-  // --- the request (called by RequestBody) ----------------------------------------------------------------------
+  // --- the request (RestCaller) --------------------------------------------------------------------------------
 
   gather(chunk: Uint8Array, start: number, end: number, fin: boolean): void {
     if (this.#answered) return;
@@ -364,33 +365,6 @@ class TranscodedCall implements Downstream, MessageSink {
         this.#unsent = rest;
       },
     );
-  }
-}
-
-/** Hears the caller; apart from TranscodedCall, since both sides of a call have an onData. */
-class RequestBody implements StreamSink {
-  readonly #call: TranscodedCall;
-
-  constructor(call: TranscodedCall) {
-    this.#call = call;
-  }
-
-  onHead(): void {} // a server's head comes with onRequest
-
-  onData(_stream: HttpStream, chunk: Uint8Array, start: number, end: number, fin: boolean): void {
-    this.#call.gather(chunk, start, end, fin);
-  }
-
-  onTrailers(): void {
-    this.#call.send();
-  }
-
-  onReset(): void {
-    this.#call.gone();
-  }
-
-  onWritable(): void {
-    this.#call.writable();
   }
 }
 

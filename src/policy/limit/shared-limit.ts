@@ -23,7 +23,7 @@ export interface SharedLimitAnswer {
   readonly left: number;
 }
 
-/** Who keeps the limits of a whole system: a store that every process asks (Redis), or leases in the process itself (leased-limit.ts). */
+/** Who keeps the limits of a whole system: a store that every process asks (Redis), or leases in the process itself (leased-limits.ts). */
 export interface SharedLimits {
   /** Calls `answer` once: before it returns when nobody has to be asked, later otherwise; null when it cannot be had. */
   take(request: SharedLimitRequest, answer: (answer: SharedLimitAnswer | null) => void): void;
