@@ -9,7 +9,7 @@ import type { MessageInitShape } from "../contract/runtime.ts";
 import type { Endpoint } from "../core/endpoint.ts";
 import { WeftError } from "../core/errors.ts";
 import { type ServiceDefinition, service } from "../service/definition.ts";
-import { explainCall } from "./call-explainer.ts";
+import { createCallExplainer } from "./call-explainer.ts";
 import type { ServiceState } from "./catalog.ts";
 import type { Hub } from "./hub.ts";
 import type { LedgerRevision, Published } from "./ledger.ts";
@@ -106,7 +106,7 @@ export function createAdminService(hub: Hub, version: string): ServiceDefinition
     rollbackRevision: async ({ revision, author, reason }) =>
       revisionMessage(await hub.ledger.rollback(Number(revision), author, reason)),
 
-    explainCall: (request) => explainCall(hub.sessions, request),
+    explainCall: createCallExplainer(hub.sessions),
 
     getRevision: async ({ revision }) => revisionMessage(await hub.ledger.get(Number(revision))),
 

@@ -73,6 +73,14 @@ test("secrets do not become keys, long values become short ones", () => {
     keyOf({ by: "header", header: "x" }, http("GET", "/", ["x", `${"a".repeat(5_000)}${end}`]));
   assert.ok(long("1").length <= 256);
   assert.notEqual(long("1"), long("2"));
+  for (const key of [
+    { by: "query", query: "api_key" },
+    { by: "query", query: "access_token" },
+  ] as const) {
+    const secret = keyOf(key, http("GET", `/?${key.query}=hunter2`));
+    assert.match(secret, /^[0-9a-f]{16}$/);
+    assert.equal(keyOfValues(key, "hunter2"), secret);
+  }
 });
 
 test("addresses count by network: an IPv6 host has a /64", () => {

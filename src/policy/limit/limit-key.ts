@@ -115,8 +115,10 @@ function digest(value: string): string {
   return value === "" ? "" : hash("sha256", value, "hex").slice(0, DIGEST_LENGTH);
 }
 
-function isSecret({ by, header = "" }: RateLimitKey): boolean {
-  return by === "cookie" || (by === "header" && SECRET.test(header));
+function isSecret({ by, header = "", query = "", field = "" }: RateLimitKey): boolean {
+  if (by === "cookie") return true;
+  const name = by === "header" ? header : by === "query" ? query : by === "field" ? field : "";
+  return SECRET.test(name);
 }
 
 const SECRET = /auth|cookie|token|key|secret|session|password|credential|signature/i;
