@@ -22,7 +22,7 @@ const ALLOWED: Record<string, readonly string[]> = {
   drivers: ["registry", "settings", "call", "contract", "policy"],
   service: ["contract", "call", "link", "telemetry", "registry", "net", "wire", "policy"],
   proxy: ["call", "contract", "link", "net", "policy", "wire", "telemetry", "service"],
-  dns: ["net", "policy", "wire"],
+  dns: ["net", "wire"],
   control: ["call", "service", "policy", "registry", "settings", "telemetry", "contract"],
   testing: ["policy", "call", "service", "contract"],
   saga: ["service", "telemetry"],

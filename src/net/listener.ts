@@ -1,7 +1,6 @@
 import type { Server, Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import { systemClock } from "../core/clock.ts";
-import { WeftError } from "../core/errors.ts";
 import type { ServerMachineOptions } from "../wire/connection.ts";
 import { HttpDate } from "../wire/http1/date.ts";
 import { HeadCache } from "../wire/http1/head-cache.ts";
@@ -11,6 +10,7 @@ import { createHttp2Server } from "../wire/http2/server.ts";
 import { type ConnectionLimits, resolveLimits } from "../wire/limits.ts";
 import type { PeerInfo } from "../wire/stream.ts";
 import { createPlainServer, type ReadCallback, readByEvents } from "./accept.ts";
+import { listenError } from "./listen-error.ts";
 import { type Loop, loopOf } from "./loop.ts";
 import { formatAddress, peerOf } from "./peer.ts";
 import { PREFACE, PrefaceMatcher } from "./preface.ts";
@@ -231,35 +231,4 @@ const NOBODY: PeerInfo = { address: "unknown", localAddress: "unknown", secure: 
 
 function asPem(bytes: string | Uint8Array): string | Buffer {
   return typeof bytes === "string" ? bytes : Buffer.from(bytes);
-}
-
-function listenError(host: string, port: number, error: NodeJS.ErrnoException): WeftError {
-  const where = formatAddress(host, port);
-  if (error.code === "EADDRINUSE") {
-    const help = `stop what listens there (ss -ltnp 'sport = :${port}' shows it) or choose another port`;
-    return new WeftError("failed_precondition", `port ${port} is in use: cannot listen on ${where}; ${help}`, {
-      reason: "PORT_IN_USE",
-      cause: error,
-    });
-  }
-  if (error.code === "EACCES") {
-    return new WeftError("failed_precondition", `not allowed to listen on ${where}; choose a port above 1023`, {
-      reason: "PORT_FORBIDDEN",
-      cause: error,
-    });
-  }
-  if (error.code === "EADDRNOTAVAIL" || error.code === "ENOTFOUND") {
-    return new WeftError(
-      "failed_precondition",
-      `${host} is no address of this machine; use 127.0.0.1, 0.0.0.0 or one of its own`,
-      {
-        reason: "ADDRESS_UNKNOWN",
-        cause: error,
-      },
-    );
-  }
-  return new WeftError("failed_precondition", `cannot listen on ${where}: ${error.message}`, {
-    reason: "LISTEN_FAILED",
-    cause: error,
-  });
 }
