@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from "node:util";
 import { createDirectClient } from "../call/direct.ts";
 import { Admin } from "../contract/gen/weft/control/v1/control.ts";
 import { systemRandom } from "../core/random.ts";
-import type { ControlLine, EndpointChange } from "../host/host.ts";
+import type { ControlLine, EndpointChange } from "../host/types.ts";
 import { createLink } from "../link/link.ts";
 import type { SuppliedPolicy } from "../link/types.ts";
 import type { PolicyRuntime } from "../policy/runtime.ts";

@@ -1,8 +1,8 @@
 import { type Code, WeftError } from "../core/errors.ts";
-import type { InstanceView } from "./host.ts";
 import type { InstanceCalls } from "./host-server.ts";
 import type { RunFile } from "./run-file.ts";
 import type { SupervisorPhase } from "./supervisor-types.ts";
+import type { InstanceView } from "./types.ts";
 
 export interface HostStatus {
   readonly phase: SupervisorPhase;

@@ -3,8 +3,8 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { toWeftError } from "../core/errors.ts";
-import type { Host, HostEvent, InstanceView } from "./host.ts";
 import { tailOf } from "./log-tail.ts";
+import type { Host, HostEvent, InstanceView } from "./types.ts";
 
 /**
  * The host's own interface for `weft ps`, `logs`, `restart` and `stop`: JSON over HTTP on a free port of 127.0.0.1. Every request needs the

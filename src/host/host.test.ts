@@ -5,10 +5,11 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { systemClock } from "../core/clock.ts";
 import { WeftError } from "../core/errors.ts";
-import { type ControlLine, createHost, type Host, type HostEvent } from "./host.ts";
+import { createHost } from "./host.ts";
 import { createHostClient } from "./host-client.ts";
 import { startHostServer } from "./host-server.ts";
 import { resolveSystem } from "./resolve-system.ts";
+import type { ControlLine, Host, HostEvent } from "./types.ts";
 
 /** Stands for weft's own commands: says where it listens, ends when it is told to. */
 const OWN = `

@@ -1,5 +1,5 @@
-import type { HostEvent } from "../../host/host.ts";
 import type { System } from "../../host/resolve-system.ts";
+import type { HostEvent } from "../../host/types.ts";
 import { type Style, sanitize } from "../terminal.ts";
 
 /** Formats events as lines with a prefix for each instance: "products-v1-1 | text" for what it says, "products-v1-1 * text" for what happens to it. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Host } from "../../host/host.ts";
 import { resolveSystem } from "../../host/resolve-system.ts";
+import type { Host } from "../../host/types.ts";
 import { PLAIN } from "../terminal.ts";
 import { TableView } from "./table-view.ts";
 

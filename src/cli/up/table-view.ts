@@ -1,6 +1,6 @@
 import { formatMs } from "../../host/format-ms.ts";
-import type { Host, HostEvent } from "../../host/host.ts";
 import type { System } from "../../host/resolve-system.ts";
+import type { Host, HostEvent } from "../../host/types.ts";
 import { fit, type Terminal } from "../terminal.ts";
 import type { CallFigures } from "./call-stats.ts";
 import { LogLines } from "./log-line.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { InstanceView } from "../../host/host.ts";
 import { resolveSystem } from "../../host/resolve-system.ts";
+import type { InstanceView } from "../../host/types.ts";
 import { PLAIN } from "../terminal.ts";
 import { GatewayStats } from "./gateway-stats.ts";
 import { renderTable } from "./table.ts";

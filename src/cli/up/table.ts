@@ -1,7 +1,7 @@
 import { formatMs } from "../../host/format-ms.ts";
-import type { InstanceView } from "../../host/host.ts";
 import { CONTROL_UNIT, GATEWAY_UNIT, LOAD_UNIT } from "../../host/launch.ts";
 import type { System } from "../../host/resolve-system.ts";
+import type { InstanceView } from "../../host/types.ts";
 import { type Cell, formatColumns } from "../columns.ts";
 import type { Style } from "../terminal.ts";
 import type { CallFigures, CallStats } from "./call-stats.ts";

@@ -1,5 +1,5 @@
-import type { Host, HostEvent } from "../../host/host.ts";
 import type { System } from "../../host/resolve-system.ts";
+import type { Host, HostEvent } from "../../host/types.ts";
 import type { Terminal } from "../terminal.ts";
 import type { CallFigures } from "./call-stats.ts";
 import { LogLines } from "./log-line.ts";
