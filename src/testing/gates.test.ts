@@ -155,3 +155,23 @@ test("the gateway's cache answers in virtual time, and fetches anew beside a sta
   await world.advance(100);
   assert.deepEqual(await get(), ["answer 2", 0]);
 });
+
+test("a fallback passes the gates of the service that it is for, and those that the stand-by enforces itself", async () => {
+  const world = (where: "gateway" | "server") =>
+    simulate({
+      services: { products: {}, standby: {} },
+      policies: [
+        traffic("products").retry(0).fallback({ service: "standby" }),
+        rateLimit("standby").allow(1, "1h").at(where),
+      ],
+    });
+  for (const [where, last] of [
+    ["gateway", 200],
+    ["server", 429],
+  ] as const) {
+    const shop = world(where);
+    shop.fault("products", { down: true });
+    assert.equal((await shop.call("GET /p", { service: "products" })).status, 200);
+    assert.equal((await shop.call("GET /p", { service: "products" })).status, last);
+  }
+});

@@ -2,6 +2,7 @@ import { formatPlace, type Place, WeftError } from "../../core/errors.ts";
 import { didYouMean } from "../../core/suggest.ts";
 import { hashesByMessageAlone } from "../balance/balancer-field.ts";
 import { checkConnectionLimits } from "../resilience/limits-references.ts";
+import { standbyGatesMissed } from "../resilience/standby-gates.ts";
 import { checkRoute } from "../route/route-references.ts";
 import { checkSecurityReferences } from "../security/security-references.ts";
 import { ignoredKind } from "./ignored-kinds.ts";
@@ -146,8 +147,11 @@ function checkReferences(
       ["spec", "balancer", "hash"],
       "gRPC that passes through a gateway or sidecar goes anywhere: messages are read by typed clients, and of REST that the gateway makes gRPC of; add another key",
     );
-  if (resource.kind === "TrafficPolicy")
+  if (resource.kind === "TrafficPolicy") {
     checkConnectionLimits(resource.spec, (path, message) => errors.push(problem(source, path, message)));
+    const missed = standbyGatesMissed(resource.spec, all);
+    if (missed !== "") warn(["spec", "fallback", "service"], missed);
+  }
   if (resource.kind === "TrafficPolicy" && resource.spec.fallback?.service !== undefined)
     service(resource.spec.fallback.service, ["spec", "fallback", "service"]);
   resource.spec.targetRefs?.forEach((target, i) => {
