@@ -1,0 +1,58 @@
+import assert from "node:assert/strict";
+import { globSync, readFileSync } from "node:fs";
+import { basename, join } from "node:path";
+import { test } from "node:test";
+import { createPolicyRuntime } from "../src/policy/snapshot/create-runtime.ts";
+import { startGateway } from "../src/proxy/gateway.ts";
+
+const root = join(import.meta.dirname, "..");
+const pages = ["README.md", ...globSync("docs/**/*.md", { cwd: root })].map((file) => ({
+  file,
+  text: readFileSync(join(root, file), "utf8"),
+}));
+/** What looks like a metric and is none: cookies. */
+const OTHERS = new Set(["weft_session"]);
+/** Pages of docs/policies/ about tools, which have no metrics. */
+const TOOLS = new Set(["check.md", "explain.md", "replay.md"]);
+
+/** Labels by name, of what a gateway really registers. */
+async function registered(): Promise<Map<string, readonly string[]>> {
+  const gateway = await startGateway({ listen: {}, policy: createPolicyRuntime(), accessLog: "off" });
+  try {
+    return new Map(gateway.metrics.collect().map(({ name, labels }) => [name, labels]));
+  } finally {
+    await gateway.stop(0);
+  }
+}
+
+test("metrics that the docs name exist, with those labels, and every metric is in the docs", async () => {
+  const known = await registered();
+  const named = new Set<string>();
+  const wrong: string[] = [];
+  for (const { file, text } of pages) {
+    for (const [, name, labels = ""] of text.matchAll(/\b(weft_[a-z0-9_]+)(?:\{([^}\n]*)\})?/g)) {
+      if (OTHERS.has(name)) continue;
+      const family = known.get(name) ?? known.get(name.replace(/_(?:bucket|sum|count)$/, ""));
+      if (family === undefined) wrong.push(`${file}: there is no metric ${name}`);
+      else named.add(name);
+      for (const label of labels.split(",").map((part) => part.split("=", 1)[0].trim()))
+        if (label !== "" && family !== undefined && !family.includes(label))
+          wrong.push(`${file}: ${name} has no label ${label}; it has ${family.join(", ") || "none"}`);
+    }
+  }
+  assert.deepEqual(wrong, []);
+  const unnamed = [...known.keys()].filter((name) => name.startsWith("weft_") && !named.has(name));
+  assert.deepEqual(unnamed, []);
+});
+
+test("every policy's page says what to watch", () => {
+  const silent = pages.filter(({ file, text }) => {
+    if (!/policies[/\\]/.test(file) || TOOLS.has(basename(file))) return false;
+    const [, section = ""] = /^## Metrics\n([\s\S]*?)(?=^## |(?![\s\S]))/m.exec(text) ?? [];
+    return !section.includes("weft_");
+  });
+  assert.deepEqual(
+    silent.map(({ file }) => file),
+    [],
+  );
+});
