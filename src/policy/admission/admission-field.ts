@@ -1,5 +1,5 @@
 import { FIELD_NAME, FIELD_VALUE, METHODS } from "../resource/common-shapes.ts";
-import { parseDuration } from "../resource/duration.ts";
+import { durationMs } from "../resource/duration.ts";
 import { defined, type PolicyField } from "../resource/policy-field.ts";
 import type { Duration } from "../resource/resources.ts";
 import { bool, duration, list, number, object, oneOf, text } from "../resource/shape.ts";
@@ -87,9 +87,9 @@ export const admissionField: PolicyField<AdmissionSpec, AdmissionSettings | null
     return {
       eventLoop: spec.eventLoop ?? 0.95,
       cpu: spec.cpu ?? 0,
-      loopDelayMs: parseDuration(spec.loopDelay ?? "0s") ?? 0,
+      loopDelayMs: durationMs(spec.loopDelay ?? "0s"),
       hysteresis: spec.hysteresis ?? 0.05,
-      sustainedMs: parseDuration(spec.sustained ?? "300ms") ?? 300,
+      sustainedMs: durationMs(spec.sustained ?? "300ms"),
       priority: spec.priority ?? 5,
       priorities: spec.priorities ?? [],
       deadline: spec.deadline ?? true,

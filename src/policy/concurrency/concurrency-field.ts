@@ -1,5 +1,5 @@
 import { READING_MS } from "../admission/load-state.ts";
-import { parseDuration } from "../resource/duration.ts";
+import { durationMs } from "../resource/duration.ts";
 import { defined, type PolicyField } from "../resource/policy-field.ts";
 import type { Duration } from "../resource/resources.ts";
 import { duration, number, object, oneOf } from "../resource/shape.ts";
@@ -92,7 +92,7 @@ export const concurrencyField: PolicyField<ConcurrencySpec, ConcurrencySettings 
         );
       if (spec.min !== undefined && spec.max !== undefined && spec.min > spec.max)
         report([...path, "min"], `is more than max, ${spec.max}`);
-      if (algorithm === "bbr" && spec.window !== undefined && (parseDuration(spec.window) ?? 0) < MIN_BBR_WINDOW_MS)
+      if (algorithm === "bbr" && spec.window !== undefined && durationMs(spec.window) < MIN_BBR_WINDOW_MS)
         report([...path, "window"], "is too short for bbr; use at least 1s");
     },
   ),
@@ -109,14 +109,14 @@ export const concurrencyField: PolicyField<ConcurrencySpec, ConcurrencySettings 
       initial: Math.min(max, Math.max(min, spec.initial ?? usual.initial)),
       min,
       max,
-      windowMs: parseDuration(spec.window ?? usual.window) ?? 0,
+      windowMs: durationMs(spec.window ?? usual.window),
       smoothing: spec.smoothing ?? usual.smoothing,
       queue: spec.queue ?? 4,
       tolerance: spec.tolerance ?? 1.5,
       longWindow: spec.longWindow ?? 600,
       probeMultiplier: spec.probeMultiplier ?? 30,
       backoff: spec.backoff ?? 0.9,
-      timeoutMs: parseDuration(spec.timeout ?? "5s") ?? 5_000,
+      timeoutMs: durationMs(spec.timeout ?? "5s"),
       threshold: spec.threshold ?? 0.8,
     };
   },

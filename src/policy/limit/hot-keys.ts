@@ -1,4 +1,4 @@
-import { parseDuration } from "../resource/duration.ts";
+import { durationMs } from "../resource/duration.ts";
 import { HeavyHitters } from "./heavy-hitters.ts";
 import type { RateCounter } from "./rate-counter.ts";
 import type { HotKeySpec } from "./rate-limit-spec.ts";
@@ -20,7 +20,7 @@ export class HotKeys {
     this.requests = requests;
     // Every key above the share is kept when there are more places than 1 / share; twice as many keep the error small.
     const capacity = Math.min(MAX_TRACKED, Math.max(MIN_TRACKED, Math.ceil(2 / share)));
-    this.#seen = new HeavyHitters(capacity, parseDuration(window ?? "10s") ?? 10_000);
+    this.#seen = new HeavyHitters(capacity, durationMs(window ?? "10s"));
     this.#minCalls = minCalls ?? 100;
     this.counter = new TokenBuckets(requests, perMs, burst ?? requests, capacity);
   }

@@ -1,4 +1,4 @@
-import { parseDuration } from "../resource/duration.ts";
+import { durationMs } from "../resource/duration.ts";
 import type { RateLimit } from "../resource/resources.ts";
 import { ConcurrencyLimiter } from "./concurrency-limiter.ts";
 import { HotKeys } from "./hot-keys.ts";
@@ -35,9 +35,9 @@ export class LimiterState {
     this.name = metadata.name;
     this.algorithm = algorithm;
     this.requests = spec.requests;
-    this.perMs = parseDuration(spec.per ?? "1s") ?? 1000;
+    this.perMs = durationMs(spec.per ?? "1s");
     this.burst = spec.burst ?? (algorithm === "gcra" ? 1 : spec.requests);
-    this.maxWaitMs = spec.maxWait === undefined ? 0 : (parseDuration(spec.maxWait) ?? 0);
+    this.maxWaitMs = spec.maxWait === undefined ? 0 : durationMs(spec.maxWait);
     this.shared = spec.scope === "system";
     this.shadow = spec.mode === "shadow";
     this.headers = spec.headers === "legacy" ? "legacy" : spec.headers === true ? "fields" : "none";

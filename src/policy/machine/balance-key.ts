@@ -2,7 +2,7 @@ import { cookieOf, fieldOf } from "../../core/fields.ts";
 import { type SubsetSettings, VALUE_END } from "../balance/balancer-settings.ts";
 import type { HashKeySpec } from "../balance/balancer-spec.ts";
 import { hashText, joinHashes } from "../balance/hash.ts";
-import { parseDuration } from "../resource/duration.ts";
+import { durationMs } from "../resource/duration.ts";
 import type { Attempt } from "./attempt.ts";
 import type { CallState } from "./call-state.ts";
 import { queryValue, sentBy } from "./request-values.ts";
@@ -64,7 +64,7 @@ function makeCookie(state: CallState, name: string, ttl: string, path: string): 
       .padStart(8, "0");
   const value = part() + part();
   state.madeCookies?.set(name, value);
-  const seconds = Math.max(1, Math.floor((parseDuration(ttl) ?? 0) / 1_000));
+  const seconds = Math.max(1, Math.floor(durationMs(ttl) / 1_000));
   const secure = caller.secure ? "; Secure" : "";
   state.addResponseField("set-cookie", `${name}=${value}; Max-Age=${seconds}; Path=${path}; HttpOnly${secure}`);
   return value;

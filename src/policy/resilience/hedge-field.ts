@@ -1,6 +1,6 @@
 import { conditions, POSITIVE } from "../resource/common-shapes.ts";
 import { ConditionSet } from "../resource/conditions.ts";
-import { durationMs, parseDuration } from "../resource/duration.ts";
+import { durationMs } from "../resource/duration.ts";
 import { defined, type PolicyField } from "../resource/policy-field.ts";
 import { bool, described, number, object, shown } from "../resource/shape.ts";
 
@@ -55,7 +55,7 @@ const DEFAULT_HEDGE = {
 
 const after = described(
   (value, path, report) => {
-    if (typeof value === "string" && (quantileOf(value) > 0 || (parseDuration(value) ?? 0) > 0)) return;
+    if (typeof value === "string" && (quantileOf(value) > 0 || durationMs(value) > 0)) return;
     report(path, `must be a quantile such as "p95" (p50 to p99.99) or a duration such as "30ms", is ${shown(value)}`);
   },
   () => ({ type: "string", description: 'a quantile ("p95") or a duration ("30ms")' }),

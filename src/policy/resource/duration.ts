@@ -32,7 +32,7 @@ const UNIT_MS: Readonly<Record<string, number>> = { h: 3_600_000, m: 60_000, s: 
 export const DURATION_PATTERN = /^(?:\d{1,9}(?:\.\d{1,6})?(?:ms|h|m|s))+$/;
 const PART = /(\d+(?:\.\d+)?)(ms|h|m|s)/g;
 
-/** Of a duration that has been checked. */
+/** Of a duration that has been checked; 0 of what is none. */
 export function durationMs(text: string): number {
   return parseDuration(text) ?? 0;
 }
