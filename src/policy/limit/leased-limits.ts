@@ -11,7 +11,7 @@ export type AskGrantor = (ask: LeaseAsk, reply: (grant: LeaseGrant | null) => vo
  *
  *     unknown --first call: ask, it waits for the grant--> holding --fewer than a lease's half of what it needs: ask--> holding
  *                                                            |  ^--grant                                  |
- *                                                            |  `----tokens run out: refused until the grant says
+ *                                                            |  `----tokens run out: wait for the grant; after one of none refused until it says
  *                                                            `--no answer--> alone (null: the caller keeps to its own share), asks again after 1 s
  *
  *     N1  No more tokens are used than were granted, and none later than validMs after it was asked for: how the clocks of node and grantor differ
@@ -40,6 +40,7 @@ export class LeasedLimits implements SharedLimits {
     const lease = this.#leaseOf(request);
     const known = lease.take(request.cost, now);
     if (known !== undefined) answer(known);
+    else if (lease.waiting.length >= MAX_WAITING) answer(lease.refusal(now));
     else lease.waiting.push({ cost: request.cost, answer });
     this.#askFor(lease, now);
   }
@@ -52,7 +53,11 @@ export class LeasedLimits implements SharedLimits {
       lease.granted(grant, then);
       const waiting = lease.waiting;
       lease.waiting = [];
-      for (const { cost, answer } of waiting) answer(lease.take(cost, then) ?? null);
+      for (const call of waiting) {
+        const known = lease.decide(call.cost, then);
+        if (known === undefined) lease.waiting.push(call);
+        else call.answer(known);
+      }
       if (grant !== null) this.#askFor(lease, then); // it may have been too little already
     });
   }
@@ -73,7 +78,7 @@ export class LeasedLimits implements SharedLimits {
 export class LeasedLimit {
   readonly #limit: SharedLimitRequest;
   readonly #validMs: number;
-  /** Calls that wait for the first grant. */
+  /** Calls that wait for a grant. */
   waiting: { cost: number; answer: (answer: SharedLimitAnswer | null) => void }[] = [];
   /** At most two leases are held: the one in use, and the next. */
   #tokens = 0;
@@ -95,9 +100,14 @@ export class LeasedLimit {
     this.#validMs = leaseMs(limit.perMs);
   }
 
-  /** Undefined: not known yet, the first grant is under way. Null: there is nobody to say. */
+  /** Undefined: the next grant has to say. Null: there is nobody to say. */
   take(cost: number, now: number): SharedLimitAnswer | null | undefined {
     this.#count(cost, now);
+    return this.decide(cost, now);
+  }
+
+  /** take() for a call that was counted before. */
+  decide(cost: number, now: number): SharedLimitAnswer | null | undefined {
     this.#expire(now);
     if (this.#tokens + this.#nextTokens >= cost) {
       const first = Math.min(cost, this.#tokens);
@@ -105,8 +115,12 @@ export class LeasedLimit {
       this.#nextTokens -= cost - first;
       return { allowed: true, waitMs: 0, left: this.#tokens + this.#nextTokens };
     }
-    if (this.#state === "unknown") return undefined;
     if (this.#state === "alone") return null;
+    // That nothing is held says nothing of the limit: the node may only have been idle, or quicker than its line.
+    return now < this.#notBefore ? this.refusal(now) : undefined;
+  }
+
+  refusal(now: number): SharedLimitAnswer {
     const waitMs = Math.max(1, this.#notBefore - now, this.#asking ? 0 : this.#limit.perMs / this.#limit.requests);
     return { allowed: false, waitMs, left: 0 };
   }
@@ -119,7 +133,7 @@ export class LeasedLimit {
     const rate = this.#rate(now);
     const need = Math.max(1, Math.ceil((rate * this.#validMs) / 1_000));
     const held = this.#tokens + this.#nextTokens;
-    if (held > need / 2 && this.#state === "holding") return null;
+    if (held > need / 2 && this.#state === "holding" && this.waiting.length === 0) return null;
     this.#asking = true;
     this.#askedAt = now;
     const returned = this.#unused;
@@ -188,6 +202,8 @@ export class LeasedLimit {
   }
 }
 
+/** Calls of one limit and key that wait for a grant. */
+const MAX_WAITING = 1_000;
 /** After a question that was not answered. */
 const RETRY_MS = 1_000;
 /** Demand is measured over such times. */

@@ -89,6 +89,32 @@ test("few calls ask anybody: a node holds what it needs for a while", () => {
   assert.ok(asks.length < 300, `${asks.length} questions`);
 });
 
+test("after a pause a call waits for the next grant, and is not refused for what the node does not hold", () => {
+  const clock = new VirtualClock();
+  const { limits } = leased(clock, 2);
+  const answers: (boolean | undefined)[] = [];
+  const limit = { ...LIMIT, requests: 10, burst: 10, perMs: 10_000 };
+  for (const node of [0, 1]) {
+    for (let i = 0; i < 3; i++) {
+      limits[node].take(limit, (answer) => answers.push(answer?.allowed));
+      clock.advance(15_000);
+    }
+  }
+  assert.deepEqual(answers, Array(6).fill(true));
+});
+
+test("a call that costs more than is held waits for what is missing", () => {
+  const clock = new VirtualClock();
+  const { limits } = leased(clock, 1);
+  const answers: (boolean | undefined)[] = [];
+  const take = (cost: number) => limits[0].take({ ...LIMIT, cost }, (answer) => answers.push(answer?.allowed));
+  take(1);
+  clock.advance(10);
+  take(50);
+  clock.advance(30);
+  assert.deepEqual(answers, [true, true]);
+});
+
 test("G3: a node that wants little gets it, those that want more share the rest alike", () => {
   const clock = new VirtualClock();
   const { limits } = leased(clock, 3);
