@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { authorization, rateLimit } from "../policy/builders.ts";
+import { authentication, authorization, rateLimit } from "../policy/builders.ts";
+import { scryptHash } from "../policy/security/scrypt.ts";
 import type { PeerInfo } from "../wire/stream.ts";
 import { startSecured } from "./secured.case.ts";
 import { TrustedProxies } from "./trusted-proxies.ts";
@@ -88,6 +89,18 @@ test("behind a trusted load balancer, limits, rules and the log go by the client
   assert.deepEqual([seen["x-forwarded-proto"], seen["x-forwarded-host"]], ["https", "shop.example"]);
   await world.gateway.stop(100);
   assert.match(world.logged(), /"peer":"198\.51\.100\.2:0"/);
+});
+
+test("a password that came over TLS to a trusted load balancer did not come in the clear", async (t) => {
+  const password = scryptHash("open sesame", { N: 1024, r: 8, p: 1 });
+  const staff = authentication("staff")
+    .basic({ users: [{ name: "ali", password }] })
+    .on("shop");
+  const world = await startSecured(t, staff.resources(), { trustedProxies: ["127.0.0.1"] });
+  const authorization = `Basic ${btoa("ali:open sesame")}`;
+  const over = async (proto: string) =>
+    (await get(world.url, null, { authorization, "x-forwarded-proto": proto })).status;
+  assert.deepEqual([await over("https"), await over("http"), await over("wss")], [200, 401, 401]);
 });
 
 test("nobody else is believed", async (t) => {

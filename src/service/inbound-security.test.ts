@@ -124,6 +124,8 @@ test("handlers see who calls and how much the call matters, over gRPC and REST, 
     priority,
   ]);
   assert.deepEqual(seen, Array(2).fill(["api-key", "alice", { tier: "gold" }, 9]));
+  const claims = calls[0].principal.claims as Record<string, unknown>;
+  assert.throws(() => (claims.tier = "platinum"), TypeError); // the next call with this key has the same claims
 });
 
 test("a handler whose calls pass no gates sees nobody", async () => {

@@ -115,7 +115,7 @@ export class ServerCallState implements ServerCall {
   }
 
   get principal(): Principal {
-    return this.#caller?.principal ?? NOBODY;
+    return frozen(this.#caller?.principal ?? NOBODY);
   }
 
   get priority(): number {
@@ -140,6 +140,18 @@ export class ServerCallState implements ServerCall {
   setTrailer(name: string, value: string | Uint8Array): void {
     appendMetadata((this.trailers ??= []), { [name]: value });
   }
+}
+
+/** What authentication remembers of a token is the same object for all its calls: no handler may change it for others. */
+function frozen<T extends object>(value: T): T {
+  const open: unknown[] = [value];
+  while (open.length > 0) {
+    const one = open.pop();
+    if (typeof one !== "object" || one === null || Object.isFrozen(one)) continue;
+    Object.freeze(one);
+    open.push(...Object.values(one));
+  }
+  return value;
 }
 
 /** What is taken over into logs and outgoing calls: short, and nothing that could break a line or a header. */
