@@ -197,7 +197,7 @@ export class LeasedLimit {
   }
 
   #rate(now: number): number {
-    const elapsed = Math.max(DEMAND_MS / 4, now - this.#seenSince);
+    const elapsed = Math.max(DEMAND_MS, now - this.#seenSince);
     return Math.max(this.#demand, (this.#seen * 1_000) / elapsed);
   }
 }
