@@ -2,10 +2,10 @@ import type { Random } from "../../core/random.ts";
 import type { BalancerSettings } from "./balancer-settings.ts";
 import { DeadlineQueue } from "./deadline-queue.ts";
 import type { EndpointTable } from "./endpoint-table.ts";
-import type { Pool } from "./group.ts";
 import { HashChoice } from "./hash-choice.ts";
 import { HotCold } from "./hot-cold.ts";
 import { isIn, type Pick } from "./pick.ts";
+import type { Pool } from "./pool.ts";
 import { EffectiveWeights } from "./weights.ts";
 
 /**

@@ -2,11 +2,11 @@ import type { Endpoint } from "../../core/endpoint.ts";
 import type { Random } from "../../core/random.ts";
 import type { BalancerSettings } from "./balancer-settings.ts";
 import type { EndpointTable } from "./endpoint-table.ts";
-import type { Pool } from "./group.ts";
 import { hashNumber } from "./hash.ts";
 import { type HashMember, type HashPlaces, HashRing } from "./hash-ring.ts";
 import { Maglev } from "./maglev.ts";
 import type { Pick } from "./pick.ts";
+import type { Pool } from "./pool.ts";
 
 /**
  * Chooses by a call's key, on a ring or in Maglev's table. Either is made of the members that the pool has when it is first needed, and again when they have changed; but not

@@ -1,9 +1,9 @@
 import type { Random } from "../../core/random.ts";
 import type { BalancerSettings } from "./balancer-settings.ts";
 import type { EndpointTable } from "./endpoint-table.ts";
-import type { Pool } from "./group.ts";
 import type { Loads } from "./loads.ts";
 import { isIn, type Pick } from "./pick.ts";
+import type { Pool } from "./pool.ts";
 import type { EffectiveWeights } from "./weights.ts";
 
 /**

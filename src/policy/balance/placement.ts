@@ -3,10 +3,10 @@ import type { Random } from "../../core/random.ts";
 import type { BalancerSettings } from "./balancer-settings.ts";
 import { Choice } from "./choice.ts";
 import type { EndpointTable } from "./endpoint-table.ts";
-import { MemberPool } from "./group.ts";
 import { hashNumber } from "./hash.ts";
 import { type LevelLoads, levelLoads } from "./level-loads.ts";
 import type { Pick } from "./pick.ts";
+import { MemberPool } from "./pool.ts";
 import { NO_ZONES, type ZoneShares, zoneShares } from "./zone-shares.ts";
 
 /**

@@ -1,6 +1,6 @@
 import type { BalancerSettings } from "./balancer-settings.ts";
 import type { EndpointTable } from "./endpoint-table.ts";
-import type { Pool } from "./group.ts";
+import type { Pool } from "./pool.ts";
 
 /**
  * The weights of a pool's members where they change with time: a new endpoint's grow (slow start), and those of `by-load` follow what the endpoints report.

@@ -1,7 +1,6 @@
 import type { DecisionStep } from "../call.ts";
 import type { Gate } from "../machine/gate.ts";
 import { ms } from "../resource/duration.ts";
-import type { Rule } from "../route/rule.ts";
 import type { PolicyFieldName } from "../snapshot/policy-fields.ts";
 import type { CallDecision, RetryStop } from "./decision.ts";
 import { addResilience, breakerText } from "./resilience-steps.ts";
@@ -91,11 +90,6 @@ export function endedByAnswer({ stop, attempts }: CallDecision): boolean {
 
 const ABOUT_THE_REQUEST =
   /^(http_4(?!08|25|29)|grpc_(invalid_argument|not_found|already_exists|permission_denied|failed_precondition|out_of_range|unimplemented|unauthenticated)$)/;
-
-/** "HTTPRoute/products", "HTTPRoute/products#canary" for a rule with a name, "" for an implicit one. */
-export function ruleName({ route, name }: Pick<Rule, "route" | "name">): string {
-  return name === "" ? route : `${route}#${name}`;
-}
 
 /** "TrafficPolicy payments", or "the default". */
 export function sourceOf(decision: CallDecision, field: PolicyFieldName): string {

@@ -1,7 +1,7 @@
 import { nearestMiss, placeInOrder } from "../route/route-explanation.ts";
+import type { Rule } from "../route/rule.ts";
 import type { Plan } from "../snapshot/snapshot.ts";
 import type { CallDecision } from "./decision.ts";
-import { ruleName } from "./decision-steps.ts";
 import type { AddStep } from "./resilience-steps.ts";
 
 /** Which rule took the call, where it stands among the others, and what its CORS filter did. */
@@ -44,4 +44,9 @@ export function nearestRouteChange({ snapshot, sent }: CallDecision): string {
   if (miss === null) return "";
   const { rule, why } = miss;
   return why === "" ? `was ${rule.text} meant?` : `would have matched ${rule.text} (${ruleName(rule)}), which ${why}`;
+}
+
+/** "HTTPRoute/products", "HTTPRoute/products#canary" for a rule with a name, "" for an implicit one. */
+function ruleName({ route, name }: Pick<Rule, "route" | "name">): string {
+  return name === "" ? route : `${route}#${name}`;
 }
