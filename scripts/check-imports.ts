@@ -4,6 +4,8 @@
  *
  * Within policy/ the same holds of its folders, for what is there when the code runs: types may be imported from anywhere. Files directly in policy/
  * may be imported by all of them.
+ *
+ * And no file imports one that imports it, directly or not, when the code runs.
  */
 import { globSync, readFileSync } from "node:fs";
 import { dirname, join, normalize, sep } from "node:path";
@@ -67,6 +69,8 @@ const root = join(import.meta.dirname, "..");
 const TYPES =
   /^\s*(?:import|export)\s+(?:type\b|\{\s*type\s+[\w$]+(?:\s+as\s+[\w$]+)?(?:\s*,\s*type\s+[\w$]+(?:\s+as\s+[\w$]+)?)*\s*,?\s*\})/;
 const IMPORT = /^\s*(?:import|export)\b[^"';]*?from\s*"([^"]+)"|^\s*import\s*"([^"]+)"|\bimport\(\s*"([^"]+)"/gm;
+/** File -> the files that it needs when it runs. */
+const needs = new Map<string, string[]>();
 let wrong = 0;
 let seen = 0;
 
@@ -93,6 +97,7 @@ for (const file of globSync("src/**/*.ts", { cwd: root })) {
     if (!target.startsWith(".")) continue;
     const to = normalize(join(dirname(file), target)).split(sep);
     const other = to[1];
+    if (match[3] === undefined && !TYPES.test(match[0])) needs.set(file, [...(needs.get(file) ?? []), to.join(sep)]);
     if (folder === "policy" && other === "policy" && to.length > 3 && !TYPES.test(match[0])) checkPolicy(parts, to);
     // Tests use the contracts of tests/ and the examples.
     if (to[0] !== "src" && to.includes("gen") && /\.(?:test|case)\.ts$/.test(file)) continue;
@@ -102,8 +107,23 @@ for (const file of globSync("src/**/*.ts", { cwd: root })) {
       report(file, `${folder} must not import ${other} (${target}); allowed: ${["core", ...allowed].join(", ")}`);
   }
 }
+reportCycles();
 if (seen === 0) report("src", "no sources were found");
 process.exitCode = wrong === 0 ? 0 : 1;
+
+function reportCycles(): void {
+  const done = new Set<string>();
+  const path: string[] = [];
+  const visit = (file: string): void => {
+    if (path.includes(file)) report(file, `imports itself by way of ${path.slice(path.indexOf(file) + 1).join(", ")}`);
+    if (path.includes(file) || done.has(file)) return;
+    path.push(file);
+    for (const other of needs.get(file) ?? []) visit(other);
+    path.pop();
+    done.add(file);
+  };
+  for (const file of needs.keys()) visit(file);
+}
 
 function checkPolicy(from: readonly string[], to: readonly string[]): void {
   const file = from.join("/");
