@@ -4,22 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { EXIT } from "./exit-status.ts";
-import { runWeft } from "./program.ts";
-import { PLAIN } from "./terminal.ts";
-
-async function weft(...args: string[]) {
-  const kept = { stdout: "", stderr: "" };
-  const status = await runWeft(args, {
-    out: (text) => void (kept.stdout += text),
-    err: (text) => void (kept.stderr += text),
-    interactive: false,
-    color: PLAIN,
-    errColor: PLAIN,
-    columns: 80,
-    rows: 24,
-  });
-  return { status, ...kept };
-}
+import { weft } from "./weft.case.ts";
 
 function files(t: TestContext, contents: Readonly<Record<string, string>>): string {
   const dir = mkdtempSync(join(tmpdir(), "weft-check-"));

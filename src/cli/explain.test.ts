@@ -10,22 +10,7 @@ import { DecisionJournal } from "../policy/decision/journal.ts";
 import { http, TestCall } from "../policy/machine/call.case.ts";
 import { createPolicyRuntime } from "../policy/snapshot/create-runtime.ts";
 import { EXIT } from "./exit-status.ts";
-import { runWeft } from "./program.ts";
-import { PLAIN } from "./terminal.ts";
-
-async function weft(...args: string[]) {
-  const kept = { stdout: "", stderr: "" };
-  const status = await runWeft(args, {
-    out: (text) => void (kept.stdout += text),
-    err: (text) => void (kept.stderr += text),
-    interactive: false,
-    color: PLAIN,
-    errColor: PLAIN,
-    columns: 80,
-    rows: 24,
-  });
-  return { status, ...kept };
-}
+import { weft } from "./weft.case.ts";
 
 function file(t: TestContext, text: string): string {
   const dir = mkdtempSync(join(tmpdir(), "weft-explain-"));

@@ -4,23 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { EXIT } from "./exit-status.ts";
-import { createProgram, runWeft } from "./program.ts";
-import { PLAIN, type Terminal } from "./terminal.ts";
-
-/** A terminal that keeps what is written. */
-function terminal(): Terminal & { stdout: string; stderr: string } {
-  const kept = { stdout: "", stderr: "", interactive: false, color: PLAIN, errColor: PLAIN, columns: 80, rows: 24 };
-  return Object.assign(kept, {
-    out: (text: string) => void (kept.stdout += text),
-    err: (text: string) => void (kept.stderr += text),
-  });
-}
-
-async function weft(...args: string[]) {
-  const io = terminal();
-  const status = await runWeft(args, io);
-  return { status, stdout: io.stdout, stderr: io.stderr };
-}
+import { createProgram } from "./program.ts";
+import { keptTerminal, weft } from "./weft.case.ts";
 
 function folder(t: TestContext, description?: string): string {
   const dir = mkdtempSync(join(tmpdir(), "weft-cli-"));
@@ -40,9 +25,10 @@ test("the help names every command and the exit statuses", async () => {
 });
 
 test("every command has help that describes each of its options and arguments", async () => {
-  for (const command of createProgram(terminal(), () => {}).commands) {
+  for (const command of createProgram(keptTerminal(), () => {}).commands) {
     const { status, stdout } = await weft(command.name(), "--help");
     assert.equal(status, EXIT.ok, command.name());
+    assert.doesNotMatch(stdout, /\(default:\s+(false|"")/, command.name());
     assert.ok(command.description().length > 30, `${command.name()} is not described`);
     for (const option of command.options) {
       assert.ok(stdout.includes(option.flags), `${command.name()} ${option.flags}`);
@@ -98,6 +84,10 @@ test("a folder without a description, or without a running system, says what to 
   const up = await weft("up", empty);
   assert.equal(up.status, EXIT.failed);
   assert.match(up.stderr, /^error: .* has no weft\.config\.ts; .* \[NO_SYSTEM\]\n$/);
+  assert.match(
+    (await weft("ps", "-C", empty)).stderr,
+    /has no weft\.config\.ts; name the folder of the running system with --dir/,
+  );
   const described = folder(t, "name: x\nservices: { a: { run: [x] } }\n");
   for (const args of [["ps"], ["logs", "a"], ["restart", "a"], ["stop"], ["call", "a.B/C"]]) {
     const { status, stderr } = await weft(...args, "-C", described);

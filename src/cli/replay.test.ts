@@ -11,28 +11,7 @@ import { createPolicyRuntime } from "../policy/snapshot/create-runtime.ts";
 import { type GatewayOptions, startGateway } from "../proxy/gateway.ts";
 import { segmentsIn } from "../proxy/recording-folder.ts";
 import { EXIT } from "./exit-status.ts";
-import { runWeft } from "./program.ts";
-import { PLAIN } from "./terminal.ts";
-
-/** `err` is called when something is written to stderr. */
-async function weft(...given: (string | (() => void))[]) {
-  const kept = { stdout: "", stderr: "" };
-  const args = given.filter((arg) => typeof arg === "string");
-  const err = given.find((arg) => typeof arg === "function");
-  const status = await runWeft(args, {
-    out: (text) => void (kept.stdout += text),
-    err(text) {
-      kept.stderr += text;
-      err?.();
-    },
-    interactive: false,
-    color: PLAIN,
-    errColor: PLAIN,
-    columns: 80,
-    rows: 24,
-  });
-  return { status, ...kept };
-}
+import { weft } from "./weft.case.ts";
 
 const ROUTE = `apiVersion: gateway.networking.k8s.io/v1
 kind: HTTPRoute
@@ -155,6 +134,14 @@ test("the admin address tells of decisions, which weft explain reads of one proc
     failed.decisions.map(({ request }) => request),
     ["GET /nothing"],
   );
+  await stop();
+});
+
+test("a file that cannot be written is said so, and is no fault of weft's", async (t) => {
+  const { folder, admin, stop } = await world(t);
+  const { status, stderr } = await weft("record", join(folder, "none", "x"), "--for", "1s", "--admin", admin);
+  assert.equal(status, EXIT.failed);
+  assert.match(stderr, /^error: .*x cannot be written: no such file or directory \[CANNOT_WRITE\]$/m);
   await stop();
 });
 

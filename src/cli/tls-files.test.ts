@@ -4,9 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { PLAIN_CERT, PLAIN_KEY, SERVER_CERT, SERVER_KEY } from "../net/certificates.case.ts";
-import { runWeft } from "./program.ts";
-import { PLAIN } from "./terminal.ts";
 import { readCaFile, readTlsFiles, tlsOfFlags } from "./tls-files.ts";
+import { weft } from "./weft.case.ts";
 
 function files(t: TestContext, texts: Record<string, string>): (name: string) => string {
   const dir = mkdtempSync(join(tmpdir(), "weft-tls-"));
@@ -53,10 +52,8 @@ test("one of the two flags alone is wrong usage", async () => {
     ["--tls-cert", "--tls-key"],
     ["--tls-key", "--tls-cert"],
   ] as const) {
-    let stderr = "";
-    const io = { out: () => {}, err: (text: string) => void (stderr += text), interactive: false };
-    const terminal = { ...io, color: PLAIN, errColor: PLAIN, columns: 80, rows: 24 };
-    assert.equal(await runWeft(["proxy", "--listen", "0", "--to", "1", flag, "x.pem"], terminal), 2);
+    const { status, stderr } = await weft("proxy", "--listen", "0", "--to", "1", flag, "x.pem");
+    assert.equal(status, 2);
     assert.match(stderr, new RegExp(`${flag} needs ${missing}: give both for TLS`));
   }
 });
@@ -68,12 +65,8 @@ test("the description's certificate is checked before anything starts", async (t
     "cert.pem": SERVER_CERT,
     "key.pem": PLAIN_KEY,
   });
-  let stderr = "";
-  const io = { out: () => {}, err: (text: string) => void (stderr += text), interactive: false };
-  assert.equal(
-    await runWeft(["up", at("weft.yaml")], { ...io, color: PLAIN, errColor: PLAIN, columns: 80, rows: 24 }),
-    1,
-  );
+  const { status, stderr } = await weft("up", at("weft.yaml"));
+  assert.equal(status, 1);
   assert.match(
     stderr,
     /weft\.yaml:4 gateway\.tls\.key .*key\.pem is not the key of gateway\.tls\.cert .* \[BAD_CERTIFICATE\]/,

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { BALANCER_KINDS } from "../policy/balance/balancer-field.ts";
 import { rateLimit, route, traffic } from "../policy/builders.ts";
 import { AttemptKind } from "../policy/decision/attempt-kind.ts";
 import type { CallDecision } from "../policy/decision/decision.ts";
@@ -48,18 +49,7 @@ const fault: fc.Arbitrary<Fault> = fc
   });
 
 const policy = fc.record({
-  balancer: fc.constantFrom(
-    "p2c",
-    "least-request",
-    "round-robin",
-    "weighted-round-robin",
-    "random",
-    "weighted-random",
-    "prequal",
-    "by-load",
-    "ring-hash",
-    "maglev" as const,
-  ),
+  balancer: fc.constantFrom(...BALANCER_KINDS),
   retries: fc.integer({ min: 0, max: 3 }),
   timeout: fc.integer({ min: 20, max: 800 }),
   perTry: fc.integer({ min: 5, max: 300 }),
