@@ -76,8 +76,8 @@ function problemOf(
   error: WeftError,
   response: LocalResponse,
 ): { status: number; fields: string[]; body: Uint8Array | null } {
-  const problem = problemResponse(error);
-  const status = response.status >= 400 ? response.status : problem.status;
+  const problem = problemResponse(error, response.status >= 400 ? response.status : undefined);
+  const { status } = problem;
   if (response.body !== null) return { status, fields: [...response.fields], body: response.body };
   return {
     status,

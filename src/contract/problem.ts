@@ -28,9 +28,8 @@ export interface ErrorResponse {
   body: Uint8Array;
 }
 
-/** The members of a problem document. */
-export function problemOf(error: WeftError): Problem {
-  const status = httpStatusOf(error);
+/** The members of a problem document; `status` is the error's own unless policy gave the answer another. */
+export function problemOf(error: WeftError, status = httpStatusOf(error)): Problem {
   const problem: Problem = {
     type: "about:blank",
     title: reasonPhrase(status),
@@ -50,8 +49,8 @@ export function problemOf(error: WeftError): Problem {
 }
 
 /** The whole response, with retry-after where a google.rpc.RetryInfo says when, and the error's own metadata that is text. */
-export function problemResponse(error: WeftError): ErrorResponse {
-  const problem = problemOf(error);
+export function problemResponse(error: WeftError, status?: number): ErrorResponse {
+  const problem = problemOf(error, status);
   const fields = ["content-type", "application/problem+json"];
   for (const detail of error.details) {
     const delay = detail.type === RETRY_INFO ? decodeRetryDelay(detail.value) : undefined;

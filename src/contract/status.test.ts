@@ -178,6 +178,8 @@ test("a problem document says what is wrong, and comes back as the error", () =>
     response.fields,
     ["content-type", "application/problem+json", "retry-after", "3", "x-limit", "100", "x-bin", "AQ"].slice(0, 6),
   );
+  const { status, title } = problemOf(error, 503); // as policy answers in its place
+  assert.deepEqual([status, title], [503, "Service Unavailable"]);
   const back = errorFromProblem(response.status, response.body);
   assert.deepEqual(
     [back.code, back.message, back.reason, back.retryable],

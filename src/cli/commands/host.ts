@@ -23,7 +23,14 @@ export function runningSystem(flags: DirFlags): RunFile {
 }
 
 function stateDirOf({ dir, state }: DirFlags): string {
-  return state === undefined ? join(dirname(findDescription(resolve(dir))), ".weft") : resolve(state);
+  if (state !== undefined) return resolve(state);
+  try {
+    return join(dirname(findDescription(resolve(dir))), ".weft");
+  } catch (thrown) {
+    if (!(thrown instanceof WeftError) || thrown.reason !== "NO_SYSTEM") throw thrown;
+    const message = `${shownPath(dir)} has no weft.config.ts; name the folder of the running system with --dir`;
+    throw new WeftError("not_found", message, { reason: "NO_SYSTEM", cause: thrown });
+  }
 }
 
 function hostOf(flags: DirFlags): { run: RunFile; host: HostClient } {

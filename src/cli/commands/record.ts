@@ -1,4 +1,4 @@
-import { createWriteStream } from "node:fs";
+import { open } from "node:fs/promises";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { WeftError } from "../../core/errors.ts";
@@ -49,9 +49,20 @@ export async function record(file: string, flags: RecordFlags, terminal: Termina
         reason: "CANNOT_RECORD",
       });
     }
+    const to = await open(file, "w", 0o600).catch((cause: Error) => {
+      abort.abort();
+      throw new WeftError(
+        "failed_precondition",
+        `${shownPath(file)} cannot be written: ${cause.message.replace(/^[A-Z]+: |, open .*$/g, "")}`,
+        {
+          reason: "CANNOT_WRITE",
+          cause,
+        },
+      );
+    });
     if (!flags.json)
       terminal.err(`recording to ${shownPath(file)} for ${flags.for / 1_000} s; Ctrl-C ends it earlier\n`);
-    await pipeline(Readable.fromWeb(answer.body as never), createWriteStream(file, { mode: 0o600 })).catch((thrown) => {
+    await pipeline(Readable.fromWeb(answer.body as never), to.createWriteStream()).catch((thrown) => {
       if (!abort.signal.aborted) throw thrown;
     });
   } finally {
