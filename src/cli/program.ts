@@ -1,4 +1,4 @@
-import { Command, CommanderError, Option } from "commander";
+import { Command, CommanderError, Help, Option } from "commander";
 import { WeftError } from "../core/errors.ts";
 import { address, addresses, addressText, count, inDir, networks, positive, share } from "./arguments.ts";
 import { EXIT } from "./exit-status.ts";
@@ -25,6 +25,14 @@ export async function runWeft(args: readonly string[], terminal: Terminal): Prom
 
 const USAGE_REASONS = new Set(["BAD_USAGE"]);
 
+/** Without "(default: false)", and without naming a variable a second time. */
+function describeOption(option: Option): string {
+  const text = Help.prototype.optionDescription.call(new Help(), option).replace(/ \(default: (?:false|"")\)$/, "");
+  return option.envVar !== undefined && option.description.includes(option.envVar)
+    ? text.replace(` (env: ${option.envVar})`, "")
+    : text;
+}
+
 /** `exit` is told a status other than 0 by commands that end without an error. */
 export function createProgram(terminal: Terminal, exit: (status: number) => void): Command {
   const program = new Command("weft");
@@ -40,7 +48,7 @@ export function createProgram(terminal: Terminal, exit: (status: number) => void
       writeErr: (text) => terminal.err(text),
       outputError: (text, write) => write(text.replace(/^error:/, terminal.errColor.red("error:"))),
     })
-    .configureHelp({ showGlobalOptions: false })
+    .configureHelp({ showGlobalOptions: false, optionDescription: describeOption })
     .addHelpText(
       "after",
       `
