@@ -187,7 +187,7 @@ const TRUNCATED = Buffer.concat([
 ]);
 
 /** What comes back on a connection of its own until it closes, or until `waitMs` without more. */
-function raw(port: number, bytes: Buffer, waitMs = 1_000): Promise<string> {
+export function raw(port: number, bytes: Buffer, waitMs = 1_000): Promise<string> {
   return new Promise((resolve) => {
     let answer = "";
     const socket = connect(port, "127.0.0.1", () => socket.write(bytes));

@@ -4,6 +4,7 @@
  */
 import { gateway } from "./gateway.ts";
 import { grpcurl } from "./grpcurl.ts";
+import { guarded } from "./guarded.ts";
 import { h2spec } from "./h2spec.ts";
 import { hostile } from "./hostile.ts";
 import { interopClient, interopServer } from "./interop/suites.ts";
@@ -20,6 +21,7 @@ const suites: readonly Suite[] = [
   hostile,
   streams,
   gateway,
+  guarded,
   resilience,
   redis,
 ];
