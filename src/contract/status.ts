@@ -1,4 +1,5 @@
 import { type Code, codeNumber, codeOf, type ErrorDetail, WeftError } from "../core/errors.ts";
+import { httpStatusOfGrpc } from "../core/grpc-status.ts";
 import {
   BAD_REQUEST,
   decodeErrorInfo,
@@ -72,7 +73,7 @@ export function errorFromTrailers(fields: readonly string[]): WeftError | null {
 
 /** HTTP status of a code. Source: google/rpc/code.proto. Some reasons have a status of their own (405, 413, 415 and the like). */
 export function httpStatusOf(error: { code: Code; reason?: string }): number {
-  return STATUS_OF_REASON.get(error.reason ?? "") ?? STATUS_OF_CODE[error.code];
+  return STATUS_OF_REASON.get(error.reason ?? "") ?? httpStatusOfGrpc(codeNumber(error.code));
 }
 
 /** The code of a response that is not gRPC at all, to a gRPC caller. Source: gRPC's http-grpc-status-mapping.md. */
@@ -166,25 +167,6 @@ const RESERVED = new Set([
   "connection",
   "transfer-encoding",
 ]);
-
-const STATUS_OF_CODE: Readonly<Record<Code, number>> = {
-  cancelled: 499,
-  unknown: 500,
-  invalid_argument: 400,
-  deadline_exceeded: 504,
-  not_found: 404,
-  already_exists: 409,
-  permission_denied: 403,
-  resource_exhausted: 429,
-  failed_precondition: 400,
-  aborted: 409,
-  out_of_range: 400,
-  unimplemented: 501,
-  internal: 500,
-  unavailable: 503,
-  data_loss: 500,
-  unauthenticated: 401,
-};
 
 const STATUS_OF_REASON: ReadonlyMap<string, number> = new Map([
   ["METHOD_NOT_ALLOWED", 405],

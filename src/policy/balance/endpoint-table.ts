@@ -1,4 +1,5 @@
 import type { Endpoint } from "../../core/endpoint.ts";
+import { grown } from "../../core/grown.ts";
 import { Group } from "./group.ts";
 import { LoadReport } from "./load-report.ts";
 import { Loads } from "./loads.ts";
@@ -280,11 +281,6 @@ interface Service {
   revision: number;
   readonly all: Group;
   readonly versions: Map<string, Group>;
-}
-
-function grown<T extends { set(from: T): void }>(from: T, to: T): T {
-  to.set(from);
-  return to;
 }
 
 const CAPACITY = 64;

@@ -1,4 +1,5 @@
 import { fieldOf } from "../../core/fields.ts";
+import { isServerFault } from "../../core/grpc-status.ts";
 import type { DecisionStep, LocalResponse } from "../call.ts";
 import type { GateNote } from "../decision/gate-note.ts";
 import { errorAnswer } from "../error-answer.ts";
@@ -133,7 +134,7 @@ class CacheGate implements Gate {
       if (stale !== null) freshen(call, kept, stale, fields, now);
       return this.#answer(call, kept, stale, Did.revalidated, `fwd=${kept.forward}; fwd-status=304`, now);
     }
-    if (isServerError(status) || SERVER_CODES.has(grpcStatus)) {
+    if (isServerError(status) || isServerFault(grpcStatus)) {
       const replaced = stale !== null && mayReplaceError(call, kept, stale, status, now);
       if (call.tape.read(replaced ? 1 : 0) === 1) {
         kept.fetch?.settle("failed", store);
@@ -354,8 +355,6 @@ const SAFE_UNCACHED: ReadonlySet<string> = new Set(["OPTIONS", "TRACE", "CONNECT
 /** By these some services let a GET mean another method. */
 const OTHER_METHOD = ["x-http-method-override", "x-http-method", "x-method-override"];
 const CONDITIONS = ["if-none-match", "if-modified-since"];
-/** gRPC statuses that are the server's fault: unknown, deadline exceeded, internal, unavailable, data loss. */
-const SERVER_CODES: ReadonlySet<number> = new Set([2, 4, 13, 14, 15]);
 const NOTHING: LocalResponse = { error: null, status: 200, fields: [], body: null };
 /** After which a refresh that is under way does not keep another from being made. */
 const REFRESH_MS = 10_000;

@@ -1,10 +1,10 @@
 import { codeOf } from "../../core/errors.ts";
-import { httpStatusOf } from "../resilience/outlier.ts";
+import { httpStatusOfGrpc } from "../../core/grpc-status.ts";
 
 /** "200", "503 BREAKER_OPEN", "grpc unavailable NO_HEALTHY_ENDPOINT": what the caller got, which for REST turned into gRPC is an HTTP status. */
 export function outcomeText({ outcome: { status, grpcStatus, reason }, rest }: Ended): string {
   if (grpcStatus < 0 || rest) {
-    const seen = grpcStatus < 0 ? status : httpStatusOf(grpcStatus);
+    const seen = grpcStatus < 0 ? status : httpStatusOfGrpc(grpcStatus);
     return reason === "" ? `${seen}` : `${seen} ${reason}`;
   }
   const name = grpcStatus === 0 ? "ok" : codeOf(grpcStatus);

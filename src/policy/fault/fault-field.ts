@@ -1,4 +1,5 @@
 import { type Code, codeNumber } from "../../core/errors.ts";
+import { httpStatusOfGrpc } from "../../core/grpc-status.ts";
 import { POSITIVE } from "../resource/common-shapes.ts";
 import { CONDITION_NAMES, EVENT_NAMES } from "../resource/conditions.ts";
 import { durationMs } from "../resource/duration.ts";
@@ -165,7 +166,7 @@ function compileAbort({ status, grpcStatus, percent: share = 100 }: FaultAbortSp
 }
 
 export function abortWithCode(code: Code, share: number): FaultAbort {
-  return { status: HTTP_STATUSES[codeNumber(code)], code, percent: share };
+  return { status: httpStatusOfGrpc(codeNumber(code)), code, percent: share };
 }
 
 /** Source of the code: gRPC's http-grpc-status-mapping.md. */
@@ -185,5 +186,3 @@ const GRPC_CODES: Readonly<Record<number, Code>> = {
   503: "unavailable",
   504: "unavailable",
 };
-/** By gRPC's number. Source: google/rpc/code.proto. */
-const HTTP_STATUSES = [200, 499, 500, 400, 504, 404, 409, 403, 429, 400, 409, 400, 501, 500, 503, 500, 401];

@@ -1,6 +1,6 @@
+import { httpStatusOfGrpc } from "../../core/grpc-status.ts";
 import { LOAD_REPORT_FIELD } from "../balance/load-report.ts";
 import type { CallDecision } from "../decision/decision.ts";
-import { httpStatusOf } from "../resilience/outlier.ts";
 import { EventKind } from "../resource/conditions.ts";
 import type { Binding } from "../snapshot/snapshot.ts";
 import type { Attempt } from "./attempt.ts";
@@ -85,7 +85,7 @@ export function judgeAnswer(state: CallState, attempt: Attempt, status: number, 
   if (outliers === null || table.generation[attempt.slot] !== attempt.generation) return;
   // No draw of the call's own: what it decides is read by later calls, through their tapes.
   const { random } = state.shared;
-  outliers.answered(table, group, attempt.slot, grpcStatus < 0 ? status : httpStatusOf(grpcStatus), random, now);
+  outliers.answered(table, group, attempt.slot, grpcStatus < 0 ? status : httpStatusOfGrpc(grpcStatus), random, now);
 }
 
 /**

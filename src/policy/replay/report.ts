@@ -1,3 +1,4 @@
+import { isServerFault } from "../../core/grpc-status.ts";
 import { outcomeText } from "../decision/outcome-text.ts";
 import type { Resource } from "../resource/resources.ts";
 import { Player } from "./player.ts";
@@ -208,11 +209,8 @@ function nameOf({ rule, source }: RecordedDecision["steps"][number]): string {
 }
 
 function isFailed({ outcome: { status, grpcStatus, reason } }: RecordedDecision): boolean {
-  return reason !== "" || status >= 500 || SERVER_CODES.has(grpcStatus);
+  return reason !== "" || status >= 500 || isServerFault(grpcStatus);
 }
-
-/** gRPC's unknown, deadline exceeded, internal, unavailable, data loss. */
-const SERVER_CODES: ReadonlySet<number> = new Set([2, 4, 13, 14, 15]);
 
 /** "503 BREAKER_OPEN (orders)", "200 (products-v2-1)"; where the backend is what differs, "200 (products@v2)". */
 function endText(

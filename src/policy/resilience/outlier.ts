@@ -1,3 +1,4 @@
+import { grown } from "../../core/grown.ts";
 import type { Random } from "../../core/random.ts";
 import type { EndpointTable } from "../balance/endpoint-table.ts";
 import type { Group } from "../balance/group.ts";
@@ -38,7 +39,7 @@ export class OutlierDetector {
     this.settings = settings;
   }
 
-  /** The endpoint answered with this HTTP status (that of a gRPC status: httpStatusOf). */
+  /** The endpoint answered with this HTTP status (that of a gRPC status: httpStatusOfGrpc). */
   answered(table: EndpointTable, group: Group, slot: number, status: number, random: Random, now: number): void {
     this.#reach(table, slot);
     if (this.settings.splitExternalLocalOriginErrors) {
@@ -243,17 +244,6 @@ const ENFORCING = [
   "enforcingFailurePercentageLocalOrigin",
 ] as const;
 
-/** A gRPC status as the HTTP status that outlier detection takes it for (Envoy's Grpc::Utility::grpcToHttpStatus). */
-export function httpStatusOf(grpcStatus: number): number {
-  return HTTP_STATUSES[grpcStatus] ?? 500;
-}
-
-const HTTP_STATUSES = [200, 499, 500, 400, 504, 404, 409, 403, 429, 400, 409, 400, 501, 500, 503, 500, 401];
 /** Marks a slot that was never reached. */
 const UNUSED = -2;
 const NO_RULE = -1;
-
-function grown<T extends { set(from: T): void }>(from: T, to: T): T {
-  to.set(from);
-  return to;
-}
