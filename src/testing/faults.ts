@@ -1,5 +1,6 @@
 import { WeftError } from "../core/errors.ts";
 import type { EventQueue } from "./event-queue.ts";
+import { assertFaultFields } from "./known-fields.ts";
 import type { Replica } from "./replica.ts";
 import type { Fault, FaultHandle } from "./types.ts";
 
@@ -25,6 +26,7 @@ export function beginFault(replicas: readonly Replica[], given: Fault, events: E
 }
 
 function checkFault(fault: Fault): void {
+  assertFaultFields(fault);
   for (const name of ["errorRate", "resetRate", "hangRate"] as const) {
     const share = fault[name];
     if (share !== undefined && !(share >= 0 && share <= 1)) bad(name, share, "between 0 and 1");

@@ -248,3 +248,14 @@ test("the same seed gives the same world, another seed another", async () => {
     { numRuns: 5 },
   );
 });
+
+test("a misspelt field of a service or a fault is said so, where no compiler does", () => {
+  const misspelt: object = { latency: 5 };
+  assert.throws(
+    () => simulate({ services: { products: misspelt } }),
+    /services\.products has no field latency; did you mean "latencyMs"\?/,
+  );
+  const world = simulate({ services: { products: { replicas: 2 } } });
+  const fault: object = { stallMS: 5 };
+  assert.throws(() => world.fault("products", fault), /a fault has no field stallMS; did you mean "stallMs"\?/);
+});

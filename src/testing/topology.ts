@@ -2,6 +2,7 @@ import type { Endpoint, Health } from "../core/endpoint.ts";
 import { WeftError } from "../core/errors.ts";
 import { didYouMean } from "../core/suggest.ts";
 import type { EventQueue } from "./event-queue.ts";
+import { assertModelFields } from "./known-fields.ts";
 import { Replica, type Serve } from "./replica.ts";
 import type { Seeds } from "./seeds.ts";
 import type { ServiceModel } from "./types.ts";
@@ -26,6 +27,7 @@ export class Topology {
   }
 
   addService(name: string, model: ServiceModel): void {
+    assertModelFields(name, model);
     const service: SimService = { name, number: this.#services.size, model, replicas: [], added: 0 };
     this.#services.set(name, service);
     const versions = Object.entries(model.versions ?? {});
