@@ -97,3 +97,14 @@ test("what an external check told the service of the user makes an answer that u
   ann.call.call.store?.end();
   assert.equal(ask("bob").answer, "asked");
 });
+
+test("a head takes no more time than its length, however it is written", () => {
+  const spaces = `a${" ".repeat(60_000)}b`;
+  const cache = new CacheWorld({});
+  const varies = { ...KEPT, fields: [...KEPT.fields, "vary", "accept-language"] };
+  cache.get("/", varies, ["accept-language", "en"]);
+  const begun = performance.now();
+  for (let i = 0; i < 5; i++) cache.get("/", varies, ["accept-language", `${i}${spaces}`]);
+  for (let i = 0; i < 20; i++) cache.get("/", varies, ["cache-control", `a=${" ".repeat(4_080)}x"`]);
+  assert.ok(performance.now() - begun < 250, `${performance.now() - begun} ms`);
+});

@@ -20,11 +20,17 @@ export function joined(fields: readonly string[], name: string): string {
   let found = false;
   for (let i = 0; i < fields.length; i += 2) {
     if (fields[i] !== name) continue;
-    const line = fields[i + 1].trim().replace(/[ \t]*,[ \t]*/g, ",");
+    const said = fields[i + 1];
+    // Not by an expression: one that looks for space before a comma takes seconds for 60,000 spaces.
+    const line = said.includes(",") ? said.split(",").map(trimmed).join(",") : said.trim();
     value = found ? `${value},${line}` : line;
     found = true;
   }
   return value;
+}
+
+function trimmed(text: string): string {
+  return text.trim();
 }
 
 const NEGOTIATED: ReadonlySet<string> = new Set(["accept", "accept-encoding", "accept-language", "accept-charset"]);
