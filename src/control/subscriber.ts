@@ -41,10 +41,6 @@ export class Subscriber implements CatalogSubscriber {
     return this.#positions.keys();
   }
 
-  get subscriptionCount(): number {
-    return this.#positions.size;
-  }
-
   /** Answers that wait to be taken, for the limit on unanswered requests. */
   get pendingAcks(): number {
     return this.#acks.length + this.#subscribing.length;

@@ -10,6 +10,7 @@ import { MessageError } from "./message-error.ts";
 import { Output } from "./output.ts";
 import { parseResponse, type ResponseMessage } from "./response-message.ts";
 import { Section } from "./section.ts";
+import { startsWith } from "./starts-with.ts";
 
 /** The client's side of an HTTP/1.1 connection; one exchange at a time. `heads` is shared by the connections of a pool. */
 export function createHttp1Client(options: ClientMachineOptions, heads: HeadCache<ResponseMessage>): ClientMachine {
@@ -374,10 +375,3 @@ const CLOSED = 5;
 const JUST_IDLE = -2;
 const MAX_INTERIM = 16;
 const NOTHING = new Uint8Array(0);
-
-function startsWith(chunk: Uint8Array, start: number, end: number, bytes: Uint8Array): boolean {
-  const size = bytes.length;
-  if (end - start < size) return false;
-  for (let i = 0; i < size; i++) if (chunk[start + i] !== bytes[i]) return false;
-  return true;
-}

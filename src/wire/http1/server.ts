@@ -12,6 +12,7 @@ import { problemResponse } from "./problem.ts";
 import { parseRequest, type RequestMessage } from "./request-message.ts";
 import { Section } from "./section.ts";
 import { Http1ServerStream, type ServerStreamOwner } from "./server-stream.ts";
+import { startsWith } from "./starts-with.ts";
 
 /** The server's side of an HTTP/1.x connection. `heads` and `date` are shared by the connections of a listener. */
 export function createHttp1Server(
@@ -407,10 +408,3 @@ const CLOSED = 4;
 const DRAIN_GRACE_MS = 250;
 
 const NOTHING = new Uint8Array(0);
-
-function startsWith(chunk: Uint8Array, start: number, end: number, bytes: Uint8Array): boolean {
-  const size = bytes.length;
-  if (end - start < size) return false;
-  for (let i = 0; i < size; i++) if (chunk[start + i] !== bytes[i]) return false;
-  return true;
-}
