@@ -86,6 +86,18 @@ test("a path is not another route's when it is spelled otherwise", () => {
   }
 });
 
+test("a path too long to be matched by an expression is not another route's", () => {
+  const secret = entry("secret", {
+    path: { kind: "pattern", value: "/admin/.*", pattern: compilePattern("/admin/.*") },
+  });
+  const table = new RouteTable([entry("rest"), secret]);
+  const found = (path: string): string | undefined => table.find(http("GET", path))?.target;
+  assert.equal(found("/admin/x"), "secret");
+  assert.equal(found(`/admin/${"x".repeat(4_096)}`), undefined);
+  assert.equal(found(`/admin/x?${"x".repeat(4_096)}`), "secret");
+  assert.equal(new RouteTable([entry("rest")]).find(http("GET", `/${"x".repeat(9_000)}`))?.target, "rest");
+});
+
 test("then method, number of headers, number of query parameters, first written", () => {
   const table = new RouteTable([
     entry("first"),

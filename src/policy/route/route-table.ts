@@ -1,7 +1,7 @@
 import type { CallRequest } from "../call.ts";
 import { normalPath } from "./normal-path.ts";
 import { PathTable } from "./path-table.ts";
-import type { Pattern } from "./pattern.ts";
+import { MAX_TEXT, type Pattern } from "./pattern.ts";
 import { type Conditions, compareConditions } from "./route-conditions.ts";
 
 export { isGrpcRequest } from "./route-conditions.ts";
@@ -45,9 +45,12 @@ export class RouteTable<T> {
   /** Without "*": ".shop.example". */
   readonly #wildcards = new Map<string, PathTable<T>>();
   readonly #any = new PathTable<T>();
+  /** Some paths are regular expressions. */
+  readonly #patterned: boolean;
 
   constructor(entries: readonly RouteEntry<T>[]) {
     this.entries = [...entries].sort(precedence);
+    this.#patterned = entries.some(({ path }) => path.kind === "pattern");
     for (const entry of this.entries) {
       if (entry.hostnames.length === 0) this.#any.add(entry);
       for (const name of entry.hostnames) {
@@ -61,6 +64,8 @@ export class RouteTable<T> {
 
   find(request: CallRequest): RouteEntry<T> | null {
     const bare = pathOf(request);
+    // Nobody can say whether an expression matches it, so it is not another route's either, past what holds for the first.
+    if (this.#patterned && bare.length > MAX_TEXT) return null;
     if (this.#hosts.size > 0 || this.#wildcards.size > 0) {
       const host = hostOf(request.authority);
       const exact = this.#hosts.get(host)?.find(request, bare);
