@@ -74,3 +74,13 @@ test("no bytes that a server sends make it throw", () => {
     }),
   );
 });
+
+test("nor does any JSON", () => {
+  const report = new LoadReport();
+  for (const value of ['{"toString":1,"valueOf":1}', "[{}]", "null", "true", '"x"', "1e999", '{"__proto__":{}}']) {
+    for (const name of ["cpu_utilization", "eps", "named_metrics", "utilization"]) {
+      assert.equal(report.read("endpoint-load-metrics", `JSON {"${name}":${value}}`), false, `${name} ${value}`);
+      report.read("endpoint-load-metrics", `JSON {"named_metrics":{"rif":${value}}}`);
+    }
+  }
+});

@@ -67,8 +67,8 @@ export class LoadReport {
       if (name === "named_metrics" || name === "utilization") {
         if (typeof value !== "object" || value === null) continue;
         for (const [metric, number] of Object.entries(value))
-          any = this.#set(`named_metrics.${metric}`, Number(number)) || any;
-      } else any = this.#set(name, Number(value)) || any;
+          any = this.#set(`named_metrics.${metric}`, numberOf(number)) || any;
+      } else any = this.#set(name, numberOf(value)) || any;
     }
     return any;
   }
@@ -132,6 +132,11 @@ export class LoadReport {
         return false;
     }
   }
+}
+
+/** Of a server's JSON, in which an object may stand that cannot be turned into a number at all. */
+function numberOf(value: unknown): number {
+  return typeof value === "number" || typeof value === "string" ? Number(value) : Number.NaN;
 }
 
 export const LOAD_REPORT_FIELD = "endpoint-load-metrics";
