@@ -1,5 +1,5 @@
 import type { DecisionStep, Place } from "../call.ts";
-import type { GateNote, Verdict } from "../decision/gate-note.ts";
+import type { GateNote } from "../decision/gate-note.ts";
 import { errorAnswer } from "../error-answer.ts";
 import type { CallState } from "../machine/call-state.ts";
 import { type Gate, GateAnswer } from "../machine/gate.ts";
@@ -75,7 +75,10 @@ class LimitGate implements Gate {
     if (hot !== null && exception === null && call.tape.read(hot.shareOf(key, cost, now)) > hot.share) {
       const waitMs = call.tape.read(hot.counter.take(key, cost, 1, now));
       const left = call.tape.read(hot.counter.left);
-      if (waitMs > 0) return this.#refuse(call, By.hot, key, cost, exception, waitMs, left, hot.counter.resetMs);
+      if (waitMs > 0) {
+        const note = this.#note(call, By.hot, key, cost, exception, waitMs, left);
+        return this.#refuse(call, note, hot.counter.resetMs);
+      }
     }
     if (!limiter.shared) return this.#take(call, By.process, key, cost, exception, 1, now);
     const { name, algorithm, requests, perMs, burst } = limiter;
@@ -105,8 +108,8 @@ class LimitGate implements Gate {
     }
     const left = Math.min(answer.left, Math.max(requests, burst));
     const resetMs = Math.max(0, ((requests - left) / requests) * perMs);
-    if (answer.allowed) return this.#pass(call, By.system, key, cost, exception, 0, left, resetMs);
-    return this.#refuse(call, By.system, key, cost, exception, answer.waitMs, left, resetMs);
+    const note = this.#note(call, By.system, key, cost, exception, answer.allowed ? 0 : answer.waitMs, left);
+    return answer.allowed ? this.#pass(call, note, resetMs) : this.#refuse(call, note, resetMs);
   }
 
   /** The time until its place has come is over. */
@@ -127,24 +130,15 @@ class LimitGate implements Gate {
     const waitMs = call.tape.read(counter.take(key, cost, share, now, call.caller.deadline - now));
     const taken = call.tape.read(counter.taken || waitMs === 0 ? 1 : 0) === 1;
     const left = call.tape.read(counter.left);
-    if (taken) return this.#pass(call, by, key, cost, exception, waitMs, left, counter.resetMs);
-    return this.#refuse(call, by, key, cost, exception, waitMs, left, counter.resetMs);
+    const note = this.#note(call, by, key, cost, exception, waitMs, left);
+    return taken ? this.#pass(call, note, counter.resetMs) : this.#refuse(call, note, counter.resetMs);
   }
 
-  #pass(
-    call: CallState,
-    by: By,
-    key: string,
-    cost: number,
-    exception: LimitException | null,
-    waitMs: number,
-    left: number,
-    resetMs: number,
-  ): GateAnswer {
+  #pass(call: CallState, note: GateNote, resetMs: number): GateAnswer {
     const limiter = this.#limiter;
-    this.#note(call, "ok", by, key, cost, exception, waitMs, left);
     limiter.counts.passed++;
-    if (limiter.headers !== "none") tellLimit(call, limiter, exception?.requests ?? limiter.requests, left, resetMs);
+    const { a: waitMs, b: left } = note;
+    if (limiter.headers !== "none") tellLimit(call, limiter, this.#limitOf(note), left, resetMs);
     if (this.#both && call.caller.place === "gateway") tellCounted(call, limiter.name);
     if (waitMs === 0) return GateAnswer.pass;
     limiter.counts.waited++;
@@ -152,25 +146,17 @@ class LimitGate implements Gate {
     return GateAnswer.wait;
   }
 
-  #refuse(
-    call: CallState,
-    by: By,
-    key: string,
-    cost: number,
-    exception: LimitException | null,
-    waitMs: number,
-    left: number,
-    resetMs: number,
-  ): GateAnswer {
+  #refuse(call: CallState, note: GateNote, resetMs: number): GateAnswer {
     const limiter = this.#limiter;
     if (limiter.shadow) {
-      this.#note(call, "shadow", by, key, cost, exception, waitMs, left);
+      note.verdict = "shadow";
       limiter.counts.shadow++;
       return GateAnswer.pass;
     }
-    this.#note(call, "denied", by, key, cost, exception, waitMs, left);
+    note.verdict = "denied";
     limiter.counts.denied++;
-    const requests = by === By.hot ? (limiter.hot?.requests ?? 0) : (exception?.requests ?? limiter.requests);
+    const { a: waitMs, b: left } = note;
+    const requests = this.#limitOf(note);
     if (limiter.headers !== "none") tellLimit(call, limiter, requests, left, resetMs);
     const seconds = String(Math.max(1, Math.ceil(waitMs / 1000)));
     const message = `rate limit ${limiter.name}: over ${rate(requests, limiter.perMs)}; try again in ${ms(waitMs)}`;
@@ -180,29 +166,34 @@ class LimitGate implements Gate {
 
   #note(
     call: CallState,
-    verdict: Verdict,
     by: By,
     key: string,
     cost: number,
     exception: LimitException | null,
     waitMs: number,
     left: number,
-  ): void {
-    const note = call.decision.note(this, verdict);
+  ): GateNote {
+    const note = call.decision.note(this, "ok");
     note.code = by;
     note.a = waitMs;
     note.b = left;
     note.c = cost;
     note.text = key;
     note.detail = exception;
+    return note;
+  }
+
+  /** Of how many calls: those of the limit, of a hot key, or of the key's own exception. */
+  #limitOf({ code, detail }: GateNote): number {
+    const { hot, requests } = this.#limiter;
+    return code === By.hot ? (hot?.requests ?? 0) : ((detail as LimitException | null)?.requests ?? requests);
   }
 
   describe(note: GateNote): Pick<DecisionStep, "text" | "values"> {
-    const { name, perMs, hot, requests } = this.#limiter;
+    const { name, perMs } = this.#limiter;
     const { code, a: waitMs, b: left, c: cost, text: key, verdict } = note;
     if (code === By.gateway) return { text: `${name}: counted by the gateway`, values: {} };
-    const exception = note.detail as LimitException | null;
-    const limit = code === By.hot ? (hot?.requests ?? 0) : (exception?.requests ?? requests);
+    const limit = this.#limitOf(note);
     const who = key === "" ? "" : ` for ${keyText(key)}`;
     const how = [code === By.hot ? "hot key" : "", code === By.share ? "own share" : "", cost > 1 ? `cost ${cost}` : ""]
       .filter((part) => part !== "")
