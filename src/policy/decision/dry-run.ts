@@ -78,7 +78,8 @@ export function dryRun(runtime: PolicyRuntime, request: CallRequest, context: Ca
   while (call.next() !== Effect.none);
   const decision = copyDecision(call.decision);
   runtime.release(call);
-  if (candidates.length === 0 && decision.service !== "") {
+  const lost = decision.steps.some(({ rule }) => rule === "endpoint" || rule === "breaker");
+  if (candidates.length === 0 && lost && decision.service !== "") {
     candidates = candidatesOf(runtime.describe(decision.service, now), "", decision);
   }
   const attempts = decision.attempts.map((attempt) => ({ ...attempt, outcome: "not sent" }));

@@ -540,8 +540,10 @@ export class CallMachine extends GatePassage implements Call {
   }
 
   protected respond(response: LocalResponse, now: number): void {
-    const { state } = this;
+    const { state, decision } = this;
     const { responseAdd } = state;
+    // Whose call it would have been, for metrics and logs, where that is certain.
+    if (decision.service === "" && state.plan !== null) decision.service = onlyService(state.plan);
     if (responseAdd !== null) response = { ...response, fields: [...response.fields, ...responseAdd] };
     this.response = response;
     if (state.refresh) this.effects.push(Effect.refresh, 0, 0);
@@ -587,3 +589,9 @@ export class CallMachine extends GatePassage implements Call {
 /** Body bytes that may come before it is clear which policy holds. */
 const KEPT_BYTES = 65_536;
 const NO_FIELDS: readonly string[] = [];
+
+/** The service that every backend of the rule belongs to, "" where there are several or none. */
+function onlyService({ bindings }: Plan): string {
+  const service = bindings[0]?.group.service ?? "";
+  return bindings.every(({ group }) => group.service === service) ? service : "";
+}
