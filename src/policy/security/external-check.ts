@@ -2,6 +2,7 @@ import type { LocalResponse } from "../call.ts";
 import { errorAnswer } from "../error-answer.ts";
 import type { CallState } from "../machine/call-state.ts";
 import { durationMs } from "../resource/duration.ts";
+import { normalPath } from "../route/normal-path.ts";
 import type { StateKeeper } from "../snapshot/state-keeper.ts";
 import type { ExternalSpec } from "./authorization-resource.ts";
 import { type CompiledRule, ruleMatches } from "./authorization-rule.ts";
@@ -102,7 +103,7 @@ export class ExternalCheck {
       method: request.method,
       scheme: request.scheme,
       host: request.authority,
-      path: request.path,
+      path: normalTarget(request.path),
       fields,
       peerAddress: caller.peerAddress,
       peerIdentity: caller.peerIdentity,
@@ -129,6 +130,12 @@ export class ExternalCheck {
     const seen = JSON.stringify([method, scheme, host, path, fields, address, peerIdentity, service, subject]);
     return digestOf(this.#cacheMs > 0 ? seen : `${seen} ${requestId}`);
   }
+}
+
+/** The service judges the path that routes and rules see: it is not to let "/public/../admin" pass for what is public. */
+function normalTarget(path: string): string {
+  const mark = path.indexOf("?");
+  return mark < 0 ? normalPath(path) : normalPath(path.slice(0, mark)) + path.slice(mark);
 }
 
 /** What recordings hold of an answer that was remembered. */

@@ -102,6 +102,19 @@ test("what an external check would say of the user is not believed of the caller
   assert.ok(past.call.removeFields?.includes("x-user"));
 });
 
+test("an external check judges the path that rules see", () => {
+  const runtime = under(
+    ...authorization("products")
+      .ask({ http: { url: "http://check.test/" } })
+      .resources(),
+  );
+  for (const path of ["/public/../admin?x=/../y", "//admin?x=/../y", "/%61dmin?x=/../y"]) {
+    const asked = call(runtime, [], path);
+    const told = (asked.call.query as { about: unknown } | null)?.about as { path: string } | undefined;
+    assert.equal(told?.path, "/admin?x=/../y");
+  }
+});
+
 test("a deny rule in CEL, and one on methods, are not passed by writing the request otherwise", () => {
   const resources = authorization("products")
     .deny({ when: "request.path.startsWith('/admin')" })
