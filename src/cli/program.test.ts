@@ -169,3 +169,9 @@ test("a load driver that is not described cannot be asked for", async (t) => {
   assert.equal(status, EXIT.failed);
   assert.match(stderr, /names no load driver; add: load: "load\.ts" \[NO_LOAD_DRIVER\]/);
 });
+
+test("what is no network of trusted proxies is refused before anything listens", async () => {
+  const { status, stderr } = await weft("proxy", "--to", "9000", "--trusted-proxies", "10.0.0.0/8, 10.0.0.0/99");
+  assert.equal(status, EXIT.usage);
+  assert.match(stderr, /"10\.0\.0\.0\/99" is no address or network in CIDR notation/);
+});

@@ -1,0 +1,33 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { GATEWAY_UNIT, launchOf } from "./launch.ts";
+import type { System } from "./resolve-system.ts";
+
+const gateway = { host: "127.0.0.1", port: 8080, adminHost: "127.0.0.1", adminPort: 0, tls: null };
+const launch = {
+  id: "gateway",
+  unitName: GATEWAY_UNIT,
+  unit: undefined,
+  port: 0,
+  control: "127.0.0.1:7070",
+  gateway: null,
+  gatewayAdmin: null,
+  dns: null,
+};
+
+test("a system's gateway is told whose x-forwarded-* it may believe", () => {
+  const argumentsFor = (...trustedProxies: string[]) => {
+    const system = {
+      name: "shop",
+      dir: "/shop",
+      load: null,
+      sharedLimits: null,
+      gateway: { ...gateway, trustedProxies },
+    };
+    const launcher = { stateDir: "/shop/.weft", weft: ["weft"], nodeArguments: [], load: 0 };
+    return launchOf(launch, { ...launcher, system: system as unknown as System }).args.slice(0, 9);
+  };
+  const plain = ["gateway", "--control", "127.0.0.1:7070", "--listen", "127.0.0.1:8080", "--admin", "127.0.0.1:0"];
+  assert.deepEqual(argumentsFor(), plain);
+  assert.deepEqual(argumentsFor("10.0.0.0/8", "fd00::/8"), [...plain, "--trusted-proxies", "10.0.0.0/8,fd00::/8"]);
+});
