@@ -80,6 +80,27 @@ test("SIEVE keeps what is asked for again, and lets one-hit wonders go", () => {
   assert.equal(store.entries, 10);
 });
 
+test("S3: bodies that stay on their way leave half of the store to what is in it", () => {
+  const store = new CacheStore(100_000);
+  const put = (uri: string) => {
+    const writer = new CacheWriter(store, head(uri), 90_000, null, -1);
+    writer.data(new Uint8Array(4_000), 0, 4_000);
+    return writer;
+  };
+  for (let i = 0; i < 8; i++) put(`http://shop/kept/${i}`).end();
+  assert.equal(store.entries, 8);
+  const slow = Array.from({ length: 100 }, (_, i) => put(`http://shop/slow/${i}`));
+  assert.equal(store.entries, 8);
+  assert.ok(store.arriving <= 50_000, `${store.arriving}`);
+  for (const writer of slow) writer.abort();
+  assert.equal(store.arriving, 0);
+  const large = new CacheWriter(store, head("http://shop/large"), 90_000, null, -1);
+  large.data(new Uint8Array(80_000), 0, 80_000);
+  large.end();
+  assert.notEqual(store.find("http://shop/large", "", {} as never), null, "one alone may take more");
+  assert.equal(store.arriving, 0);
+});
+
 test("a body that is not as long as it said is not kept", () => {
   const store = new CacheStore(100_000);
   const writer = new CacheWriter(store, head("http://shop/a"), 10_000, null, 10);

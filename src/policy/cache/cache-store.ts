@@ -11,11 +11,14 @@ import { variantValue } from "./variant-value.ts";
  *
  *     S1  `bytes` never exceeds `maxBytes`, bodies that are on their way in included.
  *     S2  `bytes` is the sum of what is held and reserved.
+ *     S3  Of several bodies on their way none takes more room than half of `maxBytes` has for all of them: callers that read slowly cannot empty the store.
  */
 export class CacheStore {
   maxBytes: number;
   /** Held and reserved. */
   bytes = 0;
+  /** Of them: reserved for bodies that are on their way. */
+  arriving = 0;
   entries = 0;
   readonly counts = new CacheCounts();
   /** Fetches under way, that others may wait for. */
@@ -61,6 +64,7 @@ export class CacheStore {
       else now.push(stored);
     }
     stored.held = true;
+    this.arriving -= stored.bytes;
     stored.older = this.#newest;
     if (this.#newest !== null) this.#newest.newer = stored;
     this.#newest = stored;
@@ -94,16 +98,19 @@ export class CacheStore {
     return length;
   }
 
-  /** Makes room for so many bytes more. False: there is none to be had. */
-  reserve(bytes: number): boolean {
+  /** Makes room for so many bytes more of a body that has reserved `own` so far. False: there is none to be had. */
+  reserve(bytes: number, own: number): boolean {
     if (bytes > this.maxBytes) return false;
+    if (this.arriving > own && this.arriving + bytes > this.maxBytes / 2) return false;
     while (this.bytes + bytes > this.maxBytes) if (!this.#evict()) return false;
     this.bytes += bytes;
+    this.arriving += bytes;
     return true;
   }
 
   release(bytes: number): void {
     this.bytes -= bytes;
+    this.arriving -= bytes;
   }
 
   /** A stored response's fields have changed: it takes `bytes` now. */

@@ -34,7 +34,7 @@ export class CacheWriter implements BodyStore {
   data(chunk: Uint8Array, start: number, end: number): void {
     if (this.#done) return;
     const bytes = end - start;
-    if (this.#length + bytes > this.#maxEntryBytes || !this.#store.reserve(bytes)) {
+    if (this.#length + bytes > this.#maxEntryBytes || !this.#store.reserve(bytes, this.#reserved)) {
       this.#giveUp("unshared"); // the next one would be as large
       return;
     }
@@ -49,7 +49,7 @@ export class CacheWriter implements BodyStore {
     if (this.#done) return;
     const head = headBytes(this.#head);
     const whole = this.#declared < 0 || this.#declared === this.#length;
-    if (!whole || head + this.#length > this.#maxEntryBytes || !this.#store.reserve(head)) {
+    if (!whole || head + this.#length > this.#maxEntryBytes || !this.#store.reserve(head, this.#reserved)) {
       this.#giveUp(whole ? "unshared" : "gone");
       return;
     }
