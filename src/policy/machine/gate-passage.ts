@@ -1,5 +1,5 @@
 import { WeftError } from "../../core/errors.ts";
-import { Effect, type LocalResponse, type Waker } from "../call.ts";
+import { type DecisionStep, Effect, type LocalResponse, type Waker } from "../call.ts";
 import type { Plan } from "../snapshot/snapshot.ts";
 import { CallEffects } from "./call-effects.ts";
 import type { CallState } from "./call-state.ts";
@@ -58,7 +58,9 @@ export abstract class GatePassage extends CallEffects {
     }
   }
 
-  private failedAt({ rule, source }: Gate, cause: unknown): GateAnswer {
+  private failedAt(gate: Gate, cause: unknown): GateAnswer {
+    const { rule, source } = gate;
+    this.decision.note(new FailedGate(rule, source, cause), "failed");
     const message = `${source === "" ? rule : source} could not be applied to this call`;
     const error = new WeftError("internal", message, { reason: "POLICY_FAILED", cause });
     this.state.response = { error, status: 500, fields: [], body: null };
@@ -150,3 +152,27 @@ export abstract class GatePassage extends CallEffects {
     for (let at = this.gatesEntered - 1; at >= this.firstGate; at--) gates[at].left?.(this.state, at, now);
   }
 }
+
+/** In the record, for whoever runs the process: what a gate threw. */
+class FailedGate implements Gate {
+  readonly rule: string;
+  readonly source: string;
+  readonly #what: string;
+
+  constructor(rule: string, source: string, cause: unknown) {
+    this.rule = rule;
+    this.source = source;
+    const { stack = "" } = cause instanceof Error ? cause : new Error(String(cause));
+    this.#what = stack.split("\n", 2).join(" ").slice(0, MAX_WHAT);
+  }
+
+  enter(): GateAnswer {
+    return GateAnswer.respond;
+  }
+
+  describe(): Pick<DecisionStep, "text" | "values"> {
+    return { text: `could not be applied: ${this.#what}`, values: {} };
+  }
+}
+
+const MAX_WHAT = 300;

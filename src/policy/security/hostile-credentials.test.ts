@@ -144,6 +144,7 @@ test("a gate that fails lets nobody pass, and ends nothing but the call", () => 
   assert.doesNotMatch(failed.call.response?.error?.message ?? "", /secret/);
   assert.equal(failed.count(Effect.forward), 0);
   assert.equal(failed.count(Effect.end), 1);
+  assert.match(JSON.stringify(failed.call.decision), /authorize.*could not be applied: TypeError: secret detail +at /);
   runtime.release(failed.call);
   assert.equal(call(runtime, []).count(Effect.forward), 1);
 });
