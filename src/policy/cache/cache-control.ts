@@ -36,7 +36,8 @@ export function parseCacheControl(fields: readonly string[], field = "cache-cont
   const found = new Map<string, string | null>();
   for (const [, name, quoted, token] of text.slice(0, MAX_LENGTH).matchAll(DIRECTIVE)) {
     const key = name.toLowerCase();
-    if (!found.has(key)) found.set(key, quoted === undefined ? (token?.trim() ?? null) : quoted.replace(/\\(.)/g, "$1"));
+    if (!found.has(key))
+      found.set(key, quoted === undefined ? (token?.trim() ?? null) : quoted.replace(/\\(.)/g, "$1"));
   }
   const noCache = found.get("no-cache");
   const isPrivate = found.get("private");
@@ -78,7 +79,8 @@ function seconds(value: string | null | undefined): number {
 /** What is to be sent when a number of seconds is larger (section 1.2.2). */
 export const MAX_SECONDS = 2_147_483_648;
 /** name, name=token, name="quoted"; anything else between commas is skipped. */
-const DIRECTIVE = /(?:^|,)[ \t]*([!#$%&'*+\-.^_`|~0-9A-Za-z]+)(?:=(?:"((?:[^"\\]|\\.)*)"[ \t]*|([^",]*))|[ \t]*)(?=,|$)/g;
+const DIRECTIVE =
+  /(?:^|,)[ \t]*([!#$%&'*+\-.^_`|~0-9A-Za-z]+)(?:=(?:"((?:[^"\\]|\\.)*)"[ \t]*|([^",]*))|[ \t]*)(?=,|$)/g;
 const MAX_LENGTH = 4_096;
 
 export const NO_DIRECTIVES: CacheDirectives = {
