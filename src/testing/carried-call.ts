@@ -1,6 +1,7 @@
 import { attemptFields } from "../call/caller-attempt.ts";
 import { type Call, type CallContext, type Decision, Effect, type LocalResponse, type Waker } from "../policy/call.ts";
 import type { Query } from "../policy/machine/query.ts";
+import type { CallerFacts } from "../service/server-call.ts";
 import { type Answer, EMPTY, grpcTrailers, OK } from "./answer.ts";
 import { SimAttempt } from "./attempt.ts";
 import { type EventQueue, SimEvent } from "./event-queue.ts";
@@ -39,6 +40,8 @@ export class CarriedCall implements Waker {
   readonly #onAccept: (() => void) | null;
   /** Fields that the server's gates want on the answer. */
   acceptedFields: readonly string[] | null = null;
+  /** What the server's gates found out about the caller; null until they have let the call pass. */
+  caller: CallerFacts | null = null;
   readonly #call: Call;
   #draining = false;
   ended = false;
@@ -242,6 +245,7 @@ export class CarriedCall implements Waker {
           break;
         case Effect.accept:
           this.acceptedFields = call.addFields;
+          this.caller = { principal: call.principal, priority: call.priority };
           if (this.#onAccept === null) this.handled(OK);
           else this.#onAccept();
           break;

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { test } from "node:test";
 import { Counter } from "../../examples/counter/gen/counter/v1/counter.ts";
 import { Health, HealthCheckResponse_ServingStatus as Status } from "../contract/gen/grpc/health/v1/health.ts";
 import { WeftError } from "../core/errors.ts";
-import { route, traffic } from "../policy/builders.ts";
+import { authentication, route, traffic } from "../policy/builders.ts";
 import { service } from "../service/definition.ts";
 import { simulate } from "./simulate.ts";
 import type { SimulatedSystem } from "./types.ts";
@@ -118,4 +119,31 @@ test("under load handlers run side by side", async () => {
     { perSecond: 1_000, forMs: 1_000, arrivals: "even" },
   );
   assert.deepEqual([seen.calls, seen.succeeded], [1_000, 1_000]);
+});
+
+test("handlers see whom the gates of their server have authenticated", async () => {
+  const seen: unknown[] = [];
+  const definition = service(Counter, {
+    count({ count }, { principal, priority }) {
+      seen.push([principal.subject, principal.claims, priority]);
+      return { count };
+    },
+  });
+  const sha256 = createHash("sha256").update("key").digest("hex");
+  const keys = authentication("shop").apiKey({ consumers: [{ name: "alice", sha256, claims: { tier: "gold" } }] });
+  const admission = traffic("counter").admission({
+    priorities: [{ priority: 8, claim: { name: "tier", value: "gold" } }],
+  });
+  const world = simulate({
+    services: { counter: { definition } },
+    policies: [keys.on("counter").at("server"), admission],
+  });
+  const call = { message: { count: 1n }, headers: { "x-api-key": "key" } };
+  assert.equal((await world.call("counter.v1.Counter/Count", call)).grpcStatus, 0);
+  world.apply([]);
+  assert.equal((await world.call("counter.v1.Counter/Count", call)).grpcStatus, 0);
+  assert.deepEqual(seen, [
+    ["alice", { tier: "gold" }, 8],
+    ["", {}, 5],
+  ]);
 });

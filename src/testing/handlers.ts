@@ -58,7 +58,8 @@ export function serveDefinition(
     }
     const identity = context.peerIdentity;
     const peer = { address: context.peerAddress, identity, secure: context.secure };
-    const client = createTestClient(definition, { clock: events, peer }) as unknown as LocalClient;
+    const { caller } = attempt.gates ?? { caller: null };
+    const client = createTestClient(definition, { clock: events, peer, ...caller }) as unknown as LocalClient;
     const gone = new AbortController();
     attempt.stopServing = () => gone.abort();
     const serving = {
