@@ -96,7 +96,7 @@ function addReplay(program: Command, terminal: Terminal, exit: (status: number) 
     .argument("<recording>", "a file of weft record, or a folder of weft gateway --record")
     .option(
       "--policy <path...>",
-      "proposed resources: files or folders of YAML or JSON, or the description of a system",
+      "proposed resources, in place of all that were in force: files or folders of YAML or JSON, or the description of a system",
     )
     .option("--seed <number>", "seed of what is drawn anew", count, 1)
     .option("--json", "print the report as JSON", false)

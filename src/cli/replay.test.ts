@@ -92,7 +92,12 @@ test("calls recorded at a gateway's admin address are replayed: as they were, an
   assert.deepEqual([proposal.flips[0].kind, proposal.flips[0].count], ["denied", 4]);
 
   writeFileSync(policy, ROUTE);
-  assert.equal((await weft("replay", file, "--policy", policy)).status, EXIT.ok);
+  const kept = await weft("replay", file, "--policy", policy);
+  assert.equal(kept.status, EXIT.ok);
+  assert.doesNotMatch(kept.stdout, /not in the proposed policy/);
+  writeFileSync(policy, LIMIT);
+  const without = await weft("replay", file, "--policy", policy);
+  assert.match(without.stdout, /^not in the proposed policy: HTTPRoute\/\S+$/m);
 });
 
 test("a gateway records into a ring of files that stays small, without what callers sent, readable to the last whole line", async (t) => {

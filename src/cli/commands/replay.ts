@@ -68,9 +68,13 @@ function print(report: ReplayReport, terminal: Terminal): void {
 }
 
 function printProposal(
-  { flips, rejections, endpoints, guessed, undecided }: ProposalReport,
+  { left, flips, rejections, endpoints, guessed, undecided }: ProposalReport,
   { out, color }: Terminal,
 ): void {
+  if (left.length > 0) {
+    const more = left.length > SHOWN ? ` and ${left.length - SHOWN} more` : "";
+    out(`${color.yellow("not in the proposed policy:")} ${sanitize(left.slice(0, SHOWN).join(", "), false)}${more}\n`);
+  }
   if (flips.length === 0) out(color.green("no call would have come out otherwise\n"));
   for (const { kind, count, estimated, examples } of flips) {
     const marked = estimated === 0 ? "" : `, ${estimated === count ? "all" : estimated} estimated`;

@@ -23,6 +23,8 @@ export interface ReplayReport {
 }
 
 export interface ProposalReport {
+  /** Resources that were in force when the recording ended and are not in the proposal, which stands in place of all: "HTTPRoute/products". */
+  readonly left: readonly string[];
   readonly flips: readonly Flips[];
   readonly rejections: readonly Rejections[];
   readonly endpoints: readonly EndpointLoad[];
@@ -89,7 +91,8 @@ export function replayReport(
     identical: calls.length - diverged.length - unplayable,
     unplayable,
     diverged: { count: diverged.length, examples: diverged.slice(0, MAX_EXAMPLES) },
-    proposal: proposed === null ? null : compare(resimulate(lines, proposed, seed)),
+    proposal:
+      proposed === null ? null : { left: leftOut(lines, proposed), ...compare(resimulate(lines, proposed, seed)) },
   };
 }
 
@@ -111,7 +114,14 @@ function playAll(lines: readonly RecordedLine[]): { diverged: string[]; unplayab
   return { diverged, unplayable };
 }
 
-function compare(results: readonly Resimulated[]): ProposalReport {
+function leftOut(lines: readonly RecordedLine[], proposed: readonly Resource[]): string[] {
+  const name = ({ kind, metadata }: Resource): string => `${kind}/${metadata.name}`;
+  const there = new Set(proposed.map(name));
+  const recorded = lines.findLast((line) => line.t === "resources");
+  return (recorded?.resources ?? []).map(name).filter((one) => !there.has(one));
+}
+
+function compare(results: readonly Resimulated[]): Omit<ProposalReport, "left"> {
   const flips = new Map<FlipKind, { count: number; estimated: number; examples: FlipExample[] }>();
   const rejections = new Map<string, { before: number; after: number; examples: string[] }>();
   const endpoints = new Map<string, { before: number; after: number }>();
