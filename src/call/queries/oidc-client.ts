@@ -34,7 +34,8 @@ export class OidcClient {
   readonly #fetch: Fetch;
   readonly #secrets: Secrets;
   readonly #tokens: TokenVerifier;
-  readonly #documents = new Map<string, { readonly document: ProviderDocument; readonly until: number }>();
+  readonly #documents = new Map<string, KnownProvider>();
+  readonly #fetching = new Map<string, Promise<ProviderDocument>>();
 
   constructor(clock: Clock, fetch: Fetch, secrets: Secrets, tokens: TokenVerifier) {
     this.#clock = clock;
@@ -43,32 +44,53 @@ export class OidcClient {
     this.#tokens = tokens;
   }
 
+  /**
+   * Callers that come together wait for one fetch, and after a failure nothing is fetched for RETRY_MS: whoever asks to log in while the provider is down shall not
+   * make us ask it each time.
+   */
   async discover({ issuer }: OidcSpec): Promise<ProviderDocument> {
     const known = this.#documents.get(issuer);
-    if (known !== undefined && this.#clock.now() < known.until) return known.document;
+    const now = this.#clock.now();
+    if (known?.document != null && now < known.until) return known.document;
+    if (known?.failure != null && now < known.retryAt) {
+      if (known.document !== null) return known.document;
+      throw known.failure;
+    }
+    let fetching = this.#fetching.get(issuer);
+    if (fetching === undefined) {
+      fetching = this.#fetchDocument(issuer).finally(() => this.#fetching.delete(issuer));
+      this.#fetching.set(issuer, fetching);
+    }
+    return fetching;
+  }
+
+  async #fetchDocument(issuer: string): Promise<ProviderDocument> {
+    const before = this.#documents.get(issuer)?.document ?? null;
+    if (this.#documents.size >= MAX_PROVIDERS) this.#documents.clear();
     try {
-      const url = `${issuer.replace(/\/$/, "")}/.well-known/openid-configuration`;
-      const { status, value } = await fetchJson(
-        this.#fetch,
-        url,
-        { headers: { accept: "application/json" } },
-        FETCH_MS,
-      );
-      const document = value as ProviderDocument;
-      if (status !== 200) throw new Error(`${url} answers with HTTP ${status}`);
-      // Section 4.3: otherwise one provider could speak for another.
-      if (document.issuer !== issuer) throw new Error(`${url} is of another issuer`);
-      for (const field of ["authorization_endpoint", "token_endpoint", "jwks_uri"] as const) {
-        if (typeof document[field] !== "string" || !URL.canParse(document[field]))
-          throw new Error(`${url} has no ${field}`);
-      }
-      if (this.#documents.size >= MAX_PROVIDERS) this.#documents.clear();
-      this.#documents.set(issuer, { document, until: this.#clock.now() + DOCUMENT_MS });
+      const document = await this.#documentOf(issuer);
+      this.#documents.set(issuer, { document, until: this.#clock.now() + DOCUMENT_MS, failure: null, retryAt: 0 });
       return document;
     } catch (error) {
-      if (known !== undefined) return known.document;
+      const retryAt = this.#clock.now() + RETRY_MS;
+      this.#documents.set(issuer, { document: before, until: 0, failure: error as Error, retryAt });
+      if (before !== null) return before;
       throw error;
     }
+  }
+
+  async #documentOf(issuer: string): Promise<ProviderDocument> {
+    const url = `${issuer.replace(/\/$/, "")}/.well-known/openid-configuration`;
+    const { status, value } = await fetchJson(this.#fetch, url, { headers: { accept: "application/json" } }, FETCH_MS);
+    const document = value as ProviderDocument;
+    if (status !== 200) throw new Error(`${url} answers with HTTP ${status}`);
+    // Section 4.3: otherwise one provider could speak for another.
+    if (document?.issuer !== issuer) throw new Error(`${url} is of another issuer`);
+    for (const field of ["authorization_endpoint", "token_endpoint", "jwks_uri"] as const) {
+      if (typeof document[field] !== "string" || !URL.canParse(document[field]))
+        throw new Error(`${url} has no ${field}`);
+    }
+    return document;
   }
 
   /** OpenID Connect Core 1.0 sections 3.1.3.1 and 12. Throws ProviderRefusal, or whatever went wrong on the way. */
@@ -144,7 +166,16 @@ function shortText(value: unknown): string {
     .slice(0, 80);
 }
 
+/** What is known of a provider: the document that was had last, and what went wrong since. */
+interface KnownProvider {
+  readonly document: ProviderDocument | null;
+  readonly until: number;
+  readonly failure: Error | null;
+  readonly retryAt: number;
+}
+
 const FETCH_MS = 4_000;
+const RETRY_MS = 5_000;
 const DOCUMENT_MS = 3_600_000;
 const LEEWAY_MS = 60_000;
 const MAX_PROVIDERS = 100;
