@@ -1,6 +1,7 @@
 import { open } from "node:fs/promises";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
+import { counted } from "../../core/counted.ts";
 import { WeftError } from "../../core/errors.ts";
 import { shownPath } from "../../host/load-system.ts";
 import { EXIT } from "../exit-status.ts";
@@ -72,7 +73,7 @@ export async function record(file: string, flags: RecordFlags, terminal: Termina
   terminal.out(
     flags.json
       ? `${JSON.stringify({ file, calls })}\n`
-      : `${calls} calls in ${shownPath(file)}; replay them with: weft replay ${shownPath(file)} --policy FILE\n`,
+      : `${counted(calls, "call")} in ${shownPath(file)}; replay them with: weft replay ${shownPath(file)} --policy FILE\n`,
   );
   return EXIT.ok;
 }

@@ -1,4 +1,5 @@
 import { existsSync, statSync } from "node:fs";
+import { counted } from "../../core/counted.ts";
 import { loadSystem } from "../../host/load-system.ts";
 import { type FlipKind, type ProposalReport, type ReplayReport, replayReport } from "../../policy/replay/report.ts";
 import type { Resource } from "../../policy/resource/resources.ts";
@@ -54,7 +55,7 @@ function print(report: ReplayReport, terminal: Terminal): void {
   const { calls, fromMs, toMs, lost, identical, diverged, unplayable, proposal } = report;
   const seconds = Math.round((toMs - fromMs) / 100) / 10;
   terminal.out(
-    `${calls} calls in ${seconds} s${lost > 0 ? ` (${lost} more were lost)` : ""}; ${identical} decided again as they were\n`,
+    `${counted(calls, "call")} in ${seconds} s${lost > 0 ? ` (${lost} more were lost)` : ""}; ${identical} decided again as they were\n`,
   );
   if (unplayable > 0) terminal.out(`${unplayable} began before the recording and are left out\n`);
   if (diverged.count > 0) {
@@ -105,10 +106,12 @@ function printProposal(
     table(["ENDPOINT", "BEFORE", "AFTER", "CHANGE"], rows, out, color.dim);
   }
   if (undecided > 0)
-    out(`\n${undecided} calls do not end in the recording under this policy: what became of them is not known\n`);
+    out(
+      `\n${counted(undecided, "call does", "calls do")} not end in the recording under this policy: what became of ${undecided === 1 ? "it" : "them"} is not known\n`,
+    );
   if (guessed > 0)
     out(
-      `\n${guessed} calls had answers that are not in the recording; they were taken from what the same endpoints answered to others\n`,
+      `\n${counted(guessed, "call")} had answers that are not in the recording; they were taken from what the same endpoints answered to others\n`,
     );
 }
 

@@ -1,3 +1,4 @@
+import { counted } from "../../core/counted.ts";
 import type { DecisionStep, Place } from "../call.ts";
 import type { GateNote } from "../decision/gate-note.ts";
 import { errorAnswer } from "../error-answer.ts";
@@ -73,7 +74,7 @@ class AdaptiveGate implements Gate {
       return GateAnswer.pass;
     }
     state.refused++;
-    const message = `${state.name} has ${inFlight} calls in flight, as many as it can take now`;
+    const message = `${state.name} has ${counted(inFlight, "call")} in flight, as many as it can take now`;
     call.response = errorAnswer("unavailable", 503, "CONCURRENCY_LIMIT", message, true);
     return GateAnswer.respond;
   }

@@ -1,3 +1,4 @@
+import { counted } from "../../core/counted.ts";
 import { ms } from "../resource/duration.ts";
 import type { CallDecision } from "./decision.ts";
 import { endedByAnswer, sourceOf } from "./decision-steps.ts";
@@ -23,7 +24,7 @@ export function nearestChange(decision: CallDecision): string {
   if (decision.noEndpoint === "unhealthy") return `would have been tried with a healthy endpoint of ${binding.name}`;
   switch (decision.stop) {
     case "attempts":
-      return `might have passed with more than ${binding.policy.retry.attempts} retries (${sourceOf(decision, "retry")})`;
+      return `might have passed with more than ${counted(binding.policy.retry.attempts, "retry", "retries")} (${sourceOf(decision, "retry")})`;
     case "off":
       return `might have passed with retries (${sourceOf(decision, "retry")})`;
     case "not-idempotent":

@@ -1,3 +1,4 @@
+import { counted } from "../../core/counted.ts";
 import type { DecisionStep } from "../call.ts";
 import type { GateNote } from "../decision/gate-note.ts";
 import { errorAnswer } from "../error-answer.ts";
@@ -109,7 +110,7 @@ export class ConcurrencyGate implements Gate {
     const { counts, name, requests } = this.#limiter;
     note.verdict = "denied";
     counts.denied++;
-    const message = `rate limit ${name}: ${requests} calls are in flight already`;
+    const message = `rate limit ${name}: ${counted(requests, "call")} ${requests === 1 ? "is" : "are"} in flight already`;
     call.response = errorAnswer("resource_exhausted", 429, "TOO_MANY_IN_FLIGHT", message, true, ["retry-after", "1"]);
     return GateAnswer.respond;
   }

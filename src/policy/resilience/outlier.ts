@@ -2,6 +2,7 @@ import { grown } from "../../core/grown.ts";
 import type { Random } from "../../core/random.ts";
 import type { EndpointTable } from "../balance/endpoint-table.ts";
 import type { Group } from "../balance/group.ts";
+import { ms } from "../resource/duration.ts";
 import type { OutlierSettings } from "./outlier-field.ts";
 
 /**
@@ -78,7 +79,7 @@ export class OutlierDetector {
     const left = table.outlierUntil[slot] - now;
     if (left > 0) {
       const rule = this.#lastRule[slot] < 0 ? "another policy" : OUTLIER_RULES[this.#lastRule[slot]];
-      return `ejected for ${Math.ceil(left / 100) / 10} s more (${rule})`;
+      return `ejected for ${ms(left)} more (${rule})`;
     }
     const { consecutive5xx, consecutiveLocalOriginFailure } = this.settings;
     if (this.#localErrors[slot] > 0)
