@@ -8,7 +8,7 @@
  */
 export const HEAP_ARGUMENTS: readonly string[] = ["--max-semi-space-size=4", "--heap-growing-percent=50"];
 
-const LONG_RUNNING: ReadonlySet<string> = new Set(["proxy", "gateway", "control"]);
+const LONG_RUNNING: ReadonlySet<string> = new Set(["proxy", "gateway", "control", "dns"]);
 
 /**
  * Replaces this process by one with HEAP_ARGUMENTS when it is to run such a command: same process id, same streams. To be called before

@@ -9,6 +9,7 @@ export interface HostStatus {
   readonly control: string | null;
   readonly gateway: string | null;
   readonly gatewayAdmin: string | null;
+  readonly dns: string | null;
   readonly instances: readonly (InstanceView & { readonly calls: InstanceCalls | null })[];
 }
 

@@ -10,7 +10,7 @@ import type { Host, HostEvent, InstanceView } from "./types.ts";
  * The host's own interface for `weft ps`, `logs`, `restart` and `stop`: JSON over HTTP on a free port of 127.0.0.1. Every request needs the
  * token that stands in the run file, which only the system's owner can read.
  *
- *     GET  /v1/ps                                    { phase, control, gateway, gatewayAdmin, instances }
+ *     GET  /v1/ps                                    { phase, control, gateway, gatewayAdmin, dns, instances }
  *     GET  /v1/logs?name=NAME&lines=N&follow=1       text lines; with `follow` until the caller goes
  *     POST /v1/restart?name=NAME                     answers when every instance was replaced
  *     POST /v1/stop                                  answers at once; again: kills
@@ -65,13 +65,13 @@ export async function startHostServer(
     const name = url.searchParams.get("name") ?? "";
     switch (`${request.method} ${url.pathname}`) {
       case "GET /v1/ps": {
-        const { phase, control, gateway, gatewayAdmin } = host;
+        const { phase, control, gateway, gatewayAdmin, dns } = host;
         const instances = host.instances().map((instance) => {
           const found = callsOf(instance);
           const { perSecond, p50Ms, p99Ms, errors } = found ?? {};
           return { ...instance, calls: found === null ? null : { perSecond, p50Ms, p99Ms, errors } };
         });
-        return answer(response, 200, { phase, control, gateway, gatewayAdmin, instances });
+        return answer(response, 200, { phase, control, gateway, gatewayAdmin, dns, instances });
       }
       case "GET /v1/logs": {
         const lines = Math.min(Math.max(0, Number(url.searchParams.get("lines") ?? 100) || 0), 100_000);

@@ -6,7 +6,7 @@ import { WeftError } from "../core/errors.ts";
 import { didYouMean } from "../core/suggest.ts";
 import { Guard } from "./guard.ts";
 import { lastWords } from "./last-words.ts";
-import { addressOf, CONTROL_UNIT, GATEWAY_UNIT, LOAD_UNIT, launchOf } from "./launch.ts";
+import { addressOf, CONTROL_UNIT, DNS_UNIT, GATEWAY_UNIT, LOAD_UNIT, launchOf } from "./launch.ts";
 import { freePort, probePort } from "./probe.ts";
 import { type HostProcess, startProcess } from "./process.ts";
 import type { SystemUnit } from "./resolve-system.ts";
@@ -25,6 +25,7 @@ class SystemHost implements Host {
   readonly done: Promise<{ failure: string | null }>;
   gateway: string | null = null;
   gatewayAdmin: string | null = null;
+  dns: string | null = null;
   control: string | null = null;
   readonly #options: HostOptions;
   readonly #machine: SupervisorMachine;
@@ -186,9 +187,12 @@ class SystemHost implements Host {
     const unit = this.#units.get(unitName);
     if (unit?.register === "host") running.port = await freePort();
     if (running.cancelled) return this.#exited(running, "was not started");
-    const { control, gateway, gatewayAdmin } = this;
+    const { control, gateway, gatewayAdmin, dns } = this;
     const child = startProcess(
-      launchOf({ id: running.id, unitName, unit, port: running.port, control, gateway, gatewayAdmin }, this.#options),
+      launchOf(
+        { id: running.id, unitName, unit, port: running.port, control, gateway, gatewayAdmin, dns },
+        this.#options,
+      ),
       {
         onLine: (stream, line) => this.#onLine(running, stream, line),
         onMessage: (message) => this.#onMessage(running, message),
@@ -266,7 +270,8 @@ class SystemHost implements Host {
     if (running.unitName === GATEWAY_UNIT) {
       this.gateway = message.url;
       this.gatewayAdmin = message.admin;
-    } else this.control = message.url;
+    } else if (running.unitName === DNS_UNIT) this.dns = message.url;
+    else this.control = message.url;
     const ready = (): void => this.#apply((now) => this.#machine.ready(running.id, now));
     if (running.unitName !== CONTROL_UNIT || this.#line !== null) return ready();
     void this.#openLine(message.url).then(ready, (error: unknown) => {

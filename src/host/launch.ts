@@ -28,10 +28,12 @@ export interface Launch {
   readonly control: string | null;
   readonly gateway: string | null;
   readonly gatewayAdmin: string | null;
+  readonly dns: string | null;
 }
 
 export const CONTROL_UNIT = "control";
 export const GATEWAY_UNIT = "gateway";
+export const DNS_UNIT = "dns";
 export const LOAD_UNIT = "load";
 /** Beside the other state: what each unit's processes last knew of the system. Of no use to another run. */
 export const KNOWN_FOLDER = "known";
@@ -72,7 +74,7 @@ function run(
 
 /** "http://127.0.0.1:8080" -> "127.0.0.1:8080" */
 export function addressOf(url: string | null): string | null {
-  return url === null ? null : url.replace(/^https?:\/\//, "").replace(/\/$/, "");
+  return url === null ? null : url.replace(/^(?:https?|dns):\/\//, "").replace(/\/$/, "");
 }
 
 /** "127.0.0.1:80", "[::1]:80" */
@@ -85,6 +87,12 @@ function ownArguments(launch: Launch, { system, stateDir }: Launcher): string[] 
   if (launch.unitName === CONTROL_UNIT) {
     const listen = addressOf(launch.control) ?? "127.0.0.1:0";
     return ["control", "--listen", listen, "--data", join(stateDir, "control"), "--system", system.name];
+  }
+  if (launch.unitName === DNS_UNIT && system.dns !== null) {
+    const { host, port, allow, ttl } = system.dns;
+    const listen = addressOf(launch.dns) ?? hostPort(host, port);
+    const allowed = allow.length === 0 ? [] : ["--allow", allow.join(",")];
+    return ["dns", "--control", launch.control ?? "", "--listen", listen, "--ttl", String(ttl), ...allowed];
   }
   if (system.gateway === null) return [];
   const { host, port, adminHost, adminPort, tls, trustedProxies } = system.gateway;
@@ -106,8 +114,8 @@ function environmentOf(launch: Launch, { system, stateDir }: Launcher): Record<s
   // Replicas share one: what they know of others is the same, and it is replaced whole.
   const stateFile = join(stateDir, KNOWN_FOLDER, `${unit?.prefix ?? unitName}.json`);
   if (unit === undefined) {
-    if (unitName !== GATEWAY_UNIT) return env;
-    if (system.sharedLimits !== null) env.WEFT_SHARED_LIMITS = system.sharedLimits;
+    if (unitName !== GATEWAY_UNIT && unitName !== DNS_UNIT) return env;
+    if (unitName === GATEWAY_UNIT && system.sharedLimits !== null) env.WEFT_SHARED_LIMITS = system.sharedLimits;
     return { ...env, WEFT_STATE_FILE: stateFile };
   }
   const data = join(stateDir, "data", unit.service);
@@ -116,6 +124,7 @@ function environmentOf(launch: Launch, { system, stateDir }: Launcher): Record<s
     ...env,
     PORT: String(launch.port),
     WEFT_CONTROL: launch.control ?? "",
+    ...(launch.dns !== null && { WEFT_DNS: addressOf(launch.dns) ?? "" }),
     WEFT_SERVICE: unit.service,
     WEFT_VERSION: unit.version,
     WEFT_DATA: data,

@@ -1,4 +1,5 @@
-import { connect, createServer } from "node:net";
+import { createSocket } from "node:dgram";
+import { connect, createServer, isIPv6 } from "node:net";
 import type { Protocol } from "../core/endpoint.ts";
 
 /**
@@ -47,6 +48,18 @@ export function listenProblem(host: string, port: number): Promise<string | null
     const server = createServer();
     server.on("error", (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
     server.listen(port, host, () => server.close(() => resolve(null)));
+  });
+}
+
+/** The same for UDP. */
+export function bindProblem(host: string, port: number): Promise<string | null> {
+  return new Promise((resolve) => {
+    const socket = createSocket(isIPv6(host) ? "udp6" : "udp4");
+    socket.on("error", (error: NodeJS.ErrnoException) => {
+      socket.close();
+      resolve(error.code ?? error.message);
+    });
+    socket.bind({ address: host, port, exclusive: true }, () => socket.close(() => resolve(null)));
   });
 }
 

@@ -15,6 +15,8 @@ export interface System {
   readonly dir: string;
   readonly file: string;
   readonly gateway: Gateway | null;
+  /** Who answers DNS queries; null: nobody. */
+  readonly dns: Dns | null;
   /** In an order in which each unit comes after those that it needs. */
   readonly units: readonly SystemUnit[];
   /** Routes and policies as they were written, each with its place; resources, documents of files (which know their places) and builders mixed. */
@@ -38,6 +40,16 @@ export interface Gateway {
   readonly tls: { readonly cert: string; readonly key: string } | null;
   /** Networks in CIDR notation. */
   readonly trustedProxies: readonly string[];
+}
+
+export interface Dns {
+  readonly host: string;
+  /** 0 picks a free one. */
+  readonly port: number;
+  /** Networks in CIDR notation; empty: this machine alone. */
+  readonly allow: readonly string[];
+  /** Seconds. */
+  readonly ttl: number;
 }
 
 /** One service in one version. */
@@ -97,7 +109,7 @@ export function resolveSystem(
 
 const NAME = /^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$/;
 const VERSION = /^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$/;
-const RESERVED = ["control", "gateway", "load"];
+const RESERVED = ["control", "dns", "gateway", "load"];
 const RUN_FIELDS = ["run", "replicas", "env", "cwd"] as const;
 export const SERVICE_FIELDS = [
   ...RUN_FIELDS,
@@ -113,6 +125,7 @@ export const SERVICE_FIELDS = [
 export const SYSTEM_FIELDS = [
   "name",
   "gateway",
+  "dns",
   "services",
   "routes",
   "policies",
@@ -166,6 +179,7 @@ function readSystem(
     dir,
     file,
     gateway,
+    dns: readDns(reader, fields.dns),
     units: ordered,
     resources,
     contracts: contracts.map((folder) => reader.path(folder)),
@@ -201,15 +215,30 @@ function readGateway(reader: DescriptionReader, value: unknown): Gateway | null 
   const admin = reader.address(fields.admin ?? 0, ["gateway", "admin"]);
   const tls = readTls(reader, fields.tls);
   const path: FieldPath = ["gateway", "trustedProxies"];
-  const trustedProxies = fields.trustedProxies === undefined ? [] : reader.strings(fields.trustedProxies, path);
-  trustedProxies.forEach((network, i) => {
+  const trustedProxies = readNetworks(reader, fields.trustedProxies, path);
+  return { host: listen.host, port: listen.port, adminHost: admin.host, adminPort: admin.port, tls, trustedProxies };
+}
+
+function readDns(reader: DescriptionReader, value: unknown): Dns | null {
+  if (value === undefined) return null;
+  const fields = reader.object(value, ["dns"]);
+  if (fields === null) return null;
+  reader.problems.unknownFields(fields, ["dns"], ["listen", "allow", "ttl"]);
+  const { host, port } = reader.address(fields.listen ?? 5353, ["dns", "listen"]);
+  const allow = readNetworks(reader, fields.allow, ["dns", "allow"]);
+  return { host, port, allow, ttl: reader.number(fields.ttl, ["dns", "ttl"], 0, 86_400) ?? 5 };
+}
+
+function readNetworks(reader: DescriptionReader, value: unknown, path: FieldPath): string[] {
+  const networks = value === undefined ? [] : reader.strings(value, path);
+  networks.forEach((network, i) => {
     if (parseNetwork(network) === undefined)
       reader.problems.add(
-        Array.isArray(fields.trustedProxies) ? [...path, i] : path,
+        Array.isArray(value) ? [...path, i] : path,
         `"${network}" is no address or network in CIDR notation, such as "10.0.0.0/8"`,
       );
   });
-  return { host: listen.host, port: listen.port, adminHost: admin.host, adminPort: admin.port, tls, trustedProxies };
+  return networks;
 }
 
 function readSharedLimits(reader: DescriptionReader, value: unknown): string | null {

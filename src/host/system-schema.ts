@@ -92,6 +92,14 @@ const SYSTEM = fields(
         }),
       ],
     },
+    dns: {
+      description: "Answers DNS queries for the services' names below weft. Default: nobody does",
+      ...(fields({
+        listen: worded(address, 'A port of 127.0.0.1 (UDP and TCP), or "host:port". Default 5353'),
+        allow: worded(texts, 'Who is answered, by address or network ("10.0.0.0/8"). Default: this machine alone'),
+        ttl: whole("Seconds that answers may be kept. Default 5", 0, 86_400),
+      }) as object),
+    },
     services: { type: "object", description: "By name", additionalProperties: SERVICE },
     routes: worded(inline, "Where calls go"),
     policies: worded(inline, "What may happen to calls"),

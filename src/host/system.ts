@@ -10,6 +10,8 @@ export interface SystemDescription {
   /** The system's entry. False: none. Default `{ listen: 8080 }`. */
   gateway?: GatewayDescription | false;
   services: Record<string, ServiceDescription>;
+  /** Answers DNS queries for the services' names below `weft.`. Default: nobody does. */
+  dns?: DnsDescription;
   /** Where calls go: builders of `weftmesh/system`, or resources as they are. */
   routes?: readonly ResourceInput[];
   /** What may happen to calls: builders of `weftmesh/system`, or resources as they are. */
@@ -35,6 +37,15 @@ export interface GatewayDescription {
   tls?: { cert: string; key: string };
   /** Load balancers in front, by address or network ("10.0.0.0/8"), whose x-forwarded-* is believed. Default: none. */
   trustedProxies?: readonly string[];
+}
+
+export interface DnsDescription {
+  /** A port of 127.0.0.1 (UDP and TCP), or "host:port". Port 0 picks a free one. Default 5353. */
+  listen?: number | string;
+  /** Who is answered, by address or network ("10.0.0.0/8"). Default: this machine alone. */
+  allow?: readonly string[];
+  /** Seconds that answers may be kept. Default 5. */
+  ttl?: number;
 }
 
 export interface ServiceDescription extends RunDescription {

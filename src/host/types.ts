@@ -14,6 +14,8 @@ export interface Host {
   readonly gateway: string | null;
   /** Where the gateway serves metrics, once it listens. */
   readonly gatewayAdmin: string | null;
+  /** Where DNS queries are answered ("dns://127.0.0.1:5353"), once they are. */
+  readonly dns: string | null;
   /** The control plane's URL, once it listens. */
   readonly control: string | null;
   start(): void;
@@ -29,7 +31,7 @@ export interface Host {
 
 export interface InstanceView {
   readonly id: string;
-  /** "products", "gateway", "control". */
+  /** "products", "gateway", "control", "dns". */
   readonly service: string;
   readonly version: string;
   readonly unit: string;

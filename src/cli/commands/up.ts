@@ -9,7 +9,7 @@ import { createHost } from "../../host/host.ts";
 import { startHostServer } from "../../host/host-server.ts";
 import { addressOf, GATEWAY_UNIT, hostPort, KNOWN_FOLDER } from "../../host/launch.ts";
 import { loadSystem, shownPath } from "../../host/load-system.ts";
-import { listenProblem } from "../../host/probe.ts";
+import { bindProblem, listenProblem } from "../../host/probe.ts";
 import type { System } from "../../host/resolve-system.ts";
 import { readRunFile, removeRunFile, writeRunFile } from "../../host/run-file.ts";
 import type { Host, HostEvent } from "../../host/types.ts";
@@ -57,7 +57,11 @@ export async function up(dir: string, flags: UpFlags, terminal: Terminal): Promi
     const place = { file: system.file, ...system.locate(["gateway", "tls"]), field: "gateway.tls" };
     readTlsFiles({ ...system.gateway.tls, certName: "gateway.tls.cert", keyName: "gateway.tls.key", place });
   }
-  await Promise.all([assertGatewayPortFree(system), flags.contracts ? checkContracts(system) : null]);
+  await Promise.all([
+    assertGatewayPortFree(system),
+    assertDnsPortFree(system),
+    flags.contracts ? checkContracts(system) : null,
+  ]);
 
   const main = fileURLToPath(new URL(import.meta.url.endsWith(".ts") ? "../main.ts" : "../main.js", import.meta.url));
   const nodeArguments = import.meta.url.endsWith(".ts") ? ["-C", "weft-source"] : [];
@@ -197,6 +201,24 @@ async function assertGatewayPortFree(system: System): Promise<void> {
   });
 }
 
+async function assertDnsPortFree({ dns, file, locate }: System): Promise<void> {
+  if (dns === null || dns.port === 0) return;
+  const problem = (await listenProblem(dns.host, dns.port)) ?? (await bindProblem(dns.host, dns.port));
+  if (problem === null) return;
+  const place = { file, ...locate(["dns", "listen"]), field: "dns.listen" };
+  const at = hostPort(dns.host, dns.port);
+  const inUse = problem === "EADDRINUSE";
+  const why = inUse ? `${at} is in use by another program` : `one cannot listen at ${at} (${problem})`;
+  throw new WeftError(
+    "failed_precondition",
+    `${formatPlace(place)}: ${why}; choose another port, or 0 for a free one`,
+    {
+      reason: inUse ? "PORT_IN_USE" : "CANNOT_LISTEN",
+      place,
+    },
+  );
+}
+
 /** Compiles the contracts and compares the generated code with them. Where buf is not installed there is nothing to compare with: it is skipped. */
 async function checkContracts(system: System): Promise<void> {
   for (const folder of system.contracts) {
@@ -216,8 +238,9 @@ async function checkContracts(system: System): Promise<void> {
 }
 
 function readyLines(host: Host, system: System): string[] {
-  if (host.gateway === null) return [`ready (no gateway); control plane at ${host.control}`];
-  return [`ready ${host.gateway}`, ...curlLines(host.gateway, system.try)];
+  const names = host.dns === null ? [] : [`names at ${addressOf(host.dns)}, UDP and TCP: NAME.weft`];
+  if (host.gateway === null) return [`ready (no gateway); control plane at ${host.control}`, ...names];
+  return [`ready ${host.gateway}`, ...names, ...curlLines(host.gateway, system.try)];
 }
 
 async function scrape(host: Host, stats: GatewayStats): Promise<void> {

@@ -1,5 +1,5 @@
 import { formatMs } from "../../host/format-ms.ts";
-import { CONTROL_UNIT, GATEWAY_UNIT, LOAD_UNIT } from "../../host/launch.ts";
+import { CONTROL_UNIT, DNS_UNIT, GATEWAY_UNIT, LOAD_UNIT } from "../../host/launch.ts";
 import type { System } from "../../host/resolve-system.ts";
 import type { InstanceView } from "../../host/types.ts";
 import { type Cell, formatColumns } from "../columns.ts";
@@ -15,7 +15,7 @@ export function renderTable(
 ): string[] {
   const byUnit = Map.groupBy(instances, (instance) => instance.unit);
   const names = system.units.map((unit) => unit.name);
-  for (const name of [GATEWAY_UNIT, CONTROL_UNIT, LOAD_UNIT]) if (byUnit.has(name)) names.push(name);
+  for (const name of [GATEWAY_UNIT, DNS_UNIT, CONTROL_UNIT, LOAD_UNIT]) if (byUnit.has(name)) names.push(name);
   const rows = names.map((name) => {
     const own = byUnit.get(name) ?? [];
     const unit = system.units.find((candidate) => candidate.name === name);

@@ -39,7 +39,8 @@ export function createView(
 function jsonView(host: () => Host, terminal: Terminal): UpView {
   return {
     event(event) {
-      const more = event.type === "system-ready" ? { admin: host().gatewayAdmin, control: host().control } : {};
+      const { gatewayAdmin: admin, control, dns } = host();
+      const more = event.type === "system-ready" ? { admin, control, dns } : {};
       terminal.out(`${JSON.stringify({ time: new Date().toISOString(), ...event, ...more })}\n`);
     },
     ready() {}, // the event says it
