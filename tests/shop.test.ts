@@ -112,6 +112,11 @@ test("the shop comes up, serves, survives crashes and restarts, and stops withou
     async () => {
       const file = join(system.state, "calls.weft.gz");
       const recording = weft("record", file, "--for", "2s", "--json", ...inShop);
+      let over = false;
+      recording.finally(() => (over = true));
+      const listing = (async () => {
+        while (!over) await list();
+      })();
       // An id of the caller's own names the call on every hop.
       const order = { userId: "user-1", items: [{ productId: "yarn", quantity: 1 }], cardNumber: GOOD_CARD };
       const headers = { "content-type": "application/json", "x-request-id": "explained-1" };
@@ -130,9 +135,7 @@ test("the shop comes up, serves, survives crashes and restarts, and stops withou
       assert.equal(JSON.parse(madeUp.stdout).candidates.length, 3, madeUp.stderr);
       const contractAlone = await weft("explain", "--method", "POST", "--path", "/v1/orders", ...inShop);
       assert.match(contractAlone.stdout, /^POST \/v1\/orders {2}-> {2}200 .*\n {2}route +implicit -> orders$/m);
-      let over = false;
-      recording.finally(() => (over = true));
-      while (!over) await list();
+      await listing;
       const recorded = await recording;
       assert.equal(recorded.status, 0, recorded.stderr);
       const { calls, identical, proposal } = JSON.parse(
