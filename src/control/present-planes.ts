@@ -12,4 +12,4 @@ export function presentPlanes(sessions: Hub["sessions"]): readonly DataPlane[] {
 }
 
 /** They look, and carry nothing. */
-const TOOLS: ReadonlySet<string> = new Set(["", "host", "weft-call", "weft-explain"]);
+const TOOLS: ReadonlySet<string> = new Set(["", "host", "dns", "weft-call", "weft-explain"]);
