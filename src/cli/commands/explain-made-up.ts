@@ -17,6 +17,7 @@ import { Head } from "../../wire/head.ts";
 import { formatColumns } from "../columns.ts";
 import { controlAddress } from "../control-address.ts";
 import { EXIT } from "../exit-status.ts";
+import { paintDecision } from "../paint-decision.ts";
 import { readResourceFiles } from "../resource-files.ts";
 import { systemResources } from "../resources.ts";
 import { sanitize, type Terminal } from "../terminal.ts";
@@ -78,12 +79,8 @@ export async function explainMadeUp(flags: MadeUpFlags, terminal: Terminal): Pro
 
 function print({ decision, candidates, notAsked }: DryRun, request: string, terminal: Terminal): void {
   const text = explainDecision(decision, { request, process: "(made up: nothing was sent)" });
-  terminal.out(
-    `${text
-      .split("\n")
-      .map((line) => sanitize(line, false))
-      .join("\n")}\n`,
-  );
+  const lines = text.split("\n").map((line) => sanitize(line, false));
+  terminal.out(`${paintDecision(lines.join("\n"), terminal.color)}\n`);
   for (const what of notAsked) terminal.out(`  not asked  ${what}: decided as when there is no answer\n`);
   if (candidates.length === 0) return;
   const titles = ["CANDIDATE", "ADDRESS", "VERSION", "ZONE", "WHY"].map((title) => ({ title }));

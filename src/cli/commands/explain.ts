@@ -5,6 +5,7 @@ import type { Decision } from "../../policy/call.ts";
 import { callTree, explainCallTree, type HopDecision } from "../../policy/decision/call-tree.ts";
 import { controlAddress } from "../control-address.ts";
 import { EXIT } from "../exit-status.ts";
+import { paintDecision } from "../paint-decision.ts";
 import { sanitize, type Terminal, timeOfDay } from "../terminal.ts";
 import { explainMadeUp, type MadeUpFlags } from "./explain-made-up.ts";
 
@@ -38,7 +39,7 @@ export async function explain(id: string | undefined, flags: ExplainFlags, termi
   }
   if (roots.length > 0) {
     const text = explainCallTree(roots, timeOfDay).split("\n");
-    terminal.out(`${text.map((line) => sanitize(line, false)).join("\n")}\n`);
+    terminal.out(`${paintDecision(text.map((line) => sanitize(line, false)).join("\n"), terminal.color)}\n`);
     return EXIT.ok;
   }
   throw new WeftError(
