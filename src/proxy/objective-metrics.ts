@@ -31,12 +31,17 @@ export function objectiveMetrics(metrics: Metrics, policy: PolicyRuntime, clock:
       level.with(status.name).set(LEVELS.indexOf(status.level));
       shed.with(status.name).value = status.shed;
       for (const budget of status.budgets) {
-        left.with(status.name, budget.kind).set(budget.left);
+        left.with(status.name, budget.kind).set(rounded(budget.left));
         for (const [window, rate] of Object.entries(budget.burnRates))
-          burn.with(status.name, budget.kind, window).set(rate);
+          burn.with(status.name, budget.kind, window).set(rounded(rate));
       }
     }
   });
+}
+
+/** Without the last digits of a sum of sixty steps: 100, not 99.99999999999991. */
+function rounded(value: number): number {
+  return Number(value.toFixed(6));
 }
 
 const LEVELS = ["quiet", "slow", "fast", "spent"];

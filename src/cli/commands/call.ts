@@ -6,6 +6,7 @@ import type { Decision } from "../../policy/call.ts";
 import { copyDecision } from "../../policy/decision/decision.ts";
 import { explainDecision } from "../../policy/decision/explain.ts";
 import { type CallTarget, parseMethodName, targetByAddress, targetByControl } from "../call-target.ts";
+import { paintDecision } from "../paint-decision.ts";
 import { type Terminal, timeOfDay } from "../terminal.ts";
 import { runningSystem } from "./host.ts";
 
@@ -55,7 +56,9 @@ export async function call(name: string, json: readonly string[], flags: CallFla
     await target.close();
     if (flags.explain && decision !== null)
       terminal.err(
-        flags.json ? `${JSON.stringify(decision)}\n` : `${explainDecision(decision, { request: name, when })}\n`,
+        flags.json
+          ? `${JSON.stringify(decision)}\n`
+          : `${paintDecision(explainDecision(decision, { request: name, when }), terminal.errColor)}\n`,
       );
   }
 }
