@@ -3,7 +3,7 @@ import { cookieOf, fieldOf } from "../../core/fields.ts";
 import type { CallRequest } from "../call.ts";
 import type { CallState } from "../machine/call-state.ts";
 import { claimOf } from "../machine/principal.ts";
-import { decoded, queryValue, sentBy } from "../machine/request-values.ts";
+import { decoded, knownFields, queryValue, sentBy } from "../machine/request-values.ts";
 import { pathOf } from "../route/route-table.ts";
 import { addressPrefix } from "./address-prefix.ts";
 import type { RateLimitKey } from "./rate-limit-spec.ts";
@@ -68,7 +68,7 @@ function valueReader(key: RateLimitKey): KeyReader {
     }
     case "header": {
       const name = (key.header ?? "").toLowerCase();
-      return (call) => fieldOf(sentBy(call).fields, name) ?? "";
+      return (call) => fieldOf(knownFields(call), name) ?? "";
     }
     case "cookie": {
       const name = key.cookie ?? "";

@@ -81,6 +81,8 @@ export class CallState {
   /** What each gate keeps of this call, by its place in the plan. */
   readonly memory: unknown[] = [];
   requestAdd: string[] | null = null;
+  /** Names of request fields that gates alone say, lower-case: what the caller wrote under them counts for nothing (request-values.ts, knownFields). */
+  vouched: readonly string[] | null = null;
   requestRemove: string[] | null = null;
   responseAdd: string[] | null = null;
 
@@ -105,6 +107,11 @@ export class CallState {
   /** Names are lower-case, as everywhere. The field is sent to whatever endpoint the call goes to. */
   addRequestField(name: string, value: string): void {
     (this.requestAdd ??= []).push(name, value);
+  }
+
+  /** These fields are for gates alone to say. */
+  vouchFor(names: readonly string[]): void {
+    this.vouched = this.vouched === null ? names : [...this.vouched, ...names];
   }
 
   removeRequestField(name: string): void {
@@ -154,7 +161,7 @@ export class CallState {
     this.store = this.ahead = this.madeCookies = null;
     this.bytesPerSecond = 0;
     this.refresh = false;
-    this.requestAdd = this.requestRemove = this.responseAdd = null;
+    this.requestAdd = this.requestRemove = this.responseAdd = this.vouched = null;
     this.effects.reset();
     this.timers.reset();
     for (const attempt of this.decision.attempts) attempt.to = attempt.binding = null;

@@ -6,6 +6,27 @@ export function sentBy({ caller, request }: CallState): CallRequest {
   return caller.asSent ?? request;
 }
 
+/**
+ * The fields of the request as the caller sent it, but for those that gates alone say (claims of a verified credential, an external check's word on the user):
+ * these as gates said them. For what comes behind those gates.
+ */
+export function knownFields(call: CallState): readonly string[] {
+  const { fields } = sentBy(call);
+  const { requestAdd, vouched } = call;
+  if (!vouched) return fields;
+  const known: string[] = [];
+  for (let i = 0; i < fields.length; i += 2) {
+    const name = fields[i];
+    if (vouched.includes(name) || (name.includes("_") && vouched.includes(name.replaceAll("_", "-")))) continue;
+    known.push(name, fields[i + 1]);
+  }
+  if (requestAdd !== null) {
+    for (let i = 0; i < requestAdd.length; i += 2)
+      if (vouched.includes(requestAdd[i])) known.push(requestAdd[i], requestAdd[i + 1]);
+  }
+  return known;
+}
+
 /** A query parameter, decoded, so that another spelling of a value is no other value; "" without it. */
 export function queryValue({ path }: CallRequest, name: string): string {
   const mark = path.indexOf("?");

@@ -121,7 +121,10 @@ class AuthenticateGate implements Gate {
   }
 
   enter(call: CallState, slot: number, now: number): GateAnswer {
-    if (this.#claimFields.length > 0) stripFields(call, this.#claimFields);
+    if (this.#claimFields.length > 0) {
+      stripFields(call, this.#claimFields);
+      call.vouchFor(this.#claimFields);
+    }
     const recalled = call.tape.recall(TAPED) as Taped | undefined;
     if (recalled !== undefined) return this.#again(call, slot, recalled, now);
     return this.#try(call, slot, 0, null, null, now);

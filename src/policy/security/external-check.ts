@@ -42,7 +42,9 @@ export class ExternalCheck {
 
   /** Takes out what only the service may say, whether it is asked or not and whatever it answers. */
   strip(call: CallState): void {
-    if (this.#upstream.size > 0) stripFields(call, this.#upstream);
+    if (this.#upstream.size === 0) return;
+    stripFields(call, this.#upstream);
+    call.vouchFor([...this.#upstream]);
   }
 
   /** Null: the rule does not match. "ask": `call.query` is set. Otherwise what is remembered. */

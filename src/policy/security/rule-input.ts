@@ -2,7 +2,7 @@ import { hostOfAddress } from "../../core/network.ts";
 import type { CallContext, CallRequest } from "../call.ts";
 import type { CallState } from "../machine/call-state.ts";
 import type { Principal } from "../machine/principal.ts";
-import { sentBy } from "../machine/request-values.ts";
+import { knownFields, sentBy } from "../machine/request-values.ts";
 import { type PathForms, pathForms } from "./authorization-path.ts";
 
 /** What rules look at, of one call; what costs something is worked out when a rule asks. Reused from call to call. */
@@ -24,7 +24,7 @@ export class RuleInput {
     this.services = services;
     this.#call = call;
     this.#now = now;
-    this.request = sentBy(call);
+    this.request = call.vouched === null ? sentBy(call) : { ...sentBy(call), fields: knownFields(call) };
     this.caller = call.caller;
     this.principal = call.principal;
     // Also of gRPC-Web and Connect, whose paths are the same: rules must not depend on how a method is called.
