@@ -15,5 +15,6 @@ test("only peers that proved who they are, and this machine's, are believed", ()
   assert.equal(isBelieved({ identity: "spiffe://shop/orders", address: "10.0.0.1:1" }), true);
   assert.equal(isBelieved({ identity: "", address: "127.0.0.1:4711" }), true);
   assert.equal(isBelieved({ identity: "", address: "[::1]:4711" }), true);
-  assert.equal(isBelieved({ identity: "", address: "10.0.0.1:127" }), false);
+  for (const address of ["10.0.0.1:127", "::1234:5678", "[::1:2]:3", "unknown", ""])
+    assert.equal(isBelieved({ identity: "", address }), false, address);
 });

@@ -23,7 +23,7 @@ export function parseCallerAttempt(fields: readonly string[]): number {
 
 /** Whom to believe in what only hops say of themselves: peers that proved who they are, and this machine's own processes. */
 export function isBelieved({ identity, address }: Pick<PeerInfo, "identity" | "address">): boolean {
-  return identity !== "" || address.startsWith("127.") || address.startsWith("[::1]") || address.startsWith("::1");
+  return identity !== "" || address.startsWith("127.") || address.startsWith("[::1]:");
 }
 
 const NUMBER = /^[1-9]\d{0,2}$/;
