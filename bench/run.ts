@@ -23,6 +23,7 @@ const benches: Record<string, () => Promise<Result[]>> = {
   routes: async () => (await import("./routes.ts")).routes(smoke),
   "policy-cost": async () => (await import("./proxy.ts")).policyCost(smoke),
   snapshot: async () => (await import("./snapshot.ts")).snapshotBench(smoke),
+  dns: async () => (await import("./dns.ts")).dns(smoke),
   "http-proxy": async () => (await import("./proxy.ts")).httpProxy(smoke),
 };
 for (const name of names)
