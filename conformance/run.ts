@@ -2,6 +2,7 @@
  * `npm run conformance`: suites that others wrote, run against weft's real servers and clients (built JavaScript, as published). `-- NAME...` runs some.
  * Ends with "N passed, N failed"; a failure is one that conformance/known-failing/ does not list.
  */
+import { dns } from "./dns.ts";
 import { gateway } from "./gateway.ts";
 import { grpcurl } from "./grpcurl.ts";
 import { guarded } from "./guarded.ts";
@@ -24,6 +25,7 @@ const suites: readonly Suite[] = [
   guarded,
   resilience,
   redis,
+  dns,
 ];
 const asked = process.argv.slice(2);
 const unknown = asked.filter((name) => !suites.some((suite) => suite.name === name));

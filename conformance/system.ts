@@ -19,6 +19,8 @@ export interface RunningSystem {
 export interface PsReport {
   readonly control: string;
   readonly gatewayAdmin: string;
+  /** "dns://127.0.0.1:5353"; null without. */
+  readonly dns: string | null;
   readonly instances: readonly {
     readonly id: string;
     readonly service: string;
