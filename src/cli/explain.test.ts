@@ -38,6 +38,11 @@ test("a made-up call is decided under files, and every candidate says why it was
   assert.match(stdout, /^products-v2-1 .* of version v2$/m);
 });
 
+test("where no route matches under files, it is said that contracts are not in them", async (t) => {
+  const { stdout } = await weft("explain", "--path", "/v2", "--from", file(t, ROUTE));
+  assert.match(stdout, /404 NO_ROUTE .*\n {2}note {7}files tell nothing of contracts/s);
+});
+
 test("the same as JSON", async (t) => {
   const { stdout } = await weft("explain", "--path", "/v2?a=b", "--method", "post", "--from", file(t, ROUTE), "--json");
   const { request, decision } = JSON.parse(stdout);

@@ -70,7 +70,10 @@ export async function explainMadeUp(flags: MadeUpFlags, terminal: Terminal): Pro
     const found = dryRun(runtime, request, context);
     const { method } = context.asSent ?? request;
     if (flags.json) terminal.out(`${JSON.stringify({ request: { method, path }, ...found }, null, 2)}\n`);
-    else print(found, `${method} ${path}`, terminal);
+    else {
+      print(found, `${method} ${path}`, terminal);
+      if (rest === null && found.decision.outcome.reason === "NO_ROUTE") terminal.out(WITHOUT_CONTRACTS);
+    }
     return EXIT.ok;
   } finally {
     await close();
@@ -108,6 +111,10 @@ function asCarried(asked: CallRequest, given: CallContext, rest: Rest | null) {
   if (found === null) return { request: asked, context: given };
   return { request: found.head, context: { ...given, service: found.service, asSent: head } };
 }
+
+/** Below the record, in its columns. */
+const WITHOUT_CONTRACTS =
+  "  note       files tell nothing of contracts: REST that they describe is known of a running system (without --from)\n";
 
 interface Decider {
   readonly runtime: PolicyRuntime;
