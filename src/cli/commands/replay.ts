@@ -62,7 +62,7 @@ function print(report: ReplayReport, terminal: Terminal): void {
     terminal.out(
       terminal.color.yellow(
         `${diverged.count} came out otherwise under the policy they were recorded under: what decided was redacted, or weft has changed since`,
-      ) + ` (${diverged.examples.join(", ")})\n`,
+      ) + ` (${sanitize(diverged.examples.join(", "), false)})\n`,
     );
   }
   if (proposal !== null) printProposal(proposal, terminal);
