@@ -25,8 +25,6 @@ export interface DnsServer {
   close(): Promise<void>;
 }
 
-export const LOOPBACK: readonly string[] = ["127.0.0.0/8", "::1/128"];
-
 /** Serves a zone over UDP and TCP on one port. Rejects with WeftError "failed_precondition" when it cannot listen. */
 export async function startDnsServer(options: DnsServerOptions): Promise<DnsServer> {
   const { host = "127.0.0.1", port = 5353, allow = LOOPBACK, onError } = options;
@@ -71,4 +69,5 @@ function acceptedBy(networks: readonly Network[]): (address: string) => boolean 
   };
 }
 
+const LOOPBACK: readonly string[] = ["127.0.0.0/8", "::1/128"];
 const TRIES = 10;

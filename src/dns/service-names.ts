@@ -103,7 +103,7 @@ function targetName(endpoint: Endpoint, address: RecordData | null, own: string)
 }
 
 /** An endpoint's id as a label: as it is when it is one, otherwise what is left of it with a digest, so that two never share one. */
-export function endpointLabel(id: string): string {
+function endpointLabel(id: string): string {
   if (/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(id)) return id;
   const plain = id
     .toLowerCase()
