@@ -3,6 +3,7 @@ import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { tool } from "../conformance/tools.ts";
+import { HEAP_ARGUMENTS } from "../src/cli/heap.ts";
 import { compare, median, type Result } from "./lib/compare.ts";
 import { grpcLoad, httpLoad } from "./lib/load.ts";
 import { freePort, type Measured, residentMb, start, which } from "./lib/process.ts";
@@ -54,7 +55,13 @@ export async function policyCost(smoke: boolean): Promise<Result[]> {
     }
     const port = await freePort();
     const script = join(import.meta.dirname, "peers", "bare-gateway.mjs");
-    const bare = await start("bare forward", port, process.execPath, [script, `${port}`, ...backends.map(String)]);
+    // Under the same heap as weft proxy gives itself: what is compared is policy.
+    const bare = await start("bare forward", port, process.execPath, [
+      ...HEAP_ARGUMENTS,
+      script,
+      `${port}`,
+      ...backends.map(String),
+    ]);
     const proxies = [await weft(backends, true), bare, await envoy(backends, true)];
     running.push(...proxies);
     const calls = smoke ? 20_000 : 200_000;
