@@ -21,6 +21,8 @@ const endpoints = backends.map((to) => ({
   metadata: {},
 }));
 let turn = 0;
+// As the gateway's metrics count it: they are no policy, and are kept of every call.
+const attempt = { number: 1, endpoint: "", address: "", startMs: 0, durationMs: 1, outcome: "ok", why: "" };
 const outcome = { status: 200, grpcStatus: 0, reason: "" };
 const decision = {
   requestId: "",
@@ -32,7 +34,7 @@ const decision = {
   route: "",
   service: "backend",
   steps: [],
-  attempts: [],
+  attempts: [attempt],
   outcome,
   nearest: "",
 };
@@ -60,6 +62,7 @@ class BareCall {
 
   begin() {
     this.endpoint = endpoints[turn++ % endpoints.length];
+    attempt.endpoint = this.endpoint.id;
     this.#next = Effect.forward;
   }
   head(_attempt, _status, _fields, fin) {
