@@ -8,6 +8,7 @@ import {
 import type { MessageInitShape } from "../contract/runtime.ts";
 import type { Cancel, Clock } from "../core/clock.ts";
 import type { FleetWord } from "../policy/resilience/fleet-breaker.ts";
+import type { BreakerEvidence } from "../policy/resilience/fleet-breakers.ts";
 import type { QuorumBreaker } from "../policy/resilience/quorum-breaker.ts";
 import type { SuppliedPolicy } from "./types.ts";
 
@@ -59,7 +60,7 @@ export class FleetLine {
     try {
       this.#direct ??= createDirectClient(Fleet, address, { clock, pool: { background: true } });
       const answer = await this.#direct.client.meet(
-        { process, role: roleOf(process), breakers: breakers.map((breaker, i) => reportOf(breaker, told[i])) },
+        { process, role: roleOf(process), breakers: told.map(reportOf) },
         { timeoutMs: TIMEOUT_MS },
       );
       if (this.#closed) return;
@@ -76,21 +77,8 @@ export class FleetLine {
   }
 }
 
-function reportOf(
-  { key, settings, term }: QuorumBreaker,
-  { calls, tripped, result }: ReturnType<QuorumBreaker["evidence"]>,
-): MessageInitShape<typeof BreakerReportSchema> {
-  return {
-    key,
-    quorum: settings.quorum,
-    sleepMs: settings.sleepMs,
-    evidenceMs: settings.windowMs,
-    term,
-    calls: Math.min(calls, MAX_COUNT), // while the control plane is away they add up
-    tripped,
-    probe: result?.lease ?? 0,
-    succeeded: result?.succeeded ?? false,
-  };
+function reportOf(seen: BreakerEvidence): MessageInitShape<typeof BreakerReportSchema> {
+  return { ...seen, calls: Math.min(seen.calls, MAX_COUNT) }; // while the control plane is away they add up
 }
 
 function hear(breakers: readonly QuorumBreaker[], { breakers: words }: MeetResponse, now: number): void {

@@ -56,12 +56,7 @@ export class SimFleet {
     const now = this.#events.now();
     for (const { name, place, policy } of this.#processes()) {
       for (const breaker of policy.quorumBreakers()) {
-        const { key, settings, term } = breaker;
-        const { quorum, sleepMs, windowMs: evidenceMs } = settings;
-        const { calls, tripped, result } = breaker.evidence();
-        const { lease: probe, succeeded } = result ?? { lease: 0, succeeded: false };
-        const seen = { key, quorum, sleepMs, evidenceMs, calls, tripped, term, probe, succeeded };
-        const word = this.#breakers.meet(`${place} ${name}`, seen, now);
+        const word = this.#breakers.meet(`${place} ${name}`, breaker.evidence(), now);
         if (word !== null) breaker.hear(word, now);
       }
     }

@@ -109,7 +109,8 @@ test("a process goes by its own evidence while it is alone or hears nothing, by 
   assert.equal(breaker.admit(4_101), Admission.probe);
   assert.equal(breaker.admit(4_102), Admission.reject, "one probe");
   breaker.succeeded(true, 4_150);
-  assert.deepEqual(breaker.evidence().result, { lease: 7, succeeded: true });
+  const { probe, succeeded } = breaker.evidence();
+  assert.deepEqual({ probe, succeeded }, { probe: 7, succeeded: true });
   assert.equal(breaker.admit(4_151), Admission.reject, "until the fleet has heard of it");
   breaker.hear({ state: "closed", reopensInMs: 0, probe: 0, term: 1, voters: 3 }, 4_200);
   assert.equal(breaker.evidence().tripped, false, "its own evidence begins anew when the fleet's breaker closes");

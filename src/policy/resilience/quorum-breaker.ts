@@ -1,5 +1,6 @@
 import { Admission, type Breaker, type BreakerSettings, type BreakerState } from "./breaker.ts";
 import type { FleetWord } from "./fleet-breaker.ts";
+import type { BreakerEvidence } from "./fleet-breakers.ts";
 
 /** What calls need of a breaker. */
 export interface CallBreaker {
@@ -69,18 +70,19 @@ export class QuorumBreaker implements CallBreaker {
   }
 
   /** What to tell the fleet: calls since last asked, the own verdict, and how a leased probe went. */
-  evidence(): { calls: number; tripped: boolean; result: ProbeResult | null } {
-    const { state } = this.#own;
-    const told = { calls: this.#calls, tripped: state !== "closed", result: this.#result };
+  evidence(): BreakerEvidence {
+    const { quorum, sleepMs, windowMs: evidenceMs } = this.settings;
+    const { lease: probe, succeeded } = this.#result ?? NOT_PROBED;
+    const seen = { calls: this.#calls, tripped: this.#own.state !== "closed", term: this.term, probe, succeeded };
     this.#calls = 0;
     this.#result = null;
-    return told;
+    return { key: this.key, quorum, sleepMs, evidenceMs, ...seen };
   }
 
   /** What could not be told. */
-  keep({ calls, result }: { calls: number; result: ProbeResult | null }): void {
+  keep({ calls, probe: lease, succeeded }: BreakerEvidence): void {
     this.#calls += calls;
-    this.#result ??= result;
+    if (lease > 0) this.#result ??= { lease, succeeded };
   }
 
   /** The fleet's word. */
@@ -141,10 +143,11 @@ export class QuorumBreaker implements CallBreaker {
   }
 }
 
-export interface ProbeResult {
+interface ProbeResult {
   readonly lease: number;
   readonly succeeded: boolean;
 }
 
 /** Words come at least every second; after so long without one a process goes by its own evidence. */
 const SILENCE_MS = 10_000;
+const NOT_PROBED: ProbeResult = { lease: 0, succeeded: false };
