@@ -1,8 +1,8 @@
-import { createDirectClient } from "../call/direct.ts";
+import type { Client } from "../call/client-types.ts";
 import {
   type BreakerReportSchema,
   BreakerState,
-  Fleet,
+  type Fleet,
   type MeetResponse,
 } from "../contract/gen/weft/control/v1/fleet.ts";
 import type { MessageInitShape } from "../contract/runtime.ts";
@@ -13,8 +13,7 @@ import type { QuorumBreaker } from "../policy/resilience/quorum-breaker.ts";
 import type { SuppliedPolicy } from "./types.ts";
 
 export interface FleetLineOptions {
-  /** The control plane, "host:port". */
-  address: string;
+  client: Client<typeof Fleet>;
   policy: SuppliedPolicy;
   /** Unique to this run of the process. */
   process: string;
@@ -23,11 +22,10 @@ export interface FleetLineOptions {
 
 /**
  * A process's part in what the fleet decides: twice a second it tells the control plane what its shared breakers saw, and hears what the fleet makes of
- * them, and how many processes keep the same shared limits. It connects when the first such breaker or limit is there. What fails is asked again next time; meanwhile each process goes by its own evidence.
+ * them, and how many processes keep the same shared limits. It says nothing before the first such breaker or limit is there. What fails is asked again next time; meanwhile each process goes by its own evidence.
  */
 export class FleetLine {
   readonly #options: FleetLineOptions;
-  #direct: ReturnType<typeof createDirectClient<typeof Fleet>> | null = null;
   #cancel: Cancel = () => {};
   #asking = false;
   #closed = false;
@@ -37,10 +35,9 @@ export class FleetLine {
     this.#wait();
   }
 
-  async close(): Promise<void> {
+  close(): void {
     this.#closed = true;
     this.#cancel();
-    await this.#direct?.close();
   }
 
   #wait(): void {
@@ -51,15 +48,14 @@ export class FleetLine {
   }
 
   async #meet(): Promise<void> {
-    const { policy, clock, process, address } = this.#options;
+    const { policy, clock, process, client } = this.#options;
     const breakers = [...policy.quorumBreakers()].slice(0, MAX_REPORTS);
     const shares = policy.sharesLimits;
     if (this.#asking || (breakers.length === 0 && !shares)) return;
     this.#asking = true;
     const told = breakers.map((breaker) => breaker.evidence());
     try {
-      this.#direct ??= createDirectClient(Fleet, address, { clock, pool: { background: true } });
-      const answer = await this.#direct.client.meet(
+      const answer = await client.meet(
         { process, role: roleOf(process), breakers: told.map(reportOf) },
         { timeoutMs: TIMEOUT_MS },
       );

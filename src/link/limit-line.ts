@@ -1,5 +1,5 @@
-import { createDirectClient } from "../call/direct.ts";
-import { Algorithm, Fleet, type LeaseAskSchema } from "../contract/gen/weft/control/v1/fleet.ts";
+import type { Client } from "../call/client-types.ts";
+import { Algorithm, type Fleet, type LeaseAskSchema } from "../contract/gen/weft/control/v1/fleet.ts";
 import type { MessageInitShape } from "../contract/runtime.ts";
 import type { Clock } from "../core/clock.ts";
 import { LeasedLimits } from "../policy/limit/leased-limits.ts";
@@ -7,8 +7,7 @@ import type { LeaseAsk, LeaseGrant } from "../policy/limit/limit-grantor.ts";
 import type { SharedLimitAnswer, SharedLimitRequest, SharedLimits } from "../policy/limit/shared-limit.ts";
 
 export interface LimitLineOptions {
-  /** The control plane, "host:port". */
-  address: string;
+  client: Client<typeof Fleet>;
   /** Unique to this run of the process. */
   process: string;
   clock: Clock;
@@ -18,7 +17,6 @@ export interface LimitLineOptions {
 export class LimitLine implements SharedLimits {
   readonly #options: LimitLineOptions;
   readonly #limits: LeasedLimits;
-  #direct: ReturnType<typeof createDirectClient<typeof Fleet>> | null = null;
   #waiting: Waiting[] = [];
   #closed = false;
 
@@ -35,9 +33,8 @@ export class LimitLine implements SharedLimits {
     this.#limits.take(request, answer);
   }
 
-  async close(): Promise<void> {
+  close(): void {
     this.#closed = true;
-    await this.#direct?.close();
   }
 
   #ask(ask: LeaseAsk, reply: (grant: LeaseGrant | null) => void): void {
@@ -48,12 +45,11 @@ export class LimitLine implements SharedLimits {
   async #send(): Promise<void> {
     const waiting = this.#waiting;
     this.#waiting = [];
-    const { address, clock, process } = this.#options;
+    const { client, process } = this.#options;
     try {
       if (this.#closed) throw new Error("closed");
-      this.#direct ??= createDirectClient(Fleet, address, { clock, pool: { background: true } });
       const asks = waiting.map(({ ask }) => messageOf(ask));
-      const { grants } = await this.#direct.client.lease({ process, asks }, { timeoutMs: TIMEOUT_MS });
+      const { grants } = await client.lease({ process, asks }, { timeoutMs: TIMEOUT_MS });
       waiting.forEach(({ reply }, i) => {
         reply(grants[i] ?? null);
       });

@@ -1,7 +1,9 @@
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
+import { createClient } from "../call/client.ts";
 import { createDirectClient } from "../call/direct.ts";
 import { type AttachResponse, Control, type EndpointLoadSchema } from "../contract/gen/weft/control/v1/control.ts";
+import { Fleet } from "../contract/gen/weft/control/v1/fleet.ts";
 import type { MessageInitShape } from "../contract/runtime.ts";
 import { type Clock, systemClock } from "../core/clock.ts";
 import { toWeftError, WeftError } from "../core/errors.ts";
@@ -91,12 +93,10 @@ class ControlLink implements Link {
       maxMessageBytes: MAX_MESSAGE_BYTES,
       pool: { background: options.background === true },
     });
-    this.#fleet = new FleetLine({
-      address: options.address,
-      policy: options.policy,
-      process: this.#process,
-      clock: this.#clock,
-    });
+    // Over the same connection.
+    const { carrier, service, authority } = this.#direct;
+    const client = createClient(Fleet, { carrier, service, authority, clock: this.#clock });
+    this.#fleet = new FleetLine({ client, policy: options.policy, process: this.#process, clock: this.#clock });
     this.#registrations = new Registrations({
       clock: this.#clock,
       backOff: this.#backOff,
@@ -104,7 +104,7 @@ class ControlLink implements Link {
       unreachable: (timeoutMs) => this.#unreachable(timeoutMs),
       report: (error) => this.#report(error),
     });
-    this.limits = new LimitLine({ address: options.address, process: this.#process, clock: this.#clock });
+    this.limits = new LimitLine({ client, process: this.#process, clock: this.#clock });
     const { stateFile } = options;
     this.#saver =
       stateFile === undefined
@@ -154,8 +154,8 @@ class ControlLink implements Link {
     for (const wish of this.#wanted.values()) wish.waiters.settle(closed);
     this.#registrations.settle(closed);
     await this.#saver?.close();
-    await this.#fleet.close();
-    await this.limits.close();
+    this.#fleet.close();
+    this.limits.close();
     await this.#direct.close();
   }
 
