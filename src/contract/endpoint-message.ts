@@ -15,6 +15,7 @@ export function endpointToMessage(endpoint: Endpoint): MessageInitShape<typeof E
     protocol: PROTOCOL_NUMBERS[endpoint.protocol],
     health: HEALTH_NUMBERS[endpoint.health],
     metadata: { ...endpoint.metadata },
+    identity: endpoint.identity,
   };
 }
 
@@ -31,6 +32,7 @@ export function endpointOfMessage(message: Message): Endpoint {
     protocol: PROTOCOLS[message.protocol] ?? "h2c",
     health: healthOfMessage(message.health),
     metadata: { ...message.metadata },
+    ...(message.identity !== "" && { identity: message.identity }),
   };
 }
 

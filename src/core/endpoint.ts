@@ -16,6 +16,8 @@ export interface Endpoint {
   /** Out of rotation when not "healthy". "draining" gets no new calls and keeps what it has. */
   readonly health: Health;
   readonly metadata: Readonly<Record<string, string>>;
+  /** The SPIFFE id that whoever answers there proves by mutual TLS. Absent: it has none, and is called as `protocol` says. */
+  readonly identity?: string;
 }
 
 export type Protocol = "h2c" | "h2" | "http1";

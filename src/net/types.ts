@@ -1,6 +1,7 @@
 import type { Clock } from "../core/clock.ts";
 import type { ConnectionBounds } from "../core/connection-bounds.ts";
 import type { Endpoint } from "../core/endpoint.ts";
+import type { IdentitySource, MutualTls } from "../core/identity.ts";
 import type { ConnectionLimits } from "../wire/limits.ts";
 import type { ClientConnection, PeerInfo, RequestHandler, StreamFailure } from "../wire/stream.ts";
 
@@ -24,6 +25,8 @@ export interface ListenOptions {
   handler: RequestHandler;
   /** Absent: plain text. With TLS the protocol is chosen by ALPN, otherwise by the connection's first bytes. */
   tls?: TlsServerOptions;
+  /** Takes connections of the mesh, as `mode` says when each arrives; a change of it leaves those that are open. Excludes `tls`. */
+  mesh?: { readonly identity: IdentitySource; readonly mode: () => MutualTls };
   limits?: Partial<ConnectionLimits>;
   clock?: Clock;
   /** False: accepted plain sockets read by ordinary 'data' events, not into one shared buffer. Default true. */
@@ -78,5 +81,7 @@ export interface UpstreamPoolOptions {
   background?: boolean;
   /** Callers waiting for a connection to one endpoint; more fail as "refused". Default 1,024. */
   maxWaiting?: number;
+  /** Endpoints that have an identity are called over mutual TLS, must prove it, and are shown this one. Without it they are called in plain text. */
+  identity?: IdentitySource;
   tls?: { ca?: string | Uint8Array; cert?: string | Uint8Array; key?: string | Uint8Array; serverName?: string };
 }

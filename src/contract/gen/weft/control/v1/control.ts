@@ -13,7 +13,7 @@ import type { Message, UnknownEnum } from "../../../../runtime.ts";
  * Describes the file weft/control/v1/control.proto.
  */
 export const file_weft_control_v1_control: GenFile = /*@__PURE__*/
-  fileDesc("Ch13ZWZ0L2NvbnRyb2wvdjEvY29udHJvbC5wcm90bxIPd2VmdC5jb250cm9sLnYxIosDCg1BdHRhY2hSZXF1ZXN0EicKBWhlbGxvGAEgASgLMhYud2VmdC5jb250cm9sLnYxLkhlbGxvSAASLwoJc3Vic2NyaWJlGAIgASgLMhoud2VmdC5jb250cm9sLnYxLlN1YnNjcmliZUgAEi0KCHJlZ2lzdGVyGAMgASgLMhkud2VmdC5jb250cm9sLnYxLlJlZ2lzdGVySAASKwoHcmVsZWFzZRgEIAEoCzIYLndlZnQuY29udHJvbC52MS5SZWxlYXNlSAASMAoKc2V0X2hlYWx0aBgFIAEoCzIaLndlZnQuY29udHJvbC52MS5TZXRIZWFsdGhIABIvCgloZWFydGJlYXQYBiABKAsyGi53ZWZ0LmNvbnRyb2wudjEuSGVhcnRiZWF0SAASKwoEbG9hZBgHIAEoCzIbLndlZnQuY29udHJvbC52MS5Mb2FkUmVwb3J0SAASKQoGYW5zd2VyGA8gASgLMhcud2VmdC5jb250cm9sLnYxLkFuc3dlckgAQgkKB21lc3NhZ2UiXgoFSGVsbG8SDwoHcHJvY2VzcxgBIAEoCRIMCgRub2RlGAIgASgJEg8KB3ZlcnNpb24YAyABKAkSDQoFZXBvY2gYBCABKAkSFgoOa25vd25fcmV2aXNpb24YBSABKAQiYwoJU3Vic2NyaWJlEhIKCnJlcXVlc3RfaWQYASABKAQSLwoIc2VydmljZXMYAiADKAsyHS53ZWZ0LmNvbnRyb2wudjEuU3Vic2NyaXB0aW9uEhEKCWNvbnRyYWN0cxgDIAEoCCIzCgxTdWJzY3JpcHRpb24SDAoEbmFtZRgBIAEoCRIVCg1rbm93bl92ZXJzaW9uGAIgASgEIp8BCghSZWdpc3RlchISCgpyZXF1ZXN0X2lkGAEgASgEEisKCGVuZHBvaW50GAIgASgLMhkud2VmdC5jb250cm9sLnYxLkVuZHBvaW50Eg4KBnR0bF9tcxgDIAEoDRIRCgljb250cmFjdHMYBCADKAkSEwoLZGVzY3JpcHRvcnMYBSABKAwSGgoSZGVzY3JpcHRvcnNfZGlnZXN0GAYgASgJIikKB1JlbGVhc2USEgoKcmVxdWVzdF9pZBgBIAEoBBIKCgJpZBgCIAEoCSJkCglTZXRIZWFsdGgSEgoKcmVxdWVzdF9pZBgBIAEoBBIKCgJpZBgCIAEoCRInCgZoZWFsdGgYAyABKA4yFy53ZWZ0LmNvbnRyb2wudjEuSGVhbHRoEg4KBnJlYXNvbhgEIAEoCSIfCglIZWFydGJlYXQSEgoKcmVxdWVzdF9pZBgBIAEoBCI+CgpMb2FkUmVwb3J0EjAKCWVuZHBvaW50cxgBIAMoCzIdLndlZnQuY29udHJvbC52MS5FbmRwb2ludExvYWQi6AEKDEVuZHBvaW50TG9hZBIKCgJpZBgBIAEoCRIRCglpbl9mbGlnaHQYAiABKA0SGAoQY2FsbHNfcGVyX3NlY29uZBgDIAEoARISCgpldmVudF9sb29wGAQgASgBEgsKA2NwdRgFIAEoARIWCg5yZXNpZGVudF9ieXRlcxgGIAEoBBINCgVjYWxscxgHIAEoBBIOCgZlcnJvcnMYCCABKAQSEwoLbWVhc3VyZWRfbXMYCSABKAESMgoHbGF0ZW5jeRgKIAEoCzIhLndlZnQuY29udHJvbC52MS5MYXRlbmN5SGlzdG9ncmFtIjMKEExhdGVuY3lIaXN0b2dyYW0SDwoHYnVja2V0cxgBIAMoDRIOCgZjb3VudHMYAiADKAQi7wEKDkF0dGFjaFJlc3BvbnNlEikKB3dlbGNvbWUYASABKAsyGC53ZWZ0LmNvbnRyb2wudjEuV2VsY29tZRIiCgRhY2tzGAIgAygLMhQud2VmdC5jb250cm9sLnYxLkFjaxIRCglyZXNvdXJjZXMYAyABKAwSEAoIc2VydmljZXMYBCADKAwSEQoJY29udHJhY3RzGAUgAygMEigKBGxvc3QYBiADKAsyGi53ZWZ0LmNvbnRyb2wudjEuTG9zdExlYXNlEiwKCXF1ZXN0aW9ucxgPIAMoCzIZLndlZnQuY29udHJvbC52MS5RdWVzdGlvbiJGCgdXZWxjb21lEg0KBWVwb2NoGAEgASgJEhQKDGhlYXJ0YmVhdF9tcxgCIAEoDRIWCg5kZWZhdWx0X3R0bF9tcxgDIAEoDSJXCgNBY2sSEgoKcmVxdWVzdF9pZBgBIAEoBBIMCgRjb2RlGAIgASgNEg4KBnJlYXNvbhgDIAEoCRIPCgdtZXNzYWdlGAQgASgJEg0KBWZpZWxkGAUgASgJIicKCUxvc3RMZWFzZRIKCgJpZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiZQoIUXVlc3Rpb24SEwoLcXVlc3Rpb25faWQYASABKAQSOAoOZmluZF9kZWNpc2lvbnMYAiABKAsyHi53ZWZ0LmNvbnRyb2wudjEuRmluZERlY2lzaW9uc0gAQgoKCHF1ZXN0aW9uIjIKDUZpbmREZWNpc2lvbnMSEgoKcmVxdWVzdF9pZBgBIAEoCRINCgVsaW1pdBgCIAEoDSJRCgZBbnN3ZXISEwoLcXVlc3Rpb25faWQYASABKAQSMgoJZGVjaXNpb25zGAIgAygLMh8ud2VmdC5jb250cm9sLnYxLkRlY2lzaW9uUmVjb3JkIkcKDkRlY2lzaW9uUmVjb3JkEg8KB3JlcXVlc3QYASABKAkSEgoKc3RhcnRlZF9tcxgCIAEoARIQCghkZWNpc2lvbhgDIAEoCSItCgtSZXNvdXJjZVNldBIQCghyZXZpc2lvbhgBIAEoBBIMCgRqc29uGAIgASgJItIBCg1TZXJ2aWNlVXBkYXRlEg8KB3NlcnZpY2UYASABKAkSGAoQZW5kcG9pbnRfdmVyc2lvbhgCIAEoBBIMCgRmdWxsGAMgASgIEioKB2NoYW5nZWQYBCADKAsyGS53ZWZ0LmNvbnRyb2wudjEuRW5kcG9pbnQSMQoHcmVtb3ZlZBgFIAMoCzIgLndlZnQuY29udHJvbC52MS5SZW1vdmVkRW5kcG9pbnQSKQoHbWV0aG9kcxgGIAEoCzIYLndlZnQuY29udHJvbC52MS5NZXRob2RzIkYKB01ldGhvZHMSEQoJY29udHJhY3RzGAEgAygJEigKB21ldGhvZHMYAiADKAsyFy53ZWZ0LmNvbnRyb2wudjEuTWV0aG9kIl4KBk1ldGhvZBIMCgRwYXRoGAEgASgJEhIKCmlkZW1wb3RlbnQYAiABKAgSGAoQY2xpZW50X3N0cmVhbWluZxgDIAEoCBIYChBzZXJ2ZXJfc3RyZWFtaW5nGAQgASgIIi0KD1JlbW92ZWRFbmRwb2ludBIKCgJpZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiWgoPU2VydmljZUNvbnRyYWN0Eg8KB3NlcnZpY2UYASABKAkSEQoJY29udHJhY3RzGAIgAygJEg4KBmRpZ2VzdBgDIAEoCRITCgtkZXNjcmlwdG9ycxgEIAEoDCK0AgoIRW5kcG9pbnQSCgoCaWQYASABKAkSDwoHc2VydmljZRgCIAEoCRIMCgRob3N0GAMgASgJEgwKBHBvcnQYBCABKA0SDwoHdmVyc2lvbhgFIAEoCRIMCgR6b25lGAYgASgJEg4KBndlaWdodBgHIAEoARIrCghwcm90b2NvbBgIIAEoDjIZLndlZnQuY29udHJvbC52MS5Qcm90b2NvbBInCgZoZWFsdGgYCSABKA4yFy53ZWZ0LmNvbnRyb2wudjEuSGVhbHRoEjkKCG1ldGFkYXRhGAogAygLMicud2VmdC5jb250cm9sLnYxLkVuZHBvaW50Lk1ldGFkYXRhRW50cnkaLwoNTWV0YWRhdGFFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIhIKEEdldFN0YXR1c1JlcXVlc3QinwEKBlN0YXR1cxINCgVlcG9jaBgBIAEoCRIPCgd2ZXJzaW9uGAIgASgJEhgKEGVuZHBvaW50X3ZlcnNpb24YAyABKAQSEAoIcmV2aXNpb24YBCABKAQSEAoIc2VydmljZXMYBSABKA0SEQoJZW5kcG9pbnRzGAYgASgNEhEKCXByb2Nlc3NlcxgHIAEoDRIRCgl1cHRpbWVfbXMYCCABKAQiJwoTTGlzdFNlcnZpY2VzUmVxdWVzdBIQCghzZXJ2aWNlcxgBIAMoCSJgChRMaXN0U2VydmljZXNSZXNwb25zZRIYChBlbmRwb2ludF92ZXJzaW9uGAEgASgEEi4KCHNlcnZpY2VzGAIgAygLMhwud2VmdC5jb250cm9sLnYxLlNlcnZpY2VWaWV3ImMKC1NlcnZpY2VWaWV3Eg8KB3NlcnZpY2UYASABKAkSEQoJY29udHJhY3RzGAIgAygJEjAKCWVuZHBvaW50cxgDIAMoCzIdLndlZnQuY29udHJvbC52MS5FbmRwb2ludFZpZXcinwEKDEVuZHBvaW50VmlldxIrCghlbmRwb2ludBgBIAEoCzIZLndlZnQuY29udHJvbC52MS5FbmRwb2ludBINCgVjaGVjaxgCIAEoCRIVCg1jaGVja19tZXNzYWdlGAMgASgJEg8KB3Byb2Nlc3MYBCABKAkSKwoEbG9hZBgFIAEoCzIdLndlZnQuY29udHJvbC52MS5FbmRwb2ludExvYWQiFgoUTGlzdFByb2Nlc3Nlc1JlcXVlc3QiSAoVTGlzdFByb2Nlc3Nlc1Jlc3BvbnNlEi8KCXByb2Nlc3NlcxgBIAMoCzIcLndlZnQuY29udHJvbC52MS5Qcm9jZXNzVmlldyKfAQoLUHJvY2Vzc1ZpZXcSDwoHcHJvY2VzcxgBIAEoCRIMCgRub2RlGAIgASgJEg8KB3ZlcnNpb24YAyABKAkSDwoHYWRkcmVzcxgEIAEoCRITCgthdHRhY2hlZF9tcxgFIAEoBBIRCgllbmRwb2ludHMYBiADKAkSFQoNc3Vic2NyaXB0aW9ucxgHIAMoCRIQCghyZXZpc2lvbhgIIAEoBCIoChRMaXN0Q29udHJhY3RzUmVxdWVzdBIQCghzZXJ2aWNlcxgBIAMoCSJMChVMaXN0Q29udHJhY3RzUmVzcG9uc2USMwoJY29udHJhY3RzGAEgAygLMiAud2VmdC5jb250cm9sLnYxLlNlcnZpY2VDb250cmFjdCKoAQoWUHVibGlzaFJldmlzaW9uUmVxdWVzdBIRCglyZXNvdXJjZXMYASABKAkSDgoGc291cmNlGAIgASgJEg4KBmF1dGhvchgDIAEoCRIOCgZyZWFzb24YBCABKAkSHgoRZXhwZWN0ZWRfcmV2aXNpb24YBSABKARIAIgBARIVCg12YWxpZGF0ZV9vbmx5GAYgASgIQhQKEl9leHBlY3RlZF9yZXZpc2lvbiJLChdSb2xsYmFja1JldmlzaW9uUmVxdWVzdBIQCghyZXZpc2lvbhgBIAEoBBIOCgZhdXRob3IYAiABKAkSDgoGcmVhc29uGAMgASgJIiYKEkdldFJldmlzaW9uUmVxdWVzdBIQCghyZXZpc2lvbhgBIAEoBCKHAQoIUmV2aXNpb24SEAoIcmV2aXNpb24YASABKAQSDgoGYXV0aG9yGAIgASgJEg4KBnJlYXNvbhgDIAEoCRIUCgxwdWJsaXNoZWRfbXMYBCABKAQSDgoGZGlnZXN0GAUgASgJEhEKCXJlc291cmNlcxgGIAEoCRIQCgh3YXJuaW5ncxgHIAMoCSI1ChRMaXN0UmV2aXNpb25zUmVxdWVzdBINCgVsaW1pdBgBIAEoDRIOCgZiZWZvcmUYAiABKAQiRQoVTGlzdFJldmlzaW9uc1Jlc3BvbnNlEiwKCXJldmlzaW9ucxgBIAMoCzIZLndlZnQuY29udHJvbC52MS5SZXZpc2lvbiI8ChJFeHBsYWluQ2FsbFJlcXVlc3QSEgoKcmVxdWVzdF9pZBgBIAEoCRISCgp0aW1lb3V0X21zGAIgASgNImoKE0V4cGxhaW5DYWxsUmVzcG9uc2USNAoJcHJvY2Vzc2VzGAEgAygLMiEud2VmdC5jb250cm9sLnYxLlByb2Nlc3NEZWNpc2lvbnMSDgoGc2lsZW50GAIgAygJEg0KBWFza2VkGAMgASgNIngKEFByb2Nlc3NEZWNpc2lvbnMSDwoHcHJvY2VzcxgBIAEoCRIMCgRub2RlGAIgASgJEhEKCWVuZHBvaW50cxgDIAMoCRIyCglkZWNpc2lvbnMYBCADKAsyHy53ZWZ0LmNvbnRyb2wudjEuRGVjaXNpb25SZWNvcmQqWwoIUHJvdG9jb2wSGAoUUFJPVE9DT0xfVU5TUEVDSUZJRUQQABIQCgxQUk9UT0NPTF9IMkMQARIPCgtQUk9UT0NPTF9IMhACEhIKDlBST1RPQ09MX0hUVFAxEAMqXwoGSGVhbHRoEhYKEkhFQUxUSF9VTlNQRUNJRklFRBAAEhIKDkhFQUxUSF9IRUFMVEhZEAESFAoQSEVBTFRIX1VOSEVBTFRIWRACEhMKD0hFQUxUSF9EUkFJTklORxADMlgKB0NvbnRyb2wSTQoGQXR0YWNoEh4ud2VmdC5jb250cm9sLnYxLkF0dGFjaFJlcXVlc3QaHy53ZWZ0LmNvbnRyb2wudjEuQXR0YWNoUmVzcG9uc2UoATABMqwICgVBZG1pbhJeCglHZXRTdGF0dXMSIS53ZWZ0LmNvbnRyb2wudjEuR2V0U3RhdHVzUmVxdWVzdBoXLndlZnQuY29udHJvbC52MS5TdGF0dXMiFZACAYLT5JMCDBIKL3YxL3N0YXR1cxJ0CgxMaXN0U2VydmljZXMSJC53ZWZ0LmNvbnRyb2wudjEuTGlzdFNlcnZpY2VzUmVxdWVzdBolLndlZnQuY29udHJvbC52MS5MaXN0U2VydmljZXNSZXNwb25zZSIXkAIBgtPkkwIOEgwvdjEvc2VydmljZXMSeAoNTGlzdFByb2Nlc3NlcxIlLndlZnQuY29udHJvbC52MS5MaXN0UHJvY2Vzc2VzUmVxdWVzdBomLndlZnQuY29udHJvbC52MS5MaXN0UHJvY2Vzc2VzUmVzcG9uc2UiGJACAYLT5JMCDxINL3YxL3Byb2Nlc3NlcxJ4Cg1MaXN0Q29udHJhY3RzEiUud2VmdC5jb250cm9sLnYxLkxpc3RDb250cmFjdHNSZXF1ZXN0GiYud2VmdC5jb250cm9sLnYxLkxpc3RDb250cmFjdHNSZXNwb25zZSIYkAIBgtPkkwIPEg0vdjEvY29udHJhY3RzEm8KD1B1Ymxpc2hSZXZpc2lvbhInLndlZnQuY29udHJvbC52MS5QdWJsaXNoUmV2aXNpb25SZXF1ZXN0Ghkud2VmdC5jb250cm9sLnYxLlJldmlzaW9uIhiC0+STAhI6ASoiDS92MS9yZXZpc2lvbnMShQEKEFJvbGxiYWNrUmV2aXNpb24SKC53ZWZ0LmNvbnRyb2wudjEuUm9sbGJhY2tSZXZpc2lvblJlcXVlc3QaGS53ZWZ0LmNvbnRyb2wudjEuUmV2aXNpb24iLILT5JMCJjoBKiIhL3YxL3JldmlzaW9ucy97cmV2aXNpb259OnJvbGxiYWNrEnIKC0V4cGxhaW5DYWxsEiMud2VmdC5jb250cm9sLnYxLkV4cGxhaW5DYWxsUmVxdWVzdBokLndlZnQuY29udHJvbC52MS5FeHBsYWluQ2FsbFJlc3BvbnNlIhiQAgGC0+STAg8SDS92MS9kZWNpc2lvbnMScgoLR2V0UmV2aXNpb24SIy53ZWZ0LmNvbnRyb2wudjEuR2V0UmV2aXNpb25SZXF1ZXN0Ghkud2VmdC5jb250cm9sLnYxLlJldmlzaW9uIiOQAgGC0+STAhoSGC92MS9yZXZpc2lvbnMve3JldmlzaW9ufRJ4Cg1MaXN0UmV2aXNpb25zEiUud2VmdC5jb250cm9sLnYxLkxpc3RSZXZpc2lvbnNSZXF1ZXN0GiYud2VmdC5jb250cm9sLnYxLkxpc3RSZXZpc2lvbnNSZXNwb25zZSIYkAIBgtPkkwIPEg0vdjEvcmV2aXNpb25zYgZwcm90bzM", [file_google_api_annotations]);
+  fileDesc("Ch13ZWZ0L2NvbnRyb2wvdjEvY29udHJvbC5wcm90bxIPd2VmdC5jb250cm9sLnYxIuUDCg1BdHRhY2hSZXF1ZXN0EicKBWhlbGxvGAEgASgLMhYud2VmdC5jb250cm9sLnYxLkhlbGxvSAASLwoJc3Vic2NyaWJlGAIgASgLMhoud2VmdC5jb250cm9sLnYxLlN1YnNjcmliZUgAEi0KCHJlZ2lzdGVyGAMgASgLMhkud2VmdC5jb250cm9sLnYxLlJlZ2lzdGVySAASKwoHcmVsZWFzZRgEIAEoCzIYLndlZnQuY29udHJvbC52MS5SZWxlYXNlSAASMAoKc2V0X2hlYWx0aBgFIAEoCzIaLndlZnQuY29udHJvbC52MS5TZXRIZWFsdGhIABIvCgloZWFydGJlYXQYBiABKAsyGi53ZWZ0LmNvbnRyb2wudjEuSGVhcnRiZWF0SAASKwoEbG9hZBgHIAEoCzIbLndlZnQuY29udHJvbC52MS5Mb2FkUmVwb3J0SAASKwoHYXBwbGllZBgIIAEoCzIYLndlZnQuY29udHJvbC52MS5BcHBsaWVkSAASKwoHdHJhZmZpYxgJIAEoCzIYLndlZnQuY29udHJvbC52MS5UcmFmZmljSAASKQoGYW5zd2VyGA8gASgLMhcud2VmdC5jb250cm9sLnYxLkFuc3dlckgAQgkKB21lc3NhZ2UilAEKBUhlbGxvEg8KB3Byb2Nlc3MYASABKAkSDAoEbm9kZRgCIAEoCRIPCgd2ZXJzaW9uGAMgASgJEg0KBWVwb2NoGAQgASgJEhYKDmtub3duX3JldmlzaW9uGAUgASgEEg8KB3NlcnZpY2UYBiABKAkSIwoEcm9sZRgHIAEoDjIVLndlZnQuY29udHJvbC52MS5Sb2xlImMKCVN1YnNjcmliZRISCgpyZXF1ZXN0X2lkGAEgASgEEi8KCHNlcnZpY2VzGAIgAygLMh0ud2VmdC5jb250cm9sLnYxLlN1YnNjcmlwdGlvbhIRCgljb250cmFjdHMYAyABKAgiMwoMU3Vic2NyaXB0aW9uEgwKBG5hbWUYASABKAkSFQoNa25vd25fdmVyc2lvbhgCIAEoBCKfAQoIUmVnaXN0ZXISEgoKcmVxdWVzdF9pZBgBIAEoBBIrCghlbmRwb2ludBgCIAEoCzIZLndlZnQuY29udHJvbC52MS5FbmRwb2ludBIOCgZ0dGxfbXMYAyABKA0SEQoJY29udHJhY3RzGAQgAygJEhMKC2Rlc2NyaXB0b3JzGAUgASgMEhoKEmRlc2NyaXB0b3JzX2RpZ2VzdBgGIAEoCSIpCgdSZWxlYXNlEhIKCnJlcXVlc3RfaWQYASABKAQSCgoCaWQYAiABKAkiZAoJU2V0SGVhbHRoEhIKCnJlcXVlc3RfaWQYASABKAQSCgoCaWQYAiABKAkSJwoGaGVhbHRoGAMgASgOMhcud2VmdC5jb250cm9sLnYxLkhlYWx0aBIOCgZyZWFzb24YBCABKAkiHwoJSGVhcnRiZWF0EhIKCnJlcXVlc3RfaWQYASABKAQiPgoKTG9hZFJlcG9ydBIwCgllbmRwb2ludHMYASADKAsyHS53ZWZ0LmNvbnRyb2wudjEuRW5kcG9pbnRMb2FkIioKB0FwcGxpZWQSEAoIcmV2aXNpb24YASABKAQSDQoFZXJyb3IYAiABKAkiRAoHVHJhZmZpYxIkCgVlZGdlcxgBIAMoCzIVLndlZnQuY29udHJvbC52MS5FZGdlEhMKC21lYXN1cmVkX21zGAIgASgBIp0BCgRFZGdlEg8KB3NlcnZpY2UYASABKAkSDwoHdmVyc2lvbhgCIAEoCRINCgVjYWxscxgDIAEoBBIOCgZlcnJvcnMYBCABKAQSDgoGc2VjdXJlGAUgASgEEhAKCGF0dGVtcHRzGAYgASgEEjIKB2xhdGVuY3kYByABKAsyIS53ZWZ0LmNvbnRyb2wudjEuTGF0ZW5jeUhpc3RvZ3JhbSLoAQoMRW5kcG9pbnRMb2FkEgoKAmlkGAEgASgJEhEKCWluX2ZsaWdodBgCIAEoDRIYChBjYWxsc19wZXJfc2Vjb25kGAMgASgBEhIKCmV2ZW50X2xvb3AYBCABKAESCwoDY3B1GAUgASgBEhYKDnJlc2lkZW50X2J5dGVzGAYgASgEEg0KBWNhbGxzGAcgASgEEg4KBmVycm9ycxgIIAEoBBITCgttZWFzdXJlZF9tcxgJIAEoARIyCgdsYXRlbmN5GAogASgLMiEud2VmdC5jb250cm9sLnYxLkxhdGVuY3lIaXN0b2dyYW0iMwoQTGF0ZW5jeUhpc3RvZ3JhbRIPCgdidWNrZXRzGAEgAygNEg4KBmNvdW50cxgCIAMoBCL+AQoOQXR0YWNoUmVzcG9uc2USKQoHd2VsY29tZRgBIAEoCzIYLndlZnQuY29udHJvbC52MS5XZWxjb21lEiIKBGFja3MYAiADKAsyFC53ZWZ0LmNvbnRyb2wudjEuQWNrEhEKCXJlc291cmNlcxgDIAEoDBIQCghzZXJ2aWNlcxgEIAMoDBIRCgljb250cmFjdHMYBSADKAwSKAoEbG9zdBgGIAMoCzIaLndlZnQuY29udHJvbC52MS5Mb3N0TGVhc2USDQoFdHJ1c3QYByABKAkSLAoJcXVlc3Rpb25zGA8gAygLMhkud2VmdC5jb250cm9sLnYxLlF1ZXN0aW9uIkYKB1dlbGNvbWUSDQoFZXBvY2gYASABKAkSFAoMaGVhcnRiZWF0X21zGAIgASgNEhYKDmRlZmF1bHRfdHRsX21zGAMgASgNIlcKA0FjaxISCgpyZXF1ZXN0X2lkGAEgASgEEgwKBGNvZGUYAiABKA0SDgoGcmVhc29uGAMgASgJEg8KB21lc3NhZ2UYBCABKAkSDQoFZmllbGQYBSABKAkiJwoJTG9zdExlYXNlEgoKAmlkGAEgASgJEg4KBnJlYXNvbhgCIAEoCSKOAQoIUXVlc3Rpb24SEwoLcXVlc3Rpb25faWQYASABKAQSOAoOZmluZF9kZWNpc2lvbnMYAiABKAsyHi53ZWZ0LmNvbnRyb2wudjEuRmluZERlY2lzaW9uc0gAEicKBXByb2JlGAMgASgLMhYud2VmdC5jb250cm9sLnYxLlByb2JlSABCCgoIcXVlc3Rpb24iMgoNRmluZERlY2lzaW9ucxISCgpyZXF1ZXN0X2lkGAEgASgJEg0KBWxpbWl0GAIgASgNIgcKBVByb2JlIn0KBkFuc3dlchITCgtxdWVzdGlvbl9pZBgBIAEoBBIyCglkZWNpc2lvbnMYAiADKAsyHy53ZWZ0LmNvbnRyb2wudjEuRGVjaXNpb25SZWNvcmQSEAoIcmV2aXNpb24YAyABKAQSGAoQZW5kcG9pbnRfdmVyc2lvbhgEIAEoBCJHCg5EZWNpc2lvblJlY29yZBIPCgdyZXF1ZXN0GAEgASgJEhIKCnN0YXJ0ZWRfbXMYAiABKAESEAoIZGVjaXNpb24YAyABKAkiLQoLUmVzb3VyY2VTZXQSEAoIcmV2aXNpb24YASABKAQSDAoEanNvbhgCIAEoCSLSAQoNU2VydmljZVVwZGF0ZRIPCgdzZXJ2aWNlGAEgASgJEhgKEGVuZHBvaW50X3ZlcnNpb24YAiABKAQSDAoEZnVsbBgDIAEoCBIqCgdjaGFuZ2VkGAQgAygLMhkud2VmdC5jb250cm9sLnYxLkVuZHBvaW50EjEKB3JlbW92ZWQYBSADKAsyIC53ZWZ0LmNvbnRyb2wudjEuUmVtb3ZlZEVuZHBvaW50EikKB21ldGhvZHMYBiABKAsyGC53ZWZ0LmNvbnRyb2wudjEuTWV0aG9kcyJGCgdNZXRob2RzEhEKCWNvbnRyYWN0cxgBIAMoCRIoCgdtZXRob2RzGAIgAygLMhcud2VmdC5jb250cm9sLnYxLk1ldGhvZCJeCgZNZXRob2QSDAoEcGF0aBgBIAEoCRISCgppZGVtcG90ZW50GAIgASgIEhgKEGNsaWVudF9zdHJlYW1pbmcYAyABKAgSGAoQc2VydmVyX3N0cmVhbWluZxgEIAEoCCItCg9SZW1vdmVkRW5kcG9pbnQSCgoCaWQYASABKAkSDgoGcmVhc29uGAIgASgJIloKD1NlcnZpY2VDb250cmFjdBIPCgdzZXJ2aWNlGAEgASgJEhEKCWNvbnRyYWN0cxgCIAMoCRIOCgZkaWdlc3QYAyABKAkSEwoLZGVzY3JpcHRvcnMYBCABKAwixgIKCEVuZHBvaW50EgoKAmlkGAEgASgJEg8KB3NlcnZpY2UYAiABKAkSDAoEaG9zdBgDIAEoCRIMCgRwb3J0GAQgASgNEg8KB3ZlcnNpb24YBSABKAkSDAoEem9uZRgGIAEoCRIOCgZ3ZWlnaHQYByABKAESKwoIcHJvdG9jb2wYCCABKA4yGS53ZWZ0LmNvbnRyb2wudjEuUHJvdG9jb2wSJwoGaGVhbHRoGAkgASgOMhcud2VmdC5jb250cm9sLnYxLkhlYWx0aBI5CghtZXRhZGF0YRgKIAMoCzInLndlZnQuY29udHJvbC52MS5FbmRwb2ludC5NZXRhZGF0YUVudHJ5EhAKCGlkZW50aXR5GAsgASgJGi8KDU1ldGFkYXRhRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASISChBHZXRTdGF0dXNSZXF1ZXN0Ip8BCgZTdGF0dXMSDQoFZXBvY2gYASABKAkSDwoHdmVyc2lvbhgCIAEoCRIYChBlbmRwb2ludF92ZXJzaW9uGAMgASgEEhAKCHJldmlzaW9uGAQgASgEEhAKCHNlcnZpY2VzGAUgASgNEhEKCWVuZHBvaW50cxgGIAEoDRIRCglwcm9jZXNzZXMYByABKA0SEQoJdXB0aW1lX21zGAggASgEIicKE0xpc3RTZXJ2aWNlc1JlcXVlc3QSEAoIc2VydmljZXMYASADKAkiYAoUTGlzdFNlcnZpY2VzUmVzcG9uc2USGAoQZW5kcG9pbnRfdmVyc2lvbhgBIAEoBBIuCghzZXJ2aWNlcxgCIAMoCzIcLndlZnQuY29udHJvbC52MS5TZXJ2aWNlVmlldyJjCgtTZXJ2aWNlVmlldxIPCgdzZXJ2aWNlGAEgASgJEhEKCWNvbnRyYWN0cxgCIAMoCRIwCgllbmRwb2ludHMYAyADKAsyHS53ZWZ0LmNvbnRyb2wudjEuRW5kcG9pbnRWaWV3Ip8BCgxFbmRwb2ludFZpZXcSKwoIZW5kcG9pbnQYASABKAsyGS53ZWZ0LmNvbnRyb2wudjEuRW5kcG9pbnQSDQoFY2hlY2sYAiABKAkSFQoNY2hlY2tfbWVzc2FnZRgDIAEoCRIPCgdwcm9jZXNzGAQgASgJEisKBGxvYWQYBSABKAsyHS53ZWZ0LmNvbnRyb2wudjEuRW5kcG9pbnRMb2FkIhYKFExpc3RQcm9jZXNzZXNSZXF1ZXN0IkgKFUxpc3RQcm9jZXNzZXNSZXNwb25zZRIvCglwcm9jZXNzZXMYASADKAsyHC53ZWZ0LmNvbnRyb2wudjEuUHJvY2Vzc1ZpZXcinwEKC1Byb2Nlc3NWaWV3Eg8KB3Byb2Nlc3MYASABKAkSDAoEbm9kZRgCIAEoCRIPCgd2ZXJzaW9uGAMgASgJEg8KB2FkZHJlc3MYBCABKAkSEwoLYXR0YWNoZWRfbXMYBSABKAQSEQoJZW5kcG9pbnRzGAYgAygJEhUKDXN1YnNjcmlwdGlvbnMYByADKAkSEAoIcmV2aXNpb24YCCABKAQiKAoUTGlzdENvbnRyYWN0c1JlcXVlc3QSEAoIc2VydmljZXMYASADKAkiTAoVTGlzdENvbnRyYWN0c1Jlc3BvbnNlEjMKCWNvbnRyYWN0cxgBIAMoCzIgLndlZnQuY29udHJvbC52MS5TZXJ2aWNlQ29udHJhY3QiqAEKFlB1Ymxpc2hSZXZpc2lvblJlcXVlc3QSEQoJcmVzb3VyY2VzGAEgASgJEg4KBnNvdXJjZRgCIAEoCRIOCgZhdXRob3IYAyABKAkSDgoGcmVhc29uGAQgASgJEh4KEWV4cGVjdGVkX3JldmlzaW9uGAUgASgESACIAQESFQoNdmFsaWRhdGVfb25seRgGIAEoCEIUChJfZXhwZWN0ZWRfcmV2aXNpb24iSwoXUm9sbGJhY2tSZXZpc2lvblJlcXVlc3QSEAoIcmV2aXNpb24YASABKAQSDgoGYXV0aG9yGAIgASgJEg4KBnJlYXNvbhgDIAEoCSImChJHZXRSZXZpc2lvblJlcXVlc3QSEAoIcmV2aXNpb24YASABKAQihwEKCFJldmlzaW9uEhAKCHJldmlzaW9uGAEgASgEEg4KBmF1dGhvchgCIAEoCRIOCgZyZWFzb24YAyABKAkSFAoMcHVibGlzaGVkX21zGAQgASgEEg4KBmRpZ2VzdBgFIAEoCRIRCglyZXNvdXJjZXMYBiABKAkSEAoId2FybmluZ3MYByADKAkiNQoUTGlzdFJldmlzaW9uc1JlcXVlc3QSDQoFbGltaXQYASABKA0SDgoGYmVmb3JlGAIgASgEIkUKFUxpc3RSZXZpc2lvbnNSZXNwb25zZRIsCglyZXZpc2lvbnMYASADKAsyGS53ZWZ0LmNvbnRyb2wudjEuUmV2aXNpb24iPAoSRXhwbGFpbkNhbGxSZXF1ZXN0EhIKCnJlcXVlc3RfaWQYASABKAkSEgoKdGltZW91dF9tcxgCIAEoDSJqChNFeHBsYWluQ2FsbFJlc3BvbnNlEjQKCXByb2Nlc3NlcxgBIAMoCzIhLndlZnQuY29udHJvbC52MS5Qcm9jZXNzRGVjaXNpb25zEg4KBnNpbGVudBgCIAMoCRINCgVhc2tlZBgDIAEoDSJ4ChBQcm9jZXNzRGVjaXNpb25zEg8KB3Byb2Nlc3MYASABKAkSDAoEbm9kZRgCIAEoCRIRCgllbmRwb2ludHMYAyADKAkSMgoJZGVjaXNpb25zGAQgAygLMh8ud2VmdC5jb250cm9sLnYxLkRlY2lzaW9uUmVjb3JkKlIKBFJvbGUSFAoQUk9MRV9VTlNQRUNJRklFRBAAEhAKDFJPTEVfR0FURVdBWRABEhAKDFJPTEVfU0VSVklDRRACEhAKDFJPTEVfU0lERUNBUhADKlsKCFByb3RvY29sEhgKFFBST1RPQ09MX1VOU1BFQ0lGSUVEEAASEAoMUFJPVE9DT0xfSDJDEAESDwoLUFJPVE9DT0xfSDIQAhISCg5QUk9UT0NPTF9IVFRQMRADKl8KBkhlYWx0aBIWChJIRUFMVEhfVU5TUEVDSUZJRUQQABISCg5IRUFMVEhfSEVBTFRIWRABEhQKEEhFQUxUSF9VTkhFQUxUSFkQAhITCg9IRUFMVEhfRFJBSU5JTkcQAzJYCgdDb250cm9sEk0KBkF0dGFjaBIeLndlZnQuY29udHJvbC52MS5BdHRhY2hSZXF1ZXN0Gh8ud2VmdC5jb250cm9sLnYxLkF0dGFjaFJlc3BvbnNlKAEwATKsCAoFQWRtaW4SXgoJR2V0U3RhdHVzEiEud2VmdC5jb250cm9sLnYxLkdldFN0YXR1c1JlcXVlc3QaFy53ZWZ0LmNvbnRyb2wudjEuU3RhdHVzIhWQAgGC0+STAgwSCi92MS9zdGF0dXMSdAoMTGlzdFNlcnZpY2VzEiQud2VmdC5jb250cm9sLnYxLkxpc3RTZXJ2aWNlc1JlcXVlc3QaJS53ZWZ0LmNvbnRyb2wudjEuTGlzdFNlcnZpY2VzUmVzcG9uc2UiF5ACAYLT5JMCDhIML3YxL3NlcnZpY2VzEngKDUxpc3RQcm9jZXNzZXMSJS53ZWZ0LmNvbnRyb2wudjEuTGlzdFByb2Nlc3Nlc1JlcXVlc3QaJi53ZWZ0LmNvbnRyb2wudjEuTGlzdFByb2Nlc3Nlc1Jlc3BvbnNlIhiQAgGC0+STAg8SDS92MS9wcm9jZXNzZXMSeAoNTGlzdENvbnRyYWN0cxIlLndlZnQuY29udHJvbC52MS5MaXN0Q29udHJhY3RzUmVxdWVzdBomLndlZnQuY29udHJvbC52MS5MaXN0Q29udHJhY3RzUmVzcG9uc2UiGJACAYLT5JMCDxINL3YxL2NvbnRyYWN0cxJvCg9QdWJsaXNoUmV2aXNpb24SJy53ZWZ0LmNvbnRyb2wudjEuUHVibGlzaFJldmlzaW9uUmVxdWVzdBoZLndlZnQuY29udHJvbC52MS5SZXZpc2lvbiIYgtPkkwISOgEqIg0vdjEvcmV2aXNpb25zEoUBChBSb2xsYmFja1JldmlzaW9uEigud2VmdC5jb250cm9sLnYxLlJvbGxiYWNrUmV2aXNpb25SZXF1ZXN0Ghkud2VmdC5jb250cm9sLnYxLlJldmlzaW9uIiyC0+STAiY6ASoiIS92MS9yZXZpc2lvbnMve3JldmlzaW9ufTpyb2xsYmFjaxJyCgtFeHBsYWluQ2FsbBIjLndlZnQuY29udHJvbC52MS5FeHBsYWluQ2FsbFJlcXVlc3QaJC53ZWZ0LmNvbnRyb2wudjEuRXhwbGFpbkNhbGxSZXNwb25zZSIYkAIBgtPkkwIPEg0vdjEvZGVjaXNpb25zEnIKC0dldFJldmlzaW9uEiMud2VmdC5jb250cm9sLnYxLkdldFJldmlzaW9uUmVxdWVzdBoZLndlZnQuY29udHJvbC52MS5SZXZpc2lvbiIjkAIBgtPkkwIaEhgvdjEvcmV2aXNpb25zL3tyZXZpc2lvbn0SeAoNTGlzdFJldmlzaW9ucxIlLndlZnQuY29udHJvbC52MS5MaXN0UmV2aXNpb25zUmVxdWVzdBomLndlZnQuY29udHJvbC52MS5MaXN0UmV2aXNpb25zUmVzcG9uc2UiGJACAYLT5JMCDxINL3YxL3JldmlzaW9uc2IGcHJvdG8z", [file_google_api_annotations]);
 
 /**
  * @generated from message weft.control.v1.AttachRequest
@@ -64,6 +64,18 @@ export type AttachRequest = Message<"weft.control.v1.AttachRequest"> & {
      */
     value: LoadReport;
     case: "load";
+  } | {
+    /**
+     * @generated from field: weft.control.v1.Applied applied = 8;
+     */
+    value: Applied;
+    case: "applied";
+  } | {
+    /**
+     * @generated from field: weft.control.v1.Traffic traffic = 9;
+     */
+    value: Traffic;
+    case: "traffic";
   } | {
     /**
      * @generated from field: weft.control.v1.Answer answer = 15;
@@ -118,6 +130,18 @@ export type Hello = Message<"weft.control.v1.Hello"> & {
    * @generated from field: uint64 known_revision = 5;
    */
   knownRevision: bigint;
+
+  /**
+   * The service that the process is, or stands beside; empty when it is none.
+   *
+   * @generated from field: string service = 6;
+   */
+  service: string;
+
+  /**
+   * @generated from field: weft.control.v1.Role role = 7;
+   */
+  role: Role;
 };
 
 /**
@@ -330,6 +354,113 @@ export const LoadReportSchema: GenMessage<LoadReport> = /*@__PURE__*/
   messageDesc(file_weft_control_v1_control, 8);
 
 /**
+ * Whether resources came into force. Sent after each ResourceSet.
+ *
+ * @generated from message weft.control.v1.Applied
+ */
+export type Applied = Message<"weft.control.v1.Applied"> & {
+  /**
+   * @generated from field: uint64 revision = 1;
+   */
+  revision: bigint;
+
+  /**
+   * Why they did not: the ones before stay. Empty when they did.
+   *
+   * @generated from field: string error = 2;
+   */
+  error: string;
+};
+
+/**
+ * Describes the message weft.control.v1.Applied.
+ * Use `create(AppliedSchema)` to create a new message.
+ */
+export const AppliedSchema: GenMessage<Applied> = /*@__PURE__*/
+  messageDesc(file_weft_control_v1_control, 9);
+
+/**
+ * Sent about once a second by processes that make or pass on calls, for those backends alone whose numbers changed.
+ *
+ * @generated from message weft.control.v1.Traffic
+ */
+export type Traffic = Message<"weft.control.v1.Traffic"> & {
+  /**
+   * @generated from field: repeated weft.control.v1.Edge edges = 1;
+   */
+  edges: Edge[];
+
+  /**
+   * When this was measured, ms of a clock of the process's own: a rate is the difference of two reports.
+   *
+   * @generated from field: double measured_ms = 2;
+   */
+  measuredMs: number;
+};
+
+/**
+ * Describes the message weft.control.v1.Traffic.
+ * Use `create(TrafficSchema)` to create a new message.
+ */
+export const TrafficSchema: GenMessage<Traffic> = /*@__PURE__*/
+  messageDesc(file_weft_control_v1_control, 10);
+
+/**
+ * Calls to one version of a service since the process began, as their caller saw them.
+ *
+ * @generated from message weft.control.v1.Edge
+ */
+export type Edge = Message<"weft.control.v1.Edge"> & {
+  /**
+   * @generated from field: string service = 1;
+   */
+  service: string;
+
+  /**
+   * @generated from field: string version = 2;
+   */
+  version: string;
+
+  /**
+   * @generated from field: uint64 calls = 3;
+   */
+  calls: bigint;
+
+  /**
+   * Of those, calls that failed: HTTP 5xx; gRPC UNKNOWN, DEADLINE_EXCEEDED, INTERNAL, UNAVAILABLE, DATA_LOSS.
+   *
+   * @generated from field: uint64 errors = 4;
+   */
+  errors: bigint;
+
+  /**
+   * Of those, calls over mutual TLS.
+   *
+   * @generated from field: uint64 secure = 5;
+   */
+  secure: bigint;
+
+  /**
+   * Attempts; more than calls where some were repeated.
+   *
+   * @generated from field: uint64 attempts = 6;
+   */
+  attempts: bigint;
+
+  /**
+   * @generated from field: weft.control.v1.LatencyHistogram latency = 7;
+   */
+  latency?: LatencyHistogram | undefined;
+};
+
+/**
+ * Describes the message weft.control.v1.Edge.
+ * Use `create(EdgeSchema)` to create a new message.
+ */
+export const EdgeSchema: GenMessage<Edge> = /*@__PURE__*/
+  messageDesc(file_weft_control_v1_control, 11);
+
+/**
  * @generated from message weft.control.v1.EndpointLoad
  */
 export type EndpointLoad = Message<"weft.control.v1.EndpointLoad"> & {
@@ -396,7 +527,7 @@ export type EndpointLoad = Message<"weft.control.v1.EndpointLoad"> & {
  * Use `create(EndpointLoadSchema)` to create a new message.
  */
 export const EndpointLoadSchema: GenMessage<EndpointLoad> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 9);
+  messageDesc(file_weft_control_v1_control, 12);
 
 /**
  * Durations of calls with one request and one answer since the process began to serve. Of many calls some are timed, and stand for the rest.
@@ -424,7 +555,7 @@ export type LatencyHistogram = Message<"weft.control.v1.LatencyHistogram"> & {
  * Use `create(LatencyHistogramSchema)` to create a new message.
  */
 export const LatencyHistogramSchema: GenMessage<LatencyHistogram> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 10);
+  messageDesc(file_weft_control_v1_control, 13);
 
 /**
  * One message holds all that is to be told at that moment. Parts that go to many subscribers are encoded once, which is why they are bytes here.
@@ -471,6 +602,13 @@ export type AttachResponse = Message<"weft.control.v1.AttachResponse"> & {
   lost: LostLease[];
 
   /**
+   * The certificates of the authorities to trust, PEM, whenever they change; empty when there is nothing new.
+   *
+   * @generated from field: string trust = 7;
+   */
+  trust: string;
+
+  /**
    * Each to be answered by an Answer, or not at all.
    *
    * @generated from field: repeated weft.control.v1.Question questions = 15;
@@ -483,7 +621,7 @@ export type AttachResponse = Message<"weft.control.v1.AttachResponse"> & {
  * Use `create(AttachResponseSchema)` to create a new message.
  */
 export const AttachResponseSchema: GenMessage<AttachResponse> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 11);
+  messageDesc(file_weft_control_v1_control, 14);
 
 /**
  * @generated from message weft.control.v1.Welcome
@@ -512,7 +650,7 @@ export type Welcome = Message<"weft.control.v1.Welcome"> & {
  * Use `create(WelcomeSchema)` to create a new message.
  */
 export const WelcomeSchema: GenMessage<Welcome> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 12);
+  messageDesc(file_weft_control_v1_control, 15);
 
 /**
  * @generated from message weft.control.v1.Ack
@@ -551,7 +689,7 @@ export type Ack = Message<"weft.control.v1.Ack"> & {
  * Use `create(AckSchema)` to create a new message.
  */
 export const AckSchema: GenMessage<Ack> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 13);
+  messageDesc(file_weft_control_v1_control, 16);
 
 /**
  * @generated from message weft.control.v1.LostLease
@@ -573,7 +711,7 @@ export type LostLease = Message<"weft.control.v1.LostLease"> & {
  * Use `create(LostLeaseSchema)` to create a new message.
  */
 export const LostLeaseSchema: GenMessage<LostLease> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 14);
+  messageDesc(file_weft_control_v1_control, 17);
 
 /**
  * What the control plane asks a process, for whoever asked it.
@@ -595,6 +733,12 @@ export type Question = Message<"weft.control.v1.Question"> & {
      */
     value: FindDecisions;
     case: "findDecisions";
+  } | {
+    /**
+     * @generated from field: weft.control.v1.Probe probe = 3;
+     */
+    value: Probe;
+    case: "probe";
   } | { case: undefined; value?: undefined };
 };
 
@@ -603,7 +747,7 @@ export type Question = Message<"weft.control.v1.Question"> & {
  * Use `create(QuestionSchema)` to create a new message.
  */
 export const QuestionSchema: GenMessage<Question> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 15);
+  messageDesc(file_weft_control_v1_control, 18);
 
 /**
  * Which of the decisions that the process still remembers carry this request id, oldest first.
@@ -629,7 +773,22 @@ export type FindDecisions = Message<"weft.control.v1.FindDecisions"> & {
  * Use `create(FindDecisionsSchema)` to create a new message.
  */
 export const FindDecisionsSchema: GenMessage<FindDecisions> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 16);
+  messageDesc(file_weft_control_v1_control, 19);
+
+/**
+ * Which revision decides calls now: a made-up call is decided and not carried.
+ *
+ * @generated from message weft.control.v1.Probe
+ */
+export type Probe = Message<"weft.control.v1.Probe"> & {
+};
+
+/**
+ * Describes the message weft.control.v1.Probe.
+ * Use `create(ProbeSchema)` to create a new message.
+ */
+export const ProbeSchema: GenMessage<Probe> = /*@__PURE__*/
+  messageDesc(file_weft_control_v1_control, 20);
 
 /**
  * @generated from message weft.control.v1.Answer
@@ -644,6 +803,18 @@ export type Answer = Message<"weft.control.v1.Answer"> & {
    * @generated from field: repeated weft.control.v1.DecisionRecord decisions = 2;
    */
   decisions: DecisionRecord[];
+
+  /**
+   * To a Probe: the revision and endpoint version that the made-up call's decision names.
+   *
+   * @generated from field: uint64 revision = 3;
+   */
+  revision: bigint;
+
+  /**
+   * @generated from field: uint64 endpoint_version = 4;
+   */
+  endpointVersion: bigint;
 };
 
 /**
@@ -651,7 +822,7 @@ export type Answer = Message<"weft.control.v1.Answer"> & {
  * Use `create(AnswerSchema)` to create a new message.
  */
 export const AnswerSchema: GenMessage<Answer> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 17);
+  messageDesc(file_weft_control_v1_control, 21);
 
 /**
  * What one process decided about one call.
@@ -686,7 +857,7 @@ export type DecisionRecord = Message<"weft.control.v1.DecisionRecord"> & {
  * Use `create(DecisionRecordSchema)` to create a new message.
  */
 export const DecisionRecordSchema: GenMessage<DecisionRecord> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 18);
+  messageDesc(file_weft_control_v1_control, 22);
 
 /**
  * The resources of one revision, whole.
@@ -712,7 +883,7 @@ export type ResourceSet = Message<"weft.control.v1.ResourceSet"> & {
  * Use `create(ResourceSetSchema)` to create a new message.
  */
 export const ResourceSetSchema: GenMessage<ResourceSet> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 19);
+  messageDesc(file_weft_control_v1_control, 23);
 
 /**
  * What changed of one service.
@@ -760,7 +931,7 @@ export type ServiceUpdate = Message<"weft.control.v1.ServiceUpdate"> & {
  * Use `create(ServiceUpdateSchema)` to create a new message.
  */
 export const ServiceUpdateSchema: GenMessage<ServiceUpdate> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 20);
+  messageDesc(file_weft_control_v1_control, 24);
 
 /**
  * @generated from message weft.control.v1.Methods
@@ -784,7 +955,7 @@ export type Methods = Message<"weft.control.v1.Methods"> & {
  * Use `create(MethodsSchema)` to create a new message.
  */
 export const MethodsSchema: GenMessage<Methods> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 21);
+  messageDesc(file_weft_control_v1_control, 25);
 
 /**
  * @generated from message weft.control.v1.Method
@@ -818,7 +989,7 @@ export type Method = Message<"weft.control.v1.Method"> & {
  * Use `create(MethodSchema)` to create a new message.
  */
 export const MethodSchema: GenMessage<Method> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 22);
+  messageDesc(file_weft_control_v1_control, 26);
 
 /**
  * @generated from message weft.control.v1.RemovedEndpoint
@@ -840,7 +1011,7 @@ export type RemovedEndpoint = Message<"weft.control.v1.RemovedEndpoint"> & {
  * Use `create(RemovedEndpointSchema)` to create a new message.
  */
 export const RemovedEndpointSchema: GenMessage<RemovedEndpoint> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 23);
+  messageDesc(file_weft_control_v1_control, 27);
 
 /**
  * @generated from message weft.control.v1.ServiceContract
@@ -872,7 +1043,7 @@ export type ServiceContract = Message<"weft.control.v1.ServiceContract"> & {
  * Use `create(ServiceContractSchema)` to create a new message.
  */
 export const ServiceContractSchema: GenMessage<ServiceContract> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 24);
+  messageDesc(file_weft_control_v1_control, 28);
 
 /**
  * @generated from message weft.control.v1.Endpoint
@@ -929,6 +1100,13 @@ export type Endpoint = Message<"weft.control.v1.Endpoint"> & {
    * @generated from field: map<string, string> metadata = 10;
    */
   metadata: { [key: string]: string };
+
+  /**
+   * The SPIFFE id that whoever answers there proves by mutual TLS; empty when the endpoint has none.
+   *
+   * @generated from field: string identity = 11;
+   */
+  identity: string;
 };
 
 /**
@@ -936,7 +1114,7 @@ export type Endpoint = Message<"weft.control.v1.Endpoint"> & {
  * Use `create(EndpointSchema)` to create a new message.
  */
 export const EndpointSchema: GenMessage<Endpoint> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 25);
+  messageDesc(file_weft_control_v1_control, 29);
 
 /**
  * @generated from message weft.control.v1.GetStatusRequest
@@ -949,7 +1127,7 @@ export type GetStatusRequest = Message<"weft.control.v1.GetStatusRequest"> & {
  * Use `create(GetStatusRequestSchema)` to create a new message.
  */
 export const GetStatusRequestSchema: GenMessage<GetStatusRequest> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 26);
+  messageDesc(file_weft_control_v1_control, 30);
 
 /**
  * @generated from message weft.control.v1.Status
@@ -1001,7 +1179,7 @@ export type Status = Message<"weft.control.v1.Status"> & {
  * Use `create(StatusSchema)` to create a new message.
  */
 export const StatusSchema: GenMessage<Status> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 27);
+  messageDesc(file_weft_control_v1_control, 31);
 
 /**
  * @generated from message weft.control.v1.ListServicesRequest
@@ -1020,7 +1198,7 @@ export type ListServicesRequest = Message<"weft.control.v1.ListServicesRequest">
  * Use `create(ListServicesRequestSchema)` to create a new message.
  */
 export const ListServicesRequestSchema: GenMessage<ListServicesRequest> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 28);
+  messageDesc(file_weft_control_v1_control, 32);
 
 /**
  * @generated from message weft.control.v1.ListServicesResponse
@@ -1042,7 +1220,7 @@ export type ListServicesResponse = Message<"weft.control.v1.ListServicesResponse
  * Use `create(ListServicesResponseSchema)` to create a new message.
  */
 export const ListServicesResponseSchema: GenMessage<ListServicesResponse> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 29);
+  messageDesc(file_weft_control_v1_control, 33);
 
 /**
  * @generated from message weft.control.v1.ServiceView
@@ -1069,7 +1247,7 @@ export type ServiceView = Message<"weft.control.v1.ServiceView"> & {
  * Use `create(ServiceViewSchema)` to create a new message.
  */
 export const ServiceViewSchema: GenMessage<ServiceView> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 30);
+  messageDesc(file_weft_control_v1_control, 34);
 
 /**
  * @generated from message weft.control.v1.EndpointView
@@ -1112,7 +1290,7 @@ export type EndpointView = Message<"weft.control.v1.EndpointView"> & {
  * Use `create(EndpointViewSchema)` to create a new message.
  */
 export const EndpointViewSchema: GenMessage<EndpointView> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 31);
+  messageDesc(file_weft_control_v1_control, 35);
 
 /**
  * @generated from message weft.control.v1.ListProcessesRequest
@@ -1125,7 +1303,7 @@ export type ListProcessesRequest = Message<"weft.control.v1.ListProcessesRequest
  * Use `create(ListProcessesRequestSchema)` to create a new message.
  */
 export const ListProcessesRequestSchema: GenMessage<ListProcessesRequest> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 32);
+  messageDesc(file_weft_control_v1_control, 36);
 
 /**
  * @generated from message weft.control.v1.ListProcessesResponse
@@ -1142,7 +1320,7 @@ export type ListProcessesResponse = Message<"weft.control.v1.ListProcessesRespon
  * Use `create(ListProcessesResponseSchema)` to create a new message.
  */
 export const ListProcessesResponseSchema: GenMessage<ListProcessesResponse> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 33);
+  messageDesc(file_weft_control_v1_control, 37);
 
 /**
  * @generated from message weft.control.v1.ProcessView
@@ -1196,7 +1374,7 @@ export type ProcessView = Message<"weft.control.v1.ProcessView"> & {
  * Use `create(ProcessViewSchema)` to create a new message.
  */
 export const ProcessViewSchema: GenMessage<ProcessView> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 34);
+  messageDesc(file_weft_control_v1_control, 38);
 
 /**
  * @generated from message weft.control.v1.ListContractsRequest
@@ -1213,7 +1391,7 @@ export type ListContractsRequest = Message<"weft.control.v1.ListContractsRequest
  * Use `create(ListContractsRequestSchema)` to create a new message.
  */
 export const ListContractsRequestSchema: GenMessage<ListContractsRequest> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 35);
+  messageDesc(file_weft_control_v1_control, 39);
 
 /**
  * @generated from message weft.control.v1.ListContractsResponse
@@ -1230,7 +1408,7 @@ export type ListContractsResponse = Message<"weft.control.v1.ListContractsRespon
  * Use `create(ListContractsResponseSchema)` to create a new message.
  */
 export const ListContractsResponseSchema: GenMessage<ListContractsResponse> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 36);
+  messageDesc(file_weft_control_v1_control, 40);
 
 /**
  * @generated from message weft.control.v1.PublishRevisionRequest
@@ -1280,7 +1458,7 @@ export type PublishRevisionRequest = Message<"weft.control.v1.PublishRevisionReq
  * Use `create(PublishRevisionRequestSchema)` to create a new message.
  */
 export const PublishRevisionRequestSchema: GenMessage<PublishRevisionRequest> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 37);
+  messageDesc(file_weft_control_v1_control, 41);
 
 /**
  * @generated from message weft.control.v1.RollbackRevisionRequest
@@ -1307,7 +1485,7 @@ export type RollbackRevisionRequest = Message<"weft.control.v1.RollbackRevisionR
  * Use `create(RollbackRevisionRequestSchema)` to create a new message.
  */
 export const RollbackRevisionRequestSchema: GenMessage<RollbackRevisionRequest> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 38);
+  messageDesc(file_weft_control_v1_control, 42);
 
 /**
  * @generated from message weft.control.v1.GetRevisionRequest
@@ -1326,7 +1504,7 @@ export type GetRevisionRequest = Message<"weft.control.v1.GetRevisionRequest"> &
  * Use `create(GetRevisionRequestSchema)` to create a new message.
  */
 export const GetRevisionRequestSchema: GenMessage<GetRevisionRequest> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 39);
+  messageDesc(file_weft_control_v1_control, 43);
 
 /**
  * @generated from message weft.control.v1.Revision
@@ -1381,7 +1559,7 @@ export type Revision = Message<"weft.control.v1.Revision"> & {
  * Use `create(RevisionSchema)` to create a new message.
  */
 export const RevisionSchema: GenMessage<Revision> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 40);
+  messageDesc(file_weft_control_v1_control, 44);
 
 /**
  * @generated from message weft.control.v1.ListRevisionsRequest
@@ -1407,7 +1585,7 @@ export type ListRevisionsRequest = Message<"weft.control.v1.ListRevisionsRequest
  * Use `create(ListRevisionsRequestSchema)` to create a new message.
  */
 export const ListRevisionsRequestSchema: GenMessage<ListRevisionsRequest> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 41);
+  messageDesc(file_weft_control_v1_control, 45);
 
 /**
  * @generated from message weft.control.v1.ListRevisionsResponse
@@ -1424,7 +1602,7 @@ export type ListRevisionsResponse = Message<"weft.control.v1.ListRevisionsRespon
  * Use `create(ListRevisionsResponseSchema)` to create a new message.
  */
 export const ListRevisionsResponseSchema: GenMessage<ListRevisionsResponse> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 42);
+  messageDesc(file_weft_control_v1_control, 46);
 
 /**
  * @generated from message weft.control.v1.ExplainCallRequest
@@ -1448,7 +1626,7 @@ export type ExplainCallRequest = Message<"weft.control.v1.ExplainCallRequest"> &
  * Use `create(ExplainCallRequestSchema)` to create a new message.
  */
 export const ExplainCallRequestSchema: GenMessage<ExplainCallRequest> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 43);
+  messageDesc(file_weft_control_v1_control, 47);
 
 /**
  * @generated from message weft.control.v1.ExplainCallResponse
@@ -1481,7 +1659,7 @@ export type ExplainCallResponse = Message<"weft.control.v1.ExplainCallResponse">
  * Use `create(ExplainCallResponseSchema)` to create a new message.
  */
 export const ExplainCallResponseSchema: GenMessage<ExplainCallResponse> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 44);
+  messageDesc(file_weft_control_v1_control, 48);
 
 /**
  * @generated from message weft.control.v1.ProcessDecisions
@@ -1515,7 +1693,51 @@ export type ProcessDecisions = Message<"weft.control.v1.ProcessDecisions"> & {
  * Use `create(ProcessDecisionsSchema)` to create a new message.
  */
 export const ProcessDecisionsSchema: GenMessage<ProcessDecisions> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 45);
+  messageDesc(file_weft_control_v1_control, 49);
+
+/**
+ * What a process is to the mesh.
+ *
+ * @generated from enum weft.control.v1.Role
+ */
+export const Role = {
+  /**
+   * Of a version that does not say, or a tool that looks and carries nothing.
+   *
+   * @generated from enum value: ROLE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * @generated from enum value: ROLE_GATEWAY = 1;
+   */
+  GATEWAY: 1,
+
+  /**
+   * Serves or calls with weft's own server and client.
+   *
+   * @generated from enum value: ROLE_SERVICE = 2;
+   */
+  SERVICE: 2,
+
+  /**
+   * @generated from enum value: ROLE_SIDECAR = 3;
+   */
+  SIDECAR: 3,
+} as const;
+
+/**
+ * What a process is to the mesh.
+ *
+ * @generated from enum weft.control.v1.Role
+ */
+export type Role = (typeof Role)[keyof typeof Role] | UnknownEnum;
+
+/**
+ * Describes the enum weft.control.v1.Role.
+ */
+export const RoleSchema: GenEnum<Role> = /*@__PURE__*/
+  enumDesc(file_weft_control_v1_control, 0);
 
 /**
  * @generated from enum weft.control.v1.Protocol
@@ -1551,7 +1773,7 @@ export type Protocol = (typeof Protocol)[keyof typeof Protocol] | UnknownEnum;
  * Describes the enum weft.control.v1.Protocol.
  */
 export const ProtocolSchema: GenEnum<Protocol> = /*@__PURE__*/
-  enumDesc(file_weft_control_v1_control, 0);
+  enumDesc(file_weft_control_v1_control, 1);
 
 /**
  * @generated from enum weft.control.v1.Health
@@ -1589,7 +1811,7 @@ export type Health = (typeof Health)[keyof typeof Health] | UnknownEnum;
  * Describes the enum weft.control.v1.Health.
  */
 export const HealthSchema: GenEnum<Health> = /*@__PURE__*/
-  enumDesc(file_weft_control_v1_control, 1);
+  enumDesc(file_weft_control_v1_control, 2);
 
 /**
  * What every process of a system speaks with.
