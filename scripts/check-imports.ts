@@ -25,6 +25,7 @@ const ALLOWED: Record<string, readonly string[]> = {
   service: ["contract", "call", "link", "telemetry", "registry", "net", "wire", "policy"],
   proxy: ["call", "contract", "link", "net", "policy", "wire", "telemetry", "service"],
   dns: ["net", "wire"],
+  intercept: [],
   control: ["call", "service", "policy", "registry", "settings", "telemetry", "contract"],
   testing: ["policy", "call", "service", "contract"],
   saga: ["service", "telemetry"],
