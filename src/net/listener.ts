@@ -13,7 +13,7 @@ import { createPlainServer, type ReadCallback, readByEvents } from "./accept.ts"
 import { listenError } from "./listen-error.ts";
 import { type Loop, loopOf } from "./loop.ts";
 import { formatAddress, peerOf } from "./peer.ts";
-import { PREFACE, PrefaceMatcher } from "./preface.ts";
+import { mayBeHttp1, PREFACE, PrefaceMatcher } from "./preface.ts";
 import { SocketConnection, type SocketConnectionOwner } from "./socket-connection.ts";
 import { tlsModule } from "./tls-module.ts";
 import type { Listener, ListenOptions } from "./types.ts";
@@ -177,11 +177,20 @@ class HttpListener implements Listener, SocketConnectionOwner {
     if (connection.machine !== null) return (chunk, start, end) => connection.receive(chunk, start, end);
 
     const matcher = new PrefaceMatcher();
+    let taken: ReadCallback | null = null;
     return (chunk, start, end) => {
+      if (taken !== null) return taken(chunk, start, end);
       if (connection.machine !== null) return connection.receive(chunk, start, end);
       const earlier = matcher.matched;
       const protocol = matcher.feed(chunk, start, end);
       if (protocol === "") return true;
+      const { other } = this.#options;
+      if (other !== undefined && protocol === "http1" && !mayBeHttp1(earlier, chunk, start, end)) {
+        connection.release();
+        const first = Buffer.concat([PREFACE.subarray(0, earlier), chunk.subarray(start, end)]);
+        taken = other(socket, peer, first) ?? refuse(socket);
+        return true;
+      }
       this.#begin(connection, protocol);
       if (earlier > 0) connection.receive(PREFACE, 0, earlier);
       const more = connection.receive(chunk, start, end);
@@ -196,6 +205,7 @@ class HttpListener implements Listener, SocketConnectionOwner {
       peer: connection.peer,
       limits: this.#limits,
       handler: this.#options.handler,
+      ...(this.#options.proxy && { proxy: true }),
     };
     connection.machine =
       protocol === "http2" ? createHttp2Server(options) : createHttp1Server(options, this.#heads, this.#date);
@@ -228,6 +238,12 @@ class HttpListener implements Listener, SocketConnectionOwner {
 
 const DRAIN_TICK_MS = 100;
 const NOBODY: PeerInfo = { address: "unknown", localAddress: "unknown", secure: false, identity: "" };
+
+function refuse(socket: Socket): ReadCallback {
+  socket.on("error", () => {});
+  socket.destroy();
+  return () => true;
+}
 
 function asPem(bytes: string | Uint8Array): string | Buffer {
   return typeof bytes === "string" ? bytes : Buffer.from(bytes);

@@ -115,6 +115,14 @@ export class SocketConnection implements ConnectionHost {
     }
   }
 
+  /** Gives the socket to somebody else, before a protocol was chosen: nothing more is done with it here. */
+  release(): void {
+    this.#closed = true;
+    this.socket.removeAllListeners("error").removeAllListeners("end").removeAllListeners("close");
+    this.#loop.remove(this);
+    this.#owner.onClosed(this, "");
+  }
+
   /** Cuts the connection because of an error on our side. */
   fail(thrown: unknown): void {
     this.#owner.onError(this, thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown));

@@ -1,9 +1,11 @@
+import type { Socket } from "node:net";
 import type { Clock } from "../core/clock.ts";
 import type { ConnectionBounds } from "../core/connection-bounds.ts";
 import type { Endpoint } from "../core/endpoint.ts";
 import type { IdentitySource, MutualTls } from "../core/identity.ts";
 import type { ConnectionLimits } from "../wire/limits.ts";
 import type { ClientConnection, PeerInfo, RequestHandler, StreamFailure } from "../wire/stream.ts";
+import type { ReadCallback } from "./accept.ts";
 
 /** What net/ offers the layers above. Implementations: listener.ts (`listen`), pool.ts (`createUpstreamPool`). */
 export interface Listener {
@@ -27,6 +29,13 @@ export interface ListenOptions {
   tls?: TlsServerOptions;
   /** Takes connections of the mesh, as `mode` says when each arrives; a change of it leaves those that are open. Excludes `tls`. */
   mesh?: { readonly identity: IdentitySource; readonly mode: () => MutualTls };
+  /** A forward proxy: CONNECT is taken over HTTP/1.1, too, and a target with a host is believed whatever the host field says. Default false. */
+  proxy?: boolean;
+  /**
+   * Takes plain connections whose first bytes are of neither HTTP/1.1 nor HTTP/2, with what came; returns where the rest goes, or null to refuse it. From then
+   * on the socket is the taker's: it closes it, and stopping to accept or draining leaves it alone. Absent: they are answered as HTTP that cannot be understood.
+   */
+  other?: (socket: Socket, peer: PeerInfo, received: Uint8Array) => ReadCallback | null;
   limits?: Partial<ConnectionLimits>;
   clock?: Clock;
   /** False: accepted plain sockets read by ordinary 'data' events, not into one shared buffer. Default true. */

@@ -170,7 +170,7 @@ export interface CallRequest {
 }
 
 export interface CallContext {
-  /** At "server" only gates hold: the machine ends its part with the effect `accept`. */
+  /** At "server" only gates hold: the machine ends its part with the effect `accept`, or, in a sidecar, goes on to the application (PolicyRuntime.forwardTo). */
   readonly place: Place;
   /** The service, when the caller knows it (typed client; transcoded REST); "" lets the routes decide. A contract's full name
    * ("counter.v1.Counter") is also understood. */

@@ -11,6 +11,7 @@ import type { PolicyStats } from "./resilience/policy-stats.ts";
 import type { QuorumBreaker } from "./resilience/quorum-breaker.ts";
 import type { Resource } from "./resource/resources.ts";
 import type { Tally } from "./security/tallies.ts";
+import type { LocalApplication } from "./snapshot/local-binding.ts";
 import type { ProcessState } from "./snapshot/process-state.ts";
 
 /**
@@ -27,6 +28,8 @@ export interface PolicyRuntime {
     changed: readonly Endpoint[];
     removed: readonly { id: string; service: string }[];
   }): void;
+  /** For a sidecar: calls at place "server" go on to this application, once their gates let them pass, instead of being accepted. Another replaces it. */
+  forwardTo(application: LocalApplication): void;
   readonly revision: number;
   readonly endpointVersion: number;
   /** Whether some resource in force looks at fields of request messages. */

@@ -44,6 +44,8 @@ export interface MachineOptions {
 /** For `createHttp1Server(options)` and `createHttp2Server(options)`, each of which returns a ConnectionMachine. */
 export interface ServerMachineOptions extends MachineOptions {
   readonly handler: RequestHandler;
+  /** A forward proxy: CONNECT is taken over HTTP/1.1, too, and a target with a host is believed whatever the host field says. Default false. */
+  readonly proxy?: boolean;
 }
 
 export interface ClientMachineOptions extends MachineOptions {

@@ -150,10 +150,22 @@ export class CallMachine extends GatePassage implements Call {
 
   /** Past all gates. */
   protected passed(now: number): void {
-    if (this.state.caller.place === "server") {
+    const { local } = this.state.shared;
+    if (this.state.caller.place !== "server") this.route(now);
+    else if (local !== null) this.goOn(local, now);
+    else {
       this.phase = Phase.accepted;
       this.effects.push(Effect.accept, 0, 0);
-    } else this.route(now);
+    }
+  }
+
+  /** To the application beside a sidecar, once. */
+  private goOn(local: Binding, now: number): void {
+    const { state, decision } = this;
+    state.binding = decision.binding = local;
+    decision.service = onlyService(state.plan as Plan);
+    state.replayable = false;
+    this.tryFirst(now);
   }
 
   /** Chooses the backend, sends copies, sets the time limits, makes the first attempt. */
@@ -172,6 +184,11 @@ export class CallMachine extends GatePassage implements Call {
     state.fallback = fallback;
     const mayRepeat = (retry.attempts > 0 || hedge !== null) && state.caller.callerAttempt === 0;
     state.replayable = (mayRepeat || binding.standby !== null) && state.requestBytes <= retry.bufferBytes;
+    this.tryFirst(now);
+  }
+
+  private tryFirst(now: number): void {
+    const { state, decision } = this;
     setTimeLimits(state, now);
     if (decision.deadline <= now) this.deadlinePassed(now);
     else {

@@ -15,6 +15,7 @@ import type { QuorumBreaker } from "../resilience/quorum-breaker.ts";
 import type { Resource } from "../resource/resources.ts";
 import { parseResources } from "../resource/validate.ts";
 import type { EndpointState, MethodInfo, PolicyRuntime, PolicyRuntimeOptions } from "../runtime.ts";
+import { type LocalApplication, localBinding, localEndpoint } from "./local-binding.ts";
 import type { ProcessState } from "./process-state.ts";
 import type { RuntimeState } from "./runtime-state.ts";
 import { Snapshot } from "./snapshot.ts";
@@ -36,6 +37,7 @@ class Runtime implements PolicyRuntime {
   /** As they came, for whoever begins to record. */
   #resources: readonly Resource[] = [];
   #methods: readonly MethodInfo[] = [];
+  #local: Endpoint | null = null;
 
   constructor({
     random = systemRandom,
@@ -56,6 +58,7 @@ class Runtime implements PolicyRuntime {
       record,
       snapshot,
       endpointVersion: 0,
+      local: null,
       wallAt: wallAt ?? systemClock.wallMs() - systemClock.now(),
     };
   }
@@ -110,9 +113,17 @@ class Runtime implements PolicyRuntime {
     changed: readonly Endpoint[];
     removed: readonly { id: string; service: string }[];
   }): void {
-    this.#state.table.apply(delta.full, delta.changed, delta.removed);
+    const { full, changed, removed } = delta;
+    this.#state.table.apply(full, full && this.#local !== null ? [...changed, this.#local] : changed, removed);
     this.#state.endpointVersion = delta.endpointVersion;
     this.#recorder?.endpoints(delta);
+  }
+
+  forwardTo(application: LocalApplication): void {
+    const { table } = this.#state;
+    this.#local = localEndpoint(application);
+    table.apply(false, [this.#local], []);
+    this.#state.local ??= localBinding(table, this.#keeper);
   }
 
   get sharesLimits(): boolean {

@@ -1,6 +1,6 @@
 import type { Random } from "../../core/random.ts";
 import type { EndpointTable } from "../balance/endpoint-table.ts";
-import type { Snapshot } from "./snapshot.ts";
+import type { Binding, Snapshot } from "./snapshot.ts";
 
 /** What all calls of a process share. Machines read it and write the statistics in it; create-runtime.ts replaces the snapshot. */
 export interface RuntimeState {
@@ -9,6 +9,8 @@ export interface RuntimeState {
   readonly record: "failed" | "all" | "none";
   snapshot: Snapshot;
   endpointVersion: number;
+  /** The application beside a sidecar, to which calls at place "server" go on once their gates let them pass; null: they are accepted here. */
+  local: Binding | null;
   /** Epoch ms of 0 on the clock of events: what turns `now` into wall time, for what expires by the calendar. */
   wallAt: number;
 }

@@ -18,6 +18,8 @@ export class RequestMessage {
   readonly length: number;
   /** It waits for 100 (Continue) before it sends the body. */
   readonly expectsContinue: boolean;
+  /** Bytes as they come may follow, when it is granted: an upgrade or CONNECT. */
+  readonly tunnel: boolean;
   /** It understands trailers in the response. */
   readonly acceptsTrailers: boolean;
 
@@ -27,13 +29,19 @@ export class RequestMessage {
     this.minor = minor;
     this.keepAlive = !framing.close && (minor === 1 || framing.keepAlive);
     this.length = framing.chunked ? -1 : Math.max(0, framing.contentLength);
+    this.tunnel = head.protocol !== "" || head.method === "CONNECT";
     this.expectsContinue = framing.expect !== undefined && minor === 1 && this.length !== 0;
     this.acceptsTrailers = framing.trailers && minor === 1;
   }
 }
 
 /** Parses a whole request head, from the method to the empty line. Throws MessageError with the status to answer. */
-export function parseRequest(text: string, secure: boolean, limits: Readonly<ConnectionLimits>): RequestMessage {
+export function parseRequest(
+  text: string,
+  secure: boolean,
+  limits: Readonly<ConnectionLimits>,
+  proxy = false,
+): RequestMessage {
   const lineEnd = text.indexOf("\r\n");
   const methodEnd = text.indexOf(" ");
   const targetEnd = text.indexOf(" ", methodEnd + 1);
@@ -58,8 +66,11 @@ export function parseRequest(text: string, secure: boolean, limits: Readonly<Con
   if (framing.expect !== undefined && framing.expect !== "100-continue") {
     throw new MessageError(417, "the only expectation understood is 100-continue");
   }
+  // Whatever follows it is the tunnel's (RFC 9110 section 9.3.6); somebody before us may have taken it for a body.
+  if (method === "CONNECT" && (framing.chunked || framing.contentLength > 0))
+    throw new MessageError(400, "CONNECT has no body");
   const scheme = secure ? "https" : "http";
-  const { authority, path } = readTarget(method, target, framing.host, scheme);
+  const { authority, path } = readTarget(method, target, framing.host, scheme, proxy);
   const upgrade =
     framing.websocket && minor === 1 && method === "GET" && !framing.chunked && framing.contentLength <= 0;
   const head = new Head(method, scheme, authority, path, upgrade ? "websocket" : "", 0, framing.fields);
@@ -81,8 +92,14 @@ function readTarget(
   target: string,
   host: string | undefined,
   scheme: string,
+  proxy: boolean,
 ): { authority: string; path: string } {
-  if (method === "CONNECT") throw new MessageError(501, "CONNECT is not served over HTTP/1.1");
+  if (method === "CONNECT") {
+    if (!proxy) throw new MessageError(501, "CONNECT is not served over HTTP/1.1");
+    if (!isAuthority(target) || !/:\d{1,5}$/.test(target))
+      throw new MessageError(400, "the target of CONNECT is not host:port");
+    return { authority: target, path: "" };
+  }
   if (target.startsWith("/")) return { authority: host ?? "", path: target };
   if (target === "*") {
     if (method !== "OPTIONS") throw new MessageError(400, "target * is for OPTIONS alone");
@@ -94,7 +111,7 @@ function readTarget(
   if (absolute[1].toLowerCase() !== scheme) throw new MessageError(400, `the target's scheme is not ${scheme}`);
   if (!isAuthority(authority)) throw new MessageError(400, "the request target's authority is not a host");
   // The target wins by the book; where the two differ, somebody upstream may have believed the other one.
-  if (host !== undefined && host.toLowerCase() !== authority.toLowerCase()) {
+  if (!proxy && host !== undefined && host.toLowerCase() !== authority.toLowerCase()) {
     throw new MessageError(400, "the host field and the request target name different hosts");
   }
   const path = absolute[3];

@@ -14,7 +14,7 @@ export interface ServerStreamOwner extends HttpConnection {
   readonly highWaterBytes: number;
   wake(): void;
   credited(stream: Http1ServerStream, bytes: number): void;
-  /** 101 has been sent: bytes are carried as they are from now on. */
+  /** 101, or 2xx to CONNECT, has been sent: bytes are carried as they are from now on. */
   switched(): void;
   responseEnded(stream: Http1ServerStream): void;
   /** The exchange ends without a complete response. */
@@ -70,8 +70,8 @@ export class Http1ServerStream implements HttpStream {
     }
     if (interim) return this.connection.wake();
     this.headSent = true;
-    if (status === 101) this.connection.switched();
-    else if (this.#message.head.protocol !== "") this.requestDone = true; // not upgraded: such a request has no body
+    if (status === 101 || this.#grantsTunnel(status)) this.connection.switched();
+    else if (this.#message.tunnel) this.requestDone = true; // not granted: such a request has no body
     if (!complete) return this.#abandon();
     if (fin) this.#end();
     else this.connection.wake();
@@ -126,6 +126,11 @@ export class Http1ServerStream implements HttpStream {
     this.connection.abandoned(this);
   }
 
+  /** RFC 9110 section 9.3.6. */
+  #grantsTunnel(status: number): boolean {
+    return this.#message.head.method === "CONNECT" && status >= 200 && status < 300;
+  }
+
   /** False when the head declares a body that `fin` denies. */
   #writeHead(head: Head, extra: readonly string[] | null, fin: boolean, interim: boolean): boolean {
     const { output } = this.connection;
@@ -148,6 +153,11 @@ export class Http1ServerStream implements HttpStream {
     let complete = true;
     if (status === 101) {
       output.latin1("connection: upgrade\r\nupgrade: websocket\r\n\r\n");
+      this.#writer.begin(UNTIL_CLOSE);
+      return true;
+    }
+    if (this.#grantsTunnel(status)) {
+      output.bytes(CRLF, 0, 2);
       this.#writer.begin(UNTIL_CLOSE);
       return true;
     }

@@ -26,7 +26,7 @@ export function createHttp1Server(
 /**
  *     HEAD --head complete--> BODY --body complete--> ANSWERING --response complete--> HEAD (keep-alive) or CLOSED
  *      |                       |  \--response complete first: goes on reading the body
- *      |                       \--101 sent (upgrade; it has no body)--> RAW: bytes as they come, both ways --both ended--> CLOSED
+ *      |                       \--101 sent (upgrade; it has no body), or 2xx to CONNECT--> RAW: bytes as they come, both ways --both ended--> CLOSED
  *      \--error--> problem document, CLOSED
  *
  * 1. One exchange at a time: bytes of the next request wait in `#held` (at most what one read brought) and reading stops, so
@@ -39,6 +39,7 @@ class Http1Server implements ConnectionMachine, BodyTarget, ServerStreamOwner {
   readonly #host: ConnectionHost;
   readonly #limits: Readonly<ConnectionLimits>;
   readonly #handler: RequestHandler;
+  readonly #proxy: boolean;
   readonly #heads: HeadCache<RequestMessage>;
   readonly #date: HttpDate;
   readonly output = new Output();
@@ -65,6 +66,7 @@ class Http1Server implements ConnectionMachine, BodyTarget, ServerStreamOwner {
     this.#host = options.host;
     this.#limits = options.limits;
     this.#handler = options.handler;
+    this.#proxy = options.proxy === true;
     this.#heads = heads;
     this.#date = date;
     this.#body = new BodyReader(options.limits, this);
@@ -256,7 +258,7 @@ class Http1Server implements ConnectionMachine, BodyTarget, ServerStreamOwner {
     const text = this.#section.take(chunk, start, sectionEnd);
     let message = this.#heads.get(text);
     if (message === undefined) {
-      message = parseRequest(text, this.peer.secure, this.#limits);
+      message = parseRequest(text, this.peer.secure, this.#limits, this.#proxy);
       this.#heads.set(text, message);
     }
     this.#begin(message, sectionEnd < end);
@@ -275,8 +277,8 @@ class Http1Server implements ConnectionMachine, BodyTarget, ServerStreamOwner {
     const fin = message.length === 0;
     // An upgrade's bytes belong to the new protocol, but not before it is granted: until then they wait.
     this.#state = fin ? ANSWERING : BODY;
-    stream.requestDone = fin && message.head.protocol === "";
-    this.#handler.onRequest(stream, message.head, fin && message.head.protocol === "");
+    stream.requestDone = fin && !message.tunnel;
+    this.#handler.onRequest(stream, message.head, fin && !message.tunnel);
     if (message.expectsContinue && !moreCame && !stream.headSent && !stream.closed) {
       this.output.latin1("HTTP/1.1 100 Continue\r\n\r\n");
       this.#host.wake();
