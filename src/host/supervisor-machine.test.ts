@@ -263,6 +263,84 @@ test("S6: stopping goes in reverse order of needs and ends what overstays", () =
   assert.deepEqual(world.take(), ["terminate stock-1", "stopped"]);
 });
 
+const BESIDE = [
+  unit("orders", { needs: ["orders-sidecar"], replicas: 2 }),
+  unit("orders-sidecar", { beside: { unit: "orders", suffix: "sidecar" }, replace: "recreate" }),
+];
+
+test("S9: companions are ready before their instances start, and end after them", () => {
+  const world = new World(BESIDE);
+  world.start();
+  assert.deepEqual(world.take(), ["spawn orders-1-sidecar", "spawn orders-2-sidecar"]);
+  world.ready("orders-1-sidecar", "orders-2-sidecar");
+  assert.deepEqual(world.take(), ["spawn orders-1", "spawn orders-2"]);
+  world.ready("orders-1", "orders-2");
+  assert.deepEqual(world.take(), ["ready"]);
+  world.stop();
+  assert.deepEqual(world.take(), ["terminate orders-1", "terminate orders-2"]);
+  world.exit("orders-1", "exit status 0");
+  assert.deepEqual(world.take(), ["terminate orders-1-sidecar"]);
+  world.exit("orders-1-sidecar", "exit status 0");
+  world.exit("orders-2", "exit status 0");
+  world.exit("orders-2-sidecar", "exit status 0");
+  assert.deepEqual(world.take(), ["terminate orders-2-sidecar", "stopped"]);
+});
+
+test("S9: a companion that crashes is restarted alone, and so is its instance", () => {
+  const world = new World(BESIDE);
+  world.start();
+  world.ready("orders-1-sidecar", "orders-2-sidecar", "orders-1", "orders-2");
+  world.take();
+  world.exit("orders-1-sidecar", "killed by SIGKILL");
+  world.advance(250);
+  assert.deepEqual(world.take(), ["spawn orders-1-sidecar"]);
+  world.exit("orders-1");
+  world.advance(250);
+  assert.deepEqual(world.take(), ["spawn orders-1"], "it waits for nobody: its companion's addresses stay");
+  world.ready("orders-1-sidecar", "orders-1");
+  assert.ok(world.machine.restart("orders-sidecar", world.now));
+  world.do(() => {});
+  assert.deepEqual(world.take(), ["terminate orders-1-sidecar"]);
+  world.exit("orders-1-sidecar", "exit status 0");
+  assert.deepEqual(world.take(), ["spawn orders-1-sidecar"]);
+});
+
+test("S9: a rolling replacement brings each new instance its own companion", () => {
+  const world = new World([{ ...BESIDE[0], replicas: 1 }, BESIDE[1]]);
+  world.start();
+  world.ready("orders-1-sidecar", "orders-1");
+  world.take();
+  world.machine.restart("orders", world.now);
+  world.do(() => {});
+  assert.deepEqual(world.take(), ["spawn orders-2-sidecar"]);
+  world.ready("orders-2-sidecar");
+  assert.deepEqual(world.take(), ["spawn orders-2"]);
+  world.ready("orders-2");
+  assert.deepEqual(world.take(), ["terminate orders-1"]);
+  world.exit("orders-1", "exit status 0");
+  assert.deepEqual(world.take(), ["terminate orders-1-sidecar"]);
+  world.exit("orders-1-sidecar", "exit status 0");
+  assert.deepEqual(
+    [...world.machine.instances].map(({ id, state }) => `${id} ${state}`),
+    ["orders-2-sidecar ready", "orders-2 ready"],
+  );
+  world.machine.restart("orders", world.now);
+  world.do(() => {});
+  world.take();
+  world.alive.delete("orders-3-sidecar");
+  world.do((machine) => machine.exited("orders-3-sidecar", "exit status 1", world.now));
+  world.advance(60_000);
+  assert.deepEqual(
+    world.take(),
+    [],
+    "a companion that does not start ends the replacement, and the old instance stays",
+  );
+  assert.deepEqual(
+    [...world.machine.instances].map(({ id }) => id),
+    ["orders-2-sidecar", "orders-2"],
+  );
+});
+
 test("S7: the second stop kills every process at once", () => {
   const world = new World([unit("b", { needs: ["a"] }), unit("a")]);
   world.start();
@@ -287,7 +365,7 @@ test("a service that is not to be restarted stays ended", () => {
   assert.equal(world.machine.phase, "stopped");
 });
 
-test("S1 to S8 hold for any system under any course of events", () => {
+test("S1 to S9 hold for any system under any course of events", () => {
   const system = fc.integer({ min: 1, max: 5 }).chain((count) =>
     fc.tuple(
       fc.array(
@@ -295,6 +373,7 @@ test("S1 to S8 hold for any system under any course of events", () => {
           replicas: fc.integer({ min: 1, max: 3 }),
           needs: fc.array(fc.nat(), { maxLength: 2 }),
           recreate: fc.boolean(),
+          beside: fc.boolean(),
         }),
         {
           minLength: count,
@@ -314,25 +393,31 @@ test("S1 to S8 hold for any system under any course of events", () => {
   );
   fc.assert(
     fc.property(system, ([shapes, events, seed]) => {
-      const units = shapes.map((shape, i) =>
-        unit(`u${i}`, {
+      const units = shapes.flatMap((shape, i) => {
+        // Only earlier units are needed, so that there is no cycle.
+        const needs = i === 0 ? [] : [...new Set(shape.needs.map((n) => `u${n % i}`))];
+        const main = unit(`u${i}`, {
           replicas: shape.replicas,
-          // Only earlier units are needed, so that there is no cycle.
-          needs: i === 0 ? [] : [...new Set(shape.needs.map((n) => `u${n % i}`))],
+          needs: shape.beside ? [...needs, `u${i}-side`] : needs,
           replace: shape.recreate ? "recreate" : "rolling",
-        }),
-      );
+        });
+        const beside = { unit: `u${i}`, suffix: "side" };
+        return shape.beside ? [main, unit(`u${i}-side`, { beside, replace: "recreate" })] : [main];
+      });
       const world = new World(units, {}, seededRandom(seed));
       const state = (id: string) => world.machine.instance(id)?.state;
       const ofUnit = (name: string) => [...world.machine.instances].filter((instance) => instance.unitName === name);
       const checkedDo = world.do.bind(world);
       const started = new Set<string>();
+      /** Companions that were asked to be replaced themselves. */
+      const rolled = new Set<string>();
       world.do = (event) => {
         const effects = checkedDo(event);
         for (const effect of effects) {
           if (effect.kind === "spawn" && !started.has(effect.id)) {
             started.add(effect.id);
             const spec = units.find((candidate) => candidate.name === effect.unit) as UnitSpec;
+            if (spec.needs.includes(`${spec.name}-side`)) assert.equal(state(`${effect.id}-side`), "ready", "S9");
             if (world.machine.phase === "starting") {
               for (const need of spec.needs)
                 assert.ok(
@@ -341,7 +426,10 @@ test("S1 to S8 hold for any system under any course of events", () => {
                 );
             }
           }
-          if (effect.kind === "terminate" && world.machine.phase === "stopping") {
+          if (effect.kind === "terminate" && effect.id.endsWith("-side")) {
+            const main = world.machine.instance(effect.id.slice(0, -5));
+            assert.ok(rolled.has(effect.id) || main === undefined, "S9");
+          } else if (effect.kind === "terminate" && world.machine.phase === "stopping") {
             const name = world.machine.instance(effect.id)?.unitName as string;
             for (const dependent of units.filter((candidate) => candidate.needs.includes(name))) {
               assert.ok(
@@ -360,8 +448,11 @@ test("S1 to S8 hold for any system under any course of events", () => {
         const living = [...world.alive];
         const id = living[pick % Math.max(1, living.length)];
         if (what === "wait") world.advance(ms);
-        else if (what === "restart") world.do((machine) => machine.restart(`u${pick % units.length}`, world.now));
-        else if (id === undefined) world.advance(ms);
+        else if (what === "restart") {
+          const { name, beside } = units[pick % units.length];
+          if (beside !== undefined) for (const { id } of ofUnit(name)) rolled.add(id);
+          world.do((machine) => machine.restart(name, world.now));
+        } else if (id === undefined) world.advance(ms);
         else if (what === "ready") world.ready(id);
         else if (what === "exit") {
           // Draining processes end by themselves; any other exit is a crash.

@@ -35,6 +35,7 @@ import type {
  *   S6  Stopping goes in reverse: a unit drains when nothing that needs it is alive. "stopped" comes when no process is left.
  *   S7  The second stop kills every process at once.
  *   S8  After "stopped" there are no effects.
+ *   S9  A companion (`beside`) is ready before its instance is first started, is restarted alone, and ends when its instance is gone.
  */
 export class SupervisorMachine {
   readonly #options: Required<SupervisorOptions>;
@@ -49,8 +50,11 @@ export class SupervisorMachine {
   constructor(units: readonly UnitSpec[], random: Random, options: SupervisorOptions = {}) {
     this.#options = { backoffMinMs: 250, backoffMaxMs: 30_000, stableMs: 10_000, startAttempts: 3, ...options };
     this.#random = random;
-    for (const spec of units) this.#units.set(spec.name, { spec, dependents: [], nextNumber: 1, roll: null });
+    for (const spec of units)
+      this.#units.set(spec.name, { spec, dependents: [], companion: null, nextNumber: 1, roll: null });
     for (const unit of this.#units.values()) {
+      const main = unit.spec.beside === undefined ? undefined : this.#units.get(unit.spec.beside.unit);
+      if (main !== undefined) main.companion = unit;
       for (const need of unit.spec.needs) this.#units.get(need)?.dependents.push(unit);
     }
   }
@@ -93,6 +97,7 @@ export class SupervisorMachine {
     if (this.#phase !== "idle") return;
     this.#phase = "starting";
     for (const unit of this.#units.values()) {
+      if (unit.spec.beside !== undefined) continue;
       for (let n = 0; n < unit.spec.replicas; n++) this.#create(unit, "waiting", now);
     }
     this.#settle(now);
@@ -182,16 +187,23 @@ export class SupervisorMachine {
   // --- what follows from an event -------------------------------------------------------------------------------
 
   #settle(now: number): void {
+    this.#endCompanions(now);
     if (this.#phase === "stopping") this.#settleStopping(now);
     if (this.#phase !== "starting" && this.#phase !== "ready") return;
     for (const instance of this.#instances.values()) {
-      if (instance.state === "waiting" && this.#needsReady(instance.unit)) this.#spawn(instance, now);
+      if (instance.state === "waiting" && this.#mayStart(instance)) this.#spawn(instance, now);
     }
     for (const unit of this.#units.values()) this.#settleRoll(unit, now);
     if (this.#phase === "starting" && [...this.#instances.values()].every((instance) => instance.state === "ready")) {
       this.#phase = "ready";
       this.#effects.push({ kind: "ready" });
     }
+  }
+
+  /** Of instances that are gone. */
+  #endCompanions(now: number): void {
+    for (const instance of this.#instances.values())
+      if (instance.main !== null && !this.#instances.has(instance.main)) this.#retire(instance, now);
   }
 
   #settleStopping(now: number): void {
@@ -257,20 +269,24 @@ export class SupervisorMachine {
   #crashed(instance: MutableInstance, reason: string, now: number): void {
     const { unit } = instance;
     instance.lastReason = reason;
-    const roll = unit.roll;
-    if (roll !== null && roll.fresh === instance.id && instance.readySince < 0) {
-      unit.roll = null;
+    const main = instance.main === null ? undefined : this.#instances.get(instance.main);
+    // A companion that does not start keeps its instance from starting.
+    const kept = main?.state === "waiting" ? main : instance;
+    const roll = kept.unit.roll;
+    if (roll !== null && roll.fresh === kept.id && kept.readySince < 0) {
+      kept.unit.roll = null;
       const oldStays = roll.old !== null && this.#instances.has(roll.old);
       const text = `${instance.id} did not get healthy (${reason}); ${oldStays ? `${roll.old} stays` : "it is tried again"}`;
       this.#effects.push({
         kind: "notice",
         type: "replace-failed",
-        unit: unit.spec.name,
+        unit: kept.unitName,
         id: instance.id,
         text,
         delayMs: 0,
       });
       if (oldStays) {
+        this.#instances.delete(kept.id);
         this.#instances.delete(instance.id);
         return;
       }
@@ -320,10 +336,14 @@ export class SupervisorMachine {
 
   #create(unit: Unit, state: "waiting" | "starting", now: number, sameId?: string): MutableInstance {
     const id = sameId ?? `${unit.spec.prefix}-${unit.nextNumber++}`;
+    const { companion } = unit;
+    const beside = companion === null ? "" : `${id}${companionSuffix(companion)}`;
+    if (companion !== null && !this.#instances.has(beside)) this.#create(companion, state, now, beside);
     const instance: MutableInstance = {
       id,
       unit,
       unitName: unit.spec.name,
+      main: unit.spec.beside === undefined ? null : id.slice(0, -companionSuffix(unit).length),
       state: "waiting",
       since: now,
       readySince: -1,
@@ -335,7 +355,7 @@ export class SupervisorMachine {
       killReason: null,
     };
     this.#instances.set(id, instance);
-    if (state === "starting") this.#spawn(instance, now);
+    if (state === "starting" && companion === null) this.#spawn(instance, now);
     return instance;
   }
 
@@ -383,6 +403,13 @@ export class SupervisorMachine {
     });
   }
 
+  /** Once the system is ready, an instance waits for its companion alone. */
+  #mayStart({ id, unit }: MutableInstance): boolean {
+    if (this.#phase === "starting" && !this.#needsReady(unit)) return false;
+    const { companion } = unit;
+    return companion === null || this.#instances.get(`${id}${companionSuffix(companion)}`)?.state === "ready";
+  }
+
   #alive(unit: Unit): boolean {
     for (const instance of this.#of(unit)) if (isAlive(instance)) return true;
     return false;
@@ -399,6 +426,8 @@ const KILL_GRACE_MS = 5_000;
 interface Unit {
   readonly spec: UnitSpec;
   readonly dependents: Unit[];
+  /** Each instance has one of that unit beside it. */
+  companion: Unit | null;
   nextNumber: number;
   /** A replacement under way: `fresh` takes the place of `old`, then the next of `queue` is `old`. */
   roll: { queue: string[]; old: string | null; fresh: string | null } | null;
@@ -408,6 +437,8 @@ interface MutableInstance {
   readonly id: string;
   readonly unit: Unit;
   readonly unitName: string;
+  /** The instance that this one is beside; null for those that stand alone. */
+  readonly main: string | null;
   state: InstancePhase;
   since: number;
   /** -1 while it has not been ready since its last start. */
@@ -428,4 +459,8 @@ function isAlive(instance: Instance): boolean {
     instance.state === "draining" ||
     instance.state === "killing"
   );
+}
+
+function companionSuffix({ spec }: Unit): string {
+  return spec.beside === undefined ? "" : `-${spec.beside.suffix}`;
 }

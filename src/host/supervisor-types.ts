@@ -12,6 +12,8 @@ export interface UnitSpec {
   readonly restart: "always" | "never";
   /** "recreate" for what cannot run twice: the old instance ends first, the new one takes its id. */
   readonly replace: "rolling" | "recreate";
+  /** A unit each of whose instances has one of this beside it, `<instance>-<suffix>`, from before its start until after its end; then `replicas` is not looked at. */
+  readonly beside?: { readonly unit: string; readonly suffix: string };
 }
 
 export interface SupervisorOptions {
