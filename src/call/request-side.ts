@@ -133,7 +133,8 @@ export abstract class RequestSide extends TimedCall {
       this.call.failed(attempt.number, { kind: "protocol", unprocessed: true, message }, now);
       return;
     }
-    this.call.connected(attempt.number, now);
+    const { identity } = attempt.endpoint;
+    this.call.connected(attempt.number, now, identity !== undefined && identity === connection.peer.identity);
     if (fin) return;
     const stream = attempt.stream;
     if (body && !kept.sendTo(stream, this.requestEnded && this.requestTrailers === null)) attempt.blocked = true;

@@ -32,8 +32,8 @@ export interface Call {
   /** Request body bytes arrived from downstream. */
   requestData(bytes: number, now: number): void;
   requestEnd(now: number): void;
-  /** The attempt got a connection (or a stream on one). */
-  connected(attempt: number, now: number): void;
+  /** The attempt got a connection (or a stream on one). `secure`: over mutual TLS with the endpoint that was meant. */
+  connected(attempt: number, now: number, secure?: boolean): void;
   /** The attempt's final response head. `fin`: nothing follows (for gRPC: trailers-only, `fields` hold grpc-status). */
   head(attempt: number, status: number, fields: readonly string[], fin: boolean, now: number): void;
   responseData(attempt: number, bytes: number, fin: boolean, now: number): void;

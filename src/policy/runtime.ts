@@ -2,6 +2,7 @@ import type { Endpoint } from "../core/endpoint.ts";
 import type { Random } from "../core/random.ts";
 import type { CacheStore } from "./cache/cache-store.ts";
 import type { Call, CallContext, CallRequest } from "./call.ts";
+import type { EdgeCounts } from "./decision/edge-counts.ts";
 import type { DecisionJournal } from "./decision/journal.ts";
 import type { ActiveFaults } from "./fault/active-faults.ts";
 import type { LimitCounts } from "./limit/limiter.ts";
@@ -21,6 +22,8 @@ import type { ProcessState } from "./snapshot/process-state.ts";
 export interface PolicyRuntime {
   /** Replaces resources and methods as a whole. Throws WeftError("invalid_argument") with every problem, and keeps the old one. */
   applyResources(revision: number, resources: readonly Resource[], methods: readonly MethodInfo[]): void;
+  /** The resources in force are those of this revision, too: nothing is compiled again. */
+  advanceRevision(revision: number): void;
   /** Applies an endpoint delta; statistics of endpoints that stay are kept. Cost is proportional to the delta. */
   applyEndpoints(delta: {
     endpointVersion: number;
@@ -69,6 +72,8 @@ export interface PolicyRuntime {
   objectives(now: number): readonly ObjectiveStatus[];
   /** The caches of this process by the policy that they belong to, for metrics and dashboards. */
   caches(): Iterable<readonly [policy: string, state: CacheStore]>;
+  /** Calls that were made or passed on, by backend. Raw connections that no call machine decides are counted by who carries them. */
+  readonly edges: EdgeCounts;
   /** What is remembered of calls that have ended, for `weft explain`; null when nothing is. */
   readonly journal: DecisionJournal | null;
 }

@@ -1,4 +1,5 @@
-import { Histogram, type Metrics, upperBoundMs } from "./metrics.ts";
+import { bucketBoundMs } from "../core/latency-buckets.ts";
+import { Histogram, type Metrics } from "./metrics.ts";
 
 /** What a scrape answers. Source: Prometheus, "Exposition formats", text format 0.0.4. */
 export const EXPOSITION_TYPE = "text/plain; version=0.0.4; charset=utf-8";
@@ -26,8 +27,8 @@ function histogram(name: string, pairs: string, recorder: Histogram): string {
   let total = 0;
   for (let i = 0; i < recorder.buckets.length; i++) {
     total += recorder.buckets[i];
-    if (i >= 8 && i % 4 === 0 && Number.isFinite(upperBoundMs(i)))
-      out += `${name}_bucket{${prefix}le="${Number((upperBoundMs(i) / 1_000).toPrecision(6))}"} ${total}\n`;
+    if (i >= 8 && i % 4 === 0 && Number.isFinite(bucketBoundMs(i)))
+      out += `${name}_bucket{${prefix}le="${Number((bucketBoundMs(i) / 1_000).toPrecision(6))}"} ${total}\n`;
   }
   const braces = pairs && `{${pairs}}`;
   return `${out}${name}_bucket{${prefix}le="+Inf"} ${recorder.count}\n${name}_sum${braces} ${recorder.sumMs / 1_000}\n${name}_count${braces} ${recorder.count}\n`;

@@ -1,3 +1,5 @@
+import { LATENCY_BUCKETS, latencyBucket, latencyQuantile } from "../core/latency-buckets.ts";
+
 /**
  * Recorders of numbers: counters, gauges and histograms with labels, kept as plain numbers so that recording is an addition.
  * One Metrics a process; exposition.ts prints it for Prometheus.
@@ -104,12 +106,10 @@ class Level implements Gauge {
 }
 
 /**
- * Durations in ms, in buckets that grow by 2^(1/4): any quantile is known within 9 %, from 10 us to 80 s.
- *
- *     bucket 0 holds up to 10 us, bucket i up to 10 us x 2^(i/4), the last one everything longer
+ * Durations in ms, in the buckets of core/latency-buckets.ts: any quantile is known within 9 %, from 10 us to 80 s.
  */
 export class Histogram {
-  readonly buckets = new Float64Array(BUCKETS + 1);
+  readonly buckets = new Float64Array(LATENCY_BUCKETS);
   count = 0;
   sumMs = 0;
 
@@ -117,31 +117,11 @@ export class Histogram {
   record(ms: number, times = 1): void {
     this.count += times;
     this.sumMs += ms * times;
-    const at = ms <= FIRST_MS ? 0 : Math.ceil(Math.log2(ms / FIRST_MS) * 4 - 1e-9);
-    this.buckets[Math.min(at, BUCKETS)] += times;
+    this.buckets[latencyBucket(ms)] += times;
   }
 
   /** The q-quantile (q in 0..1) in ms, 0 when nothing was recorded. `since`: only what was recorded after that copy of `buckets`. */
   quantile(q: number, since?: Float64Array): number {
-    let total = 0;
-    for (let i = 0; i <= BUCKETS; i++) total += this.buckets[i] - (since?.[i] ?? 0);
-    let rank = q * total;
-    for (let i = 0; i <= BUCKETS && total > 0; i++) {
-      const held = this.buckets[i] - (since?.[i] ?? 0);
-      if (held > 0 && rank <= held) {
-        const low = i === 0 ? 0 : upperBoundMs(i - 1);
-        return low + (Math.min(upperBoundMs(i), low * 2 + FIRST_MS) - low) * (rank / held);
-      }
-      rank -= held;
-    }
-    return 0;
+    return latencyQuantile(since === undefined ? this.buckets : this.buckets.map((held, i) => held - since[i]), q);
   }
-}
-
-const FIRST_MS = 0.01;
-const BUCKETS = 92;
-
-/** The largest value that bucket `i` holds, ms; Infinity for the last. */
-export function upperBoundMs(i: number): number {
-  return i >= BUCKETS ? Number.POSITIVE_INFINITY : FIRST_MS * 2 ** (i / 4);
 }

@@ -27,6 +27,8 @@ export class Attempt extends Pick implements AttemptRecord {
   timed = false;
   callStartedAt = 0;
   startedAt = 0;
+  /** It went over mutual TLS. */
+  secure = false;
   /** -1 before. */
   connectedAt = -1;
   headAt = -1;

@@ -27,7 +27,7 @@ export function openAttempt(state: CallState, kind: AttemptKind, probe: boolean,
   attempt.kind = kind;
   attempt.live = true;
   state.live++;
-  attempt.forwarded = attempt.judged = attempt.timed = false;
+  attempt.forwarded = attempt.judged = attempt.timed = attempt.secure = false;
   attempt.probe = probe;
   attempt.callStartedAt = decision.startedAt;
   attempt.startedAt = now;

@@ -21,6 +21,7 @@ import { bindingAhead, sendMirrors } from "./backend-choice.ts";
 import { CallState } from "./call-state.ts";
 import { TIMER_DEADLINE, TIMER_HEDGE, TIMER_IDLE, TIMER_TRY, TIMER_WAIT } from "./call-timers.ts";
 import { crossOrigin } from "./cross-origin.ts";
+import { countEdge } from "./edge.ts";
 import { judgeAnswer, judgeEvent, noteBreaker, sawAnswer, sawFailure, sawLoad, sawSlowness } from "./evidence.ts";
 import { answerFixed, canFallBack, noteFallback, turnToStandby } from "./fall-back.ts";
 import { GatePassage } from "./gate-passage.ts";
@@ -107,7 +108,7 @@ export class CallMachine extends GatePassage implements Call {
   begin(request: CallRequest, context: CallContext, bodyFollows: boolean, now: number): void {
     if (this.phase !== Phase.idle) return;
     const { state, decision } = this;
-    const { snapshot, endpointVersion } = state.shared;
+    const { snapshot, revision, endpointVersion } = state.shared;
     const facts = factsOf(snapshot, request, context);
     state.request = request;
     state.context = context;
@@ -118,7 +119,7 @@ export class CallMachine extends GatePassage implements Call {
     decision.requestId = context.requestId;
     decision.place = context.place;
     decision.rest = context.asSent !== null;
-    decision.revision = snapshot.revision;
+    decision.revision = revision;
     decision.endpointVersion = endpointVersion;
     decision.startedAt = now;
     if (facts.match === null) {
@@ -237,9 +238,11 @@ export class CallMachine extends GatePassage implements Call {
     this.fail(overflow ? EventKind.overflow : EventKind.noEndpoint, failure, true, now);
   }
 
-  connected(attempt: number, now: number): void {
+  connected(attempt: number, now: number, secure = false): void {
     const tried = liveAttempt(this.state, attempt);
-    if (tried !== null) tried.connectedAt = now;
+    if (tried === null) return;
+    tried.connectedAt = now;
+    tried.secure = secure;
   }
 
   head(attempt: number, status: number, fields: readonly string[], fin: boolean, now: number): void {
@@ -592,6 +595,7 @@ export class CallMachine extends GatePassage implements Call {
     decision.outcome.grpcStatus = grpcStatus;
     decision.outcome.reason = reason;
     if (state.plan?.watched) this.leaveGates(now);
+    if (decision.place !== "server") countEdge(state, this.delivered);
     const { record } = state.shared;
     decision.explained = record === "all" || (record === "failed" && (decision.failed || decision.fallback !== ""));
     if (decision.explained) decision.sent = explainable(state.context?.asSent ?? state.request);

@@ -62,9 +62,9 @@ export class RecordingMachine extends CallMachine {
     super.requestEnd(now);
   }
 
-  override connected(attempt: number, now: number): void {
+  override connected(attempt: number, now: number, secure = false): void {
     this.#push(["connected", now, attempt]);
-    super.connected(attempt, now);
+    super.connected(attempt, now, secure);
   }
 
   override head(attempt: number, status: number, fields: readonly string[], fin: boolean, now: number): void {

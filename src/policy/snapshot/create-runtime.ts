@@ -4,6 +4,7 @@ import { systemRandom } from "../../core/random.ts";
 import { EndpointTable } from "../balance/endpoint-table.ts";
 import type { CacheStore } from "../cache/cache-store.ts";
 import type { Call, CallContext, CallRequest } from "../call.ts";
+import { EdgeCounts } from "../decision/edge-counts.ts";
 import type { DecisionJournal } from "../decision/journal.ts";
 import type { ActiveFaults } from "../fault/active-faults.ts";
 import { CallMachine } from "../machine/call-machine.ts";
@@ -57,6 +58,8 @@ class Runtime implements PolicyRuntime {
       random,
       record,
       snapshot,
+      revision: 0,
+      edges: new EdgeCounts(),
       endpointVersion: 0,
       local: null,
       wallAt: wallAt ?? systemClock.wallMs() - systemClock.now(),
@@ -85,7 +88,7 @@ class Runtime implements PolicyRuntime {
   }
 
   get revision(): number {
-    return this.#state.snapshot.revision;
+    return this.#state.revision;
   }
 
   get readsMessages(): boolean {
@@ -100,11 +103,21 @@ class Runtime implements PolicyRuntime {
     const checked = parseResources(resources).resources;
     this.journal?.settle();
     this.#state.snapshot = new Snapshot(revision, checked, methods, this.#state.table, this.#keeper);
+    this.#state.revision = revision;
     this.#keeper.keepOf(checked);
     this.#resources = checked;
     this.#methods = methods;
     this.#recorder?.resources(revision, checked, methods);
     this.generation++;
+  }
+
+  advanceRevision(revision: number): void {
+    this.#state.revision = revision;
+    this.#recorder?.resources(revision, this.#resources, this.#methods);
+  }
+
+  get edges(): EdgeCounts {
+    return this.#state.edges;
   }
 
   applyEndpoints(delta: {

@@ -1,0 +1,205 @@
+import type { Clock } from "../../core/clock.ts";
+
+/** What one process saw of one backend since it began to count. Counts only grow; where they shrink it began anew. */
+export interface EdgeReading {
+  readonly service: string;
+  readonly version: string;
+  readonly calls: number;
+  readonly errors: number;
+  /** Of the calls, those over mutual TLS. */
+  readonly secure: number;
+  readonly attempts: number;
+  /** Buckets of telemetry's Histogram that hold something, ascending, and how many each holds. */
+  readonly buckets: readonly number[];
+  readonly counts: readonly number[];
+}
+
+/** Who tells of calls: a process of weft's, an Envoy, a gRPC client. */
+export interface Reporter {
+  /** Unique to this run of it. */
+  readonly id: string;
+  /** The node of the topology that its calls come from: its service, "gateway", or its own name. */
+  readonly node: string;
+  /** It stands at the edge: whoever calls it is outside. */
+  readonly gateway: boolean;
+}
+
+/** What came of one backend over the last while. */
+export interface EdgeRate {
+  readonly service: string;
+  readonly version: string;
+  readonly seconds: number;
+  /** Within those seconds. */
+  readonly calls: number;
+  readonly errors: number;
+  readonly secure: number;
+  readonly attempts: number;
+  readonly latency: Float64Array;
+  /** Since the process began. */
+  readonly allCalls: number;
+  readonly allErrors: number;
+}
+
+/**
+ * The calls that data planes tell of, as far as rates need them: of each backend of each reporter the newest reading and one of about WINDOW_MS before.
+ * What is kept is bounded by MAX_EDGES backends a reporter and MAX_ALL in all, and goes with the reporter (`forget`).
+ *
+ *     base ----(5 to 10 s)---- newer ----(up to 5 s)---- newest        a rate is newest less base; every 5 s base goes and newer takes its place
+ */
+export class TrafficStore {
+  readonly #clock: Clock;
+  readonly #reporters = new Map<string, Reported>();
+  #edges = 0;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** Takes readings: those of the backends alone whose counts changed need to be there. Without any it says that the reporter begins here. */
+  report(reporter: Reporter, readings: readonly EdgeReading[]): void {
+    const now = this.#clock.now();
+    const reported = this.#reported(reporter);
+    const { edges } = reported;
+    for (const reading of readings) {
+      const key = `${reading.service}\n${reading.version}`;
+      const edge = edges.get(key);
+      if (edge !== undefined) edge.take(reading, now);
+      else if (edges.size < MAX_EDGES && this.#edges < MAX_ALL) {
+        edges.set(key, new Edge(reading, now, reported.toldAt));
+        this.#edges++;
+      }
+    }
+    reported.toldAt = now;
+  }
+
+  /** Takes what came since the last time, of reporters that do not add up themselves (LRS). */
+  add(reporter: Reporter, increments: readonly EdgeReading[]): void {
+    const { edges } = this.#reported(reporter);
+    this.report(
+      reporter,
+      increments.map((increment) => {
+        const before = edges.get(`${increment.service}\n${increment.version}`)?.newest;
+        return before === undefined ? increment : sum(before, increment);
+      }),
+    );
+  }
+
+  /** It is gone, and what it told with it. */
+  forget(id: string): void {
+    this.#edges -= this.#reporters.get(id)?.edges.size ?? 0;
+    this.#reporters.delete(id);
+  }
+
+  /** All that is known now, reporter by reporter. */
+  *rates(): Generator<readonly [Reporter, readonly EdgeRate[]]> {
+    const now = this.#clock.now();
+    for (const { reporter, edges } of this.#reporters.values())
+      yield [reporter, Array.from(edges.values(), (edge) => edge.rate(now))];
+  }
+
+  get size(): number {
+    return this.#edges;
+  }
+
+  #reported(reporter: Reporter): Reported {
+    let reported = this.#reporters.get(reporter.id);
+    if (reported === undefined) {
+      reported = { reporter, edges: new Map(), toldAt: null };
+      this.#reporters.set(reporter.id, reported);
+    }
+    return reported;
+  }
+}
+
+interface Reported {
+  readonly reporter: Reporter;
+  readonly edges: Map<string, Edge>;
+  /** When it told last; null before it told anything. */
+  toldAt: number | null;
+}
+
+class Edge {
+  newest: EdgeReading;
+  #base: EdgeReading;
+  #baseAt: number;
+  #newer: EdgeReading;
+  #newerAt: number;
+
+  /** `toldAt`: when its reporter told last, of other backends: all calls came since then. Null: nobody knows since when they came. */
+  constructor(first: EdgeReading, now: number, toldAt: number | null) {
+    this.newest = this.#newer = first;
+    this.#base = toldAt === null ? first : { ...first, ...NOTHING };
+    this.#baseAt = toldAt ?? now;
+    this.#newerAt = now;
+  }
+
+  take(reading: EdgeReading, now: number): void {
+    if (reading.calls < this.newest.calls) {
+      this.#base = this.#newer = this.newest = reading;
+      this.#baseAt = this.#newerAt = now;
+      return;
+    }
+    this.#age(now);
+    this.newest = reading;
+  }
+
+  rate(now: number): EdgeRate {
+    this.#age(now);
+    const { newest } = this;
+    const base = this.#base;
+    const latency = new Float64Array(BUCKETS);
+    for (const [i, bucket] of newest.buckets.entries()) if (bucket < BUCKETS) latency[bucket] += newest.counts[i];
+    for (const [i, bucket] of base.buckets.entries()) {
+      if (bucket < BUCKETS) latency[bucket] = Math.max(0, latency[bucket] - base.counts[i]);
+    }
+    return {
+      service: newest.service,
+      version: newest.version,
+      seconds: Math.max(MIN_SECONDS, (now - this.#baseAt) / 1_000),
+      calls: newest.calls - base.calls,
+      errors: Math.max(0, newest.errors - base.errors),
+      secure: Math.max(0, newest.secure - base.secure),
+      attempts: Math.max(0, newest.attempts - base.attempts),
+      latency,
+      allCalls: newest.calls,
+      allErrors: newest.errors,
+    };
+  }
+
+  /** What the newest reading was until now is what it was HALF_MS ago, once that is so. */
+  #age(now: number): void {
+    if (now - this.#newerAt < HALF_MS) return;
+    // After a long silence both are the newest: nothing came since.
+    this.#base = now - this.#newerAt < 2 * HALF_MS ? this.#newer : this.newest;
+    this.#baseAt = now - this.#newerAt < 2 * HALF_MS ? this.#newerAt : now - HALF_MS;
+    this.#newer = this.newest;
+    this.#newerAt = now;
+  }
+}
+
+function sum(a: EdgeReading, b: EdgeReading): EdgeReading {
+  const latency = new Map<number, number>();
+  for (const { buckets, counts } of [a, b])
+    for (const [i, bucket] of buckets.entries()) latency.set(bucket, (latency.get(bucket) ?? 0) + (counts[i] ?? 0));
+  const buckets = [...latency.keys()].sort((x, y) => x - y);
+  return {
+    service: a.service,
+    version: a.version,
+    calls: a.calls + b.calls,
+    errors: a.errors + b.errors,
+    secure: a.secure + b.secure,
+    attempts: a.attempts + b.attempts,
+    buckets,
+    counts: buckets.map((bucket) => latency.get(bucket) ?? 0),
+  };
+}
+
+const NOTHING = { calls: 0, errors: 0, secure: 0, attempts: 0, buckets: [], counts: [] };
+/** Of telemetry's Histogram, with the one for everything longer. */
+export const BUCKETS = 93;
+const HALF_MS = 5_000;
+/** A rate of less time than that would be an accident. */
+const MIN_SECONDS = 1;
+/** Backends of one reporter; more are not kept. */
+const MAX_EDGES = 5_000;
+const MAX_ALL = 200_000;
