@@ -1,14 +1,17 @@
 import { connect as connectTcp, isIP, type Socket } from "node:net";
-import type { TLSSocket } from "node:tls";
+import type { ConnectionOptions, TLSSocket } from "node:tls";
 import type { Endpoint } from "../core/endpoint.ts";
+import type { IdentitySource } from "../core/identity.ts";
 import { type ReadCallback, readByEvents } from "./accept.ts";
 import { readBuffer } from "./loop.ts";
+import { meshContext, meshRefusal } from "./mesh-tls.ts";
 import { formatAddress } from "./peer.ts";
 import { tlsModule } from "./tls-module.ts";
 import type { UpstreamPoolOptions } from "./types.ts";
 
 /**
- * Connects to an endpoint: TCP, and TLS on it when the endpoint speaks "h2". Exactly one of `onReady` and `onFailed` is called, later;
+ * Connects to an endpoint: TCP, and TLS on it when the endpoint speaks "h2", or has an identity and so do we: then mutual TLS, and the endpoint must prove
+ * exactly its identity. Exactly one of `onReady` and `onFailed` is called, later;
  * after onReady the socket's errors and end are the new owner's. The returned function gives up (neither is called any more).
  */
 export function dial(
@@ -17,27 +20,20 @@ export function dial(
   timeoutMs: number,
   target: DialTarget,
 ): () => void {
-  const secure = endpoint.protocol === "h2";
-  const tls = options.tls ?? {};
+  const { identity } = options;
+  const mesh = identity !== undefined && endpoint.identity !== undefined;
+  const secure = mesh || endpoint.protocol === "h2";
   let read: ReadCallback | null = null;
   const host = endpoint.host.replace(/^\[(.*)\]$/, "$1");
-  const socket: Socket = secure
-    ? tlsModule().connect({
-        host,
-        port: endpoint.port,
-        ALPNProtocols: ["h2", "http/1.1"],
-        ca: bufferOf(tls.ca),
-        cert: bufferOf(tls.cert),
-        key: bufferOf(tls.key),
-        servername: tls.serverName ?? (isIP(host) === 0 ? host : ""),
-      })
-    : connectTcp({
-        host,
-        port: endpoint.port,
-        allowHalfOpen: true,
-        noDelay: true,
-        onread: { buffer: readBuffer, callback: (bytes, chunk) => read === null || read(chunk, 0, bytes) },
-      });
+  const onread = {
+    buffer: readBuffer,
+    callback: (bytes: number, chunk: Uint8Array) => read === null || read(chunk, 0, bytes),
+  };
+  const socket: Socket = mesh
+    ? tlsModule().connect({ ...meshDial(identity, endpoint), host, port: endpoint.port, onread } as ConnectionOptions)
+    : secure
+      ? connectTls(host, endpoint.port, options.tls ?? {})
+      : connectTcp({ host, port: endpoint.port, allowHalfOpen: true, noDelay: true, onread });
   if (secure) socket.setNoDelay(true);
 
   let done = false;
@@ -55,17 +51,20 @@ export function dial(
     socket.destroy();
     target.onFailed(`cannot connect to ${formatAddress(host, endpoint.port)}: ${cause}`);
   };
-  const onError = (error: Error): void => fail(explain(error));
+  const onError = (error: Error): void => fail(mesh ? explainMesh(error, endpoint) : explain(error));
   const onClose = (): void => fail("closed while connecting");
   const timer = setTimeout(() => fail(`no connection within ${timeoutMs} ms`), timeoutMs);
   timer.unref();
   socket.on("error", onError);
   socket.on("close", onClose);
   socket.once(secure ? "secureConnect" : "connect", () => {
+    const refusal = mesh ? meshRefusal(socket as TLSSocket, identity.id, endpoint.identity ?? "") : null;
+    if (refusal !== null) return fail(refusal);
     if (!settle()) return;
-    const http2 = secure ? (socket as TLSSocket).alpnProtocol === "h2" : endpoint.protocol === "h2c";
+    const alpn = secure ? (socket as TLSSocket).alpnProtocol : false;
+    const http2 = alpn === false ? endpoint.protocol === "h2c" : alpn === "h2";
     const callback = target.onReady(socket, http2);
-    if (secure) readByEvents(socket, callback);
+    if (secure && !mesh) readByEvents(socket, callback);
     else read = callback;
   });
   return () => {
@@ -82,6 +81,30 @@ export interface DialTarget {
   onFailed(message: string): void;
 }
 
+function connectTls(host: string, port: number, tls: NonNullable<UpstreamPoolOptions["tls"]>): Socket {
+  return tlsModule().connect({
+    host,
+    port,
+    ALPNProtocols: ["h2", "http/1.1"],
+    ca: bufferOf(tls.ca),
+    cert: bufferOf(tls.cert),
+    key: bufferOf(tls.key),
+    servername: tls.serverName ?? (isIP(host) === 0 ? host : ""),
+  });
+}
+
+/** What is dialled with is what holds now: the next dial follows a rotation, and open connections stay. */
+function meshDial(identity: IdentitySource, { protocol }: Endpoint): ConnectionOptions {
+  return {
+    secureContext: meshContext(identity.current),
+    ALPNProtocols: [protocol === "http1" ? "http/1.1" : "h2"],
+    rejectUnauthorized: false, // judged by meshRefusal()
+    checkServerIdentity: () => undefined,
+    servername: "",
+    allowHalfOpen: true,
+  } as ConnectionOptions;
+}
+
 function ignore(): void {}
 
 /** Node reports several addresses that failed as one AggregateError with an empty message. */
@@ -90,6 +113,12 @@ function explain(error: Error): string {
   const code = (error as NodeJS.ErrnoException).code;
   const words = code === undefined ? undefined : WORDS[code];
   return words === undefined ? error.message : `${words} (${code})`;
+}
+
+function explainMesh(error: Error, { identity }: Endpoint): string {
+  if ((error as NodeJS.ErrnoException).code === "ERR_SSL_WRONG_VERSION_NUMBER")
+    return `it does not speak TLS, expected was ${identity} over mutual TLS`;
+  return `${explain(error)}; expected was ${identity} over mutual TLS`;
 }
 
 const WORDS: Readonly<Record<string, string>> = {

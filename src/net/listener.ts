@@ -1,6 +1,7 @@
 import type { Server, Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import { systemClock } from "../core/clock.ts";
+import { WeftError } from "../core/errors.ts";
 import type { ServerMachineOptions } from "../wire/connection.ts";
 import { HttpDate } from "../wire/http1/date.ts";
 import { HeadCache } from "../wire/http1/head-cache.ts";
@@ -12,6 +13,7 @@ import type { PeerInfo } from "../wire/stream.ts";
 import { createPlainServer, type ReadCallback, readByEvents } from "./accept.ts";
 import { listenError } from "./listen-error.ts";
 import { type Loop, loopOf } from "./loop.ts";
+import { MeshAccept } from "./mesh-accept.ts";
 import { formatAddress, peerOf } from "./peer.ts";
 import { mayBeHttp1, PREFACE, PrefaceMatcher } from "./preface.ts";
 import { SocketConnection, type SocketConnectionOwner } from "./socket-connection.ts";
@@ -35,6 +37,7 @@ class HttpListener implements Listener, SocketConnectionOwner {
   readonly #limits: Readonly<ConnectionLimits>;
   readonly #loop: Loop;
   readonly #server: Server;
+  readonly #mesh: MeshAccept | null;
   readonly #open = new Set<SocketConnection>();
   /** TLS only: every TCP connection, also those whose handshake is not over. */
   readonly #raw = new Set<Socket>();
@@ -54,14 +57,14 @@ class HttpListener implements Listener, SocketConnectionOwner {
     this.#loop = loopOf(clock);
     this.#date = new HttpDate(clock);
     this.host = options.host ?? "127.0.0.1";
-    this.#server =
-      options.tls === undefined
-        ? createPlainServer((socket) => this.#accept(socket), options.sharedRead)
-        : this.#tlsServer();
+    if (options.mesh !== undefined && options.tls !== undefined)
+      throw new WeftError("invalid_argument", "a listener of the mesh brings its own TLS: leave out `tls`");
+    this.#mesh = options.mesh === undefined ? null : this.#meshAccept(options.mesh);
+    this.#server = options.tls === undefined ? this.#plainServer() : this.#tlsServer();
   }
 
   get connections(): number {
-    return Math.max(this.#open.size, this.#raw.size);
+    return Math.max(this.#open.size, this.#raw.size) + (this.#mesh?.pending ?? 0);
   }
 
   start(): Promise<void> {
@@ -100,6 +103,7 @@ class HttpListener implements Listener, SocketConnectionOwner {
     const gone = this.#open.size === 0 ? null : new Promise<void>((resolve) => (this.#onEmpty = resolve));
     for (const connection of this.#open) connection.destroy("listener closed");
     for (const socket of this.#raw) socket.destroy();
+    this.#mesh?.close();
     await closed;
     await gone;
   }
@@ -132,6 +136,26 @@ class HttpListener implements Listener, SocketConnectionOwner {
     });
   }
 
+  #plainServer(): Server {
+    const mesh = this.#mesh;
+    const accept =
+      mesh === null
+        ? (socket: Socket) => this.#accept(socket)
+        : (socket: Socket) => (this.connections >= this.#limits.maxConnections ? null : mesh.accept(socket));
+    return createPlainServer(accept, this.#options.sharedRead);
+  }
+
+  #meshAccept(mesh: NonNullable<ListenOptions["mesh"]>): MeshAccept {
+    return new MeshAccept({
+      mesh,
+      loop: this.#loop,
+      timeoutMs: this.#limits.headTimeoutMs,
+      onPlain: (socket) => this.#accept(socket),
+      onSecure: (socket) => this.#acceptSecure(socket),
+      onRefused: (peer, message) => this.#options.onConnectionError?.(peer, message),
+    });
+  }
+
   #tlsServer(): Server {
     const { cert, key, ca, requireClientCertificate = false } = this.#options.tls ?? { cert: "", key: "" };
     const server = tlsModule().createServer({
@@ -155,12 +179,14 @@ class HttpListener implements Listener, SocketConnectionOwner {
       const address = formatAddress(socket.remoteAddress, socket.remotePort);
       this.#options.onConnectionError?.({ ...NOBODY, address, secure: true }, `TLS handshake failed: ${error.message}`);
     });
-    server.on("secureConnection", (socket: TLSSocket) => {
-      const read = this.#accept(socket);
-      if (read === null) socket.destroy();
-      else readByEvents(socket, read);
-    });
+    server.on("secureConnection", (socket: TLSSocket) => this.#acceptSecure(socket));
     return server;
+  }
+
+  #acceptSecure(socket: TLSSocket): void {
+    const read = this.#accept(socket);
+    if (read === null) socket.destroy();
+    else readByEvents(socket, read);
   }
 
   #accept(socket: Socket): ReadCallback | null {

@@ -1,6 +1,7 @@
 import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import type { PeerInfo } from "../wire/stream.ts";
+import { meshIdentity } from "./mesh-tls.ts";
 
 /** Addresses and verified identity of the other end of a connected (for TLS: handshaken) socket. */
 export function peerOf(socket: Socket): PeerInfo {
@@ -9,7 +10,7 @@ export function peerOf(socket: Socket): PeerInfo {
     address: formatAddress(socket.remoteAddress, socket.remotePort),
     localAddress: formatAddress(socket.localAddress, socket.localPort),
     secure,
-    identity: secure ? identityOf(socket) : "",
+    identity: secure ? (meshIdentity(socket) ?? identityOf(socket)) : "",
   };
 }
 

@@ -88,5 +88,6 @@ class KeptPool implements UpstreamPool {
 const IDLE_TIMEOUT_MS = 55_000;
 
 function keyOf(endpoint: Endpoint): string {
-  return `${endpoint.id} ${endpoint.protocol} ${endpoint.host} ${endpoint.port}`;
+  const { id, protocol, host, port, identity = "" } = endpoint;
+  return `${id} ${protocol} ${host} ${port} ${identity}`;
 }
