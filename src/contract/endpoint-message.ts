@@ -49,8 +49,10 @@ const PROTOCOL_NUMBERS: Record<CoreProtocol, Protocol> = {
   h2c: Protocol.H2C,
   h2: Protocol.H2,
   http1: Protocol.HTTP1,
+  tcp: Protocol.TCP,
+  udp: Protocol.UDP,
 };
-const PROTOCOLS: (CoreProtocol | undefined)[] = [undefined, "h2c", "h2", "http1"];
+const PROTOCOLS: (CoreProtocol | undefined)[] = [undefined, "h2c", "h2", "http1", "tcp", "udp"];
 const HEALTH_NUMBERS: Record<CoreHealth, Health> = {
   healthy: Health.HEALTHY,
   unhealthy: Health.UNHEALTHY,

@@ -36,7 +36,8 @@ export const HEALTH_CHECK_METADATA = "weft.health-check";
 export function resolveHealthCheck(endpoint: Endpoint, options: HealthCheckOptions): HealthCheck {
   const loopback = isLoopback(endpoint.host);
   const base: HealthCheck = {
-    kind: "tcp",
+    // A datagram that nobody understands is not answered: nothing could be learned from sending one.
+    kind: endpoint.protocol === "udp" ? "ttl" : "tcp",
     path: "/",
     service: "",
     intervalMs: loopback ? 500 : 5_000,

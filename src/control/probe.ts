@@ -80,7 +80,7 @@ class GrpcProber implements Prober {
     this.#endpoint = endpoint;
     this.#check = check;
     this.#direct = createDirectClient(Health, host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`, {
-      protocol: protocol === "http1" ? "h2c" : protocol,
+      protocol: protocol === "h2" ? "h2" : "h2c",
     });
   }
 

@@ -11,7 +11,7 @@ export interface Endpoint {
   readonly zone: string;
   /** Relative share of the calls, above 0; 1 is normal. */
   readonly weight: number;
-  /** What it speaks: "h2c" (gRPC and REST over HTTP/2 in the clear), "h2" (over TLS), "http1". */
+  /** What it speaks: "h2c" (gRPC and REST over HTTP/2 in the clear), "h2" (over TLS), "http1"; "tcp" and "udp" take sessions alone, whatever their bytes mean. */
   readonly protocol: Protocol;
   /** Out of rotation when not "healthy". "draining" gets no new calls and keeps what it has. */
   readonly health: Health;
@@ -20,5 +20,5 @@ export interface Endpoint {
   readonly identity?: string;
 }
 
-export type Protocol = "h2c" | "h2" | "http1";
+export type Protocol = "h2c" | "h2" | "http1" | "tcp" | "udp";
 export type Health = "healthy" | "unhealthy" | "draining";

@@ -71,6 +71,9 @@ const SERVICE_KINDS: Readonly<Record<Endpoint["protocol"], readonly string[]>> =
   http1: ["_http"],
   h2c: ["_http", "_grpc"],
   h2: ["_https", "_grpc"],
+  // What their bytes mean, only the service's own name says.
+  tcp: [],
+  udp: [],
 };
 
 /** The node of a name, made with all those above it. */

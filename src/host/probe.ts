@@ -30,6 +30,30 @@ export function probePort(port: number, timeoutMs = 1_000): Promise<Protocol | n
   });
 }
 
+/** The protocol once something listens at a port of 127.0.0.1 for it, null before; nothing is sent, since who speaks first is not known. */
+export function probeFor<P extends Protocol>(protocol: P, port: number, timeoutMs = 1_000): Promise<P | null> {
+  return new Promise((resolve) => {
+    if (protocol === "udp") {
+      // Whoever holds it keeps others from it.
+      const socket = createSocket("udp4");
+      socket.once("error", () => {
+        socket.close();
+        resolve(protocol);
+      });
+      socket.bind({ address: "127.0.0.1", port, exclusive: true }, () => socket.close(() => resolve(null)));
+      return;
+    }
+    const socket = connect({ host: "127.0.0.1", port });
+    const done = (found: P | null): void => {
+      socket.destroy();
+      resolve(found);
+    };
+    socket.setTimeout(timeoutMs, () => done(null));
+    socket.on("connect", () => done(protocol));
+    socket.on("error", () => done(null));
+  });
+}
+
 /** A port of `host` that is free now. */
 export function freePort(host = "127.0.0.1"): Promise<number> {
   return new Promise((resolve, reject) => {

@@ -16,6 +16,10 @@ export function alsoNeeded(resources: readonly Resource[], followed: (service: s
         targetRefs.length === 0 ||
         targetRefs.some((ref) => ref.kind !== "Service" || followed((ref.name ?? "").split("@", 1)[0]));
       if (holds) add(fallback?.service);
+    } else if (kind === "TCPRoute" || kind === "UDPRoute") {
+      const { parentRefs = [], rules } = spec;
+      if (!parentRefs.some((parent) => parent.kind === "Service" && followed(parent.name))) continue;
+      for (const { backendRefs } of rules) for (const { name } of backendRefs) add(name);
     } else if (kind === "HTTPRoute" || kind === "GRPCRoute") {
       const { parentRefs = [], rules } = spec;
       if (!parentRefs.some((parent) => parent.kind === "Service" && followed(parent.name))) continue;

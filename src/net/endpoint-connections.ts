@@ -41,7 +41,7 @@ export class EndpointConnections implements SocketConnectionOwner {
   constructor(endpoint: Endpoint, shared: PoolShared) {
     this.#endpoint = endpoint;
     this.#shared = shared;
-    this.#http2 = endpoint.protocol !== "http1";
+    this.#http2 = endpoint.protocol === "h2c" || endpoint.protocol === "h2";
   }
 
   /** Connections open, being dialled, and callers waiting. */
@@ -55,6 +55,12 @@ export class EndpointConnections implements SocketConnectionOwner {
     if (this.#waiting.length === 0) {
       const machine = this.#takeReady();
       if (machine !== null) return machine;
+    }
+    const { protocol } = this.#endpoint;
+    if (protocol === "tcp" || protocol === "udp") {
+      const speaks = `endpoint ${this.#endpoint.id} (${this.#address()}) speaks ${protocol}: it takes sessions (TCPRoute, UDPRoute), no HTTP`;
+      setImmediate(() => waiter.onConnectFailed(refused(speaks)));
+      return null;
     }
     const maxWaiting = Math.min(this.#shared.maxWaiting, this.#bounds?.maxPending ?? Number.POSITIVE_INFINITY);
     if (this.#removed || this.#waiting.length >= maxWaiting) {

@@ -22,6 +22,7 @@ export {
   type TrafficBuilder,
   traffic,
 } from "./resource/traffic-builder.ts";
+export { type SessionRouteBuilder, tcpRoute, tlsRoute, udpRoute } from "./route/session-route-builder.ts";
 export {
   type AuthenticationBuilder,
   authentication,

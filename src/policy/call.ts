@@ -234,6 +234,8 @@ export interface Decision {
   readonly fallback?: string;
   /** The caller sent REST that was turned into gRPC: `outcome.grpcStatus` became an HTTP status for it. Absent: false. */
   readonly rest?: boolean;
+  /** Bytes of a session (WebSocket, tunnel, TCP, UDP) that its caller sent and got; absent for other calls. */
+  readonly carried?: { readonly sent: number; readonly received: number };
   /** For the typed client, while the decision is valid: a function of the caller's answers instead. */
   answeredByFunction?(): void;
   /** The nearest change that would have turned it round, "" when it succeeded. */

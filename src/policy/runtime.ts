@@ -48,6 +48,8 @@ export interface PolicyRuntime {
   /** Services to which the explicit route that matches this request may send it; empty when no explicit route matches. For a gateway that has to
    * know whether a REST request goes to the service whose contract describes it. */
   backendsOf(request: CallRequest): readonly string[];
+  /** Whether there are endpoints or routes of a service (also by a contract's name), healthy or not. */
+  knows(service: string): boolean;
   /** Endpoints of a service as the balancer sees them at `now`, for `weft explain`, dashboards and tests. */
   describe(service: string, now: number): readonly EndpointState[];
   /** What retries, hedges, breakers, outlier detection and fallbacks did, by service, for metrics. */

@@ -30,7 +30,7 @@ export function assertEndpoint(endpoint: Endpoint): void {
     throw invalid("weight", `must be above 0 and at most ${registryLimits.maxWeight}, not ${show(endpoint.weight)}`);
   }
   if (!isProtocol(endpoint.protocol))
-    throw invalid("protocol", `must be h2c, h2 or http1, not ${show(endpoint.protocol)}`);
+    throw invalid("protocol", `must be h2c, h2, http1, tcp or udp, not ${show(endpoint.protocol)}`);
   assertHealth(endpoint.health);
   assertMetadata(endpoint.metadata);
 }
@@ -117,7 +117,7 @@ const METADATA_NAME = /^[A-Za-z0-9._/-]+$/;
 const DNS_LABEL = /^[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?$/;
 
 function isProtocol(value: unknown): value is Protocol {
-  return value === "h2c" || value === "h2" || value === "http1";
+  return value === "h2c" || value === "h2" || value === "http1" || value === "tcp" || value === "udp";
 }
 
 function isIpv4(host: string): boolean {

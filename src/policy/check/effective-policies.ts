@@ -4,6 +4,8 @@ import type { Resource } from "../resource/resources.ts";
 import type { FieldPath } from "../resource/shape.ts";
 import { routeEntries } from "../route/route-entries.ts";
 import { backendName, type Rule } from "../route/rule.ts";
+import { isSessionRoute } from "../route/session-route.ts";
+import { sessionEntry } from "../route/session-table.ts";
 import { type EffectivePolicy, resolvePolicy } from "../snapshot/effective-policy.ts";
 import type { PolicyFieldName } from "../snapshot/policy-fields.ts";
 import { indexPolicies, layersFor, type PolicyIndex } from "../snapshot/policy-index.ts";
@@ -26,6 +28,7 @@ export function effectiveTargets({ resources, services }: CheckedSystem): Effect
   const rules = new Set<Rule>();
   const known = new Map<string, EffectivePolicy>();
   for (const route of resources) {
+    if (isSessionRoute(route)) rules.add(sessionEntry(route).rule);
     if (route.kind !== "HTTPRoute" && route.kind !== "GRPCRoute") continue;
     for (const { target } of routeEntries(route, 0)) rules.add(target.rule);
   }
@@ -108,9 +111,9 @@ function ruleField(resource: Resource, rule: Rule, field: PolicyFieldName): Fiel
 
 function namedServices(resources: readonly Resource[], services: readonly string[]): Set<string> {
   const names = new Set(services);
-  for (const { kind, spec } of resources) {
-    if (kind === "HTTPRoute" || kind === "GRPCRoute") continue;
-    for (const target of spec.targetRefs ?? [])
+  for (const resource of resources) {
+    if (resource.kind === "HTTPRoute" || resource.kind === "GRPCRoute" || isSessionRoute(resource)) continue;
+    for (const target of resource.spec.targetRefs ?? [])
       if (target.kind === "Service") names.add((target.name ?? "").split("@", 1)[0]);
   }
   return names;

@@ -33,6 +33,7 @@ const NO_TOKENS = "gRPC verifies no tokens, so that its rules know no end users"
 const ONE_ADAPTIVE = "Envoy's adaptive concurrency is gradient alone";
 const OWN_QUOTA = 'a caller enforces its own quota alone; use enforcedBy: "client"';
 const AT_THE_EDGE = "end users are authenticated at the gateway, and at services where policy says so";
+const NO_SESSIONS = "typed clients make calls; sessions go through a gateway or a sidecar";
 const CALLED = "calls are authorized where they arrive: at the gateway and at services";
 
 /**
@@ -60,6 +61,15 @@ export const ENFORCEMENT: Readonly<Record<string, Row>> = {
   "GRPCRoute.rules.sessionPersistence": {},
   "GRPCRoute.rules.sessionPersistence.type=Header": {
     "grpc-xds": "gRPC keeps sessions by cookie alone (gRFC A55); use type: Cookie",
+  },
+
+  TCPRoute: { client: NO_SESSIONS, server: ROUTED, "grpc-xds": "gRPC clients make calls, no sessions" },
+  UDPRoute: { client: NO_SESSIONS, server: ROUTED, "grpc-xds": "gRPC clients make calls, no sessions" },
+  TLSRoute: {
+    client: NO_SESSIONS,
+    sidecar: "it is for listeners of the gateway; a sidecar carries TLS as TCP to the service that is named",
+    server: ROUTED,
+    "grpc-xds": "gRPC clients make calls, no sessions",
   },
 
   TrafficPolicy: {},

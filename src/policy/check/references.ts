@@ -2,6 +2,7 @@ import { didYouMean } from "../../core/suggest.ts";
 import type { Resource, RouteFilter } from "../resource/resources.ts";
 import type { FieldPath } from "../resource/shape.ts";
 import { parseBackend } from "../route/rule.ts";
+import { isSessionRoute } from "../route/session-route.ts";
 import type { CheckedSystem } from "./checked-system.ts";
 import { type Finding, finding } from "./finding.ts";
 
@@ -43,6 +44,13 @@ export function references({ resources, placeOf, services, versions }: CheckedSy
           });
         });
         break;
+      case "TCPRoute":
+      case "UDPRoute":
+      case "TLSRoute":
+        resource.spec.rules[0].backendRefs.forEach((ref, j) => {
+          check(resource, ["spec", "rules", 0, "backendRefs", j, "name"], ref.name, false);
+        });
+        break;
       case "TrafficPolicy": {
         const standby = resource.spec.fallback?.service;
         if (standby !== undefined) check(resource, ["spec", "fallback", "service"], standby, false);
@@ -58,7 +66,7 @@ export function references({ resources, placeOf, services, versions }: CheckedSy
       default:
         break;
     }
-    if (resource.kind === "HTTPRoute" || resource.kind === "GRPCRoute") continue;
+    if (resource.kind === "HTTPRoute" || resource.kind === "GRPCRoute" || isSessionRoute(resource)) continue;
     resource.spec.targetRefs?.forEach((target, i) => {
       if (target.kind === "Service") check(resource, ["spec", "targetRefs", i, "name"], target.name ?? "", false);
     });

@@ -4,6 +4,8 @@ import type { ValuePattern } from "../route/route-conditions.ts";
 import { oldestFirst, routeEntries } from "../route/route-entries.ts";
 import { type PathCondition, precedence, type RouteEntry } from "../route/route-table.ts";
 import type { RuleMatch } from "../route/rule.ts";
+import { isSessionRoute } from "../route/session-route.ts";
+import { type SessionEntry, sessionEntry } from "../route/session-table.ts";
 import type { CheckedSystem } from "./checked-system.ts";
 import { type Finding, finding } from "./finding.ts";
 
@@ -41,7 +43,48 @@ export function unreachableRoutes({ resources, placeOf }: CheckedSystem): Findin
       );
     }
   }
+  return [...findings, ...unreachableSessions({ resources, placeOf })];
+}
+
+/** Routes of sessions all of whose sessions go to another that was written before. */
+function unreachableSessions({ resources, placeOf }: Pick<CheckedSystem, "resources" | "placeOf">): Finding[] {
+  const findings: Finding[] = [];
+  const before: SessionEntry[] = [];
+  for (const resource of oldestFirst(resources)) {
+    if (!isSessionRoute(resource)) continue;
+    const parents = resource.spec.parentRefs ?? [];
+    if (parents.length > 0 && parents.every(({ kind }) => kind === "Service")) continue;
+    const entry = sessionEntry(resource);
+    const first = before.find((other) => coversSessions(other, entry));
+    before.push(entry);
+    if (first === undefined) continue;
+    const name = `${first.kind} ${first.route.metadata.name}`;
+    findings.push(
+      finding(
+        "route-never-matches",
+        placeOf(resource, ["spec"]),
+        `${entry.kind} ${resource.metadata.name} never matches: every such session goes to ${name} first`,
+        "name another listener or server name, or take one of the two out",
+        [{ place: placeOf(first.route, ["spec"]), message: `${name} takes its sessions` }],
+      ),
+    );
+  }
   return findings;
+}
+
+function coversSessions(a: SessionEntry, b: SessionEntry): boolean {
+  if (a.kind !== b.kind || !b.hostnames.every((name) => a.hostnames.includes(name))) return false;
+  if (a.listeners.length === 0) return true;
+  return (
+    b.listeners.length > 0 &&
+    b.listeners.every(({ name, port }) =>
+      a.listeners.some(
+        (listener) =>
+          (listener.name === undefined || listener.name === name) &&
+          (listener.port === undefined || listener.port === port),
+      ),
+    )
+  );
 }
 
 interface Match {

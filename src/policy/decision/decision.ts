@@ -87,6 +87,10 @@ export class CallDecision implements Decision {
   fallback: "" | FallbackKind = "";
   /** The stand-by service that was tried. */
   standby = "";
+  /** A session (WebSocket, tunnel, TCP, UDP): bytes that its caller sent and got. */
+  carries = false;
+  sentBytes = 0;
+  receivedBytes = 0;
   /** Ms without a byte either way that ended the call, 0 when that was not it. */
   idleMs = 0;
 
@@ -106,7 +110,8 @@ export class CallDecision implements Decision {
     this.deadline = Number.POSITIVE_INFINITY;
     this.explained = this.deadlineOfCaller = this.breakerRefused = false;
     this.noEndpoint = this.stop = this.subset = this.breakerOf = "";
-    this.rest = this.answerTimed = false;
+    this.rest = this.answerTimed = this.carries = false;
+    this.sentBytes = this.receivedBytes = 0;
   }
 
   /** A new note of a gate, for it to fill in. */
@@ -122,6 +127,10 @@ export class CallDecision implements Decision {
 
   get notes(): readonly GateNote[] {
     return this.#notes.slice(0, this.noted);
+  }
+
+  get carried(): { readonly sent: number; readonly received: number } | undefined {
+    return this.carries ? { sent: this.sentBytes, received: this.receivedBytes } : undefined;
   }
 
   get failed(): boolean {
@@ -193,6 +202,7 @@ export function copyDecision(decision: Decision): Decision {
     outcome: { ...decision.outcome },
     ...(decision.fallback ? { fallback: decision.fallback } : {}),
     ...(decision.rest ? { rest: true } : {}),
+    ...(decision.carried ? { carried: decision.carried } : {}),
     nearest,
   };
 }

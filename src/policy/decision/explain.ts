@@ -35,6 +35,9 @@ export function explainDecision(decision: Decision, options: ExplainOptions = {}
   if (steps.length === 0 && decision.route !== "") before.push({ label: "route", text: decision.route, values: "" });
   const later = steps.filter(({ rule }) => isLater(rule)).map(stepRow);
   if (decision.nearest !== "") later.push({ label: "nearest", text: decision.nearest, values: "" });
+  const { carried } = decision;
+  if (carried !== undefined)
+    later.push({ label: "carried", text: `${bytes(carried.sent)} up, ${bytes(carried.received)} down`, values: "" });
   const tries = attemptRows(attempts);
   const labels = [...before, ...later, ...tries].map(({ label }) => label.length);
   const width = Math.max(...labels, 9);
@@ -58,6 +61,16 @@ export function explainDecision(decision: Decision, options: ExplainOptions = {}
   table(later);
   return lines.join("\n");
 }
+
+/** "312 bytes", "1.2 kB", "34 MB". */
+function bytes(count: number): string {
+  let value = count;
+  let unit = 0;
+  for (; value >= 1_000 && unit < UNITS.length - 1; unit++) value /= 1_000;
+  return `${Number(value.toPrecision(value < 100 ? 2 : 3))} ${UNITS[unit]}`;
+}
+
+const UNITS = ["bytes", "kB", "MB", "GB", "TB"];
 
 interface Row {
   readonly label: string;

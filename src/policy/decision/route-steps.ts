@@ -1,5 +1,6 @@
 import { nearestMiss, placeInOrder } from "../route/route-explanation.ts";
 import type { Rule } from "../route/rule.ts";
+import { SessionRequest } from "../route/session-request.ts";
 import type { Plan } from "../snapshot/snapshot.ts";
 import type { CallDecision } from "./decision.ts";
 import type { AddStep } from "./resilience-steps.ts";
@@ -39,7 +40,7 @@ export function addSession({ session }: CallDecision, { rule }: Plan, add: AddSt
 
 /** The route that a request came nearest to which none matches. */
 export function nearestRouteChange({ snapshot, sent }: CallDecision): string {
-  if (snapshot === null || sent === null) return "";
+  if (snapshot === null || sent === null || sent instanceof SessionRequest) return "";
   const miss = nearestMiss(snapshot.gatewayOrder, sent, true);
   if (miss === null) return "";
   const { rule, why } = miss;

@@ -13,6 +13,7 @@ import { errorAnswer } from "../error-answer.ts";
 import { Admission } from "../resilience/breaker.ts";
 import { EVENT_NAMES, EventKind } from "../resource/conditions.ts";
 import { ms } from "../resource/duration.ts";
+import { SessionRequest } from "../route/session-request.ts";
 import type { RuntimeState } from "../snapshot/runtime-state.ts";
 import type { Binding, Plan } from "../snapshot/snapshot.ts";
 import { type Attempt, answerOutcome } from "./attempt.ts";
@@ -125,7 +126,8 @@ export class CallMachine extends GatePassage implements Call {
     if (facts.match === null) {
       const sent = context.asSent ?? request;
       decision.snapshot = snapshot;
-      decision.request = `${sent.method} ${sent.authority}${sent.path.split("?", 1)[0]}`;
+      const host = sent instanceof SessionRequest ? "" : sent.authority;
+      decision.request = `${sent.method} ${host}${sent.path.split("?", 1)[0]}`;
       this.respond(answers.noRouteAnswer(sent, facts), now);
       return;
     }
@@ -377,6 +379,7 @@ export class CallMachine extends GatePassage implements Call {
     state.committed = true;
     state.replayable = false;
     this.delivered = tried;
+    this.decision.carries = session;
     this.phase = session ? Phase.session : Phase.committed;
     this.effects.push(Effect.deliver, tried.number, 0);
     this.timers.stopTry(tried);
@@ -410,8 +413,10 @@ export class CallMachine extends GatePassage implements Call {
     this.judgeAndComplete(tried, this.isGrpc() ? grpcStatusOf(fields, tried.status) : -1, now);
   }
 
-  carried(_toUpstream: number, _toDownstream: number, now: number): void {
+  carried(toUpstream: number, toDownstream: number, now: number): void {
     this.state.activeAt = now;
+    this.decision.sentBytes += toUpstream;
+    this.decision.receivedBytes += toDownstream;
   }
 
   sessionEnd(now: number): void {

@@ -6,6 +6,7 @@ import type { FixedAnswer } from "../resilience/fallback-field.ts";
 import { EventKind } from "../resource/conditions.ts";
 import { ms } from "../resource/duration.ts";
 import { nearestMiss } from "../route/route-explanation.ts";
+import { SessionRequest } from "../route/session-request.ts";
 import type { Binding, Plan } from "../snapshot/snapshot.ts";
 import type { RequestFacts } from "./request-facts.ts";
 
@@ -36,6 +37,11 @@ export function redirectAnswer(request: CallRequest, facts: RequestFacts): Local
 
 export function noRouteAnswer(request: CallRequest, { grpc, snapshot }: RequestFacts): LocalResponse {
   const { method, path } = request;
+  if (request instanceof SessionRequest) {
+    const at = `listener ${request.listener} (port ${request.port})`;
+    const asked = request.authority === "" ? "" : ` for server name ${request.authority}`;
+    return errorAnswer("not_found", 404, "NO_ROUTE", `no ${method}Route is for sessions at ${at}${asked}`);
+  }
   const bare = path.split("?", 1)[0];
   const miss = nearestMiss(snapshot.gatewayOrder, request, false);
   const near =

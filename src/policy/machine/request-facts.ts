@@ -1,6 +1,7 @@
 import type { CallContext, CallRequest, Place } from "../call.ts";
 import { normalPath } from "../route/normal-path.ts";
 import { isGrpcRequest } from "../route/route-table.ts";
+import { SessionRequest } from "../route/session-request.ts";
 import type { RouteMatch, Snapshot } from "../snapshot/snapshot.ts";
 
 /**
@@ -32,7 +33,7 @@ export class RequestFacts {
     this.match = snapshot.match(request, asSent, service, place);
     this.grpc = isGrpcRequest(request);
     this.idempotent = IDEMPOTENT.has((asSent ?? request).method) || this.match?.plan.method?.idempotent === true;
-    this.session = request.protocol !== "" || request.method === "CONNECT";
+    this.session = request.protocol !== "" || request.method === "CONNECT" || request instanceof SessionRequest;
     this.asksFaults = place === "gateway" && request.fields.includes(FAULT_FIELD);
     this.rewriteAuthority = this.match?.plan.rule.rewriteHost ?? "";
     // A transcoded call's path is its method's.

@@ -3,6 +3,7 @@ import { seededRandom } from "../../core/random.ts";
 import { type Call, type CallContext, type CallRequest, Effect } from "../call.ts";
 import type { CallDecision } from "../decision/decision.ts";
 import { CallMachine } from "../machine/call-machine.ts";
+import { recordedSession } from "../route/session-request.ts";
 import type { PolicyRuntime } from "../runtime.ts";
 import { createPolicyRuntime } from "../snapshot/create-runtime.ts";
 import { recordedDecision } from "./call-recorder.ts";
@@ -131,7 +132,7 @@ function drain(call: Call): void {
 }
 
 export function requestOf(recorded: RecordedRequest): CallRequest {
-  return { ...recorded, memo: null };
+  return recordedSession(recorded) ?? { ...recorded, memo: null };
 }
 
 export function contextOf({ context, asSent }: RecordedCall, restore: <T>(value: T) => T): CallContext {

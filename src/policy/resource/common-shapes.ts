@@ -42,7 +42,17 @@ export const targetRefs = list(
   object(
     {
       group: text(),
-      kind: oneOf(["System", "Gateway", "Service", "Method", "HTTPRoute", "GRPCRoute"]),
+      kind: oneOf([
+        "System",
+        "Gateway",
+        "Service",
+        "Method",
+        "HTTPRoute",
+        "GRPCRoute",
+        "TCPRoute",
+        "UDPRoute",
+        "TLSRoute",
+      ]),
       name: text(),
       sectionName: NAME,
     },

@@ -1,6 +1,7 @@
 import { rateLimitSpec } from "../limit/rate-limit-shape.ts";
 import { objectiveSpec } from "../objective/objective-resource.ts";
 import { grpcRouteSpec, httpRouteSpec } from "../route/route-shapes.ts";
+import { sessionRouteSpec, tlsRouteSpec } from "../route/session-route-shapes.ts";
 import { authenticationSpec } from "../security/authentication-shape.ts";
 import { authorizationSpec } from "../security/authorization-shape.ts";
 import { trafficPolicySpec } from "../snapshot/policy-fields.ts";
@@ -26,19 +27,22 @@ const metadata = object(
   ["name"],
 );
 
-function resource(api: string, kind: string, spec: Check): Check {
-  return object({ apiVersion: oneOf([api]), kind: oneOf([kind]), metadata, spec, status: anything }, [
-    "apiVersion",
-    "kind",
-    "metadata",
-    "spec",
-  ]);
+function resource(api: string | readonly string[], kind: string, spec: Check): Check {
+  return object(
+    { apiVersion: oneOf(typeof api === "string" ? [api] : api), kind: oneOf([kind]), metadata, spec, status: anything },
+    ["apiVersion", "kind", "metadata", "spec"],
+  );
 }
+
+const SESSION_ROUTES = [GATEWAY_API, `${GATEWAY_API}alpha2`, `${GATEWAY_API}alpha3`];
 
 /** How each kind must look. */
 export const RESOURCE_SHAPES: Readonly<Record<ResourceKind, Check>> = {
   HTTPRoute: resource(GATEWAY_API, "HTTPRoute", httpRouteSpec),
   GRPCRoute: resource(GATEWAY_API, "GRPCRoute", grpcRouteSpec),
+  TCPRoute: resource(SESSION_ROUTES, "TCPRoute", sessionRouteSpec),
+  UDPRoute: resource(SESSION_ROUTES, "UDPRoute", sessionRouteSpec),
+  TLSRoute: resource(SESSION_ROUTES, "TLSRoute", tlsRouteSpec),
   TrafficPolicy: resource(WEFT_API, "TrafficPolicy", trafficPolicySpec),
   RateLimit: resource(WEFT_API, "RateLimit", rateLimitSpec),
   Authentication: resource(WEFT_API, "Authentication", authenticationSpec),

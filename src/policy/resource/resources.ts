@@ -15,7 +15,15 @@ import type { Authorization } from "../security/authorization-resource.ts";
  * YAML is accepted), weft's policies beside them. Plain data; `parseResources` (validate.ts) checks it, builders.ts makes it, snapshot.ts
  * compiles it.
  */
-export type Resource = HTTPRoute | GRPCRoute | TrafficPolicy | RateLimit | Authentication | Authorization | Objective;
+export type Resource =
+  | HTTPRoute
+  | GRPCRoute
+  | SessionRoute
+  | TrafficPolicy
+  | RateLimit
+  | Authentication
+  | Authorization
+  | Objective;
 export type ResourceKind = Resource["kind"];
 
 export const GATEWAY_API = "gateway.networking.k8s.io/v1";
@@ -57,8 +65,9 @@ export interface ParentRef {
   /** Default "Gateway". */
   readonly kind?: "Gateway" | "ListenerSet" | "Service";
   readonly name: string;
-  /** Accepted with a warning: a system has one namespace, and its gateway one listener. */
+  /** Accepted with a warning: a system has one namespace. */
   readonly namespace?: string;
+  /** Of routes of sessions: the listener's name, and its port. Others are accepted with a warning: HTTP has one listener. */
   readonly sectionName?: string;
   readonly port?: number;
 }
@@ -240,6 +249,50 @@ export interface GRPCRouteMatch {
   readonly headers?: readonly ValueMatch[];
 }
 
+/** Routes of connections and datagrams whose bytes are not looked at. */
+export type SessionRoute = TCPRoute | UDPRoute | TLSRoute;
+
+/** TCP connections to the gateway's listeners of protocol TCP (docs/tcp.md). */
+export interface TCPRoute {
+  readonly apiVersion: SessionRouteApi;
+  readonly kind: "TCPRoute";
+  readonly metadata: Metadata;
+  readonly spec: SessionRouteSpec;
+}
+
+/** Datagrams to the gateway's listeners of protocol UDP, by the address that sends them. */
+export interface UDPRoute {
+  readonly apiVersion: SessionRouteApi;
+  readonly kind: "UDPRoute";
+  readonly metadata: Metadata;
+  readonly spec: SessionRouteSpec;
+}
+
+/** TLS connections to the gateway's listeners of protocol TLS, by the server name that they ask for; they are not terminated. */
+export interface TLSRoute {
+  readonly apiVersion: SessionRouteApi;
+  readonly kind: "TLSRoute";
+  readonly metadata: Metadata;
+  /** hostnames: "shop.example" or "*.shop.example"; absent: every connection, also one that asks for none. */
+  readonly spec: SessionRouteSpec & { readonly hostnames?: readonly string[] };
+}
+
+/** The Gateway API has them in its experimental channel, too. */
+export type SessionRouteApi = typeof GATEWAY_API | `${typeof GATEWAY_API}alpha2` | `${typeof GATEWAY_API}alpha3`;
+
+export interface SessionRouteSpec {
+  /** Absent: all listeners of its protocol. sectionName is a listener's name. Kind Service: connections to that service from sidecars (GAMMA). */
+  readonly parentRefs?: readonly ParentRef[];
+  /** One, since there is nothing that rules could be chosen by. */
+  readonly rules: readonly SessionRouteRule[];
+}
+
+export interface SessionRouteRule {
+  readonly name?: string;
+  /** Shares by weight. */
+  readonly backendRefs: readonly BackendRef[];
+}
+
 // --- policies ---------------------------------------------------------------------------------------------------
 
 /** What a policy applies to. More specific wins, field by field: section of a route, route, Method, Service, Gateway, System. */
@@ -251,7 +304,8 @@ export interface TargetRef {
   /** A rule's name, when the kind is a route. */
   readonly sectionName?: string;
 }
-export type TargetKind = "System" | "Gateway" | "Service" | "Method" | "HTTPRoute" | "GRPCRoute";
+export type TargetKind = "System" | "Gateway" | "Service" | "Method" | RouteKind;
+export type RouteKind = "HTTPRoute" | "GRPCRoute" | SessionRoute["kind"];
 
 export interface TrafficPolicy {
   readonly apiVersion: typeof WEFT_API;

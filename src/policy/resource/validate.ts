@@ -4,6 +4,8 @@ import { hashesByMessageAlone } from "../balance/balancer-field.ts";
 import { checkConnectionLimits } from "../resilience/limits-references.ts";
 import { standbyGatesMissed } from "../resilience/standby-gates.ts";
 import { checkRoute } from "../route/route-references.ts";
+import { isSessionRoute } from "../route/session-route.ts";
+import { checkSessionRoute } from "../route/session-route-references.ts";
 import { checkSecurityReferences } from "../security/security-references.ts";
 import { ignoredKind } from "./ignored-kinds.ts";
 import { ResourceDocument } from "./resource-document.ts";
@@ -137,6 +139,11 @@ function checkReferences(
     const bare = name.split("@", 1)[0];
     if (!services.includes(bare)) warn(path, `no service ${bare} is declared${didYouMean(bare, services)}`);
   };
+  if (isSessionRoute(resource)) {
+    const tell: Tell = (path, message) => errors.push(problem(source, path, message));
+    checkSessionRoute(resource, tell, warn, service);
+    return;
+  }
   if (resource.kind === "HTTPRoute" || resource.kind === "GRPCRoute") {
     const tell: Tell = (path, message) => errors.push(problem(source, path, message));
     checkRoute(resource, tell, warn, (path, name) => service(name, path));
@@ -157,14 +164,14 @@ function checkReferences(
   resource.spec.targetRefs?.forEach((target, i) => {
     const path = ["spec", "targetRefs", i];
     if (target.kind === "Service") service(target.name ?? "", [...path, "name"]);
-    else if (target.kind === "HTTPRoute" || target.kind === "GRPCRoute") routeTarget(target, path, all, warn);
+    else if (target.kind.endsWith("Route")) routeTarget(target, path, all, warn);
   });
 }
 
 function routeTarget(target: TargetRef, path: FieldPath, all: readonly Resource[], warn: Tell): void {
   const routes = all.filter((other) => other.kind === target.kind);
   const route = routes.find(({ metadata }) => metadata.name === target.name);
-  if (route === undefined || (route.kind !== "HTTPRoute" && route.kind !== "GRPCRoute")) {
+  if (route === undefined || !("rules" in route.spec) || !route.kind.endsWith("Route")) {
     const near = didYouMean(
       target.name ?? "",
       routes.map(({ metadata }) => metadata.name),
@@ -172,7 +179,7 @@ function routeTarget(target: TargetRef, path: FieldPath, all: readonly Resource[
     return warn([...path, "name"], `there is no ${target.kind} ${target.name}${near}`);
   }
   const { sectionName } = target;
-  const rules = route.spec.rules.map(({ name }) => name ?? "");
+  const rules = (route.spec.rules as readonly { readonly name?: string }[]).map(({ name }) => name ?? "");
   if (sectionName !== undefined && !rules.includes(sectionName)) {
     warn(
       [...path, "sectionName"],

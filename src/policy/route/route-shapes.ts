@@ -17,7 +17,7 @@ import { sessionPersistence } from "./session-shape.ts";
 
 /* HTTPRoute.spec and GRPCRoute.spec. Fields without effect here are told as warnings (resource/validate.ts). */
 
-const parentRef = object(
+export const parentRef: Check = object(
   {
     group: text(),
     kind: oneOf(["Gateway", "ListenerSet", "Service"]),

@@ -56,7 +56,7 @@ export function compileRule(rule: AuthorizationRule, policy: string, number: num
   const peers = any(rule.peers, textPattern);
   if (peers !== null) add(`principal = ${oneOf(peers)}`, ({ caller }) => matchesAny(peers, caller.peerIdentity));
   const { methods, services } = rule;
-  if (methods !== undefined) add(`method = ${methods.join(" or ")}`, methodCondition(methods));
+  if (methods !== undefined) add(`method = ${methods.join(" or ")}`, ofRequests(methodCondition(methods)));
   if (services !== undefined) {
     add(`service = ${services.join(" or ")}`, ({ services: sent }, lenient) => {
       const named = (service: string): boolean => services.includes(service);
@@ -88,21 +88,25 @@ export function compileRule(rule: AuthorizationRule, policy: string, number: num
     );
   }
   const hosts = any(rule.hosts, hostPattern);
-  if (hosts !== null) add(`host = ${oneOf(hosts)}`, ({ host }) => matchesAny(hosts, host));
+  if (hosts !== null)
+    add(`host = ${oneOf(hosts)}`, (input) =>
+      input.session && input.host === "" ? null : matchesAny(hosts, input.host),
+    );
   const paths = any(rule.paths, pathPattern);
   if (paths !== null) {
-    add(`path = ${oneOf(paths)}`, ({ path: { strict, loose } }, lenient) => {
+    const holds = ofRequests(({ path: { strict, loose } }, lenient) => {
       const first = matchesAny(paths, strict);
       if (strict === loose || first === lenient) return first;
       return matchesAny(paths, loose);
     });
+    add(`path = ${oneOf(paths)}`, holds);
   }
   const networks = rule.networks?.map((text) => parseNetwork(text) as Network);
   if (networks !== undefined) {
     const text = `network = ${networks.map((network) => network.text).join(" or ")}`;
     add(text, ({ address }) => (isIP(address) === 0 ? null : networks.some((network) => network.has(address))));
   }
-  for (const match of rule.headers ?? []) add(headerText(match), headerCondition(match));
+  for (const match of rule.headers ?? []) add(headerText(match), ofRequests(headerCondition(match)));
   if (rule.when !== undefined) {
     const condition = compileCel(rule.when);
     const readsPath = /\bpath\b/.test(rule.when);
@@ -111,7 +115,8 @@ export function compileRule(rule: AuthorizationRule, policy: string, number: num
       const first = condition.test(input, strict);
       return !readsPath || strict === loose || first === lenient ? first : condition.test(input, loose);
     };
-    add(rule.when, holds, /\bprincipal\b/.test(rule.when));
+    const ofRequest = /\brequest\b/.test(rule.when);
+    add(rule.when, ofRequest ? ofRequests(holds) : holds, /\bprincipal\b/.test(rule.when));
   }
   return {
     label: `${policy}, rule ${rule.name ?? number}`,
@@ -125,6 +130,11 @@ export function compileRule(rule: AuthorizationRule, policy: string, number: num
 /** Whether it can be judged only where end users are known. */
 export function namesUsers({ conditions }: CompiledRule): boolean {
   return conditions.some(({ ofUser }) => ofUser);
+}
+
+/** A condition about an HTTP request. Of a session it cannot be judged: no allow rule with one matches a session, and every deny rule may. */
+function ofRequests(holds: Condition["holds"]): Condition["holds"] {
+  return (input, lenient) => (input.session ? null : holds(input, lenient));
 }
 
 function methodCondition(methods: readonly string[]): Condition["holds"] {

@@ -3,6 +3,7 @@ import type { CallContext, CallRequest } from "../call.ts";
 import type { CallState } from "../machine/call-state.ts";
 import type { Principal } from "../machine/principal.ts";
 import { knownFields, sentBy } from "../machine/request-values.ts";
+import { SessionRequest } from "../route/session-request.ts";
 import { type PathForms, pathForms } from "./authorization-path.ts";
 
 /** What rules look at, of one call; what costs something is worked out when a rule asks. Reused from call to call. */
@@ -12,6 +13,8 @@ export class RuleInput {
   principal!: Principal;
   /** "shop.v1.Orders/Place"; of requests that could be gRPC. */
   grpcMethod = "";
+  /** Of bytes (TCP, UDP, TLS), not of HTTP. */
+  session = false;
   /** Those that the rule may send to. */
   services: readonly string[] = [];
   #path: PathForms | null = null;
@@ -25,6 +28,7 @@ export class RuleInput {
     this.#call = call;
     this.#now = now;
     this.request = call.vouched === null ? sentBy(call) : { ...sentBy(call), fields: knownFields(call) };
+    this.session = call.request instanceof SessionRequest;
     this.caller = call.caller;
     this.principal = call.principal;
     // Also of gRPC-Web and Connect, whose paths are the same: rules must not depend on how a method is called.

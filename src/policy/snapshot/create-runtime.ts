@@ -196,6 +196,10 @@ class Runtime implements PolicyRuntime {
     return Array.from(this.#keeper.limiters(), ({ name, counts }) => ({ name, counts }));
   }
 
+  knows(service: string): boolean {
+    return this.#state.snapshot.knows(service);
+  }
+
   backendsOf(request: CallRequest): readonly string[] {
     return this.#state.snapshot.backendsOf(request);
   }

@@ -60,6 +60,18 @@ export class TargetIndex<T> {
   }
 }
 
+/** What is attached to any of these targets, each once with the most specific level at which it is. */
+export function attachedAtAny<T>(
+  index: TargetIndex<T> | undefined,
+  targets: readonly PolicyTarget[],
+): (readonly [Level, T])[] {
+  const found = new Map<T, Level>();
+  for (const at of targets)
+    for (const [level, value] of index?.find(at) ?? [])
+      found.set(value, Math.max(level, found.get(value) ?? level) as Level);
+  return Array.from(found, ([value, level]) => [level, value] as const);
+}
+
 export type PolicyIndex = TargetIndex<{ source: string; spec: TrafficPolicySpec }>;
 
 /** All traffic policies, by what they are attached to; of several at one target the first by name wins. */
@@ -83,6 +95,9 @@ function keyOf(target: TargetRef): string {
       return target.kind;
     case "HTTPRoute":
     case "GRPCRoute":
+    case "TCPRoute":
+    case "UDPRoute":
+    case "TLSRoute":
       return `Route ${target.kind}/${target.name ?? ""}${target.sectionName === undefined ? "" : `#${target.sectionName}`}`;
     default:
       return `${target.kind} ${(target.name ?? "").replace(/^\//, "")}`;

@@ -11,8 +11,9 @@ import type { ServiceCounters } from "../resilience/policy-stats.ts";
 import type { CallBreaker } from "../resilience/quorum-breaker.ts";
 import type { RetryBudget } from "../resilience/retry-budget.ts";
 import { Level } from "../resource/level.ts";
-import type { Resource, ResourceKind } from "../resource/resources.ts";
-import { oldestFirst, routeEntries } from "../route/route-entries.ts";
+import type { Resource, ResourceKind, RouteKind, SessionRoute } from "../resource/resources.ts";
+import { oldestFirst } from "../route/route-entries.ts";
+import { entriesByParent } from "../route/route-entries-of.ts";
 import { RouteOrder } from "../route/route-order.ts";
 import { RouteTable } from "../route/route-table.ts";
 import {
@@ -23,9 +24,19 @@ import {
   type Rule,
   type RuleMatch,
 } from "../route/rule.ts";
+import { SessionRequest } from "../route/session-request.ts";
+import { isSessionRoute } from "../route/session-route.ts";
+import { type SessionEntry, SessionTable, sessionEntry } from "../route/session-table.ts";
 import type { MethodInfo } from "../runtime.ts";
 import { type EffectivePolicy, type PolicyLayer, resolvePolicy } from "./effective-policy.ts";
-import { indexPolicies, layersFor, type PolicyIndex, type PolicyTarget, TargetIndex } from "./policy-index.ts";
+import {
+  attachedAtAny,
+  indexPolicies,
+  layersFor,
+  type PolicyIndex,
+  type PolicyTarget,
+  TargetIndex,
+} from "./policy-index.ts";
 import type { StateKeeper } from "./state-keeper.ts";
 
 /**
@@ -42,6 +53,9 @@ export class Snapshot {
   readonly #gateway: RouteTable<RuleMatch>;
   readonly #orders = new Map<RouteTable<RuleMatch>, RouteOrder>();
   readonly #byService = new Map<string, RouteTable<RuleMatch>>();
+  readonly #sessions: SessionTable;
+  /** By protocol and service: "TCP postgres". */
+  readonly #sessionsOf = new Map<string, Rule>();
   readonly #methods = new Map<string, MethodInfo>();
   /** Contract name -> registry name. */
   readonly #contracts = new Map<string, string>();
@@ -74,30 +88,16 @@ export class Snapshot {
       this.#contracts.set(contractOf(method.path), method.service);
     }
     this.#policies = indexPolicies(resources);
-    const gateway = [];
-    const byService = new Map<string, ReturnType<typeof routeEntries>>();
-    let order = 0;
+    const sessions: SessionEntry[] = [];
     for (const resource of oldestFirst(resources)) {
-      if (resource.kind !== "HTTPRoute" && resource.kind !== "GRPCRoute") {
-        this.#attach(resource);
-        continue;
-      }
-      const entries = routeEntries(resource, order);
-      order += entries.length;
-      const parents = resource.spec.parentRefs ?? [];
-      if (parents.length === 0 || parents.some(({ kind }) => kind !== "Service")) gateway.push(...entries);
-      for (const { kind, name } of parents) {
-        if (kind !== "Service") continue;
-        const known = byService.get(name);
-        // A service's routes see calls whatever host they name.
-        const anyHost = entries.map((entry) => ({ ...entry, hostnames: [] }));
-        if (known === undefined) byService.set(name, anyHost);
-        else known.push(...anyHost);
-      }
+      if (isSessionRoute(resource)) this.#addSessions(resource, sessions);
+      else if (resource.kind !== "HTTPRoute" && resource.kind !== "GRPCRoute") this.#attach(resource);
     }
+    this.#sessions = new SessionTable(sessions);
+    const { gateway, services } = entriesByParent(resources);
     this.#gateway = new RouteTable(gateway);
     this.rules = [...new Set(gateway.map(({ target }) => target.rule))];
-    for (const [service, entries] of byService) this.#byService.set(service, new RouteTable(entries));
+    for (const [service, entries] of services) this.#byService.set(service, new RouteTable(entries));
   }
 
   /** Endpoints with their statistics, for explanations. */
@@ -138,8 +138,17 @@ export class Snapshot {
     return found === null ? [] : [...new Set(found.target.rule.backends.map(({ service }) => service))];
   }
 
+  /** Whether anything is known of a service, or of who serves a contract: endpoints, or routes of its own. */
+  knows(service: string): boolean {
+    const name = this.#contracts.get(service) ?? service;
+    if (this.#byService.has(name)) return true;
+    for (const _slot of this.#table.slotsOf(name)) return true;
+    return false;
+  }
+
   /** What goes for a request; null when no route matches. `service` is "" when the caller does not know it. */
   match(request: CallRequest, asSent: CallRequest | null, service: string, place: Place): RouteMatch | null {
+    if (request instanceof SessionRequest) return this.#matchSession(request, service, place);
     let found: RuleMatch | null = null;
     if (place === "gateway") {
       found = (asSent === null ? null : this.#gateway.find(asSent)?.target) ?? null;
@@ -158,6 +167,27 @@ export class Snapshot {
       prefix: found.prefix,
       cookiePath: found.cookiePath,
     };
+  }
+
+  #matchSession(request: SessionRequest, service: string, place: Place): RouteMatch | null {
+    let rule = place === "gateway" ? this.#sessions.find(request) : null;
+    if (rule === null) {
+      if (service === "") return null;
+      if (place !== "server") rule = this.#sessionsOf.get(`${request.method} ${service}`) ?? null;
+      rule ??= this.#implicitOf(service).rule;
+    }
+    return { plan: this.#plan(rule, "", null, place), prefix: "", cookiePath: "/" };
+  }
+
+  /** Of several for one service the first counts. */
+  #addSessions(route: SessionRoute, gateway: SessionEntry[]): void {
+    const entry = sessionEntry(route);
+    const parents = route.spec.parentRefs ?? [];
+    if (parents.length === 0 || parents.some(({ kind }) => kind !== "Service")) gateway.push(entry);
+    for (const { kind, name } of parents) {
+      const key = `${route.kind.slice(0, 3)} ${name}`;
+      if (kind === "Service" && !this.#sessionsOf.has(key)) this.#sessionsOf.set(key, entry.rule);
+    }
   }
 
   #serviceOf(path: string): string {
@@ -207,7 +237,7 @@ export class Snapshot {
     return false;
   }
 
-  #attach(resource: Exclude<Resource, { kind: "HTTPRoute" | "GRPCRoute" }>): void {
+  #attach(resource: Exclude<Resource, { kind: RouteKind }>): void {
     if (resource.kind === "TrafficPolicy") return; // indexPolicies
     let index = this.#attached.get(resource.kind);
     if (index === undefined) this.#attached.set(resource.kind, (index = new TargetIndex()));
@@ -228,11 +258,8 @@ export class Snapshot {
     });
     type Found<Kind> = Extract<Resource, { kind: Kind }>;
     const attachedAt = <Kind extends ResourceKind>(kind: Kind, service?: string): (readonly [Level, Found<Kind>])[] => {
-      const found = new Map<Resource, Level>();
-      for (const at of service === undefined ? targets : targets.filter((target) => target.service === service))
-        for (const [level, resource] of this.#attached.get(kind)?.find(at) ?? [])
-          found.set(resource, Math.max(level, found.get(resource) ?? level) as Level);
-      return Array.from(found, ([resource, level]) => [level, resource as Found<Kind>] as const);
+      const at = service === undefined ? targets : targets.filter((target) => target.service === service);
+      return attachedAtAny(this.#attached.get(kind), at) as (readonly [Level, Found<Kind>])[];
     };
     const attached = <Kind extends ResourceKind>(kind: Kind): Found<Kind>[] =>
       attachedAt(kind).map(([, resource]) => resource);
