@@ -4,13 +4,15 @@ import type { Cancel } from "../core/clock.ts";
 import type { Endpoint } from "../core/endpoint.ts";
 import { WeftError } from "../core/errors.ts";
 import { didYouMean } from "../core/suggest.ts";
+import { Companions } from "./companions.ts";
 import { Guard } from "./guard.ts";
 import { lastWords } from "./last-words.ts";
-import { addressOf, CONTROL_UNIT, DNS_UNIT, GATEWAY_UNIT, LOAD_UNIT, launchOf } from "./launch.ts";
-import { freePort, probePort } from "./probe.ts";
+import { addressOf, CONTROL_UNIT, DNS_UNIT, GATEWAY_UNIT, hostPort, LOAD_UNIT, launchOf } from "./launch.ts";
+import { freePort, probeFor, probePort } from "./probe.ts";
 import { type HostProcess, startProcess } from "./process.ts";
 import type { SystemUnit } from "./resolve-system.ts";
 import { ServiceLogs } from "./service-logs.ts";
+import { besideOf } from "./sidecar.ts";
 import { SupervisorMachine } from "./supervisor-machine.ts";
 import type { NoticeType, SupervisorPhase } from "./supervisor-types.ts";
 import type { ControlLine, EndpointChange, Host, HostOptions, InstanceView, ListeningMessage } from "./types.ts";
@@ -30,6 +32,7 @@ class SystemHost implements Host {
   readonly #options: HostOptions;
   readonly #machine: SupervisorMachine;
   readonly #units = new Map<string, SystemUnit>();
+  readonly #companions: Companions;
   readonly #running = new Map<string, Running>();
   readonly #endpoints = new Map<string, Endpoint>();
   readonly #logs: ServiceLogs;
@@ -47,6 +50,7 @@ class SystemHost implements Host {
       options.onEvent({ type: "log", id: service, unit: service, stream: "err", line: `log lost: ${message}` }),
     );
     for (const unit of options.system.units) this.#units.set(unit.name, unit);
+    this.#companions = new Companions(options.system.units, options.clock);
     this.#machine = new SupervisorMachine(unitSpecs(options.system, options.load > 0), options.random);
   }
 
@@ -84,7 +88,10 @@ class SystemHost implements Host {
   instances(): readonly InstanceView[] {
     const views: InstanceView[] = [];
     const order = [...this.#units.keys()];
-    const rank = (unit: string): number => (this.#units.has(unit) ? order.indexOf(unit) : order.length);
+    const rank = (unit: string): number => {
+      const at = order.indexOf(this.#companions.besides(unit)?.name ?? unit);
+      return at < 0 ? order.length : at;
+    };
     const sorted = [...this.#machine.instances].sort((a, b) => rank(a.unitName) - rank(b.unitName));
     for (const instance of sorted) {
       const unit = this.#units.get(instance.unitName);
@@ -185,33 +192,53 @@ class SystemHost implements Host {
   async #start(running: Running): Promise<void> {
     const { unitName } = running;
     const unit = this.#units.get(unitName);
-    if (unit?.register === "host") running.port = await freePort();
-    if (running.cancelled) return this.#exited(running, "was not started");
+    const beside = this.#companions.besides(unitName);
+    const ports = await this.#companions.portsOf(running.id, unitName, unit);
+    if (ports !== undefined) running.port = ports.app;
+    else if (unit?.register === "host") running.port = await freePort();
     const { control, gateway, gatewayAdmin, dns } = this;
-    const child = startProcess(
-      launchOf(
-        { id: running.id, unitName, unit, port: running.port, control, gateway, gatewayAdmin, dns },
-        this.#options,
-      ),
-      {
-        onLine: (stream, line) => this.#onLine(running, stream, line),
-        onMessage: (message) => this.#onMessage(running, message),
-        onExit: (reason) => this.#exited(running, reason),
-      },
-    );
+    const launch = {
+      id: running.id,
+      unitName,
+      unit,
+      port: running.port,
+      control,
+      gateway,
+      gatewayAdmin,
+      dns,
+      beside,
+      ports,
+    };
+    const spec = await this.#companions.processOf(launch, launchOf(launch, this.#options), this.#options.stateDir);
+    if (running.cancelled) return this.#exited(running, "was not started");
+    const child = startProcess(spec, {
+      onLine: (stream, line) => this.#onLine(running, stream, line),
+      onMessage: (message) => this.#onMessage(running, message),
+      onExit: (reason) => this.#exited(running, reason),
+    });
     running.process = child;
     this.#guard?.watch(child.pid);
     // A load driver serves nothing: it is as ready as it gets.
     if (unitName === LOAD_UNIT) setImmediate(() => this.#apply((now) => this.#machine.ready(running.id, now)));
-    if (unit?.register === "host") await this.#registerWhenListening(running, unit);
+    if (beside?.sidecar?.proxy === "envoy" && ports !== undefined) {
+      running.address = hostPort("127.0.0.1", ports.inbound);
+      const isCurrent = (): boolean => this.#running.get(running.id) === running && !running.cancelled;
+      if (await this.#companions.untilEnvoyReady(ports, isCurrent))
+        this.#apply((now) => this.#machine.ready(running.id, now));
+    }
+    // weft's own sidecar registers its application.
+    const byHost = unit?.sidecar == null ? unit?.register === "host" : unit.sidecar.proxy === "envoy";
+    if (unit !== undefined && byHost) await this.#registerWhenListening(running, unit, ports?.inbound ?? running.port);
   }
 
-  async #registerWhenListening(running: Running, unit: SystemUnit): Promise<void> {
+  /** `port`: where calls to it go, its own or its Envoy's. */
+  async #registerWhenListening(running: Running, unit: SystemUnit, port: number): Promise<void> {
     for (;;) {
       if (this.#running.get(running.id) !== running || running.cancelled) return;
-      const protocol = await probePort(running.port);
+      const protocol =
+        unit.protocol === null ? await probePort(running.port) : await probeFor(unit.protocol, running.port);
       if (protocol !== null && this.#line !== null && this.#running.get(running.id) === running) {
-        const address = { host: "127.0.0.1", port: running.port, protocol, zone: "", weight: 1, metadata: {} };
+        const address = { host: "127.0.0.1", port, protocol, zone: "", weight: 1, metadata: {} };
         running.registered = await this.#line.register({
           id: running.id,
           service: unit.service,
@@ -230,9 +257,17 @@ class SystemHost implements Host {
     running.cancelled = true;
     if (running.unitName === CONTROL_UNIT && this.#machine.phase === "stopping") void this.#line?.close();
     const terminate = (): void => running.process?.terminate();
+    const sidecar = this.#companions.of(id);
+    const drain = (): void => {
+      const unit = this.#units.get(running.unitName);
+      const process = sidecar === undefined ? null : (this.#running.get(sidecar)?.process ?? null);
+      // First its sidecar takes no more calls; what the application itself calls meanwhile still goes through it.
+      if (unit?.sidecar == null || process === null) terminate();
+      else void this.#companions.drain(id, unit, process).then(terminate);
+    };
     // Nobody must be sent there while it drains; a process that registers itself sees to that itself.
-    if (running.registered !== null) void running.registered.release().then(terminate, terminate);
-    else terminate();
+    if (running.registered !== null) void running.registered.release().then(drain, drain);
+    else drain();
   }
 
   #kill(id: string): void {
@@ -247,10 +282,13 @@ class SystemHost implements Host {
     this.#running.delete(running.id);
     this.#endpoints.delete(running.id);
     if (running.process !== null) this.#guard?.forget(running.process.pid);
+    this.#companions.exited(running.id);
     void running.registered?.release().catch(() => {});
     const last =
       running.cancelled || reason === "exit status 0" ? "" : lastWords(running.lastErrors, this.#options.system.dir);
     this.#apply((now) => this.#machine.exited(running.id, last === "" ? reason : `${reason}: ${last}`, now));
+    if (this.#companions.besides(running.unitName) !== undefined && this.#machine.instance(running.id) === undefined)
+      this.#companions.forget(besideOf(running.id));
   }
 
   // --- what processes tell --------------------------------------------------------------------------------------
@@ -265,9 +303,11 @@ class SystemHost implements Host {
   }
 
   #onMessage(running: Running, message: unknown): void {
-    if (!isListening(message)) return;
+    if (this.#companions.onMessage(running.id, message) || !isListening(message)) return;
     running.address = addressOf(message.url) ?? "";
-    if (running.unitName === GATEWAY_UNIT) {
+    if (this.#companions.besides(running.unitName) !== undefined) {
+      // It listens for its application.
+    } else if (running.unitName === GATEWAY_UNIT) {
       this.gateway = message.url;
       this.gatewayAdmin = message.admin;
     } else if (running.unitName === DNS_UNIT) this.dns = message.url;

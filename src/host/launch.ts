@@ -2,6 +2,7 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { ProcessSpec } from "./process.ts";
 import type { Command, System, SystemUnit } from "./resolve-system.ts";
+import { besideOf, type Sidecar, type SidecarPorts, sidecarEnvironment } from "./sidecar.ts";
 
 /** What all processes of a system are started with. */
 export interface Launcher {
@@ -22,6 +23,10 @@ export interface Launch {
   readonly unitName: string;
   /** Absent: one of weft's own. */
   readonly unit: SystemUnit | undefined;
+  /** A sidecar: whose. */
+  readonly beside?: SystemUnit | undefined;
+  /** Of a sidecar, and of an instance that has one. */
+  readonly ports?: SidecarPorts | undefined;
   /** What PORT says; 0 lets the process choose. */
   readonly port: number;
   /** URLs of what listens already, or did before its restart; null until then. */
@@ -49,9 +54,10 @@ export function launchOf(launch: Launch, launcher: Launcher): ProcessSpec {
   }
   if (unit === undefined) {
     const [command, ...args] = launcher.weft;
+    const own = launch.beside === undefined ? ownArguments(launch, launcher) : sidecarArguments(launch, launch.beside);
     return {
       command,
-      args: [...args, ...ownArguments(launch, launcher)],
+      args: [...args, ...own],
       cwd: launcher.system.dir,
       env,
       channel: true,
@@ -103,6 +109,25 @@ function ownArguments(launch: Launch, { system, stateDir }: Launcher): string[] 
   return ["gateway", "--control", launch.control ?? "", "--listen", listen, "--admin", admin, ...secure, ...trusted];
 }
 
+/** Of weft's own sidecar; for Envoy those that print what it is started with. */
+function sidecarArguments({ id, control, ports }: Launch, unit: SystemUnit): string[] {
+  if (ports === undefined || unit.sidecar === null) return [];
+  const at = (port: number): string => hostPort("127.0.0.1", port);
+  const who = ["--service", unit.service, "--instance", besideOf(id), "--control", addressOf(control) ?? ""];
+  const version = unit.version === "" ? [] : ["--service-version", unit.version];
+  const where = ["--app", at(ports.app), "--listen", at(ports.inbound), "--outbound", at(ports.outbound)];
+  const common = [...who, ...version, ...where, "--admin", at(ports.admin)];
+  if (unit.sidecar.proxy === "envoy") return ["envoy-bootstrap", ...common];
+  const protocol = unit.protocol === null ? [] : ["--app-protocol", unit.protocol];
+  const rest = ["--drain", String(unit.drainMs), "--egress", unit.sidecar.egress];
+  return ["sidecar", ...common, ...protocol, ...rest, ...virtualArguments(unit.sidecar, at(ports.dns))];
+}
+
+function virtualArguments({ dns, virtualPorts }: Sidecar, at: string): string[] {
+  if (!dns) return [];
+  return ["--dns", at, ...(virtualPorts.length === 0 ? [] : ["--virtual-ports", virtualPorts.join(",")])];
+}
+
 function environmentOf(launch: Launch, { system, stateDir }: Launcher): Record<string, string> {
   const env: Record<string, string> = {};
   // A system started from within another one must not see that one's variables.
@@ -113,6 +138,7 @@ function environmentOf(launch: Launch, { system, stateDir }: Launcher): Record<s
   const { unit, unitName } = launch;
   // Replicas share one: what they know of others is the same, and it is replaced whole.
   const stateFile = join(stateDir, KNOWN_FOLDER, `${unit?.prefix ?? unitName}.json`);
+  if (launch.beside !== undefined) return { ...env, WEFT_STATE_FILE: stateFile };
   if (unit === undefined) {
     if (unitName !== GATEWAY_UNIT && unitName !== DNS_UNIT) return env;
     if (unitName === GATEWAY_UNIT && system.sharedLimits !== null) env.WEFT_SHARED_LIMITS = system.sharedLimits;
@@ -130,6 +156,7 @@ function environmentOf(launch: Launch, { system, stateDir }: Launcher): Record<s
     WEFT_DATA: data,
     WEFT_STATE_FILE: stateFile,
     WEFT_DRAIN_MS: String(unit.drainMs),
+    ...(launch.ports !== undefined && unit.sidecar !== null && sidecarEnvironment(launch.ports, unit.sidecar)),
     ...unit.env,
   };
 }

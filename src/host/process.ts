@@ -10,6 +10,8 @@ export interface HostProcess {
   terminate(): void;
   /** Ends the whole group now. */
   kill(): void;
+  /** To a child with a channel; nothing to one without, or whose channel is closed. */
+  send(message: object): void;
 }
 
 export interface ProcessSpec {
@@ -42,7 +44,7 @@ export function startProcess(spec: ProcessSpec, events: ProcessEvents): HostProc
     });
   } catch (error) {
     setImmediate(() => events.onExit(cannotStart(spec.command, error)));
-    return { pid: 0, terminate() {}, kill() {} };
+    return { pid: 0, terminate() {}, kill() {}, send() {} };
   }
   const pid = child.pid ?? 0;
   let ended = false;
@@ -89,6 +91,9 @@ export function startProcess(spec: ProcessSpec, events: ProcessEvents): HostProc
     },
     kill() {
       if (!ended && pid !== 0) signalGroup(pid, "SIGKILL");
+    },
+    send(message) {
+      if (child.connected) child.send(message, () => {});
     },
   };
 }

@@ -6,6 +6,7 @@ import { readResourceDocuments } from "../policy/resource/read-resource-document
 import type { ResourceDocument } from "../policy/resource/resource-document.ts";
 import { DescriptionReader, type Fields } from "./description-reader.ts";
 import { type FieldPath, kindOf, type Locator, Problems } from "./problems.ts";
+import { readSidecar, type Sidecar, sidecarUnit } from "./sidecar.ts";
 import type { SystemDescription } from "./system.ts";
 
 /** A system, total and checked: what a description means. Frozen. */
@@ -69,8 +70,11 @@ export interface SystemUnit {
   readonly readyTimeoutMs: number;
   readonly drainMs: number;
   readonly restart: "always" | "never";
-  /** Who registers an instance: its process, or the host once it listens. */
+  /** Who registers an instance: its process, or the host once it listens. One with a sidecar is registered by that, or for Envoy by the host. */
   readonly register: "self" | "host";
+  readonly sidecar: Sidecar | null;
+  /** What it speaks, where the host registers it; null: what answers. */
+  readonly protocol: "h2c" | "http1" | "tcp" | "udp" | null;
 }
 
 /** A script for Node (absolute path), or any command. */
@@ -117,6 +121,7 @@ export const SERVICE_FIELDS = [
   "versions",
   "needs",
   "register",
+  "protocol",
   "sidecar",
   "readyTimeoutMs",
   "drainMs",
@@ -159,6 +164,10 @@ function readSystem(
   if (services !== null && Object.keys(services).length === 0)
     problems.add(["services"], "has no service; name at least one");
   const ordered = readNeeds(reader, services ?? {}, units);
+  for (const own of units.filter((unit) => unit.sidecar !== null)) {
+    if (units.some((unit) => unit.service === sidecarUnit(own) || unit.prefix === sidecarUnit(own)))
+      problems.add(["services", sidecarUnit(own)], `is the name of the sidecars of ${own.service}; choose another`);
+  }
 
   const resources: PlacedResource[] = [];
   for (const key of ["routes", "policies"] as const) {
@@ -276,20 +285,14 @@ function readService(reader: DescriptionReader, service: string, value: unknown)
   const fields = reader.object(value, path);
   if (fields === null) return [];
   problems.unknownFields(fields, path, SERVICE_FIELDS);
-  if (fields.sidecar !== undefined && typeof fields.sidecar !== "boolean")
-    problems.add([...path, "sidecar"], `must be true or false, not ${kindOf(fields.sidecar)}`);
-  if (fields.sidecar === true) {
-    problems.add(
-      [...path, "sidecar"],
-      "sidecars cannot be started by this version of weft; leave the field out (the process gets PORT and is registered when it listens)",
-    );
-  }
+  const sidecar = readSidecar(reader, fields.sidecar, [...path, "sidecar"]);
   const common = {
     readyTimeoutMs: reader.number(fields.readyTimeoutMs, [...path, "readyTimeoutMs"], 100, 3_600_000) ?? 60_000,
     drainMs: reader.number(fields.drainMs, [...path, "drainMs"], 0, 3_600_000) ?? 10_000,
     restart: reader.oneOf(fields.restart, [...path, "restart"], ["always", "never"] as const) ?? "always",
   };
   const register = reader.oneOf(fields.register, [...path, "register"], ["self", "host"] as const);
+  const protocol = reader.oneOf(fields.protocol, [...path, "protocol"], ["h2c", "http1", "tcp", "udp"] as const);
   const base = readRun(reader, fields, path);
   const unit = (version: string, run: Run): SystemUnit => {
     const versioned = fields.versions !== undefined;
@@ -303,7 +306,9 @@ function readService(reader: DescriptionReader, service: string, value: unknown)
       env: run.env,
       replicas: run.replicas ?? 1,
       needs: [],
-      register: register ?? (run.command?.kind === "exec" ? "host" : "self"),
+      sidecar,
+      register: register ?? (run.command?.kind === "exec" || protocol !== null ? "host" : "self"),
+      protocol,
       ...common,
     };
   };

@@ -66,7 +66,30 @@ const SERVICE = fields({
     enum: ["self", "host"],
     description: "Who registers its instances. Default: self for files, host for commands",
   },
-  sidecar: { type: "boolean", description: "Calls go through a proxy beside each instance" },
+  protocol: {
+    enum: ["h2c", "http1", "tcp", "udp"],
+    description: "What it speaks on PORT, where weft registers it. Default: HTTP/2 or HTTP/1.1, whichever answers",
+  },
+  sidecar: {
+    description: "A proxy beside each instance, which calls to it and from it go through. Default: none",
+    anyOf: [
+      { type: "boolean" },
+      { const: "envoy" },
+      fields({
+        proxy: { enum: ["weft", "envoy"], description: "Default weft" },
+        egress: { enum: ["any", "mesh"], description: "What may be called through it. Default any" },
+        dns: {
+          type: "boolean",
+          description: "Answer DNS queries with virtual addresses, at WEFT_DNS of the application",
+        },
+        virtualPorts: {
+          description: "Ports of virtual addresses. Default 80, 8080 and 50051",
+          type: "array",
+          items: { type: "integer", minimum: 1, maximum: 65_535 },
+        },
+      }),
+    ],
+  },
   readyTimeoutMs: whole("Time from a process's start until it is healthy. Default 60,000", 100, 3_600_000),
   drainMs: whole("Time for calls in flight when an instance stops. Default 10,000", 0, 3_600_000),
   restart: { enum: ["always", "never"], description: "Default always" },

@@ -58,14 +58,28 @@ export interface ServiceDescription extends RunDescription {
   /** Who registers its instances. "self" (default for files): the process, with `serve`. "host" (default for commands): weft does it once the
    * process listens on the PORT it was given, and sees whether it speaks HTTP/2 (gRPC) or HTTP/1.1 there. */
   register?: "self" | "host";
-  /** Calls go through a proxy beside each instance. */
-  sidecar?: boolean;
+  /** What it speaks on PORT, where weft registers it. Default: HTTP/2 (gRPC) or HTTP/1.1, whichever answers. "tcp" and "udp" are carried as they come (docs/tcp.md). */
+  protocol?: "h2c" | "http1" | "tcp" | "udp";
+  /** A proxy beside each instance: calls to it and from it go through that, under policy and with its identity. "envoy": a stock Envoy (WEFT_ENVOY, or `envoy`
+   * of the PATH). Default: none. */
+  sidecar?: boolean | "envoy" | SidecarDescription;
   /** Time from a process's start until it is healthy. Default 60,000. */
   readyTimeoutMs?: number;
   /** Time for calls in flight when an instance stops. Default 10,000. */
   drainMs?: number;
   /** "always" (default): an instance that ends is started again, with back-off. "never": it is left. */
   restart?: "always" | "never";
+}
+
+export interface SidecarDescription {
+  /** Default "weft". */
+  proxy?: "weft" | "envoy";
+  /** What may be called through it: "any" (default), or services of the "mesh" alone. */
+  egress?: "any" | "mesh";
+  /** Also answer DNS queries, at WEFT_DNS of the application: NAME.weft has a virtual loopback address on which the sidecar listens. Default false. */
+  dns?: boolean;
+  /** Ports of virtual addresses. Default [80, 8080, 50051]. */
+  virtualPorts?: readonly number[];
 }
 
 export interface RunDescription {
