@@ -5,6 +5,7 @@ import { EXIT } from "./exit-status.ts";
 import { addInterceptCommand } from "./intercept-command.ts";
 import { addPolicyCommands } from "./policy-commands.ts";
 import { printError } from "./print-error.ts";
+import { addSidecarCommand } from "./sidecar-command.ts";
 import type { Terminal } from "./terminal.ts";
 import { packageVersion } from "./version.ts";
 
@@ -282,6 +283,8 @@ NO_COLOR=1 switches colours off. Each command has its own help: weft up --help`,
     )
     .option("--drain <ms>", "time for calls in flight when it stops, ms", count, 10_000)
     .action(async (options) => exit(await (await import("./commands/gateway.ts")).gateway(options, terminal)));
+
+  addSidecarCommand(program, terminal, exit);
 
   inDir(
     program

@@ -24,8 +24,8 @@ export function untilStopped(stop: () => Promise<void>): Promise<number> {
 }
 
 /** Tells the host, when there is one, where this process listens (ListeningMessage of host/host.ts). */
-export function tellHost(url: string, admin: string): boolean {
+export function tellHost(url: string, admin: string, more: { readonly outbound?: string } = {}): boolean {
   if (process.send === undefined) return false;
-  process.send({ type: "weft:listening", url, admin });
+  process.send({ type: "weft:listening", url, admin, ...more });
   return true;
 }

@@ -117,7 +117,7 @@ export class Planner {
   }
 }
 
-function badTimeout(value: string): WeftError {
+export function badTimeout(value: string): WeftError {
   return new WeftError(
     "invalid_argument",
     `grpc-timeout "${value.slice(0, 20)}" is malformed; it is at most 8 digits and one of H M S m u n`,

@@ -1,0 +1,79 @@
+import { systemRandom } from "../../core/random.ts";
+import { hostPort } from "../../host/launch.ts";
+import { createLink } from "../../link/link.ts";
+import { DecisionJournal } from "../../policy/decision/journal.ts";
+import { createPolicyRuntime } from "../../policy/snapshot/create-runtime.ts";
+import type { AccessLogMode } from "../../proxy/access-log.ts";
+import type { AppProtocol } from "../../proxy/sidecar/application.ts";
+import type { EgressMode } from "../../proxy/sidecar/egress.ts";
+import { type Sidecar, startSidecar } from "../../proxy/sidecar/sidecar.ts";
+
+import type { Terminal } from "../terminal.ts";
+import { tellHost, untilStopped } from "../until-stopped.ts";
+import { packageVersion } from "../version.ts";
+
+export interface SidecarFlags {
+  service: string;
+  app: { host: string; port: number };
+  control: string;
+  listen?: { host: string; port: number };
+  outbound?: { host: string; port: number };
+  admin?: { host: string; port: number };
+  appProtocol: AppProtocol;
+  health: string;
+  serviceVersion: string;
+  instance?: string;
+  advertise?: string;
+  egress: EgressMode;
+  accessLog: AccessLogMode;
+  drain: number;
+  stateFile?: string;
+}
+
+/** `weft sidecar`: beside an application, until it is stopped. */
+export async function sidecar(flags: SidecarFlags, terminal: Terminal): Promise<number> {
+  const { service, instance } = flags;
+  const zone = process.env.WEFT_ZONE ?? "";
+  const policy = createPolicyRuntime({ random: systemRandom, journal: new DecisionJournal(), zone, service });
+  const onProblem = (error: Error): void => terminal.err(`${error.message}\n`);
+  const link = createLink({
+    address: flags.control,
+    policy,
+    process: `${instance ?? service}-sidecar`,
+    version: `weft ${packageVersion()}`,
+    ...(flags.stateFile && { stateFile: flags.stateFile }),
+    onError: onProblem,
+  });
+  try {
+    // The policies of its own service, before the first call is taken.
+    await link.subscribe(service, 15_000);
+    const running = await startSidecar({
+      ...flags,
+      version: flags.serviceVersion,
+      zone,
+      policy,
+      link,
+      write: (text) => terminal.out(text),
+      onProblem,
+    });
+    const url = `http://${hostPort(running.inbound.host, running.inbound.port)}`;
+    const outbound = hostPort(running.outbound.host, running.outbound.port);
+    const admin = running.admin === null ? "" : `http://${hostPort(running.admin.host, running.admin.port)}`;
+    if (!tellHost(url, admin, { outbound }))
+      terminal.out(`${service} at ${url}; its calls go out at ${outbound}; metrics at ${admin}/metrics\n`);
+    drainWhenTold(running, flags.drain);
+    return await untilStopped(() => running.stop(flags.drain));
+  } finally {
+    await link.close();
+  }
+}
+
+/** The host ends an application in two steps: first its sidecar takes no more calls, then, when what the application calls is done too, it is stopped. */
+function drainWhenTold(running: Sidecar, drainMs: number): void {
+  process.on("message", (message: { type?: unknown } | null) => {
+    if (message?.type !== "weft:drain") return;
+    void running.drain(drainMs).finally(() => {
+      if (process.connected) process.send?.({ type: "weft:drained" });
+    });
+  });
+}

@@ -1,0 +1,73 @@
+import { carryExchange, type ExchangeHooks } from "../../call/exchange.ts";
+import type { Carrier } from "../../call/types.ts";
+import type { Clock } from "../../core/clock.ts";
+import type { IdSource } from "../../telemetry/trace.ts";
+import type { Head } from "../../wire/head.ts";
+import type { HttpStream, RequestHandler } from "../../wire/stream.ts";
+import type { CallEnd } from "../call-end.ts";
+import { answerError } from "./answer-error.ts";
+import { PEER_FIELD, RequestPlan } from "./request-plan.ts";
+
+export interface InboundOptions {
+  /** Its policy forwards calls at place "server" to the application (PolicyRuntime.forwardTo). */
+  carrier: Carrier;
+  clock: Clock;
+  ids: IdSource;
+  /** The service that the application is. */
+  service: string;
+  onEnd(request: Head, peer: string, end: CallEnd): void;
+}
+
+/**
+ * Calls for the application, from whoever calls it: through the gates that hold at a server, then on to it, once.
+ *
+ * The peer's identity comes from its certificate alone. Without one, fields that hops say to each other are taken out.
+ */
+export function createInboundHandler({ carrier, clock, ids, service, onEnd }: InboundOptions): RequestHandler {
+  const hooks: ExchangeHooks = {
+    responseFields: (exchange) => ["x-request-id", exchange.context.requestId],
+    onEnd: (exchange, decision) => onEnd(exchange.request, exchange.context.peerAddress, decision),
+  };
+  return {
+    onRequest(stream, head, fin) {
+      const { peer } = stream.connection;
+      const trusted = peer.identity !== "";
+      let plan = head.memo as RequestPlan | null;
+      if (!(plan instanceof RequestPlan) || plan.trusted !== trusted)
+        head.memo = plan = new RequestPlan(head, trusted, null);
+      const requestId = plan.requestId === "" ? ids.next() : plan.requestId;
+      if (plan.error !== null) {
+        onEnd(head, peer.address, answerError(stream, head, fin, plan.grpc, plan.error, requestId));
+        return;
+      }
+      const context = {
+        place: "server",
+        service,
+        asSent: null,
+        peerAddress: peer.address,
+        peerIdentity: peer.identity,
+        secure: peer.secure,
+        deadline: plan.timeoutMs === Number.POSITIVE_INFINITY ? plan.timeoutMs : clock.now() + plan.timeoutMs,
+        callerAttempt: plan.callerAttempt,
+        requestId,
+      } as const;
+      carryExchange(carrier, stream, plan.onward, fin, context, callFields(stream, plan, requestId, ids), hooks);
+    },
+  };
+}
+
+/** What the application is told of this call alone. */
+function callFields(stream: HttpStream, plan: RequestPlan, requestId: string, ids: IdSource): string[] {
+  const { address, identity } = stream.connection.peer;
+  const from = address.slice(0, address.lastIndexOf(":"));
+  const fields = [
+    "x-request-id",
+    requestId,
+    "traceparent",
+    ids.child(plan.trace),
+    "x-forwarded-for",
+    plan.forwardedFor === "" ? from : `${plan.forwardedFor}, ${from}`,
+  ];
+  if (identity !== "") fields.push(PEER_FIELD, identity);
+  return fields;
+}

@@ -1,0 +1,267 @@
+import { createCarrier } from "../../call/carrier.ts";
+import { sampleLoad } from "../../call/load-sampler.ts";
+import { composeQueries } from "../../call/queries/queries.ts";
+import { createSecurityQueries } from "../../call/queries/security-queries.ts";
+import { sharedLimitQuery } from "../../call/queries/shared-limit-query.ts";
+import { tellTime } from "../../call/queries/tell-time.ts";
+import { type Clock, systemClock } from "../../core/clock.ts";
+import { WeftError } from "../../core/errors.ts";
+import type { IdentitySource, MutualTls } from "../../core/identity.ts";
+import { type Random, systemRandom } from "../../core/random.ts";
+import { TimerWheel } from "../../core/timer-wheel.ts";
+import type { Link } from "../../link/types.ts";
+import { listen } from "../../net/listener.ts";
+import { createUpstreamPool } from "../../net/pool.ts";
+import { createTunnelServer } from "../../net/tunnel-server.ts";
+import type { Listener } from "../../net/types.ts";
+import type { PolicyRuntime } from "../../policy/runtime.ts";
+import { createMetrics, type Metrics } from "../../telemetry/metrics.ts";
+import { IdSource } from "../../telemetry/trace.ts";
+import type { Head } from "../../wire/head.ts";
+import type { ConnectionLimits } from "../../wire/limits.ts";
+import { type AccessLogMode, createAccessLog } from "../access-log.ts";
+import { createAdminHandler } from "../admin.ts";
+import type { CallEnd } from "../call-end.ts";
+import { createCallMetrics } from "../call-metrics.ts";
+import { decisionPage } from "../decision-page.ts";
+import { faultMetrics } from "../fault-metrics.ts";
+import { limitMetrics } from "../limit-metrics.ts";
+import { objectiveMetrics } from "../objective-metrics.ts";
+import { resilienceMetrics } from "../resilience-metrics.ts";
+import { securityMetrics } from "../security-metrics.ts";
+import { Application, type AppProtocol } from "./application.ts";
+import type { Destination } from "./destination.ts";
+import { Egress, type EgressMode } from "./egress.ts";
+import { FollowedServices } from "./followed-services.ts";
+import { createInboundHandler } from "./inbound.ts";
+import { createOutbound, type Outbound } from "./outbound.ts";
+import type { TakeBytes } from "./tunnels.ts";
+
+export interface Address {
+  host?: string;
+  port?: number;
+}
+
+export interface SidecarOptions {
+  /** What the application is in the registry. */
+  service: string;
+  /** Where the application listens. */
+  app: { host: string; port: number };
+  /** Default "auto". */
+  appProtocol?: AppProtocol;
+  /** How the application is checked: "tcp" (default), "http:/healthz", "grpc" or "grpc:SERVICE". */
+  health?: string;
+  /** Of the application's endpoint; default "". */
+  version?: string;
+  zone?: string;
+  /** Id of the endpoint. Default: made of service and address. */
+  instance?: string;
+  /** The host that callers are told, when it differs from where the inbound side listens. */
+  advertise?: string;
+  /** Where calls for the application come in. Default: a free port of 127.0.0.1. */
+  listen?: Address;
+  /** Where the application's own calls are taken. Default: a free port of 127.0.0.1. */
+  outbound?: Address;
+  /** Metrics and health; null for none. Default: a free port of 127.0.0.1. */
+  admin?: Address | null;
+  /** Decides about both sides. Whoever makes the sidecar keeps it supplied (through `link`, or by hand). */
+  policy: PolicyRuntime;
+  /** Follows the services that the application uses, and registers it. Null: policy has all there is, and nobody registers. */
+  link?: Link | null;
+  /** Who the application is to others. Null: plain text both ways. */
+  identity?: IdentitySource | null;
+  /** How calls are taken when there is an identity. Default: permissive. */
+  mutualTls?: () => MutualTls;
+  /** Default "any". */
+  egress?: EgressMode;
+  limits?: Partial<ConnectionLimits>;
+  /** Default "errors". */
+  accessLog?: AccessLogMode;
+  /** Gets the access log's lines. Default: standard output. */
+  write?: (text: string) => void;
+  /** What goes wrong outside of calls. Default: standard error. */
+  onProblem?: (error: WeftError) => void;
+  clock?: Clock;
+  random?: Random;
+}
+
+export interface Sidecar {
+  readonly inbound: { readonly host: string; readonly port: number };
+  readonly outbound: { readonly host: string; readonly port: number };
+  readonly admin: { readonly host: string; readonly port: number } | null;
+  readonly metrics: Metrics;
+  /** Another way in for the application's calls, which `given` says where to take; HTTP as on the outbound listener, anything else as bytes. */
+  listenOutbound(at: Address, given: (localAddress: string) => Destination | null): Promise<Listener>;
+  /** The inbound half of stopping: leaves the registry and lets calls for the application end; what the application calls still goes out. */
+  drain(drainMs: number): Promise<void>;
+  /** Leaves the registry, lets calls in flight end for at most `drainMs`, those that the application makes for them among them, and closes everything. */
+  stop(drainMs: number): Promise<void>;
+}
+
+/**
+ * Starts the data plane beside one instance of a service: whoever calls it comes in here, and what it calls goes out here. Rejects PORT_IN_USE.
+ *
+ *     callers --mTLS--> inbound  --gates at "server"-------------> application
+ *     application ----> outbound --routes, retries at "sidecar"--> sidecars of others, hosts outside
+ */
+export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
+  const clock = options.clock ?? systemClock;
+  const { policy, limits, link = null, identity = null, service } = options;
+  const onProblem = options.onProblem ?? ((error) => process.stderr.write(`sidecar: ${error.message}\n`));
+  const metrics = createMetrics();
+  const calls = createCallMetrics(metrics);
+  const accessLog = createAccessLog(
+    options.accessLog ?? "errors",
+    clock,
+    options.write ?? ((text) => process.stdout.write(text)),
+  );
+  const pool = createUpstreamPool({ clock, limits, ...(identity && { identity }) });
+  const timers = new TimerWheel(clock);
+  const security = createSecurityQueries({
+    clock,
+    onProblem: (message) => onProblem(new WeftError("failed_precondition", message, { reason: "SECURITY_SOURCE" })),
+  });
+  const query = composeQueries({ ...security.handlers, "shared-limit": sharedLimitQuery(() => link?.limits ?? null) });
+  const carrier = createCarrier({ policy, pool, clock, timers, query });
+  const stopTellingTime = tellTime(policy, clock);
+  const stopSampling = sampleLoad(policy, clock);
+  const ids = new IdSource(options.random ?? systemRandom);
+  const egress = new Egress(options.egress ?? "any", clock);
+  const onConnectionError = (address: string, message: string): void =>
+    onProblem(new WeftError("internal", `connection of ${address}: ${message}`, { reason: "CONNECTION_FAILED" }));
+  const tunnels = createTunnelServer({ clock, limits, onConnectionError });
+  const onEnd = (request: Head, peer: string, end: CallEnd): void => {
+    calls.record(end);
+    accessLog.record(request, peer, end);
+  };
+  const bytes: TakeBytes = (connection, _received, destination) => {
+    connection.destroy();
+    const text = `${destination.host}:${destination.port} was sent bytes that are neither HTTP/1.1 nor HTTP/2`;
+    onProblem(new WeftError("unimplemented", text, { reason: "NOT_HTTP" }));
+  };
+
+  const listeners: Listener[] = [];
+  const outbound: Outbound = createOutbound({
+    carrier,
+    clock,
+    ids,
+    services: new FollowedServices(link, policy),
+    egress,
+    tunnels,
+    bytes,
+    identity: () => identity?.id ?? "",
+    isOwn: (host, port) => LOOPBACK.has(host) && listeners.some((listener) => listener.port === port),
+    onEnd,
+  });
+  const inbound = await listen({
+    ...options.listen,
+    handler: createInboundHandler({ carrier, clock, ids, service, onEnd }),
+    ...(identity && { mesh: { identity, mode: options.mutualTls ?? (() => "permissive") } }),
+    limits,
+    clock,
+    onConnectionError: (peer, message) => onConnectionError(peer.address, message),
+  });
+  const listenOutbound: Sidecar["listenOutbound"] = async (at, given) => {
+    const listener = await listen({
+      ...at,
+      handler: outbound.handler((peer) => given(peer.localAddress)),
+      proxy: true,
+      limits,
+      clock,
+    });
+    listeners.push(listener);
+    return listener;
+  };
+  const closeAll = async (): Promise<void> => {
+    await Promise.all([inbound, ...listeners].map((listener) => listener.close()));
+  };
+  let draining = false;
+  let application: Application | null = null;
+  try {
+    const out = await listenOutbound(options.outbound ?? {}, () => null);
+    const admin = await startAdmin();
+    securityMetrics(metrics, policy);
+    limitMetrics(metrics, policy);
+    resilienceMetrics(metrics, policy);
+    faultMetrics(metrics, policy);
+    objectiveMetrics(metrics, policy, clock);
+    const host = options.advertise || (ANY_ADDRESS.has(inbound.host) ? "127.0.0.1" : inbound.host);
+    application = new Application({
+      ...options.app,
+      protocol: options.appProtocol ?? "auto",
+      health: options.health ?? "tcp",
+      clock,
+      policy,
+      link,
+      onProblem,
+      endpoint: {
+        id: options.instance || `${service}@${host}:${inbound.port}`,
+        service,
+        host,
+        port: inbound.port,
+        version: options.version ?? "",
+        zone: options.zone ?? "",
+        weight: 1,
+        protocol: "h2c",
+        metadata: {},
+        ...(identity && { identity: identity.id }),
+      },
+    });
+    const app = application;
+    let drained: Promise<void> | null = null;
+    const leave = async (until: number): Promise<void> => {
+      draining = true;
+      // Callers hear of it before the port refuses them. Without the control plane they find out from GOAWAY, and send again.
+      await Promise.race([app.leave().catch(() => {}), pause(clock, LEAVE_MS)]);
+      const left = (): number => Math.max(0, until - clock.now());
+      if (link !== null) await pause(clock, Math.min(SPREAD_MS, left()));
+      await inbound.drain(left());
+    };
+    const drain = (drainMs: number): Promise<void> => (drained ??= leave(clock.now() + drainMs));
+    return {
+      inbound: { host: inbound.host, port: inbound.port },
+      outbound: { host: out.host, port: out.port },
+      admin: admin === null ? null : { host: admin.host, port: admin.port },
+      metrics,
+      listenOutbound,
+      drain,
+      async stop(drainMs) {
+        const until = clock.now() + drainMs;
+        const left = (): number => Math.max(0, until - clock.now());
+        await drain(drainMs);
+        // What the application still does for calls that have ended may call others.
+        tunnels.drain();
+        await Promise.all(listeners.map((listener) => listener.drain(left())));
+        await Promise.race([app.close().catch(() => {}), pause(clock, LEAVE_MS)]);
+        await pool.close(0);
+        await egress.close();
+        await security.close();
+        stopTellingTime();
+        stopSampling();
+        accessLog.flush();
+        await admin?.close();
+      },
+    };
+  } catch (error) {
+    await closeAll();
+    throw error;
+  }
+
+  async function startAdmin(): Promise<Listener | null> {
+    if (options.admin === null) return null;
+    const notReady = (): string | null => (draining ? "draining" : (application?.notReady ?? null));
+    const pages = { "/decisions": decisionPage(policy, clock) };
+    return listen({ ...options.admin, clock, handler: createAdminHandler({ metrics, notReady, pages, streams: {} }) });
+  }
+}
+
+function pause(clock: Clock, ms: number): Promise<void> {
+  return new Promise((resolve) => void clock.after(ms, resolve));
+}
+
+const LOOPBACK: ReadonlySet<string> = new Set(["127.0.0.1", "localhost", "::1"]);
+const ANY_ADDRESS: ReadonlySet<string> = new Set(["0.0.0.0", "::", ""]);
+/** How long the control plane may take to acknowledge that an endpoint leaves. */
+const LEAVE_MS = 2_000;
+/** Deltas reach callers within this time; until then the port goes on taking calls. */
+const SPREAD_MS = 200;
