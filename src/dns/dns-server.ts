@@ -5,8 +5,11 @@ import { listenUdp } from "../net/udp-listener.ts";
 import { NameServer } from "./name-server.ts";
 import type { Zone } from "./zone.ts";
 
-export interface DnsServerOptions {
+export interface DnsServerOptions extends DnsListenOptions {
   zone: Zone;
+}
+
+export interface DnsListenOptions {
   /** Default "127.0.0.1". */
   host?: string;
   /** Of UDP and TCP; 0 picks one that is free for both. Default 5353. */
@@ -26,9 +29,17 @@ export interface DnsServer {
 }
 
 /** Serves a zone over UDP and TCP on one port. Rejects with WeftError "failed_precondition" when it cannot listen. */
-export async function startDnsServer(options: DnsServerOptions): Promise<DnsServer> {
-  const { host = "127.0.0.1", port = 5353, allow = LOOPBACK, onError } = options;
+export function startDnsServer(options: DnsServerOptions): Promise<DnsServer> {
   const server = new NameServer(options.zone);
+  return listenDns((bytes, over) => server.answer(bytes, over), options);
+}
+
+/** The answer to a query, valid until the next call, or later as a promise; null: none. Must neither throw nor reject. */
+type Answer = (query: Uint8Array, over: "udp" | "tcp") => Uint8Array | null | Promise<Uint8Array | null>;
+
+/** The same for whatever answers queries. */
+export async function listenDns(answer: Answer, options: DnsListenOptions): Promise<DnsServer> {
+  const { host = "127.0.0.1", port = 5353, allow = LOOPBACK, onError } = options;
   const networks = allow.map(parseNetwork).filter((network) => network !== undefined);
   const accepts = acceptedBy(networks);
   for (let tries = 1; ; tries++) {
@@ -36,12 +47,12 @@ export async function startDnsServer(options: DnsServerOptions): Promise<DnsServ
       host,
       port,
       accepts,
-      onMessage: (bytes) => server.answer(bytes, "tcp"),
+      onMessage: (bytes) => answer(bytes, "tcp"),
       ...(options.idleTimeoutMs !== undefined && { idleTimeoutMs: options.idleTimeoutMs }),
       ...(options.clock && { clock: options.clock }),
     });
     try {
-      const onDatagram = (bytes: Uint8Array): Uint8Array | null => server.answer(bytes, "udp");
+      const onDatagram = (bytes: Uint8Array): ReturnType<Answer> => answer(bytes, "udp");
       const udp = await listenUdp({ host, port: tcp.port, accepts, onDatagram, ...(onError && { onError }) });
       return {
         host,

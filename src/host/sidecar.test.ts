@@ -10,7 +10,7 @@ import { unitSpecs } from "./unit-specs.ts";
 
 function systemOf(services: Record<string, object>): System {
   const described = { name: "shop", gateway: false, services };
-  return resolveSystem(described, "weft.config.ts", "/", () => ({}));
+  return resolveSystem(described, "weft.config.ts", "/", () => ({ line: 1, column: 1 }));
 }
 
 const LEGACY = { run: ["python3", "app.py"] };

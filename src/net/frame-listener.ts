@@ -21,8 +21,9 @@ export interface FrameListenOptions {
   port?: number;
   /** Whether one talks to this address (no port). Default: all. */
   accepts?: (address: string) => boolean;
-  /** The answer to a message, valid until the next call; null: none. Must not throw. */
-  onMessage: (bytes: Uint8Array, address: string) => Uint8Array | null;
+  /** The answer to a message, valid until the next call, or later as a promise (until then no more of this connection is read); null: none. Must neither
+   * throw nor reject. */
+  onMessage: (bytes: Uint8Array, address: string) => FrameAnswer | Promise<FrameAnswer>;
   /** Longer messages end their connection. Default 4,096. */
   maxMessageBytes?: number;
   /** When as many are open, a new one takes the place of the one that was silent longest. Default 128. */
@@ -31,6 +32,8 @@ export interface FrameListenOptions {
   idleTimeoutMs?: number;
   clock?: Clock;
 }
+
+type FrameAnswer = Uint8Array | null;
 
 /** Rejects with WeftError "failed_precondition", as listen() does. */
 export async function listenFrames(options: FrameListenOptions): Promise<FrameListener> {
@@ -88,7 +91,8 @@ class TcpFrameListener implements FrameListener {
     const address = socket.remoteAddress;
     if (address === undefined || this.#options.accepts?.(address) === false) return null;
     if (this.#open.size >= this.#maxConnections) this.#longestSilent()?.destroy();
-    const answer = (message: Uint8Array): Uint8Array | null => this.#options.onMessage(message, address);
+    const answer = (message: Uint8Array): FrameAnswer | Promise<FrameAnswer> =>
+      this.#options.onMessage(message, address);
     const reader = new FrameReader(this.#options.maxMessageBytes ?? 4_096);
     const connection = new FrameConnection(this, this.#loop, socket, reader, answer);
     this.#open.add(connection);
@@ -115,7 +119,9 @@ class FrameConnection implements Ticking {
   readonly #loop: Loop;
   readonly #socket: Socket;
   readonly #reader: FrameReader;
-  readonly #answer: (message: Uint8Array) => Uint8Array | null;
+  readonly #answer: (message: Uint8Array) => FrameAnswer | Promise<FrameAnswer>;
+  /** An answer is on its way. */
+  #waiting = false;
   /** What came while the client read no answers: the rest of one chunk, no more is read. */
   #unread: Uint8Array | null = null;
   #ended = false;
@@ -125,7 +131,7 @@ class FrameConnection implements Ticking {
     loop: Loop,
     socket: Socket,
     reader: FrameReader,
-    answer: (message: Uint8Array) => Uint8Array | null,
+    answer: (message: Uint8Array) => FrameAnswer | Promise<FrameAnswer>,
   ) {
     this.#owner = owner;
     this.#loop = loop;
@@ -137,7 +143,7 @@ class FrameConnection implements Ticking {
     socket.on("drain", () => this.#goOn());
     socket.on("end", () => {
       this.#ended = true;
-      if (this.#unread === null) socket.end();
+      if (this.#unread === null && !this.#waiting) socket.end();
     });
   }
 
@@ -162,28 +168,44 @@ class FrameConnection implements Ticking {
   #read(chunk: Uint8Array, start: number, end: number): number {
     let at = start;
     while (at < end && !this.#socket.destroyed) {
-      if (this.#socket.writableNeedDrain) return at;
+      if (this.#socket.writableNeedDrain || this.#waiting) return at;
       const { message, at: next, failed } = this.#reader.next(chunk, at, end);
       at = next;
       if (failed) this.destroy();
       if (message === null) continue;
       this.lastMessageAt = this.#loop.now();
       const answer = this.#answer(message);
-      if (answer === null) continue;
-      const framed = Buffer.allocUnsafe(2 + answer.length);
-      framed.writeUInt16BE(answer.length);
-      framed.set(answer, 2);
-      this.#socket.write(framed);
+      if (answer instanceof Promise) this.#later(answer);
+      else this.#write(answer);
     }
     return end;
   }
 
+  #later(answer: Promise<FrameAnswer>): void {
+    this.#waiting = true;
+    void answer.then((message) => {
+      this.#waiting = false;
+      if (this.#socket.destroyed) return;
+      this.#write(message);
+      if (this.#unread !== null) this.#goOn();
+      else if (this.#ended) this.#socket.end();
+    });
+  }
+
+  #write(answer: FrameAnswer): void {
+    if (answer === null) return;
+    const framed = Buffer.allocUnsafe(2 + answer.length);
+    framed.writeUInt16BE(answer.length);
+    framed.set(answer, 2);
+    this.#socket.write(framed);
+  }
+
   #goOn(): void {
     const rest = this.#unread;
-    if (rest === null) return;
+    if (rest === null || this.#waiting) return;
     this.#unread = null;
     if (!this.receive(rest, 0, rest.length)) return;
-    if (this.#ended) this.#socket.end();
+    if (this.#ended && !this.#waiting) this.#socket.end();
     else this.#socket.resume();
   }
 }

@@ -16,9 +16,9 @@ export interface UdpListenOptions {
   port?: number;
   /** Whether one answers this address (no port); others get nothing, so that nobody is sent what somebody else asked for. Default: all. */
   accepts?: (address: string) => boolean;
-  /** The answer to a datagram, valid until the next call; null: none. Must not throw. */
-  onDatagram: (bytes: Uint8Array, address: string) => Uint8Array | null;
-  /** Answers that the kernel has not taken yet; while there are as many, datagrams are dropped. Default 256. */
+  /** The answer to a datagram, valid until the next call, or later as a promise; null: none. Must neither throw nor reject. */
+  onDatagram: (bytes: Uint8Array, address: string) => Uint8Array | null | Promise<Uint8Array | null>;
+  /** Answers that are not known, or that the kernel has not taken yet; while there are as many, datagrams are dropped. Default 256. */
   maxQueued?: number;
   /** An answer could not be sent, or the socket failed; it goes on. */
   onError?: (message: string) => void;
@@ -34,6 +34,7 @@ export function listenUdp(options: UdpListenOptions): Promise<UdpListener> {
     lookup: (address, _options, found) => found(null, address, isIPv6(address) ? 6 : 4),
   });
   let queued = 0;
+  let closed = false;
   const sent = (error: Error | null): void => {
     queued--;
     if (error !== null) onError?.(`cannot answer: ${error.message}`);
@@ -43,7 +44,11 @@ export function listenUdp(options: UdpListenOptions): Promise<UdpListener> {
     const answer = onDatagram(bytes, from.address);
     if (answer === null) return;
     queued++;
-    socket.send(Buffer.from(answer), from.port, from.address, sent);
+    if (!(answer instanceof Promise)) return socket.send(Buffer.from(answer), from.port, from.address, sent);
+    void answer.then((later) => {
+      if (later === null || closed) queued--;
+      else socket.send(later, from.port, from.address, sent);
+    });
   });
   return new Promise((resolve, reject) => {
     socket.once("error", (error: NodeJS.ErrnoException) => {
@@ -56,7 +61,10 @@ export function listenUdp(options: UdpListenOptions): Promise<UdpListener> {
       resolve({
         host,
         port: socket.address().port,
-        close: () => new Promise<void>((closed) => socket.close(() => closed())),
+        close: () => {
+          closed = true;
+          return new Promise<void>((resolved) => socket.close(() => resolved()));
+        },
       });
     });
   });
