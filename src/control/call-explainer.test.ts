@@ -10,7 +10,7 @@ function session(process: string, decisionChars: number, settled?: Promise<void>
   return {
     hello: { process, node: "n" },
     leaseIds: () => [],
-    ask: async () => {
+    findDecisions: async () => {
       await settled;
       return create(AnswerSchema, { questionId: 1n, decisions });
     },

@@ -4,8 +4,7 @@ import type {
   ExplainCallResponseSchema,
   ProcessDecisionsSchema,
 } from "../contract/gen/weft/control/v1/control.ts";
-import { FindDecisionsSchema } from "../contract/gen/weft/control/v1/control.ts";
-import { create, type MessageInitShape } from "../contract/runtime.ts";
+import type { MessageInitShape } from "../contract/runtime.ts";
 import { WeftError } from "../core/errors.ts";
 import type { Session } from "./session.ts";
 
@@ -44,14 +43,14 @@ async function askAll(
   requestId: string,
   waitMs: number,
 ): Promise<MessageInitShape<typeof ExplainCallResponseSchema>> {
-  const question = create(FindDecisionsSchema, { requestId, limit: MAX_DECISIONS });
+  const question = { requestId, limit: MAX_DECISIONS };
   const asked = [...sessions].filter(({ hello }) => hello !== null);
   let room = MAX_CHARS;
   const heard = (answer: Answer | null): Answer | null => {
     for (const { decision, request } of answer?.decisions ?? []) room -= decision.length + request.length;
     return room < 0 ? null : answer;
   };
-  const answers = await Promise.all(asked.map((session) => session.ask(question, waitMs).then(heard)));
+  const answers = await Promise.all(asked.map((session) => session.findDecisions(question, waitMs).then(heard)));
   const processes: MessageInitShape<typeof ProcessDecisionsSchema>[] = [];
   const silent: string[] = [];
   asked.forEach((session, i) => {

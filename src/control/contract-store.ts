@@ -27,6 +27,8 @@ export class ContractStore {
   readonly #services = new Map<string, ServiceContracts>();
   readonly #listeners = new Set<(contract: StoredContract) => void>();
   #order = 0;
+  /** Another whenever the contract that counts for some service is. */
+  generation = 0;
 
   private constructor(database: SqliteThread) {
     this.#database = database;
@@ -123,6 +125,7 @@ export class ContractStore {
   /** Drops the contract of a service that is no more. */
   async forget(service: string): Promise<void> {
     if (!this.#services.delete(service)) return;
+    this.generation++;
     await this.#database.write([{ sql: "DELETE FROM contract WHERE service = ?", parameters: [service] }]);
   }
 
@@ -142,6 +145,7 @@ export class ContractStore {
 
   async #publish(ofService: ServiceContracts, contract: StoredContract): Promise<void> {
     ofService.current = contract;
+    this.generation++;
     for (const listener of this.#listeners) listener(contract);
     await this.#database.write([
       { sql: "INSERT OR IGNORE INTO descriptors VALUES (?, ?)", parameters: [contract.digest, contract.descriptors] },

@@ -2,11 +2,15 @@ import type { EndpointLoad } from "../contract/gen/weft/control/v1/control.ts";
 import type { Clock } from "../core/clock.ts";
 import { WeftError } from "../core/errors.ts";
 import type { Registry } from "../registry/registry.ts";
+import type { Authority } from "./authority/authority.ts";
 import type { Catalog } from "./catalog.ts";
 import type { ContractStore } from "./contract-store.ts";
 import type { HealthChecker } from "./health-checker.ts";
 import type { Ledger } from "./ledger.ts";
 import type { ControlLimits } from "./limits.ts";
+import type { DataPlaneSource, DataPlaneState } from "./mesh/data-plane.ts";
+import { TrafficStore } from "./mesh/traffic-store.ts";
+import { ResourceScopes } from "./resource-scopes.ts";
 import type { Session } from "./session.ts";
 
 /** What the sessions of a control plane share. */
@@ -16,6 +20,7 @@ export class Hub {
   readonly contracts: ContractStore;
   readonly ledger: Ledger;
   readonly checker: HealthChecker;
+  readonly authority: Authority;
   readonly clock: Clock;
   readonly limits: Readonly<ControlLimits>;
   /** Unique to this run. */
@@ -26,6 +31,11 @@ export class Hub {
   readonly loads = new Map<string, EndpointLoad>();
   /** Endpoint id to who holds its lease. */
   readonly owners = new Map<string, Session>();
+  /** Calls by backend, as data planes tell of them. */
+  readonly traffic: TrafficStore;
+  /** Who tells of data planes that have no session: Envoys, gRPC clients. */
+  readonly planeSources = new Set<DataPlaneSource>();
+  #scopes: ResourceScopes | null = null;
   /** Subscribers to a contract's name, who are told of every service that serves it. */
   readonly #byContract = new Map<string, Set<Session>>();
 
@@ -36,20 +46,48 @@ export class Hub {
     this.contracts = parts.contracts;
     this.ledger = parts.ledger;
     this.checker = parts.checker;
+    this.authority = parts.authority;
     this.clock = parts.clock;
     this.limits = parts.limits;
     this.epoch = parts.epoch;
     this.defaultTtlMs = parts.defaultTtlMs;
+    this.traffic = new TrafficStore(parts.clock);
+    this.authority.onChange(() => {
+      for (const session of this.sessions) session.trustChanged();
+    });
     this.ledger.onChange(() => {
       for (const session of this.sessions) session.resourcesChanged();
     });
     this.contracts.onChange((contract) => {
       this.catalog.setMethods(contract.service, contract.methods);
-      for (const session of this.sessions) session.contractChanged(contract);
+      const scopesChanged = this.scopes.usesContracts;
+      for (const session of this.sessions) {
+        session.contractChanged(contract);
+        if (scopesChanged) session.scopeChanged();
+      }
       for (const name of contract.contracts) {
         for (const session of this.#byContract.get(name) ?? []) session.addService(contract.service);
       }
     });
+  }
+
+  /** The current revision in parts. */
+  get scopes(): ResourceScopes {
+    const { revision } = this.ledger.current;
+    if (this.#scopes === null || this.#scopes.revision !== revision) {
+      const { resources, texts } = this.ledger.resources;
+      this.#scopes = new ResourceScopes(revision, resources, texts, this.contracts, this.#scopes);
+    }
+    return this.#scopes;
+  }
+
+  /** Every data plane that is attached. */
+  *planes(): Generator<DataPlaneState> {
+    for (const session of this.sessions) {
+      const plane = session.dataPlane;
+      if (plane !== null) yield plane;
+    }
+    for (const source of this.planeSources) yield* source();
   }
 
   /** Throws `resource_exhausted` when there are too many processes. */
@@ -68,6 +106,7 @@ export class Hub {
 
   detach(session: Session): void {
     this.sessions.delete(session);
+    this.traffic.forget(session.id);
     for (const name of session.contractNames) {
       const sessions = this.#byContract.get(name);
       sessions?.delete(session);
@@ -96,6 +135,7 @@ export interface HubParts {
   contracts: ContractStore;
   ledger: Ledger;
   checker: HealthChecker;
+  authority: Authority;
   clock: Clock;
   limits: Readonly<ControlLimits>;
   epoch: string;

@@ -42,6 +42,12 @@ export interface Published extends LedgerRevision {
   readonly warnings: readonly string[];
 }
 
+/** The resources of the current revision, and each of them as JSON. */
+export interface CurrentResources {
+  readonly resources: readonly Resource[];
+  readonly texts: readonly string[];
+}
+
 /** Parses and checks a whole set; throws `invalid_argument` that says everything that is wrong. */
 export type ResourceCheck = (text: string, source: string) => CheckedResources;
 
@@ -55,7 +61,9 @@ export class Ledger {
   readonly #clock: Clock;
   readonly #listeners = new Set<(revision: LedgerRevision) => void>();
   #current: LedgerRevision = NOTHING;
-  #encoded: Uint8Array = encode(NOTHING);
+  #encoded: Uint8Array | null = null;
+  /** Of `#current`, each as JSON too; null before they are needed. */
+  #resources: CurrentResources | null = { resources: [], texts: [] };
   /** Publications are made one after the other. */
   #last: Promise<unknown> = Promise.resolve();
 
@@ -68,7 +76,7 @@ export class Ledger {
   static async open(database: SqliteThread, check: ResourceCheck, clock: Clock): Promise<Ledger> {
     const ledger = new Ledger(database, check, clock);
     const [row] = await database.read("SELECT * FROM revision ORDER BY revision DESC LIMIT 1");
-    if (row !== undefined) ledger.#take(revisionOf(row));
+    if (row !== undefined) ledger.#take(revisionOf(row), null);
     return ledger;
   }
 
@@ -77,9 +85,18 @@ export class Ledger {
     return this.#current;
   }
 
-  /** `current` as an encoded ResourceSet. */
+  /** `current` as an encoded ResourceSet, made when it is first asked for. */
   get encoded(): Uint8Array {
-    return this.#encoded;
+    return (this.#encoded ??= encode(this.#current));
+  }
+
+  /** What `current` holds. */
+  get resources(): CurrentResources {
+    if (this.#resources === null) {
+      const resources = JSON.parse(this.#current.resources) as Resource[];
+      this.#resources = { resources, texts: resources.map((resource) => JSON.stringify(resource)) };
+    }
+    return this.#resources;
   }
 
   onChange(listener: (revision: LedgerRevision) => void): void {
@@ -146,7 +163,8 @@ export class Ledger {
     }
     const checked = this.#check(text, source);
     const { warnings } = checked;
-    const resources = JSON.stringify(checked.resources);
+    const texts = checked.resources.map((resource) => JSON.stringify(resource));
+    const resources = `[${texts.join(",")}]`;
     const digest = createHash("sha256").update(resources).digest("hex");
     const next: LedgerRevision = {
       revision: this.#current.revision + 1,
@@ -164,14 +182,15 @@ export class Ledger {
         parameters: [next.revision, author, reason, next.publishedMs, digest, resources],
       },
     ]);
-    this.#take(next);
+    this.#take(next, { resources: checked.resources, texts });
     for (const listener of this.#listeners) listener(next);
     return { ...next, warnings };
   }
 
-  #take(revision: LedgerRevision): void {
+  #take(revision: LedgerRevision, resources: CurrentResources | null): void {
     this.#current = revision;
-    this.#encoded = encode(revision);
+    this.#encoded = null;
+    this.#resources = resources;
   }
 }
 

@@ -1,15 +1,18 @@
+import { Role } from "../contract/gen/weft/control/v1/control.ts";
 import type { DataPlane } from "../policy/check/enforcement.ts";
 import type { Hub } from "./hub.ts";
 
-/** Where policy is enforced in a system, as far as its processes are attached; all of weft's own places while none is. */
+/** Where policy is enforced in a system, as far as its processes are attached; all of weft's own places that need no sidecar while none is. */
 export function presentPlanes(sessions: Hub["sessions"]): readonly DataPlane[] {
-  const names = Array.from(sessions, ({ hello }) => hello?.process?.split("/", 1)[0] ?? "").filter(
-    (name) => !TOOLS.has(name),
-  );
-  const planes: DataPlane[] = names.includes("gateway") ? ["gateway"] : [];
-  if (names.some((name) => name !== "gateway")) planes.push("client", "server");
-  return planes.length === 0 ? ["gateway", "client", "server"] : planes;
+  const planes = new Set<DataPlane>();
+  for (const { hello } of sessions) for (const plane of PLANES[hello?.role ?? Role.UNSPECIFIED]) planes.add(plane);
+  return planes.size === 0 ? ["gateway", "client", "server"] : [...planes];
 }
 
-/** They look, and carry nothing. */
-const TOOLS: ReadonlySet<string> = new Set(["", "host", "dns", "weft-call", "weft-explain"]);
+/** A sidecar decides the calls that its application makes, and lets in those that come. */
+const PLANES: Readonly<Record<Role, readonly DataPlane[]>> = {
+  [Role.UNSPECIFIED]: [],
+  [Role.GATEWAY]: ["gateway"],
+  [Role.SERVICE]: ["client", "server"],
+  [Role.SIDECAR]: ["sidecar", "server"],
+};

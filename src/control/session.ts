@@ -1,23 +1,33 @@
 import { endpointOfMessage, healthOfMessage } from "../contract/endpoint-message.ts";
-import type {
-  Answer,
-  AttachRequest,
-  AttachResponseSchema,
-  FindDecisions,
-  Hello,
-  LoadReport,
-  Register,
-  SetHealth,
-  Subscribe,
+import {
+  type Answer,
+  type Applied,
+  type AttachRequest,
+  type AttachResponseSchema,
+  FindDecisionsSchema,
+  type Hello,
+  type LoadReport,
+  ProbeSchema,
+  type Question,
+  type Register,
+  Role,
+  type SetHealth,
+  type Subscribe,
+  type Traffic,
 } from "../contract/gen/weft/control/v1/control.ts";
-import type { MessageInitShape } from "../contract/runtime.ts";
+import { create, type MessageInitShape } from "../contract/runtime.ts";
 import type { Cancel } from "../core/clock.ts";
+import type { Endpoint } from "../core/endpoint.ts";
 import { codeNumber, toWeftError, WeftError } from "../core/errors.ts";
+import { spiffeId } from "../core/identity.ts";
 import type { Lease } from "../registry/registry.ts";
 import { assertEndpoint, assertServiceName, assertTtl, CONTRACT_NAME } from "../registry/validate.ts";
 import type { ServiceState } from "./catalog.ts";
 import type { StoredContract } from "./contract-store.ts";
 import type { Hub } from "./hub.ts";
+import type { DataPlaneState } from "./mesh/data-plane.ts";
+import { dataPlaneOf, nodeOf, readingOf } from "./mesh/session-plane.ts";
+import { SessionScope } from "./session-scope.ts";
 import { Subscriber } from "./subscriber.ts";
 
 /**
@@ -31,8 +41,20 @@ export class Session {
   readonly #subscriber: Subscriber;
   /** Set by the hello. */
   hello: Hello | null = null;
-  /** Revision that was last handed to the subscriber. */
+  /** Unique among the sessions of this run. */
+  readonly id: string;
+  /** Revision of the resources that were last sent. */
   revision = 0;
+  /** What the process said last of a revision; null before it did. */
+  applied: { readonly revision: number; readonly error: string } | null = null;
+  /** The newest revision that it said is in force. */
+  acknowledged = 0;
+  /** What a probe found; null before the first. */
+  probed: { readonly revision: number; readonly atMs: number } | null = null;
+  /** The service that it says it is or stands beside, or else the first that it registered; "" for none. */
+  service = "";
+  /** What its resources go by; null while it gets them whole. */
+  #scope: SessionScope | null = null;
   readonly contractNames = new Set<string>();
   /** As the process named them. */
   readonly subscriptions = new Set<string>();
@@ -52,6 +74,7 @@ export class Session {
 
   constructor(hub: Hub, address: string) {
     this.#hub = hub;
+    this.id = `${++sessions}`;
     this.address = address;
     this.attachedAtMs = hub.clock.wallMs();
     this.#subscriber = new Subscriber(() => this.#changed());
@@ -109,9 +132,34 @@ export class Session {
   }
 
   resourcesChanged(): void {
-    if (this.hello === null) return;
-    this.revision = this.#hub.ledger.current.revision;
-    this.#subscriber.resources(this.#hub.ledger.encoded);
+    if (this.hello !== null) this.#subscriber.resources(this.#resources);
+  }
+
+  /** What services serve is known better: other resources may concern it. */
+  scopeChanged(): void {
+    if (this.#scope !== null) this.resourcesChanged();
+  }
+
+  /** What it has not been sent yet; made when it can be sent. */
+  readonly #resources = (): Uint8Array | null => {
+    const { ledger } = this.#hub;
+    const { revision } = ledger.current;
+    const before = this.revision;
+    this.revision = revision;
+    if (this.#scope === null) return ledger.encoded;
+    return this.#scope.next(this.#hub.scopes, before);
+  };
+
+  /** It uses or serves another service; "*": all of them. */
+  #widen(name: string): void {
+    if (this.#scope === null) return;
+    if (name === "*") this.#scope = null;
+    else if (!this.#scope.add(name)) return;
+    this.resourcesChanged();
+  }
+
+  trustChanged(): void {
+    if (this.hello !== null) this.#subscriber.trust(this.#hub.authority.trust);
   }
 
   contractChanged(contract: StoredContract): void {
@@ -122,11 +170,28 @@ export class Session {
   addService(service: string): ServiceState {
     const state = this.#hub.catalog.subscribe(service, this.#subscriber);
     this.#subscriber.add(state, null);
+    this.#widen(service);
     return state;
   }
 
+  /** It as a data plane; null of what only looks. */
+  get dataPlane(): DataPlaneState | null {
+    return dataPlaneOf(this);
+  }
+
+  /** Which of the calls that the process remembers are meant. As `ask`. */
+  findDecisions(value: MessageInitShape<typeof FindDecisionsSchema>, timeoutMs: number): Promise<Answer | null> {
+    return this.#ask({ case: "findDecisions", value: create(FindDecisionsSchema, value) }, timeoutMs);
+  }
+
+  /** Finds out by which revision it decides calls now, and keeps that in `probed`. */
+  async probe(timeoutMs: number): Promise<void> {
+    const answer = await this.#ask({ case: "probe", value: create(ProbeSchema) }, timeoutMs);
+    if (answer !== null) this.probed = { revision: Number(answer.revision), atMs: this.#hub.clock.wallMs() };
+  }
+
   /** Asks the process. Null when there is no answer within `timeoutMs`, or too much is being asked already. */
-  ask(question: FindDecisions, timeoutMs: number): Promise<Answer | null> {
+  #ask(question: Question["question"], timeoutMs: number): Promise<Answer | null> {
     if (this.#ended || this.hello === null || this.#questions.size >= MAX_QUESTIONS) return Promise.resolve(null);
     const questionId = ++this.#asked;
     return new Promise((resolve) => {
@@ -138,7 +203,7 @@ export class Session {
         cancel();
         resolve(answer);
       });
-      this.#subscriber.question({ questionId, question: { case: "findDecisions", value: question } });
+      this.#subscriber.question({ questionId, question });
     });
   }
 
@@ -175,6 +240,12 @@ export class Session {
           break;
         case "load":
           this.#takeLoad(message.value);
+          break;
+        case "applied":
+          this.#takeApplied(message.value);
+          break;
+        case "traffic":
+          this.#takeTraffic(message.value);
           break;
         case "answer":
           this.#answered(message.value);
@@ -214,9 +285,13 @@ export class Session {
       });
     }
     this.hello = hello;
+    this.service = hello.service;
+    if (hello.scoped && !hello.services.includes("*")) this.#scope = new SessionScope(this.#hub, hello);
     const { epoch, defaultTtlMs, ledger } = this.#hub;
     this.#subscriber.welcome({ epoch, heartbeatMs: Math.floor(defaultTtlMs / 3), defaultTtlMs });
-    if (hello.epoch !== epoch || Number(hello.knownRevision) !== ledger.current.revision) this.resourcesChanged();
+    // Of a part that it knows nobody can say whether it would still be the same.
+    const known = hello.epoch === epoch && Number(hello.knownRevision) === ledger.current.revision;
+    if (!known || this.#scope !== null) this.resourcesChanged();
     else this.revision = ledger.current.revision;
   }
 
@@ -233,6 +308,7 @@ export class Session {
       const states: ServiceState[] = [];
       for (const { name, knownVersion } of services) {
         this.subscriptions.add(name);
+        if (!name.includes(".")) this.#widen(name);
         states.push(...this.#follow(name, Number(knownVersion)));
       }
       if (contracts && !this.#wantsContracts) {
@@ -288,6 +364,7 @@ export class Session {
     const endpoint = endpointOfMessage(message);
     const ttl = ttlMs === 0 ? defaultTtlMs : ttlMs;
     assertEndpoint(endpoint);
+    assertOwnIdentity(endpoint, this.#hub.authority.system);
     assertTtl(ttl);
     if (!this.#leases.has(endpoint.id) && this.#leases.size >= limits.maxRegistrations) {
       throw exhausted(
@@ -308,6 +385,8 @@ export class Session {
     });
     const lease = await registry.register(endpoint, ttl);
     this.#leases.set(endpoint.id, lease);
+    this.#widen(endpoint.service);
+    this.service ||= endpoint.service;
     if (!this.#ended) owners.set(endpoint.id, this);
   }
 
@@ -348,6 +427,18 @@ export class Session {
     }
   }
 
+  #takeApplied({ revision, error }: Applied): void {
+    this.applied = { revision: Number(revision), error: error.slice(0, MAX_REFUSAL_LENGTH) };
+    if (error === "") this.acknowledged = Number(revision);
+  }
+
+  #takeTraffic({ edges }: Traffic): void {
+    const { id, hello } = this;
+    if (hello === null) return;
+    const reporter = { id, node: nodeOf(this), gateway: hello.role === Role.GATEWAY };
+    this.#hub.traffic.report(reporter, edges.flatMap(readingOf));
+  }
+
   #answered(answer: Answer): void {
     const answered = this.#questions.get(answer.questionId);
     this.#questions.delete(answer.questionId);
@@ -366,10 +457,23 @@ export class Session {
   }
 }
 
+let sessions = 0;
+/** Of what a process says of resources that it cannot use. */
+const MAX_REFUSAL_LENGTH = 2_000;
 /** More than a histogram has. */
 const MAX_BUCKETS = 128;
 /** Asked of one process at once. */
 const MAX_QUESTIONS = 64;
+
+/** Nobody is led to call one service by the name of another. */
+function assertOwnIdentity({ id, service, identity }: Endpoint, system: string): void {
+  const own = spiffeId(system, service);
+  if (identity === undefined || identity === own) return;
+  throw new WeftError("invalid_argument", `${id} cannot be registered as ${identity.slice(0, 256)}: an endpoint of ${service} proves ${own}`, {
+    reason: "FOREIGN_IDENTITY",
+    place: { field: "identity" },
+  });
+}
 
 function exhausted(reason: string, message: string): WeftError {
   return new WeftError("resource_exhausted", message, { reason });

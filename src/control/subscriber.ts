@@ -27,7 +27,7 @@ export class Subscriber implements CatalogSubscriber {
   #lost: MessageInitShape<typeof LostLeaseSchema>[] = [];
   #welcome: MessageInitShape<typeof WelcomeSchema> | null = null;
   #questions: MessageInitShape<typeof QuestionSchema>[] = [];
-  #resources: Uint8Array | null = null;
+  #resources: (() => Uint8Array | null) | null = null;
   /** Service name to its encoded contract. */
   readonly #contracts = new Map<string, Uint8Array>();
 
@@ -89,9 +89,15 @@ export class Subscriber implements CatalogSubscriber {
     this.#wake();
   }
 
-  /** An encoded ResourceSet; one that was not taken yet is superseded. */
-  resources(bytes: Uint8Array): void {
-    this.#resources = bytes;
+  /** There may be other resources. `make` gives them, encoded, when they are taken; null when there is nothing new after all. */
+  resources(make: () => Uint8Array | null): void {
+    this.#resources = make;
+    this.#wake();
+  }
+
+  /** PEM of the authorities to trust; what was not taken yet is superseded. */
+  trust(pem: string): void {
+    this.#trust = pem;
     this.#wake();
   }
 
@@ -129,22 +135,24 @@ export class Subscriber implements CatalogSubscriber {
       const [{ ack }] = this.#subscribing.splice(0, 1);
       this.#acks.push(ack);
     }
+    const resources = this.#resources?.() ?? null;
+    this.#resources = null;
     const message: MessageInitShape<typeof AttachResponseSchema> = {
       welcome: this.#welcome ?? undefined,
       acks: this.#acks,
-      resources: this.#resources ?? undefined,
+      resources: resources ?? undefined,
       services,
       contracts,
       lost: this.#lost,
+      trust: this.#trust,
       questions: this.#questions,
     };
     const empty =
       services.length + contracts.length + this.#acks.length + this.#lost.length + this.#questions.length === 0 &&
       this.#welcome === null &&
-      this.#resources === null;
+      resources === null;
     if (empty) return null;
     this.#welcome = null;
-    this.#resources = null;
     this.#acks = [];
     this.#lost = [];
     this.#questions = [];

@@ -2,7 +2,12 @@ import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import { createClient } from "../call/client.ts";
 import { createDirectClient } from "../call/direct.ts";
-import { type AttachResponse, Control, type EndpointLoadSchema } from "../contract/gen/weft/control/v1/control.ts";
+import {
+  type AttachResponse,
+  Control,
+  type EndpointLoadSchema,
+  Role,
+} from "../contract/gen/weft/control/v1/control.ts";
 import { Fleet } from "../contract/gen/weft/control/v1/fleet.ts";
 import type { MessageInitShape } from "../contract/runtime.ts";
 import { type Clock, systemClock } from "../core/clock.ts";
@@ -16,11 +21,12 @@ import { errorOf, unreachable } from "./errors.ts";
 import { FleetLine } from "./fleet-line.ts";
 import { LimitLine } from "./limit-line.ts";
 import { Mirror, type MirrorChange } from "./mirror.ts";
-import { PolicyFeed } from "./policy-feed.ts";
+import { type Applied, PolicyFeed } from "./policy-feed.ts";
 import { Registrations } from "./registrations.ts";
 import { StateSaver } from "./state-file.ts";
 import { Stream } from "./stream.ts";
-import type { Link, Registered, Registration, ServiceContract, SuppliedPolicy } from "./types.ts";
+import { TrafficReport } from "./traffic-report.ts";
+import type { Link, ProcessRole, Registered, Registration, ServiceContract, SuppliedPolicy } from "./types.ts";
 import { Waiters } from "./waiters.ts";
 
 export interface LinkOptions {
@@ -28,6 +34,10 @@ export interface LinkOptions {
   address: string;
   /** Kept supplied with resources, methods and endpoints. */
   policy: SuppliedPolicy;
+  /** The service that this process is, or stands beside; default "" (none). */
+  service?: string;
+  /** What it is to the mesh. Default: a tool that looks, and carries nothing for others. */
+  role?: ProcessRole;
   /** Name of this process for people and for the control plane; made unique by its pid and a random part. Default: "process". */
   process?: string;
   /** Default: the machine's name. */
@@ -75,6 +85,8 @@ class ControlLink implements Link {
   readonly #registrations: Registrations;
   readonly #contractListeners: ((contracts: readonly ServiceContract[]) => void)[] = [];
   #stream: Stream | null = null;
+  /** What came of the newest resources; null before any came. */
+  #applied: Applied | null = null;
   #lastError: WeftError | null = null;
   #closed = false;
   #wakeRetry: () => void = ignore;
@@ -84,7 +96,12 @@ class ControlLink implements Link {
   constructor(options: LinkOptions) {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
-    this.#feed = new PolicyFeed(options.policy, this.#mirror, (error) => this.#report(error));
+    this.#feed = new PolicyFeed(
+      options.policy,
+      this.#mirror,
+      (error) => this.#report(error),
+      (applied) => this.#tellApplied(applied),
+    );
     const random = options.random ?? systemRandom;
     this.#backOff = new BackOff(random, options.backOff);
     this.#process = `${options.process ?? "process"}/${process.pid}/${randomBytes(4).toString("hex")}`;
@@ -188,6 +205,7 @@ class ControlLink implements Link {
 
   async #attach(stream: Stream): Promise<void> {
     const { epoch, revision } = this.#mirror;
+    const { service = "", role } = this.#options;
     stream.outbox.push({
       message: {
         case: "hello",
@@ -197,6 +215,10 @@ class ControlLink implements Link {
           version: this.#options.version ?? "",
           epoch,
           knownRevision: BigInt(revision),
+          service,
+          role: role === undefined ? Role.UNSPECIFIED : ROLES[role],
+          scoped: true,
+          services: [...this.#namesOf(this.#wanted.values()), ...this.#registrations.services()],
         },
       },
     });
@@ -220,6 +242,8 @@ class ControlLink implements Link {
       this.#backOff.limit(message.welcome.heartbeatMs || 5_000);
       this.#beat(stream, message.welcome.heartbeatMs || 5_000);
       this.#reportLoad(stream);
+      this.#reportTraffic(stream);
+      if (this.#applied !== null) this.#tellApplied(this.#applied);
       this.#sendSubscribe(stream, [...this.#wanted.values()]);
       this.#registrations.sayTo(stream);
     }
@@ -230,20 +254,29 @@ class ControlLink implements Link {
     }
     for (const { id, reason } of message.lost) this.#registrations.lost(stream, id, reason);
     for (const question of message.questions) {
-      const answer = answerTo(question, this.#options.policy.journal, this.#clock);
+      const answer = answerTo(question, this.#options.policy, this.#clock);
       if (answer !== null) stream.outbox.push({ message: { case: "answer", value: answer } });
     }
   }
 
+  #tellApplied(applied: Applied): void {
+    this.#applied = applied;
+    const { revision, error } = applied;
+    const stream = this.#stream;
+    if (stream?.welcomed !== true) return; // it is told when the line is up
+    const value = { revision: BigInt(revision), error: error.slice(0, MAX_REFUSAL_LENGTH) };
+    stream.outbox.push({ message: { case: "applied", value } });
+  }
+
   /** Gives the policy runtime what is new. */
   #supply(change: MirrorChange): void {
-    const { resources, contracts, changed, removed } = change;
+    const { resources, advanced, contracts, changed, removed } = change;
     this.#feed.feed(change);
     if (contracts) {
       const all = [...this.#mirror.contracts.values()];
       for (const listener of this.#contractListeners) listener(all);
     }
-    if (resources || contracts || changed.length + removed.length > 0) this.#saver?.saveSoon();
+    if (resources || advanced || contracts || changed.length + removed.length > 0) this.#saver?.saveSoon();
     if (resources || this.#mirror.services.size !== this.#servicesSeen) this.#followNamed();
   }
 
@@ -271,7 +304,14 @@ class ControlLink implements Link {
     }
     if (this.#mirror.services.size === 0 && (await this.#saver?.load())) {
       const contracts = this.#mirror.contracts.size > 0;
-      this.#supply({ resources: true, contracts, changed: this.#mirror.endpoints(), removed: [], touched: [] });
+      this.#supply({
+        resources: true,
+        advanced: false,
+        contracts,
+        changed: this.#mirror.endpoints(),
+        removed: [],
+        touched: [],
+      });
     }
     for (const wish of this.#wanted.values()) if (this.#mirror.has(wish.name)) wish.waiters.settle(null);
   }
@@ -305,16 +345,30 @@ class ControlLink implements Link {
     this.#clock.after(LOAD_EVERY_MS, () => this.#reportLoad(stream));
   }
 
+  /** Calls by backend, of which those alone are told that have changed on this stream. The first report, of an empty stream, says that counting begins here. */
+  #reportTraffic(stream: Stream): void {
+    const { edges } = this.#options.policy;
+    if (edges === undefined || this.#options.role === undefined) return;
+    const report = new TrafficReport(edges);
+    const tell = (first: boolean): void => {
+      if (this.#stream !== stream) return;
+      if (stream.outbox.size < 2) {
+        const changed = report.take();
+        const value = { edges: changed, measuredMs: this.#clock.now() };
+        if (first || changed.length > 0) stream.outbox.push({ message: { case: "traffic", value } });
+      }
+      this.#clock.after(LOAD_EVERY_MS, () => tell(false));
+    };
+    tell(true);
+  }
+
   // --- requests -------------------------------------------------------------------------------------------------
 
   /** Says the wishes, with what is known of each service; without wishes, that contracts are wanted. */
   #sendSubscribe(stream: Stream, wishes: readonly Wish[]): void {
     const contracts = this.#contractListeners.length > 0;
     if (wishes.length === 0 && !contracts) return;
-    const names = new Set<string>();
-    // What a contract's name led to is named too, and first, so that what is known of it counts.
-    for (const { name } of wishes) for (const service of this.#mirror.servicesOf(name)) names.add(service);
-    for (const { name } of wishes) names.add(name);
+    const names = this.#namesOf(wishes);
     const services = Array.from(names, (name) => ({
       name,
       knownVersion: BigInt(this.#mirror.services.get(name)?.version ?? 0),
@@ -332,10 +386,21 @@ class ControlLink implements Link {
     stream.outbox.push({ message: { case: "subscribe", value: { requestId, services, contracts } } });
   }
 
+  /** What wishes are about: what a contract's name led to is named too, and first, so that what is known of it counts. */
+  #namesOf(wishes: Iterable<Wish>): Set<string> {
+    const named = Array.from(wishes, ({ name }) => name);
+    const names = new Set<string>();
+    for (const name of named) for (const service of this.#mirror.servicesOf(name)) names.add(service);
+    for (const name of named) names.add(name);
+    return names;
+  }
+
   /** All services have been told: those that were not are gone. */
   #forgetUntold(stream: Stream): void {
     const removed = this.#mirror.keepOnly(stream.told);
-    if (removed.length > 0) this.#supply({ resources: true, contracts: false, changed: [], removed, touched: [] });
+    if (removed.length > 0) {
+      this.#supply({ resources: true, advanced: false, contracts: false, changed: [], removed, touched: [] });
+    }
   }
 
   // --- the rest -------------------------------------------------------------------------------------------------
@@ -362,3 +427,10 @@ const WELCOME_TIMEOUT_MS = 5_000;
 const CLOSE_TIMEOUT_MS = 1_000;
 const SILENT_BEATS = 3;
 const LOAD_EVERY_MS = 1_000;
+/** What is told of resources that cannot be used here; the process's own log has it whole. */
+const MAX_REFUSAL_LENGTH = 2_000;
+const ROLES: Readonly<Record<ProcessRole, Role>> = {
+  gateway: Role.GATEWAY,
+  service: Role.SERVICE,
+  sidecar: Role.SIDECAR,
+};

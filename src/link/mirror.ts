@@ -27,14 +27,24 @@ export class Mirror {
 
   /** Applies one message and says what the policy runtime has to be told. Throws when a part cannot be decoded. */
   apply(message: AttachResponse): MirrorChange {
-    const change: MirrorChange = { resources: false, contracts: false, changed: [], removed: [], touched: [] };
+    const change: MirrorChange = {
+      resources: false,
+      advanced: false,
+      contracts: false,
+      changed: [],
+      removed: [],
+      touched: [],
+    };
     if (message.welcome !== undefined) this.epoch = message.welcome.epoch;
     for (const bytes of message.services) this.#applyService(bytes, change);
     if (message.resources.byteLength > 0) {
-      const { revision, json } = resourceSets.decode(message.resources, 0, message.resources.byteLength);
+      const { revision, json, unchanged } = resourceSets.decode(message.resources, 0, message.resources.byteLength);
       this.revision = Number(revision);
-      this.resources = JSON.parse(json) as Resource[];
-      change.resources = true;
+      if (unchanged) change.advanced = true;
+      else {
+        this.resources = JSON.parse(json) as Resource[];
+        change.resources = true;
+      }
     }
     for (const bytes of message.contracts) {
       const { service, contracts, descriptors } = serviceContracts.decode(bytes, 0, bytes.byteLength);
@@ -127,6 +137,8 @@ export interface MirroredService {
 export interface MirrorChange {
   /** Resources or methods are others. */
   resources: boolean;
+  /** The resources are as before, under another revision. */
+  advanced: boolean;
   contracts: boolean;
   readonly changed: Endpoint[];
   readonly removed: { id: string; service: string }[];

@@ -9,7 +9,7 @@ import { PolicyFeed } from "./policy-feed.ts";
 const GOOD = [
   { apiVersion: "weftmesh.dev/v1", kind: "TrafficPolicy", metadata: { name: "a" }, spec: { timeout: "1s" } },
 ] as Resource[];
-const NOTHING_NEW = { contracts: false, changed: [], removed: [], touched: [] };
+const NOTHING_NEW = { advanced: false, contracts: false, changed: [], removed: [], touched: [] };
 
 test("resources that cannot be used here are reported, and the last good ones stay under new methods", () => {
   const mirror = new Mirror();

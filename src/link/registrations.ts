@@ -77,6 +77,11 @@ export class Registrations {
     return ms;
   }
 
+  /** The services that it serves. */
+  *services(): Generator<string> {
+    for (const { registration } of this.#held.values()) yield registration.endpoint.service;
+  }
+
   async releaseAll(): Promise<void> {
     await Promise.all(Array.from(this.#held.values(), (held) => this.#release(held)));
   }

@@ -2,11 +2,15 @@ import type { Endpoint, Health } from "../core/endpoint.ts";
 import type { SharedLimits } from "../policy/limit/shared-limit.ts";
 import type { PolicyRuntime } from "../policy/runtime.ts";
 
-/** What the line keeps supplied, and hears from: a PolicyRuntime, or what stands in front of one. */
+/** What the line keeps supplied, and hears from: a PolicyRuntime, or what stands in front of one. What carries no calls has none to count or to make up. */
 export type SuppliedPolicy = Pick<
   PolicyRuntime,
   "applyResources" | "applyEndpoints" | "quorumBreakers" | "sharesLimits" | "process" | "journal"
->;
+> &
+  Partial<Pick<PolicyRuntime, "advanceRevision" | "edges" | "createCall">>;
+
+/** What a process is to the mesh: it stands at the edge, serves or calls by itself, or stands beside who does. */
+export type ProcessRole = "gateway" | "service" | "sidecar";
 
 /**
  * A process's line to the control plane. It keeps a PolicyRuntime supplied with resources, methods and endpoints of the services that

@@ -153,6 +153,8 @@ class RuntimeState implements Runtime {
         policy: this.policy,
         clock: this.clock,
         process: instance || service || "process",
+        service,
+        role: "service",
         background: true,
         load: () => [...this.meters].map((meter) => meter.read()),
         ...(stateFile !== "" && { stateFile }),

@@ -74,7 +74,7 @@ test("publishing answers with what is doubtful, and with what nothing that is at
     return world.admin().publishRevision({ resources, source: "l.json", author: "a", reason: "" });
   };
   assert.deepEqual((await publish(1)).warnings, []);
-  const { link } = world.link({ process: "orders" });
+  const { link } = world.link({ process: "orders", role: "service" });
   await link.subscribe("counter");
   const { warnings, revision } = await publish(2);
   assert.equal(revision, 2n);
@@ -83,7 +83,7 @@ test("publishing answers with what is doubtful, and with what nothing that is at
     warnings[0],
     /^l\.json:1:\d+ spec.*RateLimit\.enforcedBy is enforced by nothing that is there \(client, server\)/,
   );
-  const gateway = world.link({ process: "gateway" });
+  const gateway = world.link({ process: "gateway", role: "gateway" });
   await gateway.link.subscribe("counter");
   assert.deepEqual((await publish(2)).warnings, []);
   assert.deepEqual((await world.admin().getRevision({})).warnings, []);

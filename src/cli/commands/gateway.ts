@@ -38,6 +38,7 @@ export async function gateway(flags: GatewayFlags, terminal: Terminal): Promise<
     address: flags.control,
     policy,
     process: "gateway",
+    role: "gateway",
     version: `weft ${packageVersion()}`,
     ...(flags.stateFile && { stateFile: flags.stateFile }),
     onError,

@@ -59,6 +59,7 @@ export class TrafficStore {
   report(reporter: Reporter, readings: readonly EdgeReading[]): void {
     const now = this.#clock.now();
     const reported = this.#reported(reporter);
+    reported.reporter = reporter; // it may have learned what it is called
     const { edges } = reported;
     for (const reading of readings) {
       const key = `${reading.service}\n${reading.version}`;
@@ -112,7 +113,7 @@ export class TrafficStore {
 }
 
 interface Reported {
-  readonly reporter: Reporter;
+  reporter: Reporter;
   readonly edges: Map<string, Edge>;
   /** When it told last; null before it told anything. */
   toldAt: number | null;
