@@ -1,3 +1,4 @@
+import { isIP } from "node:net";
 import { type Command, InvalidArgumentError } from "commander";
 import { parseNetwork } from "../core/network.ts";
 import { parseAddress } from "../host/address.ts";
@@ -35,6 +36,27 @@ export function networks(text: string): string[] {
     if (parseNetwork(network) === undefined)
       throw new InvalidArgumentError(`"${network}" is no address or network in CIDR notation, such as 10.0.0.0/8.`);
   return given;
+}
+
+/** "80,8080": ports, separated by commas. */
+export function ports(text: string): number[] {
+  return text.split(",").map((part) => {
+    const port = Number(part);
+    if (!/^\d{1,5}$/.test(part) || port < 1 || port > 65_535)
+      throw new InvalidArgumentError(`"${part}" is no port; write PORT,... for example 80,50051.`);
+    return port;
+  });
+}
+
+/** DNS servers, separated by commas: HOST or HOST:PORT by IP address; "none". */
+export function resolvers(text: string): Address[] {
+  if (text === "none") return [];
+  return text.split(",").map((part) => {
+    const parsed = isIP(part) === 0 ? parseAddress(part) : { host: part, port: 53 };
+    if (parsed === null || isIP(parsed.host) === 0)
+      throw new InvalidArgumentError(`"${part}" is no IP address of a DNS server, such as 10.0.0.2 or 127.0.0.1:5300.`);
+    return parsed;
+  });
 }
 
 export function positive(text: string): number {

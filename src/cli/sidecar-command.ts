@@ -1,5 +1,5 @@
 import { type Command, Option } from "commander";
-import { address, addressText, count } from "./arguments.ts";
+import { address, addressText, count, ports, resolvers } from "./arguments.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** `weft sidecar`. */
@@ -72,6 +72,31 @@ export function addSidecarCommand(program: Command, terminal: Terminal, exit: (s
       new Option("--egress <mode>", "what the application may call: any host, or services of the mesh alone")
         .choices(["any", "mesh"])
         .default("any"),
+    )
+    .addOption(
+      new Option(
+        "--dns <address>",
+        "answer DNS queries here: NAME.weft has a virtual address, on which the sidecar listens; default: nobody does",
+      ).argParser(address),
+    )
+    .option("--virtual <network>", "where virtual addresses lie, within 127.0.0.0/8 (default: 127.80.0.0/16)")
+    .addOption(
+      new Option(
+        "--virtual-ports <ports>",
+        "at which ports virtual addresses are listened on: PORT,... (default: 80,8080,50051)",
+      ).argParser(ports),
+    )
+    .addOption(
+      new Option(
+        "--resolver <addresses>",
+        "who is asked for other names: HOST[:PORT],... or none, to refuse them (default: those of /etc/resolv.conf)",
+      ).argParser(resolvers),
+    )
+    .addOption(
+      new Option(
+        "--gid <group>",
+        "run as this group (a number), whose traffic weft intercept leaves alone; needs root",
+      ).argParser(count),
     )
     .addOption(
       new Option("--access-log <mode>", "which calls are logged").choices(["all", "errors", "off"]).default("errors"),

@@ -1,3 +1,4 @@
+import { WeftError } from "../../core/errors.ts";
 import { systemRandom } from "../../core/random.ts";
 import { hostPort } from "../../host/launch.ts";
 import { createLink } from "../../link/link.ts";
@@ -6,8 +7,8 @@ import { createPolicyRuntime } from "../../policy/snapshot/create-runtime.ts";
 import type { AccessLogMode } from "../../proxy/access-log.ts";
 import type { AppProtocol } from "../../proxy/sidecar/application.ts";
 import type { EgressMode } from "../../proxy/sidecar/egress.ts";
+import type { Names } from "../../proxy/sidecar/names.ts";
 import { type Sidecar, startSidecar } from "../../proxy/sidecar/sidecar.ts";
-
 import type { Terminal } from "../terminal.ts";
 import { tellHost, untilStopped } from "../until-stopped.ts";
 import { packageVersion } from "../version.ts";
@@ -25,6 +26,11 @@ export interface SidecarFlags {
   instance?: string;
   advertise?: string;
   egress: EgressMode;
+  dns?: { host: string; port: number };
+  virtual?: string;
+  virtualPorts?: number[];
+  resolver?: { host: string; port: number }[];
+  gid?: number;
   accessLog: AccessLogMode;
   drain: number;
   stateFile?: string;
@@ -33,6 +39,8 @@ export interface SidecarFlags {
 /** `weft sidecar`: beside an application, until it is stopped. */
 export async function sidecar(flags: SidecarFlags, terminal: Terminal): Promise<number> {
   const { service, instance } = flags;
+  // Before there is a socket: each keeps the group with which it was made.
+  if (flags.gid !== undefined) takeGroup(flags.gid);
   const zone = process.env.WEFT_ZONE ?? "";
   const policy = createPolicyRuntime({ random: systemRandom, journal: new DecisionJournal(), zone, service });
   const onProblem = (error: Error): void => terminal.err(`${error.message}\n`);
@@ -56,15 +64,53 @@ export async function sidecar(flags: SidecarFlags, terminal: Terminal): Promise<
       write: (text) => terminal.out(text),
       onProblem,
     });
+    const names = flags.dns === undefined ? null : await namesBeside(running, flags, flags.dns, onProblem);
     const url = `http://${hostPort(running.inbound.host, running.inbound.port)}`;
     const outbound = hostPort(running.outbound.host, running.outbound.port);
     const admin = running.admin === null ? "" : `http://${hostPort(running.admin.host, running.admin.port)}`;
     if (!tellHost(url, admin, { outbound }))
       terminal.out(`${service} at ${url}; its calls go out at ${outbound}; metrics at ${admin}/metrics\n`);
     drainWhenTold(running, flags.drain);
-    return await untilStopped(() => running.stop(flags.drain));
+    return await untilStopped(async () => {
+      await running.stop(flags.drain);
+      await names?.close();
+    });
   } finally {
     await link.close();
+  }
+}
+
+/** Answers DNS queries; loaded when it is used. */
+async function namesBeside(
+  running: Sidecar,
+  flags: SidecarFlags,
+  dns: { host: string; port: number },
+  onProblem: (error: Error) => void,
+): Promise<Names> {
+  const { openNames } = await import("../../proxy/sidecar/names.ts");
+  const { virtual, virtualPorts, resolver, instance, service } = flags;
+  return openNames(running, {
+    dns,
+    ...(virtual !== undefined && { network: virtual }),
+    ...(virtualPorts && { ports: virtualPorts }),
+    ...(resolver && { resolvers: resolver }),
+    seed: instance ?? service,
+    onProblem,
+  });
+}
+
+function takeGroup(gid: number): void {
+  try {
+    process.setgid?.(gid);
+  } catch (thrown) {
+    throw new WeftError(
+      "failed_precondition",
+      `--gid ${gid}: ${(thrown as Error).message}; only root may take a group`,
+      {
+        reason: "NOT_PERMITTED",
+        cause: thrown,
+      },
+    );
   }
 }
 
