@@ -4,6 +4,9 @@ import { WeftError } from "../core/errors.ts";
 export interface ProcessSettings {
   /** WEFT_CONTROL: the control plane, "host:port"; "" when there is none. */
   readonly control: string;
+  /** WEFT_SIDECAR: the outbound address of the sidecar beside this process, "host:port"; "" when there is none. Typed clients send everything there and leave policy to
+   * it; typed servers leave registration and gates to it. */
+  readonly sidecar: string;
   /** WEFT_SERVICE: the registry name of what this process serves; "" leaves it to the contract. */
   readonly service: string;
   /** WEFT_VERSION: "v1"; default "". */
@@ -28,6 +31,7 @@ export interface ProcessSettings {
 export function readProcessSettings(env: Readonly<Record<string, string | undefined>>): ProcessSettings {
   return {
     control: readAddress(env, "WEFT_CONTROL"),
+    sidecar: readAddress(env, "WEFT_SIDECAR"),
     service: env.WEFT_SERVICE ?? "",
     version: env.WEFT_VERSION ?? "",
     instance: env.WEFT_INSTANCE ?? "",

@@ -22,6 +22,8 @@ export interface ServerEnvironment {
   readonly buffers: BufferBudget;
   /** Policy's gates before the calls; null when nothing decides about them. */
   readonly gates: InboundGates | null;
+  /** Callers come through a sidecar, which says who they are. */
+  readonly behindSidecar?: boolean;
   /** Told about errors that callers see only as `internal`: exceptions of handlers, with their cause. */
   readonly onError: (error: WeftError, call: ServerCallState) => void;
 }

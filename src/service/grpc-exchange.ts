@@ -1,4 +1,5 @@
 import type { InboundCall } from "../call/inbound.ts";
+import { peerBehindSidecar } from "../call/peer-field.ts";
 import { scratch } from "../contract/scratch.ts";
 import { trailersOfError } from "../contract/status.ts";
 import { codeNumber, toWeftError, WeftError } from "../core/errors.ts";
@@ -66,7 +67,7 @@ export abstract class GrpcExchange extends Timer implements StreamSink {
     this.call = new ServerCallState(
       plan.method.desc,
       fields,
-      stream.connection.peer,
+      environment.behindSidecar === true ? peerBehindSidecar(stream.connection.peer, fields) : stream.connection.peer,
       deadline,
       environment.clock,
       gated,

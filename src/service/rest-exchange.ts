@@ -1,6 +1,7 @@
 import { gunzip, gzip as gzipAsync, gzipSync } from "node:zlib";
 import { create, type Message } from "@bufbuild/protobuf";
 import type { InboundCall } from "../call/inbound.ts";
+import { peerBehindSidecar } from "../call/peer-field.ts";
 import { conditionalAnswer } from "../contract/conditional.ts";
 import type { HttpBinding } from "../contract/http-rule.ts";
 import { problemResponse } from "../contract/problem.ts";
@@ -77,7 +78,7 @@ export class RestExchange extends Timer implements StreamSink, ResponseWriter {
     this.#call = new ServerCallState(
       method.desc,
       fields,
-      stream.connection.peer,
+      environment.behindSidecar === true ? peerBehindSidecar(stream.connection.peer, fields) : stream.connection.peer,
       now + timeoutMs,
       environment.clock,
       gated,

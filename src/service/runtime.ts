@@ -173,6 +173,13 @@ class RuntimeState implements Runtime {
       const { carrier, authority, service: name } = this.#directTo(address, options.tls);
       return createClient(desc, { ...shared, carrier, authority, service: name, ambient });
     }
+    const { sidecar } = this.settings;
+    if (sidecar !== "") {
+      // The sidecar finds, retries, splits and limits: nothing of it is done twice.
+      const { carrier, service: at } = this.#directTo(sidecar, undefined);
+      const authority = service === undefined ? desc.typeName : `${service}.weft`;
+      return createClient(desc, { ...shared, carrier, authority, service: at, ambient, ids: this.#names });
+    }
     const name = service ?? desc.typeName;
     const carrier = this.#policyCarrier();
     const client = createClient(desc, { ...shared, carrier, service: name, ambient, ids: this.#names });

@@ -146,6 +146,8 @@ class ServerProcess implements Server {
     } = this.#options;
     const { clock, scope, settings, wheel } = this.#runtime;
     const services = this.#services();
+    // Its sidecar decides about calls, and registers it.
+    const behindSidecar = settings.sidecar !== "";
     const names = services.map(({ typeName }) => typeName);
     const health = createHealthService(this.#status, names);
     const handler = createDispatcher({
@@ -162,7 +164,8 @@ class ServerProcess implements Server {
         served: this.#served,
         load: new LoadReporter(this.#inFlight, this.#served, clock, this.#options.utilization ?? null),
         buffers: new BufferBudget(maxBufferedBytes),
-        gates: { inbound: this.#runtime.inbound, service: this.#name(services) },
+        gates: behindSidecar ? null : { inbound: this.#runtime.inbound, service: this.#name(services) },
+        behindSidecar,
         onError,
       },
       status: this.#status,
@@ -227,6 +230,7 @@ class ServerProcess implements Server {
   }
 
   async #register(services: readonly DescService[]): Promise<void> {
+    if (this.#runtime.settings.sidecar !== "") return;
     const link = this.#runtime.link();
     if (link === null) return;
     const { settings } = this.#runtime;

@@ -1,4 +1,5 @@
 import { carryExchange, type ExchangeHooks } from "../../call/exchange.ts";
+import { PEER_FIELD } from "../../call/peer-field.ts";
 import type { Carrier } from "../../call/types.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { IdSource } from "../../telemetry/trace.ts";
@@ -6,7 +7,7 @@ import type { Head } from "../../wire/head.ts";
 import type { HttpStream, RequestHandler } from "../../wire/stream.ts";
 import type { CallEnd } from "../call-end.ts";
 import { answerError } from "./answer-error.ts";
-import { PEER_FIELD, RequestPlan } from "./request-plan.ts";
+import { RequestPlan } from "./request-plan.ts";
 
 export interface InboundOptions {
   /** Its policy forwards calls at place "server" to the application (PolicyRuntime.forwardTo). */

@@ -103,6 +103,9 @@ class Out implements Outbound {
       destination = parseDestination(contract);
       if (destination?.kind !== "service") return this.#failed(plan, nobodyNamed(head.authority));
     }
+    // A gRPC client that names the contract as its authority can only mean the mesh.
+    if (destination?.kind === "service" && plan.grpc && head.path.startsWith(`/${destination.service}/`))
+      destination = { ...destination, certain: true };
     plan.destination = destination;
     if (destination?.kind === "service") {
       plan.service = services.of(destination.follow);

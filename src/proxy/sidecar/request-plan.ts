@@ -1,4 +1,5 @@
 import { parseCallerAttempt } from "../../call/caller-attempt.ts";
+import { PEER_FIELD } from "../../call/peer-field.ts";
 import type { WeftError } from "../../core/errors.ts";
 import { fieldOf } from "../../core/fields.ts";
 import { parseTraceParent, type TraceParent } from "../../telemetry/trace.ts";
@@ -7,9 +8,6 @@ import { Head } from "../../wire/head.ts";
 import { badTimeout, isGrpc } from "../plan.ts";
 import type { Destination } from "./destination.ts";
 import type { FollowedService } from "./followed-services.ts";
-
-/** The field by which an application is told who calls it: the SPIFFE id that the caller proved. Nobody else can say it. */
-export const PEER_FIELD = "x-weft-peer";
 
 /** What a sidecar derives from a request's head, once for each interned head, and keeps in `head.memo`. */
 export class RequestPlan {
