@@ -4,6 +4,7 @@ import {
   type EndpointViewSchema,
   type PublishRevisionRequest,
   type RevisionSchema,
+  Role,
 } from "../contract/gen/weft/control/v1/control.ts";
 import type { MessageInitShape } from "../contract/runtime.ts";
 import type { Endpoint } from "../core/endpoint.ts";
@@ -13,6 +14,8 @@ import { createCallExplainer } from "./call-explainer.ts";
 import type { ServiceState } from "./catalog.ts";
 import type { Hub } from "./hub.ts";
 import type { LedgerRevision, Published } from "./ledger.ts";
+import { deliveryOf } from "./mesh/delivery.ts";
+import { topologyOf } from "./mesh/topology.ts";
 
 /** What people and tools ask of the control plane. `version` is this program's. */
 export function createAdminService(hub: Hub, version: string): ServiceDefinition<typeof Admin> {
@@ -74,8 +77,15 @@ export function createAdminService(hub: Hub, version: string): ServiceDefinition
         endpoints: [...session.leaseIds()],
         subscriptions: [...session.subscriptions],
         revision: BigInt(session.revision),
+        appliedRevision: BigInt(session.acknowledged),
+        refusedRevision: BigInt(session.applied?.error ? session.applied.revision : 0),
+        refusal: session.applied?.error ?? "",
+        service: session.service,
+        role: session.hello?.role ?? Role.UNSPECIFIED,
       })),
     }),
+
+    getTopology: (request) => topologyOf(hub, request),
 
     listContracts: ({ services }) => ({
       contracts: hub.contracts
@@ -90,17 +100,18 @@ export function createAdminService(hub: Hub, version: string): ServiceDefinition
     }),
 
     publishRevision: async (request: PublishRevisionRequest) => {
-      const { resources, source, author, reason, expectedRevision, validateOnly } = request;
-      return revisionMessage(
-        await hub.ledger.publish({
-          text: resources,
-          source: source || "resources",
-          author,
-          reason,
-          validateOnly,
-          ...(expectedRevision !== undefined && { expected: Number(expectedRevision) }),
-        }),
-      );
+      const { resources, source, author, reason, expectedRevision, validateOnly, waitMs } = request;
+      const published = await hub.ledger.publish({
+        text: resources,
+        source: source || "resources",
+        author,
+        reason,
+        validateOnly,
+        ...(expectedRevision !== undefined && { expected: Number(expectedRevision) }),
+      });
+      if (validateOnly || waitMs === 0) return revisionMessage(published);
+      const delivery = await deliveryOf(published.revision, () => hub.planes(), waitMs, hub.clock);
+      return revisionMessage({ ...published, delivery });
     },
 
     rollbackRevision: async ({ revision, author, reason }) =>
@@ -120,8 +131,10 @@ export function createAdminService(hub: Hub, version: string): ServiceDefinition
   });
 }
 
+type RevisionInit = MessageInitShape<typeof RevisionSchema>;
+
 function revisionMessage(
-  revision: LedgerRevision & Partial<Pick<Published, "warnings">>,
+  revision: LedgerRevision & Partial<Pick<Published, "warnings">> & Pick<RevisionInit, "delivery">,
 ): MessageInitShape<typeof RevisionSchema> {
   const { warnings = [], ...rest } = revision;
   return {

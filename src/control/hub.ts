@@ -81,6 +81,11 @@ export class Hub {
     return this.#scopes;
   }
 
+  /** What the current revision says of mutual TLS at a service. */
+  mutualTls(_service: string): string {
+    return "";
+  }
+
   /** Every data plane that is attached. */
   *planes(): Generator<DataPlaneState> {
     for (const session of this.sessions) {
