@@ -1,0 +1,52 @@
+import type { Node } from "../../contract/gen/envoy/config/core/v3/base.ts";
+import { WeftError } from "../../core/errors.ts";
+import type { XdsNode } from "./types.ts";
+
+/** What a data plane says of itself in its first request. Throws `invalid_argument` for a node without an id, or one that says too much. */
+export function parseNode(node: Node | undefined, address: string): XdsNode {
+  const { id = "", cluster = "", userAgentName = "", userAgentVersionType, locality, metadata } = node ?? {};
+  if (id === "") {
+    throw new WeftError("invalid_argument", "the first request of a stream must name its node: node.id is empty", {
+      reason: "NO_NODE",
+      place: { field: "node.id" },
+    });
+  }
+  const zone = locality?.zone ?? "";
+  for (const [field, value] of Object.entries({ id, cluster, zone, user_agent_name: userAgentName })) {
+    if (value.length <= MAX_LENGTH) continue;
+    throw new WeftError("invalid_argument", `node.${field} has more than ${MAX_LENGTH} characters`, {
+      reason: "BAD_NODE",
+      place: { field: `node.${field}` },
+    });
+  }
+  const weft = metadata?.weft;
+  const said = typeof weft === "object" && weft !== null && !Array.isArray(weft) ? weft : {};
+  const port = (value: unknown) => (typeof value === "number" && value > 0 && value < 65_536 ? Math.floor(value) : 0);
+  return Object.freeze({
+    id,
+    cluster,
+    role: roleOf(said.role, cluster, userAgentName),
+    zone,
+    agent: agentOf(userAgentName, userAgentVersionType),
+    inbound: port(said.inbound),
+    outbound: port(said.outbound),
+    app: typeof said.app === "string" && said.app.length <= MAX_LENGTH ? said.app : "",
+    identity: null,
+    address,
+  });
+}
+
+function roleOf(said: unknown, cluster: string, agent: string): XdsNode["role"] {
+  if (said === "gateway" || said === "sidecar" || said === "client") return said;
+  if (agent.startsWith("gRPC") || agent.startsWith("grpc")) return "client";
+  return cluster === "gateway" ? "gateway" : "sidecar";
+}
+
+function agentOf(name: string, type: Node["userAgentVersionType"] | undefined): string {
+  if (type?.case === "userAgentVersion") return `${name} ${type.value.slice(0, MAX_LENGTH)}`;
+  const version = type?.case === "userAgentBuildVersion" ? type.value.version : undefined;
+  if (version === undefined) return name;
+  return `${name} ${version.majorNumber}.${version.minorNumber}.${version.patch}`;
+}
+
+const MAX_LENGTH = 256;

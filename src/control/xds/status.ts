@@ -1,0 +1,113 @@
+import type { ClusterStats } from "../../contract/gen/envoy/config/endpoint/v3/load_report.ts";
+import type { AdsMachine } from "./ads-machine.ts";
+import type { Refusal } from "./subscription.ts";
+import type { XdsNode } from "./types.ts";
+
+/** The data planes that are attached by xDS, what each has accepted and refused, and the load that it reports. Kept in memory. */
+export class XdsStatus {
+  readonly #streams = new Set<XdsStream>();
+  /** Node to cluster to what it was called. */
+  readonly #loads = new Map<string, Map<string, XdsLoad>>();
+  readonly #log: (line: string) => void;
+
+  /** `log` gets a line for every refusal. */
+  constructor(log: (line: string) => void) {
+    this.#log = log;
+  }
+
+  get streams(): ReadonlySet<XdsStream> {
+    return this.#streams;
+  }
+
+  attach(stream: XdsStream): void {
+    this.#streams.add(stream);
+  }
+
+  detach(stream: XdsStream): void {
+    this.#streams.delete(stream);
+    for (const other of this.#streams) if (other.node.id === stream.node.id) return;
+    this.#loads.delete(stream.node.id);
+  }
+
+  refused({ node, machine }: XdsStream, { typeUrl, name, reason }: Refusal): void {
+    const kind = typeUrl.slice(typeUrl.lastIndexOf(".") + 1);
+    const line = `xds: ${node.agent || "a data plane"} "${node.id}" of ${node.cluster || "no service"} refuses ${kind} "${name}" of revision ${machine.target?.revision ?? 0} and keeps what it had: ${reason}`;
+    this.#log(line.replace(/[\r\n]+/g, " ").slice(0, 4_096));
+  }
+
+  /** One entry a node, with the streams that it has open taken together. */
+  planes(): XdsPlane[] {
+    const planes = new Map<string, XdsPlane>();
+    for (const { node, delta, machine, attachedMs } of this.#streams) {
+      const before = planes.get(node.id);
+      const revision = machine.applied?.revision ?? 0;
+      planes.set(node.id, {
+        node,
+        protocol: delta ? "delta" : "sotw",
+        attachedMs: Math.min(before?.attachedMs ?? attachedMs, attachedMs),
+        revision: Math.min(before?.revision ?? revision, revision),
+        target: Math.max(before?.target ?? 0, machine.target?.revision ?? 0),
+        refusals: [...(before?.refusals ?? []), ...machine.refusals()],
+        loads: [...(this.#loads.get(node.id)?.values() ?? [])],
+      });
+    }
+    return [...planes.values()].sort((a, b) => (a.node.id < b.node.id ? -1 : 1));
+  }
+
+  /** Adds what a node reports to what it reported before. Only of nodes that are attached: others are nobody's. */
+  report(node: string, stats: readonly ClusterStats[], nowMs: number): void {
+    if (![...this.#streams].some((stream) => stream.node.id === node)) return;
+    let loads = this.#loads.get(node);
+    if (loads === undefined) this.#loads.set(node, (loads = new Map()));
+    for (const { clusterName, upstreamLocalityStats, totalDroppedRequests } of stats) {
+      const before = loads.get(clusterName);
+      if (before === undefined && loads.size >= MAX_CLUSTERS) continue;
+      let calls = before?.calls ?? 0;
+      let errors = before?.errors ?? 0;
+      let inFlight = 0;
+      for (const locality of upstreamLocalityStats) {
+        calls += Number(locality.totalSuccessfulRequests + locality.totalErrorRequests);
+        errors += Number(locality.totalErrorRequests);
+        inFlight += Number(locality.totalRequestsInProgress);
+      }
+      const dropped = (before?.dropped ?? 0) + Number(totalDroppedRequests);
+      loads.set(clusterName, { cluster: clusterName, calls, errors, dropped, inFlight, measuredMs: nowMs });
+    }
+  }
+}
+
+/** One stream, as the store sees it. */
+export interface XdsStream {
+  readonly node: XdsNode;
+  readonly delta: boolean;
+  readonly machine: AdsMachine;
+  /** Epoch ms. */
+  readonly attachedMs: number;
+}
+
+export interface XdsPlane {
+  readonly node: XdsNode;
+  readonly protocol: "delta" | "sotw";
+  readonly attachedMs: number;
+  /** The latest revision that the data plane accepted whole; 0 for none yet. */
+  readonly revision: number;
+  /** The revision that it is being told. Above `revision`: it has not answered yet, or refuses some of it. */
+  readonly target: number;
+  readonly refusals: readonly Refusal[];
+  readonly loads: readonly XdsLoad[];
+}
+
+/** Calls to one cluster since the data plane attached, as it reports them (LRS). */
+export interface XdsLoad {
+  readonly cluster: string;
+  readonly calls: number;
+  readonly errors: number;
+  /** Calls that it did not make, by a limit of its own. */
+  readonly dropped: number;
+  readonly inFlight: number;
+  /** Control plane's monotonic ms. */
+  readonly measuredMs: number;
+}
+
+/** Reported by one node. */
+const MAX_CLUSTERS = 10_000;
