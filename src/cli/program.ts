@@ -3,6 +3,7 @@ import { WeftError } from "../core/errors.ts";
 import { address, addresses, addressText, count, inDir, networks, positive, share } from "./arguments.ts";
 import { EXIT } from "./exit-status.ts";
 import { addInterceptCommand } from "./intercept-command.ts";
+import { addMeshCommand } from "./mesh-command.ts";
 import { addPolicyCommands } from "./policy-commands.ts";
 import { printError } from "./print-error.ts";
 import { addSidecarCommand } from "./sidecar-command.ts";
@@ -318,6 +319,7 @@ NO_COLOR=1 switches colours off. Each command has its own help: weft up --help`,
     .action(async (options) => exit(await (await import("./commands/dns.ts")).dns(options, terminal)));
 
   addInterceptCommand(program, terminal, exit);
+  addMeshCommand(program, terminal, exit);
   addPolicyCommands(program, terminal, exit);
 
   for (const command of program.commands)
