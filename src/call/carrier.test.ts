@@ -426,6 +426,7 @@ class Machine implements Call {
   readonly removeFields = null;
   readonly rewritePath = "";
   readonly rewriteAuthority = "";
+  readonly proxyProtocol = "";
   readonly timerId = TIMER;
   readonly timerMs = 20;
   readonly queryId = 0;

@@ -4,7 +4,7 @@ import type { Endpoint } from "../core/endpoint.ts";
 import type { IdentitySource } from "../core/identity.ts";
 import { type ReadCallback, readByEvents } from "./accept.ts";
 import { readBuffer } from "./loop.ts";
-import { meshContext, meshRefusal } from "./mesh-tls.ts";
+import { BYTES_ALPN, meshContext, meshRefusal } from "./mesh-tls.ts";
 import { formatAddress } from "./peer.ts";
 import { tlsModule } from "./tls-module.ts";
 import type { UpstreamPoolOptions } from "./types.ts";
@@ -97,7 +97,7 @@ function connectTls(host: string, port: number, tls: NonNullable<UpstreamPoolOpt
 function meshDial(identity: IdentitySource, { protocol }: Endpoint): ConnectionOptions {
   return {
     secureContext: meshContext(identity.current),
-    ALPNProtocols: [protocol === "http1" ? "http/1.1" : "h2"],
+    ALPNProtocols: [protocol === "tcp" ? BYTES_ALPN : protocol === "http1" ? "http/1.1" : "h2"],
     rejectUnauthorized: false, // judged by meshRefusal()
     checkServerIdentity: () => undefined,
     servername: "",

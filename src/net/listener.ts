@@ -10,10 +10,12 @@ import { createHttp1Server } from "../wire/http1/server.ts";
 import { createHttp2Server } from "../wire/http2/server.ts";
 import { type ConnectionLimits, resolveLimits } from "../wire/limits.ts";
 import type { PeerInfo } from "../wire/stream.ts";
-import { createPlainServer, type ReadCallback, readByEvents } from "./accept.ts";
+import { createPlainServer, type OnAccept, type ReadCallback, readByEvents } from "./accept.ts";
+import { acceptProxied } from "./accept-proxied.ts";
 import { listenError } from "./listen-error.ts";
 import { type Loop, loopOf } from "./loop.ts";
 import { MeshAccept } from "./mesh-accept.ts";
+import { BYTES_ALPN } from "./mesh-tls.ts";
 import { formatAddress, peerOf } from "./peer.ts";
 import { mayBeHttp1, PREFACE, PrefaceMatcher } from "./preface.ts";
 import { SocketConnection, type SocketConnectionOwner } from "./socket-connection.ts";
@@ -142,7 +144,21 @@ class HttpListener implements Listener, SocketConnectionOwner {
       mesh === null
         ? (socket: Socket) => this.#accept(socket)
         : (socket: Socket) => (this.connections >= this.#limits.maxConnections ? null : mesh.accept(socket));
-    return createPlainServer(accept, this.#options.sharedRead);
+    const { proxied, sharedRead } = this.#options;
+    if (proxied === undefined) return createPlainServer(accept, sharedRead);
+    return createPlainServer(this.#proxiedAccept(proxied, accept), sharedRead);
+  }
+
+  /** What accepts sockets before which a proxy says who connected. */
+  #proxiedAccept(proxied: (address: string) => boolean, accept: OnAccept): OnAccept {
+    return acceptProxied({
+      proxied,
+      accept,
+      timeoutMs: this.#limits.headTimeoutMs,
+      hasRoom: () => this.connections < this.#limits.maxConnections,
+      pending: this.#raw,
+      onRefused: (peer, message) => this.#options.onConnectionError?.(peer, message),
+    });
   }
 
   #meshAccept(mesh: NonNullable<ListenOptions["mesh"]>): MeshAccept {
@@ -152,6 +168,7 @@ class HttpListener implements Listener, SocketConnectionOwner {
       timeoutMs: this.#limits.headTimeoutMs,
       onPlain: (socket) => this.#accept(socket),
       onSecure: (socket) => this.#acceptSecure(socket),
+      bytes: this.#options.other !== undefined,
       onRefused: (peer, message) => this.#options.onConnectionError?.(peer, message),
     });
   }
@@ -180,7 +197,24 @@ class HttpListener implements Listener, SocketConnectionOwner {
       this.#options.onConnectionError?.({ ...NOBODY, address, secure: true }, `TLS handshake failed: ${error.message}`);
     });
     server.on("secureConnection", (socket: TLSSocket) => this.#acceptSecure(socket));
-    return server;
+    const { proxied } = this.#options;
+    if (proxied === undefined) return server;
+    // Its header comes before the handshake: a server of its own reads it.
+    const handOn = (socket: Socket): ReadCallback => {
+      const timer = setTimeout(() => socket.destroy(), this.#limits.headTimeoutMs).unref();
+      this.#raw.add(socket);
+      socket.once("close", () => this.#raw.delete(socket));
+      return (chunk, start, end) => {
+        if (start === end) return true;
+        clearTimeout(timer);
+        socket.removeAllListeners("data");
+        socket.pause();
+        socket.unshift(Buffer.from(chunk.subarray(start, end)));
+        server.emit("connection", socket);
+        return true;
+      };
+    };
+    return createPlainServer(this.#proxiedAccept(proxied, handOn), false);
   }
 
   #acceptSecure(socket: TLSSocket): void {
@@ -201,6 +235,10 @@ class HttpListener implements Listener, SocketConnectionOwner {
     if (alpn === "h2") this.#begin(connection, "http2");
     else if (alpn === "http/1.1") this.#begin(connection, "http1");
     if (connection.machine !== null) return (chunk, start, end) => connection.receive(chunk, start, end);
+    if (alpn === BYTES_ALPN && this.#options.other !== undefined) {
+      connection.release();
+      return this.#options.other(socket, peer, new Uint8Array(0)) ?? refuse(socket);
+    }
 
     const matcher = new PrefaceMatcher();
     let taken: ReadCallback | null = null;

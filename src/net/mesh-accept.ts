@@ -3,7 +3,7 @@ import type { TLSSocket, Server as TlsServer } from "node:tls";
 import type { PeerInfo } from "../wire/stream.ts";
 import type { ReadCallback } from "./accept.ts";
 import type { Loop, Ticking } from "./loop.ts";
-import { meshContextOptions, meshRefusal } from "./mesh-tls.ts";
+import { BYTES_ALPN, meshContextOptions, meshRefusal } from "./mesh-tls.ts";
 import { formatAddress, peerOf } from "./peer.ts";
 import { tlsModule } from "./tls-module.ts";
 import type { ListenOptions } from "./types.ts";
@@ -17,6 +17,8 @@ export interface MeshAcceptOptions {
   readonly onPlain: (socket: Socket) => ReadCallback | null;
   /** The peer has proved an identity of the own system. */
   readonly onSecure: (socket: TLSSocket) => void;
+  /** Connections for bytes are taken, too. */
+  readonly bytes: boolean;
   readonly onRefused: (peer: PeerInfo, message: string) => void;
 }
 
@@ -112,7 +114,7 @@ export class MeshAccept {
       ...meshContextOptions(mesh.identity.current),
       requestCert: true,
       rejectUnauthorized: false,
-      ALPNProtocols: ["h2", "http/1.1"],
+      ALPNProtocols: ["h2", "http/1.1", ...(this.#options.bytes ? [BYTES_ALPN] : [])],
       handshakeTimeout: timeoutMs,
       allowHalfOpen: true,
     });

@@ -84,3 +84,6 @@ function printable(text: string): string {
   const plain = text.replace(/[^\x20-\x7e]/g, "?");
   return plain.length > 200 ? `${plain.slice(0, 200)}...` : plain;
 }
+
+/** What connections of the mesh say they speak that carry bytes, whatever they mean. */
+export const BYTES_ALPN = "weft-bytes";

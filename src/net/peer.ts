@@ -7,11 +7,25 @@ import { meshIdentity } from "./mesh-tls.ts";
 export function peerOf(socket: Socket): PeerInfo {
   const secure = isTls(socket);
   return {
-    address: formatAddress(socket.remoteAddress, socket.remotePort),
+    address: addressOf(socket),
     localAddress: formatAddress(socket.localAddress, socket.localPort),
     secure,
     identity: secure ? (meshIdentity(socket) ?? identityOf(socket)) : "",
   };
+}
+
+/** From now on the other end of this connection is said to be at `address`, since a proxy that is believed says so. */
+export function tellAddress(socket: Socket, address: string): void {
+  told.set(socket, address);
+}
+
+const told = new WeakMap<Socket, string>();
+
+function addressOf(socket: Socket): string {
+  // A TLS socket is on the one that was accepted.
+  const { _parent: under } = socket as Socket & { _parent?: Socket };
+  const known = told.get(socket) ?? (under ? told.get(under) : undefined);
+  return known ?? formatAddress(socket.remoteAddress, socket.remotePort);
 }
 
 function isTls(socket: Socket): socket is TLSSocket {

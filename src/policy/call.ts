@@ -67,6 +67,8 @@ export interface Call {
   readonly repeats: boolean;
   /** forward: how much the endpoint's connections may take; null for the pool's own limits. */
   readonly bounds: ConnectionBounds | null;
+  /** forward, of a session: the version of the PROXY protocol by which the endpoint is told who connected; "" for none. */
+  readonly proxyProtocol: "" | "v1" | "v2";
   /** forward: the path to send, when a route rewrites it; otherwise "". */
   readonly rewritePath: string;
   /** forward: the authority to send, when a route rewrites it; otherwise "". */

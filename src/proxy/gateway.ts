@@ -1,4 +1,4 @@
-import { createCarrier } from "../call/carrier.ts";
+import { CarrierState } from "../call/carrier.ts";
 import { sampleLoad } from "../call/load-sampler.ts";
 import { composeQueries, type QueryHandler } from "../call/queries/queries.ts";
 import { createSecurityQueries } from "../call/queries/security-queries.ts";
@@ -18,6 +18,7 @@ import type { PolicyRuntime } from "../policy/runtime.ts";
 import { createMetrics, type Metrics } from "../telemetry/metrics.ts";
 import { IdSource } from "../telemetry/trace.ts";
 import type { ConnectionLimits } from "../wire/limits.ts";
+import type { PeerInfo } from "../wire/stream.ts";
 import { type AccessLogMode, createAccessLog } from "./access-log.ts";
 import { createAdminHandler } from "./admin.ts";
 import { cacheMetrics } from "./cache-metrics.ts";
@@ -30,6 +31,7 @@ import { objectiveMetrics } from "./objective-metrics.ts";
 import { recordingPage } from "./recording-page.ts";
 import { resilienceMetrics } from "./resilience-metrics.ts";
 import { securityMetrics } from "./security-metrics.ts";
+import type { SessionListenerSpec, SessionListeners } from "./session-listeners.ts";
 import { TrustedProxies } from "./trusted-proxies.ts";
 
 export interface GatewayOptions {
@@ -54,6 +56,10 @@ export interface GatewayOptions {
   /** Load balancers and proxies in front, by address or network ("10.0.0.0/8"), whose x-forwarded-* is believed: policy and the log then go by the client's address.
    * Default none: what callers say is replaced. */
   trustedProxies?: readonly string[];
+  /** Load balancers in front that say by a header of the PROXY protocol, versions 1 or 2, who connected, by address or network; from them it must come. Default none. */
+  proxyProtocol?: readonly string[];
+  /** Beside HTTP: listeners for TCP, UDP and TLS that is passed through. */
+  listeners?: readonly SessionListenerSpec[];
   /** Largest REST body and message where REST is turned into gRPC. Default 4 MiB. */
   maxMessageBytes?: number;
   /** What all such bodies may hold together while they arrive; more are refused with 429. Default 64 MiB. */
@@ -70,6 +76,8 @@ export interface Gateway {
   readonly host: string;
   readonly port: number;
   readonly admin: { readonly host: string; readonly port: number } | null;
+  /** Of what is not HTTP. */
+  readonly listeners: SessionListeners["addresses"];
   readonly metrics: Metrics;
   /** Stops accepting, lets calls in flight end for at most `drainMs`, closes everything. */
   stop(drainMs: number): Promise<void>;
@@ -99,7 +107,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     "shared-limit": sharedLimitQuery(() => options.sharedLimits ?? options.link?.limits ?? null),
     ...options.queries,
   });
-  const carrier = createCarrier({ policy, pool, clock, timers, query });
+  const carrier = new CarrierState({ policy, pool, clock, timers, query });
   const stopTellingTime = tellTime(policy, clock);
   const stopSampling = sampleLoad(policy, clock);
   const { rest, transcode, local } = options.link ? await described(options.link) : PASSED_THROUGH;
@@ -119,7 +127,21 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       accessLog.record(request, peer, decision);
     },
   });
-  const listener = await listen({ ...options.listen, handler, limits, clock });
+  const proxies = options.proxyProtocol?.length ? new TrustedProxies(options.proxyProtocol) : null;
+  const proxied = proxies === null ? undefined : (address: string): boolean => proxies.has(address);
+  const onRefused = (peer: PeerInfo, message: string): void =>
+    onProblem(new WeftError("invalid_argument", `from ${peer.address}: ${message}`, { reason: "CONNECTION_REFUSED" }));
+  const listener = await listen({
+    ...options.listen,
+    handler,
+    limits,
+    clock,
+    ...(proxied && { proxied, onConnectionError: onRefused }),
+  });
+  const sessions = await openSessions().catch(async (error) => {
+    await listener.close();
+    throw error;
+  });
   let draining = false;
   local?.status.set("serving");
   securityMetrics(metrics, policy);
@@ -128,9 +150,9 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   faultMetrics(metrics, policy);
   cacheMetrics(metrics, policy);
   objectiveMetrics(metrics, policy, clock);
-  gauges(metrics, { policy, listener, inFlight: () => carrier.inFlight });
+  gauges(metrics, { policy, listener, sessions, inFlight: () => carrier.inFlight });
   const admin = await startAdmin().catch(async (error) => {
-    await listener.close();
+    await Promise.all([listener.close(), sessions?.close()]);
     throw error;
   });
 
@@ -140,11 +162,12 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     host: listener.host,
     port: listener.port,
     admin: admin === null ? null : { host: admin.host, port: admin.port },
+    listeners: sessions?.addresses ?? [],
     metrics,
     async stop(drainMs) {
       draining = true;
       local?.status.set("draining");
-      await listener.drain(drainMs);
+      await Promise.all([listener.drain(drainMs), sessions?.drain(drainMs)]);
       await recording?.stop();
       await pool.close(0);
       await security.close();
@@ -166,6 +189,23 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       maxBytes,
       keepHeaders,
       onEnd: (error) => error && onProblem(error),
+    });
+  }
+
+  /** Loaded only where there are some. */
+  async function openSessions(): Promise<SessionListeners | null> {
+    if (options.listeners === undefined || options.listeners.length === 0) return null;
+    const { openSessionListeners } = await import("./session-listeners.ts");
+    return openSessionListeners(options.listeners, {
+      carrier,
+      clock,
+      ids: new IdSource(options.random ?? systemRandom),
+      proxied,
+      onRefused,
+      onEnd(request, { peerAddress }, decision) {
+        calls.record(decision);
+        accessLog.record(request, peerAddress, decision);
+      },
     });
   }
 
@@ -193,11 +233,29 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
 
 const PASSED_THROUGH = { rest: null, transcode: null, local: null };
 
-function gauges(metrics: Metrics, seen: { policy: PolicyRuntime; listener: Listener; inFlight: () => number }): void {
+interface Seen {
+  readonly policy: PolicyRuntime;
+  readonly listener: Listener;
+  readonly sessions: SessionListeners | null;
+  readonly inFlight: () => number;
+}
+
+function gauges(metrics: Metrics, seen: Seen): void {
   const inFlight = metrics.gauge("weft_calls_in_flight", "Calls that have begun and not ended.").with();
   const connections = metrics.gauge("weft_downstream_connections", "Open connections of callers.").with();
   const revision = metrics.gauge("weft_policy_revision", "Revision of routes and policies in use.").with();
   const endpointVersion = metrics.gauge("weft_endpoint_version", "Version of the endpoints in use.").with();
+  const { sessions } = seen;
+  if (sessions !== null) {
+    const open = metrics.gauge("weft_sessions", "Open sessions: TCP, UDP and TLS that is passed through.").with();
+    const dropped = metrics
+      .gauge("weft_udp_dropped", "Datagrams without a session for which there was no room, since the start.")
+      .with();
+    metrics.onCollect(() => {
+      open.set(sessions.sessions);
+      dropped.set(sessions.dropped);
+    });
+  }
   metrics.onCollect(() => {
     inFlight.set(seen.inFlight());
     connections.set(seen.listener.connections);

@@ -33,7 +33,7 @@ export class TrustedProxies {
   trusts(peer: PeerInfo): boolean {
     let trusted = this.#known.get(peer);
     if (trusted === undefined) {
-      trusted = this.#has(hostOfAddress(peer.address));
+      trusted = this.has(hostOfAddress(peer.address));
       this.#known.set(peer, trusted);
     }
     return trusted;
@@ -48,13 +48,14 @@ export class TrustedProxies {
       const address = addressOf(forwardedFor.slice(comma + 1, end).trim());
       if (address === null) break;
       client = { address, chain: forwardedFor.slice(comma + 1).trim() };
-      if (!this.#has(hostOfAddress(address))) break;
+      if (!this.has(hostOfAddress(address))) break;
       end = comma;
     }
     return client;
   }
 
-  #has(host: string): boolean {
+  /** An address without its port. */
+  has(host: string): boolean {
     return this.#networks.some((network) => network.has(host));
   }
 }

@@ -171,6 +171,11 @@ export const ENFORCEMENT: Readonly<Record<string, Row>> = {
     envoy: "Envoy's cache filter is experimental and not translated",
     "grpc-xds": "gRPC has no cache",
   },
+  "TrafficPolicy.proxyProtocol": {
+    client: NO_SESSIONS,
+    server: CALLERS,
+    "grpc-xds": "gRPC clients make calls, no sessions",
+  },
   "TrafficPolicy.admission": {
     client: INBOUND,
     sidecar: INBOUND,

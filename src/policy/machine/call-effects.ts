@@ -43,6 +43,10 @@ export abstract class CallEffects {
     return this.state.principal;
   }
 
+  get proxyProtocol(): "" | "v1" | "v2" {
+    return this.decision.attempts[this.attempt - 1]?.binding?.policy.proxyProtocol ?? "";
+  }
+
   get priority(): number {
     return this.state.priority;
   }

@@ -8,6 +8,7 @@ import type { Objective } from "../objective/objective-resource.ts";
 import type { FallbackSpec } from "../resilience/fallback-field.ts";
 import type { HedgeSpec } from "../resilience/hedge-field.ts";
 import type { OutlierSpec } from "../resilience/outlier-field.ts";
+import type { ProxyProtocolSpec } from "../route/proxy-protocol-field.ts";
 import type { Authentication } from "../security/authentication-resource.ts";
 import type { Authorization } from "../security/authorization-resource.ts";
 /**
@@ -335,6 +336,8 @@ export interface TrafficPolicySpec {
   readonly cache?: CacheSpec;
   readonly admission?: AdmissionSpec;
   readonly concurrency?: ConcurrencySpec;
+  /** Of sessions over TCP: tells the endpoint who connected, by a header of the PROXY protocol before their bytes. Default "off". */
+  readonly proxyProtocol?: ProxyProtocolSpec;
 }
 
 export type { BalancerKind, BalancerSpec } from "../balance/balancer-spec.ts";

@@ -2,6 +2,7 @@ import type { AdmissionSpec } from "../admission/admission-field.ts";
 import type { CacheSpec } from "../cache/cache-field.ts";
 import type { ConcurrencySpec } from "../concurrency/concurrency-field.ts";
 import type { FaultSpec } from "../fault/fault-field.ts";
+import type { ProxyProtocolSpec } from "../route/proxy-protocol-field.ts";
 import { durationText, policyName, type TargetInput, targetOf } from "./builder-parts.ts";
 import {
   type BalancerKind,
@@ -47,6 +48,8 @@ export interface TrafficBuilder {
   /** Options of the balancer without its kind: `.balance({ zones: { routing: "failover" } })`. */
   balance(options: BalancerOptions): TrafficBuilder;
   limits(limits: LimitsSpec): TrafficBuilder;
+  /** Tells endpoints who connected, of sessions over TCP: by a header of the PROXY protocol before their bytes. */
+  proxyProtocol(version: ProxyProtocolSpec): TrafficBuilder;
   /**
    * What answers when the service does not: `{ stale: true }`, `{ service: "products-standby" }`, a fixed answer, or all of them, in this order. `status` by
    * number or by name: "ok", "accepted", "no-content".
@@ -96,6 +99,7 @@ function make(name: string | null, targetRefs: readonly TargetRef[], spec: Traff
     balancer: (kind, options = {}) => change({ balancer: { kind, ...balancerOptions(options) } }),
     balance: (options) => change({ balancer: { ...spec.balancer, ...balancerOptions(options) } }),
     limits: (limits) => change({ limits }),
+    proxyProtocol: (version) => change({ proxyProtocol: version }),
     fallback: ({ status, ...rest }) =>
       change({
         fallback: {

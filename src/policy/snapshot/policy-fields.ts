@@ -13,6 +13,7 @@ import { callTimeoutField, idleTimeoutField, perTryTimeoutField } from "../resil
 import { targetRefs } from "../resource/common-shapes.ts";
 import type { PolicyField } from "../resource/policy-field.ts";
 import { object } from "../resource/shape.ts";
+import { proxyProtocolField } from "../route/proxy-protocol-field.ts";
 
 /** Every field of a TrafficPolicy. */
 export const POLICY_FIELDS = {
@@ -30,6 +31,7 @@ export const POLICY_FIELDS = {
   fallback: fallbackField,
   fault: faultField,
   cache: cacheField,
+  proxyProtocol: proxyProtocolField,
 } as const;
 
 export type PolicyFieldName = keyof typeof POLICY_FIELDS;
