@@ -12,6 +12,8 @@ import type { CORSFilter } from "../resource/resources.ts";
  *                 what depends on the origin says so with Vary: Origin, also to requests without one (Fetch, "CORS protocol and HTTP caches")
  */
 export class Cors {
+  /** As it was written. */
+  readonly filter: CORSFilter;
   readonly #any: boolean;
   readonly #origins: ReadonlySet<string>;
   readonly #wildcards: readonly { readonly before: string; readonly after: string }[];
@@ -23,6 +25,7 @@ export class Cors {
   readonly #maxAge: string;
 
   constructor(filter: CORSFilter) {
+    this.filter = filter;
     const { allowOrigins = [], allowCredentials = false, exposeHeaders = [] } = filter;
     this.#any = allowOrigins.includes("*");
     const origins = allowOrigins.filter((origin) => origin !== "*").map(normalOrigin);

@@ -18,7 +18,7 @@ export class SessionKeeper {
   readonly name: string;
   readonly idleMs: number;
   readonly absoluteMs: number;
-  readonly #permanent: boolean;
+  readonly permanent: boolean;
   readonly #crossSite: boolean;
   /** Endpoints of groups by their hash, as of a revision of the group. */
   readonly #members = new WeakMap<SessionGroup, { revision: number; slots: Map<string, number> }>();
@@ -30,7 +30,7 @@ export class SessionKeeper {
     this.name = type === "Header" ? sessionName.toLowerCase() : sessionName;
     this.idleMs = idleTimeout === undefined ? Number.POSITIVE_INFINITY : durationMs(idleTimeout);
     this.absoluteMs = absoluteTimeout === undefined ? Number.POSITIVE_INFINITY : durationMs(absoluteTimeout);
-    this.#permanent = cookieConfig?.lifetimeType === "Permanent";
+    this.permanent = cookieConfig?.lifetimeType === "Permanent";
     this.#crossSite = crossSite;
   }
 
@@ -76,7 +76,7 @@ export class SessionKeeper {
     // GEP-1619 would have Strict: then a link from another site, which a person follows, would lose the session.
     const site = this.#crossSite && secure ? "None" : "Lax";
     const left = Math.max(1, Math.ceil(this.absoluteMs / 1000) - (now - began));
-    const kept = this.#permanent ? `; Max-Age=${left}` : "";
+    const kept = this.permanent ? `; Max-Age=${left}` : "";
     return [
       "set-cookie",
       `${this.name}=${value}; Path=${path}${kept}; HttpOnly; SameSite=${site}${secure ? "; Secure" : ""}`,

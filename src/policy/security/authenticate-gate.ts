@@ -58,7 +58,7 @@ function settingsKey(provider: AuthenticationProvider): string {
 const SETTINGS = new WeakMap<AuthenticationProvider, string>();
 
 /** Whether any of these calls' end users is established here. */
-export function isAuthenticated(context: GateContext): boolean {
+export function isAuthenticated(context: Pick<GateContext, "attachedAt" | "services" | "place">): boolean {
   return mostSpecific(context).some((attached) => authenticatedAt(attached, context.place));
 }
 
@@ -70,7 +70,10 @@ function authenticatedAt(attached: readonly Authentication[], place: string): bo
  * What holds for the calls: of each service that they may go to, all that is attached at the most specific level. Where a rule splits among services that differ, calls
  * have to pass each: which one they go to is decided later.
  */
-function mostSpecific({ attachedAt, services }: GateContext): (readonly Authentication[])[] {
+export function mostSpecific({
+  attachedAt,
+  services,
+}: Pick<GateContext, "attachedAt" | "services">): (readonly Authentication[])[] {
   const sets: (readonly Authentication[])[] = [];
   for (const service of services.length === 0 ? [undefined] : services) {
     const all = attachedAt("Authentication", service);

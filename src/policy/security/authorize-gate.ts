@@ -18,21 +18,34 @@ import type { Tallies } from "./tallies.ts";
 export function authorizeGates(context: GateContext): Gate[] {
   const { place } = context;
   if (place !== "gateway" && place !== "server") return [];
-  if (context.attached("Authorization").length === 0) return [];
+  return authorizationsIn(context).map(({ attached, services }) => {
+    return new AuthorizeGate(attached.map(compilePolicy), services, context);
+  });
+}
+
+/** The policies that hold for the calls at a place; several sets where a rule splits among services that differ: calls have to pass each. */
+export function authorizationsIn(context: AuthorizationContext): { attached: Authorization[]; services: string[] }[] {
+  const { place } = context;
+  if (context.attachedAt("Authorization").length === 0) return [];
   // Where nobody is ever authenticated, rules about users are closed at the gateway; where it is done elsewhere, they hold there.
   const nowhere = context.attachedAt("Authentication").length === 0;
   const known = isAuthenticated(context) || (place === "gateway" && nowhere);
   return byService(context).flatMap(({ attached, services }) => {
-    const policies = attached.map(compilePolicy).filter(({ resource, users }) => {
+    const here = attached.filter((resource) => {
       const { at } = resource.spec;
-      return at === undefined ? known || !users : at.includes(place);
+      return at === undefined ? known || !compilePolicy(resource).users : at.includes(place as "gateway");
     });
-    return policies.length === 0 ? [] : [new AuthorizeGate(policies, services, context)];
+    return here.length === 0 ? [] : [{ attached: here, services }];
   });
 }
 
+type AuthorizationContext = Pick<GateContext, "attachedAt" | "services" | "place">;
+
 /** What is attached, for services that have the same; several where a rule splits among services that differ: calls have to pass each. */
-function byService({ attachedAt, services }: GateContext): { attached: Authorization[]; services: string[] }[] {
+function byService({
+  attachedAt,
+  services,
+}: AuthorizationContext): { attached: Authorization[]; services: string[] }[] {
   const groups: { attached: Authorization[]; services: string[] }[] = [];
   for (const service of services.length === 0 ? [undefined] : services) {
     const attached = attachedAt("Authorization", service).map(([, resource]) => resource);

@@ -1,0 +1,34 @@
+import type { CORSFilter } from "../../../policy/resource/resources.ts";
+import { compact, type Document, quoted, typed } from "./document.ts";
+
+export const CORS = "envoy.filters.http.cors";
+
+/** extensions.filters.http.cors.v3.CorsPolicy */
+export function corsPolicy(filter: CORSFilter): Document {
+  const {
+    allowOrigins = [],
+    allowCredentials = false,
+    allowMethods = [],
+    allowHeaders = [],
+    exposeHeaders = [],
+  } = filter;
+  const list = (values: readonly string[]): string | undefined => (values.length === 0 ? undefined : values.join(", "));
+  return typed(
+    "envoy.extensions.filters.http.cors.v3.CorsPolicy",
+    compact({
+      allow_origin_string_match: allowOrigins.map(originMatch),
+      allow_methods: list(allowMethods),
+      allow_headers: list(allowHeaders),
+      expose_headers: list(exposeHeaders),
+      max_age: String(filter.maxAge ?? 5),
+      allow_credentials: allowCredentials,
+      forward_not_matching_preflights: false,
+    }),
+  );
+}
+
+function originMatch(origin: string): Document {
+  if (origin === "*") return { safe_regex: { regex: ".*" } };
+  if (!origin.includes("*")) return { exact: origin, ignore_case: true };
+  return { safe_regex: { regex: `(?i)${origin.split("*").map(quoted).join("[a-z0-9.-]+")}` } };
+}

@@ -1,0 +1,139 @@
+import { trailersOfError } from "../../../contract/status.ts";
+import { type Code, WeftError } from "../../../core/errors.ts";
+import { reasonPhrase } from "../../../core/reason-phrase.ts";
+import { compact, type Document, typed } from "./document.ts";
+
+/**
+ * What Envoy answers of its own, in weft's words (docs/errors.md): the same status, application/problem+json with the same code and reason, and for gRPC callers the
+ * reason in grpc-status-details-bin. What Envoy says in its own words stands in `detail`.
+ */
+interface Reply {
+  readonly when: Document;
+  readonly status: number;
+  readonly code: Code;
+  readonly reason: string;
+  readonly retryable?: boolean;
+}
+
+const flags = (...names: string[]): Document => ({ response_flag_filter: { flags: names } });
+const details = (expression: string): Document => ({
+  extension_filter: {
+    name: "cel",
+    typed_config: typed("envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter", { expression }),
+  },
+});
+
+const REPLIES: readonly Reply[] = [
+  { when: flags("NR"), status: 404, code: "not_found", reason: "NO_ROUTE" },
+  { when: flags("RL"), status: 429, code: "resource_exhausted", reason: "RATE_LIMITED", retryable: true },
+  { when: flags("FI"), status: 0, code: "unavailable", reason: "FAULT_ABORT" },
+  {
+    when: details("response.code_details.startsWith('rbac_access_denied')"),
+    status: 403,
+    code: "permission_denied",
+    reason: "FORBIDDEN",
+  },
+  {
+    when: details("response.code_details.contains('Jwt_is_missing')"),
+    status: 401,
+    code: "unauthenticated",
+    reason: "AUTHENTICATION_REQUIRED",
+  },
+  {
+    when: details("response.code_details.contains('Jwks_remote_fetch_is_failed')"),
+    status: 503,
+    code: "unavailable",
+    reason: "AUTHENTICATION_UNAVAILABLE",
+    retryable: true,
+  },
+  {
+    when: details("response.code_details.startsWith('jwt_authn_access_denied')"),
+    status: 401,
+    code: "unauthenticated",
+    reason: "TOKEN_INVALID",
+  },
+  { when: flags("UO"), status: 503, code: "resource_exhausted", reason: "OVERFLOW", retryable: true },
+  { when: flags("UH", "NC"), status: 503, code: "unavailable", reason: "NO_HEALTHY_ENDPOINT", retryable: true },
+  {
+    when: details("response.code_details == 'upstream_per_try_timeout'"),
+    status: 504,
+    code: "deadline_exceeded",
+    reason: "ATTEMPT_TIMEOUT",
+  },
+  { when: flags("UT", "UMSDR", "DT"), status: 504, code: "deadline_exceeded", reason: "DEADLINE_EXCEEDED" },
+  { when: flags("SI"), status: 504, code: "deadline_exceeded", reason: "IDLE_TIMEOUT" },
+  { when: flags("UPE"), status: 502, code: "unavailable", reason: "UPSTREAM_PROTOCOL" },
+  { when: flags("UF"), status: 503, code: "unavailable", reason: "UPSTREAM_CONNECT", retryable: true },
+  { when: flags("UC", "UR", "LR"), status: 502, code: "unavailable", reason: "UPSTREAM_RESET" },
+];
+
+/** LocalReplyConfig of an HttpConnectionManager. The first mapper that holds is taken. */
+export function localReplies(): Document {
+  return { mappers: REPLIES.flatMap((reply) => [grpcMapper(reply), httpMapper(reply)]) };
+}
+
+function httpMapper({ when, status, code, reason, retryable }: Reply): Document {
+  return compact({
+    filter: when,
+    status_code: status === 0 ? undefined : status,
+    body_format_override: {
+      json_format: compact({
+        type: "about:blank",
+        title: status === 0 ? undefined : reasonPhrase(status),
+        status: status === 0 ? "%RESPONSE_CODE%" : status,
+        detail: "%LOCAL_REPLY_BODY%",
+        code,
+        reason,
+        retryable,
+      }),
+      content_type: "application/problem+json",
+    },
+  });
+}
+
+/** Envoy makes trailers of it, with the body as the message. */
+function grpcMapper({ when, code, reason, retryable = false }: Reply): Document {
+  const trailers = trailersOfError(new WeftError(code, "", { reason, retryable }));
+  const at = trailers.indexOf("grpc-status-details-bin");
+  return compact({
+    filter: { and_filter: { filters: [IS_GRPC, when] } },
+    headers_to_add:
+      at < 0
+        ? undefined
+        : [
+            {
+              header: { key: "grpc-status-details-bin", value: trailers[at + 1] },
+              append_action: "OVERWRITE_IF_EXISTS_OR_ADD",
+            },
+          ],
+  });
+}
+
+const IS_GRPC: Document = {
+  header_filter: { header: { name: "content-type", string_match: { prefix: "application/grpc" } } },
+};
+
+/** A route's own answer where policy leaves nothing else: as problemResponse writes it. */
+export function problemAnswer(status: number, code: Code, reason: string, detail: string): Document {
+  return {
+    direct_response: {
+      status,
+      body: {
+        inline_string: JSON.stringify({
+          type: "about:blank",
+          title: reasonPhrase(status),
+          status,
+          detail,
+          code,
+          reason,
+        }),
+      },
+    },
+    response_headers_to_add: [
+      {
+        header: { key: "content-type", value: "application/problem+json" },
+        append_action: "OVERWRITE_IF_EXISTS_OR_ADD",
+      },
+    ],
+  };
+}
