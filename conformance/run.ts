@@ -11,6 +11,7 @@ import { hostile } from "./hostile.ts";
 import { interopClient, interopServer } from "./interop/suites.ts";
 import { redis } from "./redis.ts";
 import { resilience } from "./resilience.ts";
+import { sidecar } from "./sidecar.ts";
 import { streams } from "./streams.ts";
 import { judge, type Suite } from "./suite.ts";
 
@@ -26,6 +27,7 @@ const suites: readonly Suite[] = [
   resilience,
   redis,
   dns,
+  sidecar,
 ];
 const asked = process.argv.slice(2);
 const unknown = asked.filter((name) => !suites.some((suite) => suite.name === name));

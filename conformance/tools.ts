@@ -13,6 +13,7 @@ import {
   renameSync,
   rmSync,
   symlinkSync,
+  writeFileSync,
 } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
@@ -39,6 +40,14 @@ const RECIPES = {
   grpcurl: () => goInstall("github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.4"),
   "grpc-interop-client": (path: string) => goBuild("grpc-interop", "google.golang.org/grpc/interop/client", path),
   "grpc-interop-server": (path: string) => goBuild("grpc-interop", "google.golang.org/grpc/interop/server", path),
+  "grpc-peer": (path: string) => goBuild("grpc-peer", ".", path),
+  /** With requests and websockets. */
+  python(path: string) {
+    const environment = join(home, "python");
+    run("python3", ["-m", "venv", environment]);
+    run(join(environment, "bin", "pip"), ["-q", "install", "requests==2.32.5", "websockets==15.0.1"]);
+    writeFileSync(path, `#!/bin/sh\nexec "${join(environment, "bin", "python3")}" "$@"\n`, { mode: 0o755 });
+  },
   envoy(path: string) {
     const environment = join(home, "envoy");
     run("python3", ["-m", "venv", environment]);

@@ -60,7 +60,7 @@ async function reflectBy(version: typeof ServerReflection, address: string): Pro
   };
   try {
     const listed = await ask({ case: "listServices", value: "" });
-    const contracts = listed.filter((name) => !name.startsWith("grpc.")).sort();
+    const contracts = listed.filter((name) => !OF_EVERY_SERVER.test(name)).sort();
     if (contracts.length === 0) return null;
     for (const symbol of contracts) await ask({ case: "fileContainingSymbol", value: symbol });
     const asked = new Set<string>();
@@ -107,5 +107,6 @@ function importedFirst(files: ReadonlyMap<string, FileDescriptorProto>): FileDes
   return [...sorted];
 }
 
+const OF_EVERY_SERVER = /^grpc\.(?:health|reflection|channelz)\./;
 const TIMEOUT_MS = 5_000;
 const MAX_FILES = 1_000;
