@@ -1,6 +1,7 @@
 import { Command, CommanderError, Help, Option } from "commander";
 import { WeftError } from "../core/errors.ts";
 import { address, addresses, addressText, count, inDir, networks, positive, share } from "./arguments.ts";
+import { addEnvoyBootstrapCommand } from "./envoy-bootstrap-command.ts";
 import { EXIT } from "./exit-status.ts";
 import { addInterceptCommand } from "./intercept-command.ts";
 import { addMeshCommand } from "./mesh-command.ts";
@@ -286,6 +287,7 @@ NO_COLOR=1 switches colours off. Each command has its own help: weft up --help`,
     .action(async (options) => exit(await (await import("./commands/gateway.ts")).gateway(options, terminal)));
 
   addSidecarCommand(program, terminal, exit);
+  addEnvoyBootstrapCommand(program, terminal);
 
   inDir(
     program

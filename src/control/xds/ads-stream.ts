@@ -224,8 +224,11 @@ const NOBODY: XdsNode = Object.freeze({
   zone: "",
   agent: "",
   inbound: 0,
+  inboundHost: "",
   outbound: 0,
+  outboundHost: "",
   app: "",
+  version: "",
   identity: null,
   address: "",
 });

@@ -22,6 +22,7 @@ export function parseNode(node: Node | undefined, address: string): XdsNode {
   const weft = metadata?.weft;
   const said = typeof weft === "object" && weft !== null && !Array.isArray(weft) ? weft : {};
   const port = (value: unknown) => (typeof value === "number" && value > 0 && value < 65_536 ? Math.floor(value) : 0);
+  const text = (value: unknown) => (typeof value === "string" && value.length <= MAX_LENGTH ? value : "");
   return Object.freeze({
     id,
     cluster,
@@ -29,8 +30,11 @@ export function parseNode(node: Node | undefined, address: string): XdsNode {
     zone,
     agent: agentOf(userAgentName, userAgentVersionType),
     inbound: port(said.inbound),
+    inboundHost: text(said.inboundHost) || "127.0.0.1",
     outbound: port(said.outbound),
-    app: typeof said.app === "string" && said.app.length <= MAX_LENGTH ? said.app : "",
+    outboundHost: text(said.outboundHost) || "127.0.0.1",
+    app: text(said.app),
+    version: text(said.version),
     identity: null,
     address,
   });

@@ -35,12 +35,16 @@ export interface XdsNode {
   readonly zone: string;
   /** "envoy 1.40.0", "gRPC Go 1.76.0" */
   readonly agent: string;
-  /** From metadata "weft"; 0 and "" where it does not say. */
+  /** From metadata "weft"; 0 and "" where it does not say, hosts 127.0.0.1. */
   readonly inbound: number;
+  readonly inboundHost: string;
   readonly outbound: number;
+  readonly outboundHost: string;
   readonly app: string;
   /** The service that its join token was made for; null where the control plane takes whoever reaches it. */
   readonly identity: string | null;
+  /** Of the application that it stands beside. */
+  readonly version: string;
   /** Where it connects from. */
   readonly address: string;
 }

@@ -1,0 +1,77 @@
+import { readFileSync } from "node:fs";
+import { hostname } from "node:os";
+import { stringify } from "yaml";
+import { type Address, envoyBootstrap } from "../../control/xds/envoy-bootstrap.ts";
+import { WeftError } from "../../core/errors.ts";
+import { parseAddress } from "../../host/address.ts";
+import { assertServiceName } from "../../registry/validate.ts";
+import type { Terminal } from "../terminal.ts";
+
+export interface EnvoyBootstrapFlags {
+  service?: string;
+  gateway: boolean;
+  control: string;
+  instance?: string;
+  serviceVersion: string;
+  zone: string;
+  listen?: Address;
+  outbound?: Address;
+  app?: Address;
+  admin?: Address;
+  tokenFile?: string;
+  sotw: boolean;
+  json: boolean;
+}
+
+/** `weft envoy-bootstrap`: prints what a stock Envoy is started with. Throws BAD_USAGE. */
+export function printEnvoyBootstrap(
+  flags: EnvoyBootstrapFlags,
+  env: Readonly<Record<string, string | undefined>>,
+  terminal: Terminal,
+): void {
+  const { gateway, app = null, outbound = null, listen = null } = flags;
+  if (gateway === (flags.service !== undefined)) throw usage("say what Envoy is to be: --service NAME or --gateway");
+  if (gateway && (app !== null || outbound !== null))
+    throw usage("--app and --outbound are for a sidecar, not for --gateway");
+  if ((app === null) !== (listen === null) && !gateway) {
+    throw usage(
+      "a sidecar that takes calls for its application needs both: --app, where that is, and --listen, where they come in",
+    );
+  }
+  const service = gateway ? "gateway" : (flags.service ?? "");
+  assertServiceName(service, "--service");
+  const bootstrap = envoyBootstrap({
+    control: parseAddress(flags.control) as Address,
+    service,
+    role: gateway ? "gateway" : "sidecar",
+    instance: flags.instance || `${service}-${hostname()}`,
+    version: flags.serviceVersion,
+    zone: flags.zone,
+    listen: gateway ? (listen ?? { host: "0.0.0.0", port: 8_080 }) : listen,
+    outbound,
+    app,
+    admin: flags.admin ?? null,
+    token: tokenOf(flags.tokenFile, env),
+    delta: !flags.sotw,
+  });
+  const text = flags.json
+    ? `${JSON.stringify(bootstrap, null, 2)}\n`
+    : stringify(bootstrap, { aliasDuplicateObjects: false });
+  terminal.out(text);
+}
+
+function tokenOf(file: string | undefined, env: Readonly<Record<string, string | undefined>>): string {
+  if (file === undefined) return env.WEFT_JOIN_TOKEN ?? "";
+  try {
+    return readFileSync(file, "utf8").trim();
+  } catch (cause) {
+    throw new WeftError("not_found", `--token-file: ${file} cannot be read: ${(cause as Error).message}`, {
+      reason: "NO_TOKEN_FILE",
+      cause,
+    });
+  }
+}
+
+function usage(message: string): WeftError {
+  return new WeftError("invalid_argument", message, { reason: "BAD_USAGE" });
+}

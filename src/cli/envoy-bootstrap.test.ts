@@ -1,0 +1,84 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { parse } from "yaml";
+import { weft } from "./weft.case.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "weft-bootstrap-"));
+after(() => rmSync(folder, { recursive: true }));
+
+test("a sidecar's bootstrap says who it is, where the control plane is, and how it takes everything else", async () => {
+  const tokenFile = join(folder, "token");
+  writeFileSync(tokenFile, "weft1.secret\n");
+  const command =
+    "envoy-bootstrap --service orders --instance orders-1 --control 10.0.0.1:7070 --app 3000 --listen 0.0.0.0:15006 --outbound 15001 --admin 9901 --zone a --token-file";
+  const { status, stdout: out } = await weft(...command.split(" "), tokenFile);
+  assert.equal(status, 0);
+  const { node, admin, dynamic_resources, static_resources, cluster_manager } = parse(out);
+  assert.deepEqual(node, {
+    id: "orders-1",
+    cluster: "orders",
+    locality: { zone: "a" },
+    metadata: {
+      weft: {
+        role: "sidecar",
+        inbound: 15006,
+        inboundHost: "0.0.0.0",
+        outbound: 15001,
+        outboundHost: "127.0.0.1",
+        app: "127.0.0.1:3000",
+      },
+    },
+  });
+  assert.deepEqual(admin.address.socket_address, { address: "127.0.0.1", port_value: 9901 });
+  const { ads_config, cds_config } = dynamic_resources;
+  assert.equal(ads_config.api_type, "DELTA_GRPC");
+  const metadata = [{ key: "x-weft-join-token", value: "weft1.secret" }];
+  assert.deepEqual(ads_config.grpc_services[0].initial_metadata, metadata);
+  assert.deepEqual(cluster_manager.load_stats_config.grpc_services[0].initial_metadata, metadata);
+  assert.deepEqual(cds_config.ads, {});
+  const [{ name, load_assignment }] = static_resources.clusters;
+  assert.equal(ads_config.grpc_services[0].envoy_grpc.cluster_name, name);
+  const { socket_address } = load_assignment.endpoints[0].lb_endpoints[0].endpoint.address;
+  assert.deepEqual(socket_address, { address: "10.0.0.1", port_value: 7070 });
+  assert.ok(!out.includes("&a"), "nothing that only YAML can say");
+});
+
+test("a gateway's is JSON on request, and of whole states", async () => {
+  const { stdout: out } = await weft(
+    "envoy-bootstrap",
+    "--gateway",
+    "--control",
+    "control.local:7070",
+    "--listen",
+    "8443",
+    "--sotw",
+    "--json",
+  );
+  const { node, dynamic_resources, static_resources } = JSON.parse(out);
+  assert.equal(node.cluster, "gateway");
+  assert.deepEqual(node.metadata.weft, { role: "gateway", inbound: 8443, inboundHost: "127.0.0.1" });
+  assert.equal(dynamic_resources.ads_config.api_type, "GRPC");
+  assert.equal(static_resources.clusters[0].type, "STRICT_DNS");
+});
+
+test("what makes no data plane is wrong usage, with the reason", async () => {
+  const wrong: [string, RegExp][] = [
+    ["", /--service NAME or --gateway/],
+    ["--gateway --service orders", /--service NAME or --gateway/],
+    ["--gateway --app 3000", /for a sidecar/],
+    ["--service orders --app 3000", /needs both/],
+  ];
+  for (const [flags, message] of wrong) {
+    const { status, stderr: err } = await weft(
+      "envoy-bootstrap",
+      "--control",
+      "7070",
+      ...flags.split(" ").filter((flag) => flag !== ""),
+    );
+    assert.equal(status, 2, flags);
+    assert.match(err, message);
+  }
+});

@@ -1,0 +1,93 @@
+import { isIP } from "node:net";
+
+export interface EnvoyBootstrap {
+  /** Of the control plane. */
+  readonly control: Address;
+  /** "gateway" for a gateway. */
+  readonly service: string;
+  readonly role: "gateway" | "sidecar";
+  /** The instance: who it is among those of the service. */
+  readonly instance: string;
+  readonly version: string;
+  readonly zone: string;
+  /** Where calls come in: a gateway's for everybody, a sidecar's for its application. */
+  readonly listen: Address | null;
+  /** Where a sidecar takes its application's calls. */
+  readonly outbound: Address | null;
+  /** Where the application is. */
+  readonly app: Address | null;
+  /** Envoy's own administration interface; null for none. */
+  readonly admin: Address | null;
+  /** Join token, which proves what it is; "" for none. */
+  readonly token: string;
+  readonly delta: boolean;
+}
+
+export interface Address {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** All that a stock Envoy needs to be told; everything else it asks the control plane for. An object as Envoy's bootstrap is in JSON or YAML. */
+export function envoyBootstrap(options: EnvoyBootstrap): object {
+  const { control, service, role, instance, version, zone, listen, outbound, app, admin, token, delta } = options;
+  const weft = {
+    role,
+    ...(version !== "" && { version }),
+    ...(listen !== null && { inbound: listen.port, inboundHost: listen.host }),
+    ...(outbound !== null && { outbound: outbound.port, outboundHost: outbound.host }),
+    ...(app !== null && { app: app.host.includes(":") ? `[${app.host}]:${app.port}` : `${app.host}:${app.port}` }),
+  };
+  const grpc = {
+    envoy_grpc: { cluster_name: CONTROL },
+    ...(token !== "" && { initial_metadata: [{ key: "x-weft-join-token", value: token }] }),
+  };
+  const ads = { resource_api_version: "V3", ads: {} };
+  return {
+    node: { id: instance, cluster: service, ...(zone !== "" && { locality: { zone } }), metadata: { weft } },
+    ...(admin !== null && { admin: { address: socket(admin) } }),
+    dynamic_resources: {
+      ads_config: {
+        api_type: delta ? "DELTA_GRPC" : "GRPC",
+        transport_api_version: "V3",
+        set_node_on_first_message_only: true,
+        grpc_services: [grpc],
+      },
+      cds_config: ads,
+      lds_config: ads,
+    },
+    cluster_manager: {
+      load_stats_config: { api_type: "GRPC", transport_api_version: "V3", grpc_services: [grpc] },
+    },
+    static_resources: {
+      clusters: [
+        {
+          name: CONTROL,
+          type: isIP(control.host) === 0 ? "STRICT_DNS" : "STATIC",
+          connect_timeout: "2s",
+          load_assignment: {
+            cluster_name: CONTROL,
+            endpoints: [{ lb_endpoints: [{ endpoint: { address: socket(control) } }] }],
+          },
+          typed_extension_protocol_options: {
+            [HTTP]: {
+              "@type": `type.googleapis.com/${HTTP}`,
+              // A control plane that is gone without a word is noticed, and looked for again.
+              explicit_http_config: {
+                http2_protocol_options: { connection_keepalive: { interval: "10s", timeout: "5s" } },
+              },
+            },
+          },
+        },
+      ],
+    },
+  };
+}
+
+/** No service has such a name. */
+const CONTROL = "weft.control";
+const HTTP = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+
+function socket({ host, port }: Address) {
+  return { socket_address: { address: host, port_value: port } };
+}
