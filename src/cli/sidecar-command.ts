@@ -94,6 +94,12 @@ export function addSidecarCommand(program: Command, terminal: Terminal, exit: (s
     )
     .addOption(
       new Option(
+        "--transparent <address>",
+        "where connections are taken that weft intercept sends here; default: nowhere",
+      ).argParser(address),
+    )
+    .addOption(
+      new Option(
         "--gid <group>",
         "run as this group (a number), whose traffic weft intercept leaves alone; needs root",
       ).argParser(count),

@@ -30,6 +30,7 @@ export interface SidecarFlags {
   virtual?: string;
   virtualPorts?: number[];
   resolver?: { host: string; port: number }[];
+  transparent?: { host: string; port: number };
   gid?: number;
   accessLog: AccessLogMode;
   drain: number;
@@ -64,6 +65,7 @@ export async function sidecar(flags: SidecarFlags, terminal: Terminal): Promise<
       write: (text) => terminal.out(text),
       onProblem,
     });
+    if (flags.transparent !== undefined) await takeInterceptedAt(running, flags.transparent);
     const names = flags.dns === undefined ? null : await namesBeside(running, flags, flags.dns, onProblem);
     const url = `http://${hostPort(running.inbound.host, running.inbound.port)}`;
     const outbound = hostPort(running.outbound.host, running.outbound.port);
@@ -87,15 +89,26 @@ async function namesBeside(
   dns: { host: string; port: number },
   onProblem: (error: Error) => void,
 ): Promise<Names> {
-  const { openNames } = await import("../../proxy/sidecar/names.ts");
-  const { virtual, virtualPorts, resolver, instance, service } = flags;
+  const { DEFAULT_PORTS, openNames } = await import("../../proxy/sidecar/names.ts");
+  const { virtual, virtualPorts, resolver, instance, service, transparent } = flags;
   return openNames(running, {
     dns,
     ...(virtual !== undefined && { network: virtual }),
-    ...(virtualPorts && { ports: virtualPorts }),
+    ports: [...(virtualPorts ?? DEFAULT_PORTS), ...(transparent === undefined ? [] : [transparent.port])],
     ...(resolver && { resolvers: resolver }),
     seed: instance ?? service,
     onProblem,
+  });
+}
+
+/** At the loopback address of both families, where it is one: connections are redirected to their own family's. */
+async function takeInterceptedAt(running: Sidecar, { host, port }: { host: string; port: number }): Promise<void> {
+  const first = await running.listenTransparent({ host, port });
+  if (host !== "127.0.0.1") return;
+  await running.listenTransparent({ host: "::1", port: first.port }).catch((thrown: unknown) => {
+    // A machine without IPv6 redirects nothing there.
+    if (!(thrown instanceof WeftError && (thrown.reason === "ADDRESS_UNKNOWN" || thrown.reason === "LISTEN_FAILED")))
+      throw thrown;
   });
 }
 

@@ -87,4 +87,4 @@ function systemResolvers(): ResolverAddress[] {
 }
 
 const DEFAULT_NETWORK = "127.80.0.0/16";
-const DEFAULT_PORTS: readonly number[] = [80, 8_080, 50_051];
+export const DEFAULT_PORTS: readonly number[] = [80, 8_080, 50_051];

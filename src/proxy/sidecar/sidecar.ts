@@ -11,6 +11,7 @@ import { type Random, systemRandom } from "../../core/random.ts";
 import { TimerWheel } from "../../core/timer-wheel.ts";
 import type { Link } from "../../link/types.ts";
 import { listen } from "../../net/listener.ts";
+import { OriginalDestinations } from "../../net/original-destination.ts";
 import { createUpstreamPool } from "../../net/pool.ts";
 import { createTunnelServer } from "../../net/tunnel-server.ts";
 import type { Listener } from "../../net/types.ts";
@@ -35,6 +36,7 @@ import { Egress, type EgressMode } from "./egress.ts";
 import { FollowedServices } from "./followed-services.ts";
 import { createInboundHandler } from "./inbound.ts";
 import { createOutbound, type Outbound } from "./outbound.ts";
+import { takeIntercepted } from "./transparent.ts";
 import type { TakeBytes } from "./tunnels.ts";
 
 export interface Address {
@@ -92,6 +94,8 @@ export interface Sidecar {
   readonly metrics: Metrics;
   /** Another way in for the application's calls, which `given` says where to take; HTTP as on the outbound listener, anything else as bytes. */
   listenOutbound(at: Address, given: (localAddress: string) => Destination | null): Promise<Listener>;
+  /** Takes connections that were redirected here (weft intercept): HTTP by its authority, TLS by its server name, others to where they were to go. */
+  listenTransparent(at: Address): Promise<Listener>;
   /** The inbound half of stopping: leaves the registry and lets calls for the application end; what the application calls still goes out. */
   drain(drainMs: number): Promise<void>;
   /** Leaves the registry, lets calls in flight end for at most `drainMs`, those that the application makes for them among them, and closes everything. */
@@ -141,6 +145,8 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
   };
 
   const listeners: Listener[] = [];
+  const isOwn = (host: string, port: number): boolean =>
+    LOOPBACK.has(host) && listeners.some((listener) => listener.port === port);
   const outbound: Outbound = createOutbound({
     carrier,
     clock,
@@ -150,7 +156,7 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
     tunnels,
     bytes,
     identity: () => identity?.id ?? "",
-    isOwn: (host, port) => LOOPBACK.has(host) && listeners.some((listener) => listener.port === port),
+    isOwn,
     onEnd,
   });
   const inbound = await listen({
@@ -165,6 +171,20 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
     const listener = await listen({
       ...at,
       handler: outbound.handler((peer) => given(peer.localAddress)),
+      proxy: true,
+      limits,
+      clock,
+    });
+    listeners.push(listener);
+    return listener;
+  };
+  const originals = new OriginalDestinations();
+  const listenTransparent: Sidecar["listenTransparent"] = async (at) => {
+    const listener = await listen({
+      ...at,
+      handler: outbound.handler(() => null),
+      other: takeIntercepted({ egress, bytes, original: (peer) => originals.of(peer), isOwn, onProblem }),
+      sharedRead: false,
       proxy: true,
       limits,
       clock,
@@ -224,6 +244,7 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
       admin: admin === null ? null : { host: admin.host, port: admin.port },
       metrics,
       listenOutbound,
+      listenTransparent,
       drain,
       async stop(drainMs) {
         const until = clock.now() + drainMs;

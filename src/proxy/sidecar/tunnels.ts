@@ -109,11 +109,12 @@ export function openHostTunnel(
 }
 
 /** Carries bytes both ways until both sides have ended, or one fails. */
-function splice(one: Duplex, other: Duplex): void {
+export function splice(one: Duplex, other: Duplex): void {
   one.on("error", () => other.destroy());
   other.on("error", () => one.destroy());
-  one.on("close", () => other.destroy());
-  other.on("close", () => one.destroy());
+  // One that closed after its end leaves what the other has yet to send.
+  one.on("close", () => void (one.readableEnded || other.destroy()));
+  other.on("close", () => void (other.readableEnded || one.destroy()));
   one.pipe(other);
   other.pipe(one);
 }
