@@ -2,6 +2,7 @@ import { isIP } from "node:net";
 import { type Command, InvalidArgumentError } from "commander";
 import { parseNetwork } from "../core/network.ts";
 import { parseAddress } from "../host/address.ts";
+import { LISTENER_NAME, parseSessionListener, type SessionListener } from "../host/session-listener.ts";
 
 /** How the values of options are read. */
 
@@ -46,6 +47,17 @@ export function ports(text: string): number[] {
       throw new InvalidArgumentError(`"${part}" is no port; write PORT,... for example 80,50051.`);
     return port;
   });
+}
+
+/** NAME=PROTOCOL:ADDRESS; each adds one. */
+export function sessionListener(text: string, previous: SessionListener[] | undefined): SessionListener[] {
+  const [, name = "", written = ""] = /^([^=]*)=(.*)$/.exec(text) ?? [];
+  const listener = LISTENER_NAME.test(name) ? parseSessionListener(name, written) : null;
+  if (listener === null)
+    throw new InvalidArgumentError("It must be NAME=PROTOCOL:ADDRESS, for example db=tcp:5432 or tls=tls:0.0.0.0:443.");
+  if (previous?.some((other) => other.name === name))
+    throw new InvalidArgumentError(`There are two listeners called ${name}.`);
+  return [...(previous ?? []), listener];
 }
 
 /** DNS servers, separated by commas: HOST or HOST:PORT by IP address; "none". */

@@ -1,6 +1,16 @@
 import { Command, CommanderError, Help, Option } from "commander";
 import { WeftError } from "../core/errors.ts";
-import { address, addresses, addressText, count, inDir, networks, positive, share } from "./arguments.ts";
+import {
+  address,
+  addresses,
+  addressText,
+  count,
+  inDir,
+  networks,
+  positive,
+  sessionListener,
+  share,
+} from "./arguments.ts";
 import { addEnvoyBootstrapCommand } from "./envoy-bootstrap-command.ts";
 import { EXIT } from "./exit-status.ts";
 import { addInterceptCommand } from "./intercept-command.ts";
@@ -262,6 +272,18 @@ NO_COLOR=1 switches colours off. Each command has its own help: weft up --help`,
       new Option("--access-log <mode>", "which calls are logged").choices(["all", "errors", "off"]).default("errors"),
     )
     .addOption(trustedProxies())
+    .addOption(
+      new Option(
+        "--proxy-protocol <networks>",
+        "load balancers in front that say by a header of the PROXY protocol who connects, and must: CIDR,...; default: none",
+      ).argParser(networks),
+    )
+    .addOption(
+      new Option(
+        "--listener <name=protocol:address...>",
+        "a listener beside HTTP, for TCPRoute, UDPRoute or TLSRoute: db=tcp:5432, dns=udp:0.0.0.0:53, tls=tls:8443",
+      ).argParser(sessionListener),
+    )
     .option(
       "--tls-cert <file>",
       "serve TLS with this certificate (PEM, its chain behind it); HTTP/2 or HTTP/1.1 by ALPN",

@@ -22,7 +22,7 @@ test("a system's gateway is told whose x-forwarded-* it may believe", () => {
       dir: "/shop",
       load: null,
       sharedLimits: null,
-      gateway: { ...gateway, trustedProxies },
+      gateway: { ...gateway, trustedProxies, proxyProtocol: [], listeners: [] },
     };
     const launcher = { stateDir: "/shop/.weft", weft: ["weft"], nodeArguments: [], load: 0 };
     return launchOf(launch, { ...launcher, system: system as unknown as System }).args.slice(0, 9);
@@ -30,4 +30,15 @@ test("a system's gateway is told whose x-forwarded-* it may believe", () => {
   const plain = ["gateway", "--control", "127.0.0.1:7070", "--listen", "127.0.0.1:8080", "--admin", "127.0.0.1:0"];
   assert.deepEqual(argumentsFor(), plain);
   assert.deepEqual(argumentsFor("10.0.0.0/8", "fd00::/8"), [...plain, "--trusted-proxies", "10.0.0.0/8,fd00::/8"]);
+});
+
+test("a system's gateway is told of its listeners and of who speaks the PROXY protocol", () => {
+  const db = { name: "db", protocol: "TCP", host: "127.0.0.1", port: 5432 } as const;
+  const dns = { name: "dns", protocol: "UDP", host: "::1", port: 53 } as const;
+  const described = { ...gateway, trustedProxies: [], proxyProtocol: ["10.0.0.9"], listeners: [db, dns] };
+  const system = { name: "shop", dir: "/shop", load: null, sharedLimits: null, gateway: described };
+  const launcher = { stateDir: "/shop/.weft", weft: ["weft"], nodeArguments: [], load: 0 };
+  const { args } = launchOf(launch, { ...launcher, system: system as unknown as System });
+  const beside = ["--listener", "db=tcp:127.0.0.1:5432", "--listener", "dns=udp:[::1]:53"];
+  assert.deepEqual(args.slice(7, 13), ["--proxy-protocol", "10.0.0.9", ...beside]);
 });

@@ -2,6 +2,7 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { ProcessSpec } from "./process.ts";
 import type { Command, System, SystemUnit } from "./resolve-system.ts";
+import { sessionListenerText } from "./session-listener.ts";
 import { besideOf, type Sidecar, type SidecarPorts, sidecarEnvironment } from "./sidecar.ts";
 
 /** What all processes of a system are started with. */
@@ -101,12 +102,15 @@ function ownArguments(launch: Launch, { system, stateDir }: Launcher): string[] 
     return ["dns", "--control", launch.control ?? "", "--listen", listen, "--ttl", String(ttl), ...allowed];
   }
   if (system.gateway === null) return [];
-  const { host, port, adminHost, adminPort, tls, trustedProxies } = system.gateway;
+  const { host, port, adminHost, adminPort, tls, trustedProxies, proxyProtocol, listeners } = system.gateway;
   const listen = addressOf(launch.gateway) ?? hostPort(host, port);
   const admin = addressOf(launch.gatewayAdmin) ?? hostPort(adminHost, adminPort);
   const secure = tls === null ? [] : ["--tls-cert", tls.cert, "--tls-key", tls.key];
   const trusted = trustedProxies.length === 0 ? [] : ["--trusted-proxies", trustedProxies.join(",")];
-  return ["gateway", "--control", launch.control ?? "", "--listen", listen, "--admin", admin, ...secure, ...trusted];
+  const proxied = proxyProtocol.length === 0 ? [] : ["--proxy-protocol", proxyProtocol.join(",")];
+  const beside = listeners.flatMap((listener) => ["--listener", sessionListenerText(listener)]);
+  const where = ["--control", launch.control ?? "", "--listen", listen, "--admin", admin];
+  return ["gateway", ...where, ...secure, ...trusted, ...proxied, ...beside];
 }
 
 /** Of weft's own sidecar; for Envoy those that print what it is started with. */

@@ -32,7 +32,12 @@ test("a description becomes a total system in order of needs", async (t) => {
   const dir = project(t, {
     "weft.config.ts": `export default {
       name: "shop",
-      gateway: { listen: "0.0.0.0:80", trustedProxies: ["10.0.0.0/8"] },
+      gateway: {
+        listen: "0.0.0.0:80",
+        trustedProxies: ["10.0.0.0/8"],
+        proxyProtocol: ["10.0.0.9"],
+        listeners: { db: "tcp:5432", dns: "udp:[::1]:53" },
+      },
       services: {
         orders: { run: "orders.ts", needs: ["products", "legacy"], replicas: 3, env: { LEVEL: 2 } },
         products: { versions: { v1: { run: "p.ts", replicas: 2 }, v2: { run: "p.ts", env: { RATINGS: true } } }, drainMs: 100 },
@@ -53,6 +58,11 @@ test("a description becomes a total system in order of needs", async (t) => {
     adminPort: 0,
     tls: null,
     trustedProxies: ["10.0.0.0/8"],
+    proxyProtocol: ["10.0.0.9"],
+    listeners: [
+      { name: "db", protocol: "TCP", host: "127.0.0.1", port: 5432 },
+      { name: "dns", protocol: "UDP", host: "::1", port: 53 },
+    ],
   });
   assert.deepEqual(
     system.units.map((unit) => [unit.name, unit.prefix, unit.replicas, unit.drainMs, unit.env, unit.needs]),
@@ -72,7 +82,7 @@ test("everything that is wrong is told at once, with line, field and suggestion"
     "weft.config.ts": `export default {
   name: "My Shop",
   gatway: {},
-  gateway: { listen: "eighty", trustedProxies: ["10.0.0/8"] },
+  gateway: { listen: "eighty", trustedProxies: ["10.0.0/8"], listeners: { DB: "5432" } },
   services: {
     users: { run: "users.ts", replica: 2 },
     orders: { run: "node orders.js", needs: ["user"], restart: "allways" },
@@ -88,6 +98,8 @@ test("everything that is wrong is told at once, with line, field and suggestion"
     'weft.config.ts:3:3 gatway: unknown field; did you mean "gateway"?',
     'weft.config.ts:4:14 gateway.listen: must be a port or "host:port", not "eighty"; for example 8080 or "0.0.0.0:8080"',
     'weft.config.ts:4:49 gateway.trustedProxies[0]: "10.0.0/8" is no address or network in CIDR notation, such as "10.0.0.0/8"',
+    'weft.config.ts:4:75 gateway.listeners.DB: "DB" is no name: lower-case letters and digits, with "-" or "." inside',
+    'weft.config.ts:4:75 gateway.listeners.DB: "5432" is no listener; write a protocol and where: "tcp:5432", "udp:53", "tls:0.0.0.0:443"',
     'weft.config.ts:6:31 services.users.replica: unknown field; did you mean "replicas"?',
     'weft.config.ts:7:15 services.orders.run: "node orders.js" is no .ts or .js file; write a command as an array: ["node","orders.js"]',
     'weft.config.ts:7:46 services.orders.needs[0]: there is no service "user"; did you mean "users"?',

@@ -6,6 +6,7 @@ import { readResourceDocuments } from "../policy/resource/read-resource-document
 import type { ResourceDocument } from "../policy/resource/resource-document.ts";
 import { DescriptionReader, type Fields } from "./description-reader.ts";
 import { type FieldPath, kindOf, type Locator, Problems } from "./problems.ts";
+import { LISTENER_NAME, parseSessionListener, type SessionListener } from "./session-listener.ts";
 import { readSidecar, type Sidecar, sidecarUnit } from "./sidecar.ts";
 import type { SystemDescription } from "./system.ts";
 
@@ -41,6 +42,10 @@ export interface Gateway {
   readonly tls: { readonly cert: string; readonly key: string } | null;
   /** Networks in CIDR notation. */
   readonly trustedProxies: readonly string[];
+  /** Networks in CIDR notation, from which a header of the PROXY protocol comes first. */
+  readonly proxyProtocol: readonly string[];
+  /** Beside HTTP. */
+  readonly listeners: readonly SessionListener[];
 }
 
 export interface Dns {
@@ -219,13 +224,39 @@ function readGateway(reader: DescriptionReader, value: unknown): Gateway | null 
   if (value === false) return null;
   const fields = value === undefined ? {} : reader.object(value, ["gateway"]);
   if (fields === null) return null;
-  reader.problems.unknownFields(fields, ["gateway"], ["listen", "admin", "tls", "trustedProxies"]);
+  reader.problems.unknownFields(
+    fields,
+    ["gateway"],
+    ["listen", "admin", "tls", "trustedProxies", "proxyProtocol", "listeners"],
+  );
   const listen = reader.address(fields.listen ?? 8080, ["gateway", "listen"]);
   const admin = reader.address(fields.admin ?? 0, ["gateway", "admin"]);
   const tls = readTls(reader, fields.tls);
   const path: FieldPath = ["gateway", "trustedProxies"];
   const trustedProxies = readNetworks(reader, fields.trustedProxies, path);
-  return { host: listen.host, port: listen.port, adminHost: admin.host, adminPort: admin.port, tls, trustedProxies };
+  const proxyProtocol = readNetworks(reader, fields.proxyProtocol, ["gateway", "proxyProtocol"]);
+  const listeners = readListeners(reader, fields.listeners, ["gateway", "listeners"]);
+  const addresses = { host: listen.host, port: listen.port, adminHost: admin.host, adminPort: admin.port };
+  return { ...addresses, tls, trustedProxies, proxyProtocol, listeners };
+}
+
+function readListeners(reader: DescriptionReader, value: unknown, path: FieldPath): SessionListener[] {
+  const listeners: SessionListener[] = [];
+  const fields = value === undefined ? {} : (reader.object(value, path) ?? {});
+  for (const [name, written] of Object.entries(fields)) {
+    const at = [...path, name];
+    if (!LISTENER_NAME.test(name))
+      reader.problems.add(at, `"${name}" is no name: lower-case letters and digits, with "-" or "." inside`);
+    const text = reader.string(written, at);
+    const listener = text === null ? null : parseSessionListener(name, text);
+    if (listener !== null) listeners.push(listener);
+    else if (text !== null)
+      reader.problems.add(
+        at,
+        `"${text}" is no listener; write a protocol and where: "tcp:5432", "udp:53", "tls:0.0.0.0:443"`,
+      );
+  }
+  return listeners;
 }
 
 function readDns(reader: DescriptionReader, value: unknown): Dns | null {

@@ -112,6 +112,16 @@ const SYSTEM = fields(
             texts,
             'Load balancers in front, by address or network ("10.0.0.0/8"), whose x-forwarded-* is believed. Default: none',
           ),
+          proxyProtocol: worded(
+            texts,
+            "Load balancers in front that say by a header of the PROXY protocol who connects, by address or network; from them it must come. Default: none",
+          ),
+          listeners: {
+            type: "object",
+            description:
+              'Beside HTTP, by name: "tcp:5432", "udp:53", "tls:0.0.0.0:443" (passed through, routed by server name)',
+            additionalProperties: { type: "string", pattern: "^(tcp|udp|tls):" },
+          },
         }),
       ],
     },

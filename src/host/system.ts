@@ -37,6 +37,10 @@ export interface GatewayDescription {
   tls?: { cert: string; key: string };
   /** Load balancers in front, by address or network ("10.0.0.0/8"), whose x-forwarded-* is believed. Default: none. */
   trustedProxies?: readonly string[];
+  /** Load balancers in front that say by a header of the PROXY protocol (versions 1 and 2) who connects, by address or network; from them it must come. Default: none. */
+  proxyProtocol?: readonly string[];
+  /** Beside HTTP, by name: { db: "tcp:5432", dns: "udp:53", tls: "tls:0.0.0.0:443" }. TCPRoute, UDPRoute and TLSRoute say where what comes there goes. */
+  listeners?: Record<string, string>;
 }
 
 export interface DnsDescription {

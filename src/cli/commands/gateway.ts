@@ -1,6 +1,7 @@
 import { systemRandom } from "../../core/random.ts";
 import type { ConnectedLimits } from "../../drivers/redis/redis-limits.ts";
 import { hostPort } from "../../host/launch.ts";
+import { type SessionListener, sessionListenerText } from "../../host/session-listener.ts";
 import { createLink } from "../../link/link.ts";
 import { DecisionJournal } from "../../policy/decision/journal.ts";
 import { createPolicyRuntime } from "../../policy/snapshot/create-runtime.ts";
@@ -17,6 +18,8 @@ export interface GatewayFlags {
   admin?: { host: string; port: number };
   accessLog: AccessLogMode;
   trustedProxies?: string[];
+  proxyProtocol?: string[];
+  listener?: SessionListener[];
   tlsCert?: string;
   tlsKey?: string;
   drain: number;
@@ -61,13 +64,16 @@ export async function gateway(flags: GatewayFlags, terminal: Terminal): Promise<
       link,
       accessLog: flags.accessLog,
       trustedProxies: flags.trustedProxies,
+      proxyProtocol: flags.proxyProtocol,
+      listeners: flags.listener,
       ...(sharedLimits && { sharedLimits }),
       ...(flags.record !== undefined && { record: { folder: flags.record, sample: flags.recordSample } }),
       write: (text) => terminal.out(text),
     });
     const url = `${tls === undefined ? "http" : "https"}://${hostPort(running.host, running.port)}`;
     const admin = running.admin === null ? "" : `http://${hostPort(running.admin.host, running.admin.port)}`;
-    if (!tellHost(url, admin)) terminal.out(`gateway at ${url}; metrics at ${admin}/metrics\n`);
+    const others = running.listeners.map((listener) => `; ${sessionListenerText(listener)}`).join("");
+    if (!tellHost(url, admin)) terminal.out(`gateway at ${url}${others}; metrics at ${admin}/metrics\n`);
     return await untilStopped(() => running.stop(flags.drain));
   } finally {
     await sharedLimits?.close();

@@ -164,6 +164,8 @@ function withFlags(system: System, flags: UpFlags): System {
       adminPort: 0,
       tls: null,
       trustedProxies: [],
+      proxyProtocol: [],
+      listeners: [],
       ...system.gateway,
       ...flags.listen,
     },
