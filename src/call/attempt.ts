@@ -19,8 +19,9 @@ export class Attempt implements StreamSink, ConnectionWaiter {
   readonly owner: CarriedRequest;
   readonly number: number;
   readonly endpoint: Endpoint;
-  /** What is sent upstream. */
+  /** What is sent upstream, and the fields that go beside it. */
   readonly head: Head;
+  extra: readonly string[] | null = null;
   /** What this attempt may take from `begunAt` on, ms; told to gRPC upstreams. */
   readonly timeoutMs: number;
   readonly begunAt: number;

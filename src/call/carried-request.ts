@@ -4,7 +4,7 @@ import { Attempt } from "./attempt.ts";
 import { Nobody } from "./nobody.ts";
 import { PACE_TIMER, ResponseSide } from "./response-side.ts";
 import type { CarriedCall } from "./types.ts";
-import { factsOf } from "./upstream-head.ts";
+import { changesFieldsBeside, factsOf, withFields } from "./upstream-head.ts";
 
 /**
  * One call on its way: tells the call machine what happens, and carries out what it wants.
@@ -145,7 +145,8 @@ export class CarriedRequest extends ResponseSide implements CarriedCall {
     const call = this.call;
     const endpoint = call.endpoint;
     if (endpoint === null) throw new Error("the call machine forwards without an endpoint");
-    const facts = factsOf(this.request);
+    const merged = changesFieldsBeside(this.context, call.addFields, call.removeFields);
+    const facts = factsOf(merged ? withFields(this.request, this.extra) : this.request);
     const timeoutMs = call.timeoutMs;
     const tellTimeout = facts.grpc && timeoutMs !== NEVER;
     // Over plain HTTP the caller's own deadline goes on, and what is left of it; policy's limits there end when the answer begins.
@@ -159,6 +160,7 @@ export class CarriedRequest extends ResponseSide implements CarriedCall {
     );
     const toldMs = tellTimeout ? timeoutMs : tellDeadline ? this.context.deadline - now : NEVER;
     const attempt = new Attempt(this, call.attempt, endpoint, head, toldMs, now, call.repeats);
+    attempt.extra = merged ? null : this.extra;
     attempt.next = this.attempts;
     this.attempts = attempt;
     const connection = this.carrier.pool.acquire(endpoint, attempt, call.bounds);

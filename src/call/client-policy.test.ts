@@ -9,9 +9,10 @@ import { seededRandom } from "../core/random.ts";
 import { until } from "../net/harness.case.ts";
 import { createUpstreamPool } from "../net/pool.ts";
 import type { Decision } from "../policy/call.ts";
-import type { TrafficPolicySpec } from "../policy/resource/resources.ts";
+import type { Resource, TrafficPolicySpec } from "../policy/resource/resources.ts";
 import type { MethodInfo } from "../policy/runtime.ts";
 import { createPolicyRuntime } from "../policy/snapshot/create-runtime.ts";
+import { responseHead } from "../wire/head.ts";
 import { createCarrier } from "./carrier.ts";
 import { createClient } from "./client.ts";
 import type { Client } from "./client-types.ts";
@@ -32,10 +33,15 @@ function connect(
   spec: TrafficPolicySpec,
   standby: readonly WireServer[] = [],
   options: Pick<Parameters<typeof createClient<typeof Counter>>[1], "ambient" | "fallback" | "onDecision"> = {},
+  more: readonly Resource[] = [],
 ): AsyncDisposable & { client: Client<typeof Counter> } {
   const policy = createPolicyRuntime({ random: seededRandom(7) });
   const metadata = { name: "counter" };
-  policy.applyResources(1, [{ apiVersion: "weftmesh.dev/v1", kind: "TrafficPolicy", metadata, spec }], METHODS);
+  policy.applyResources(
+    1,
+    [{ apiVersion: "weftmesh.dev/v1", kind: "TrafficPolicy", metadata, spec }, ...more],
+    METHODS,
+  );
   const endpointOf = (service: string, { port }: WireServer, i: number): Endpoint => {
     const where = { host: "127.0.0.1", port, version: "", zone: "", weight: 1 };
     return { id: `${service}-${i}`, service, ...where, protocol: "h2c", health: "healthy", metadata: {} };
@@ -243,4 +249,67 @@ test("faults are injected into a typed client's own calls: an abort, a reset, a 
   await slow.client.count({ count: 1n });
   const tookMs = performance.now() - begun; // 16 bytes at 100 a second, 5 of them at once
   assert.ok(tookMs >= 90 && tookMs < 2_000, `${tookMs} ms`);
+});
+
+test("a fallback written for gRPC answers a typed client, too: its status, and its message before one made of JSON", async () => {
+  await using failing = connect([], { fallback: { grpc: { status: "aborted", message: "later" } } });
+  await assert.rejects(failing.client.count({}), { code: "aborted", reason: "FALLBACK", message: "later" });
+  const body = Buffer.from(codecOf(CountResponseSchema).encode({ count: 9n })).toString("base64");
+  await using answering = connect([], { fallback: { body: { count: "77" }, grpc: { body } } });
+  assert.equal((await answering.client.count({})).count, 9n);
+});
+
+test("what is no gRPC and has no body is told by its HTTP status", async () => {
+  await using server = await startWireServer((call) => {
+    call.onEnd = () => call.stream.sendHead(responseHead(call.head.path.endsWith("Count") ? 503 : 401, []), null, true);
+  });
+  await using system = connect([server], { retry: { attempts: 0 } });
+  await assert.rejects(system.client.count({}), { code: "unavailable", reason: "NOT_GRPC" });
+  await assert.rejects(system.client.watch({}).next(), { code: "unauthenticated", reason: "NOT_GRPC" });
+});
+
+test("routes and faults go by a typed call's metadata as by any header", async () => {
+  await using server = await startWireServer(answer);
+  await using canary = await startWireServer(answer);
+  const matches = [{ headers: [{ name: "x-lane", value: "blue" }] }];
+  const lanes: Resource = {
+    apiVersion: "gateway.networking.k8s.io/v1",
+    kind: "GRPCRoute",
+    metadata: { name: "lanes" },
+    spec: {
+      parentRefs: [{ kind: "Service", name: "counter" }],
+      rules: [{ matches, backendRefs: [{ name: "standby" }] }],
+    },
+  };
+  const fault = { abort: { grpcStatus: "aborted" }, match: [{ name: "x-lane", value: "red" }] };
+  await using system = connect([server], { fault }, [canary], {}, [lanes]);
+  for (const lane of ["blue", "green", "blue", ""]) await system.client.count({}, { metadata: { "x-lane": lane } });
+  await system.client.count({});
+  assert.deepEqual([canary.heads.length, server.heads.length], [2, 3]);
+  await assert.rejects(system.client.count({}, { metadata: { "x-lane": "red" } }), { reason: "FAULT_ABORT" });
+});
+
+test("a route's header changes are about a typed call's metadata, too", async () => {
+  await using server = await startWireServer(answer);
+  const requestHeaderModifier = {
+    set: [{ name: "x-user", value: "route" }],
+    add: [{ name: "x-add", value: "route" }],
+    remove: ["x-drop"],
+  };
+  const changes: Resource = {
+    apiVersion: "gateway.networking.k8s.io/v1",
+    kind: "GRPCRoute",
+    metadata: { name: "changes" },
+    spec: {
+      parentRefs: [{ kind: "Service", name: "counter" }],
+      rules: [
+        { filters: [{ type: "RequestHeaderModifier", requestHeaderModifier }], backendRefs: [{ name: "counter" }] },
+      ],
+    },
+  };
+  await using system = connect([server], {}, [], {}, [changes]);
+  await system.client.count({}, { metadata: { "x-user": "ann", "x-add": "ann", "x-drop": "ann", "x-kept": "ann" } });
+  const { fields } = server.heads[0];
+  const own = fields.filter((_, i) => fields[i - (i % 2)].startsWith("x-"));
+  assert.deepEqual(own, ["x-add", "ann", "x-kept", "ann", "x-user", "route", "x-add", "route"]);
 });

@@ -10,7 +10,7 @@ import { Mirror } from "./mirror.ts";
 import { TimedCall } from "./timed-call.ts";
 import type { Downstream } from "./types.ts";
 import { upgradeRequest } from "./upgrade.ts";
-import { factsOf } from "./upstream-head.ts";
+import { changesFieldsBeside, factsOf, withFields } from "./upstream-head.ts";
 
 /** The way up of a carried call: its attempts, and the request that each of them is sent. carried-request.ts says what must hold. */
 export abstract class RequestSide extends TimedCall {
@@ -114,7 +114,7 @@ export abstract class RequestSide extends TimedCall {
     try {
       if (this.forgot) throw new Error("the request body is no longer kept");
       const head = attempt.head.protocol === "" ? attempt.head : upgradeRequest(attempt.head, connection.version);
-      let extra = this.extra;
+      let extra = attempt.extra;
       if (attempt.timeoutMs !== NEVER) {
         const value = formatGrpcTimeout(attempt.timeoutMs - (now - attempt.begunAt));
         extra = extra === null ? ["grpc-timeout", value] : [...extra, "grpc-timeout", value];
@@ -145,8 +145,11 @@ export abstract class RequestSide extends TimedCall {
   protected mirror(): void {
     const endpoint = this.call.endpoint;
     if (endpoint === null) return;
-    const head = factsOf(this.request).upstreamHead(this.call.addFields, this.call.removeFields, "", "", false);
-    const mirror = new Mirror(this.carrier.pool, endpoint, head, this.extra, this.requestEnded);
+    const { addFields, removeFields } = this.call;
+    const merged = changesFieldsBeside(this.context, addFields, removeFields);
+    const request = merged ? withFields(this.request, this.extra) : this.request;
+    const head = factsOf(request).upstreamHead(addFields, removeFields, "", "", false);
+    const mirror = new Mirror(this.carrier.pool, endpoint, head, merged ? null : this.extra, this.requestEnded);
     if (this.requestEnded) return;
     (this.mirrors ??= []).push(mirror);
   }

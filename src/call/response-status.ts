@@ -61,21 +61,27 @@ export function decompress(
   }
 }
 
-/** A fallback of policy's as a message: its body is the message's JSON. Throws `unavailable` when it is not. */
+/** A fallback of policy's as a message: its body is the message's JSON, or the message in gRPC's frame. Throws `unavailable` when it is not. */
 export function messageOfFallback<O extends DescMessage>(
   response: LocalResponse,
   output: Codec<O>,
   path: string,
 ): MessageShape<O> {
   try {
+    const type = fieldOf(response.fields, "content-type");
+    if (response.body !== null && type !== undefined && isGrpcContentType(type))
+      return output.decode(response.body, FRAME_BYTES, response.body.length);
     const text =
       response.body === null || response.body.length === 0 ? "{}" : Buffer.from(response.body).toString("utf8");
     return fromJson(output.desc, JSON.parse(text), { ignoreUnknownFields: true });
   } catch (cause) {
-    const message = `${path}: policy answered with HTTP ${response.status}, whose body is no JSON of ${output.desc.typeName}`;
+    const message = `${path}: policy answered with HTTP ${response.status}, whose body is no ${output.desc.typeName}`;
     throw new WeftError("unavailable", message, { reason: "BAD_FALLBACK", cause });
   }
 }
+
+/** What stands before a message: compressed or not, and its length. */
+const FRAME_BYTES = 5;
 
 /** Why a call was cancelled by its signal: a WeftError stays, a TimeoutError is a deadline. */
 export function abortError(signal: AbortSignal, path: string): WeftError {

@@ -294,7 +294,7 @@ class StreamingCall implements Downstream, MessageSink, AsyncIterableIterator<ob
   #status(head: Head): void {
     this.#complete = true;
     const error = statusOf(head);
-    if (error !== null) this.#error = error;
+    if (error !== null && (this.#error === null || error.reason !== "NO_GRPC_STATUS")) this.#error = error;
     else if (this.#reader.pendingBytes > 0) {
       this.#error ??= new WeftError("internal", `${this.#caller.path}: the response ended inside a message`, {
         reason: "TRUNCATED",

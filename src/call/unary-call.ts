@@ -210,7 +210,7 @@ class UnaryCall implements Downstream, MessageSink {
   #status(head: Head): void {
     this.#complete = true;
     const error = statusOf(head);
-    if (error !== null) this.#error = error;
+    if (error !== null && (this.#error === null || error.reason !== "NO_GRPC_STATUS")) this.#error = error;
     const options = this.#options;
     if (options?.onTrailer !== undefined) this.#error ??= callUser(options.onTrailer, new Metadata(head.fields));
   }

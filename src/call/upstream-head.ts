@@ -1,3 +1,4 @@
+import type { CallContext } from "../policy/call.ts";
 import { Head } from "../wire/head.ts";
 
 /** What the carrier derives from a request's head, kept on the head itself (`Head.derived`), so that an interned head is looked at once. */
@@ -61,6 +62,29 @@ export function factsOf(request: Head): RequestFacts {
   const facts = new RequestFacts(request);
   request.derived = facts;
   return facts;
+}
+
+/** Whether policy's changes are about fields that a typed client sends beside the head that its method always has. */
+export function changesFieldsBeside(
+  { extraFields }: CallContext,
+  add: readonly string[] | null,
+  remove: readonly string[] | null,
+): boolean {
+  if (!extraFields || (add === null && remove === null)) return false;
+  for (let i = 0; i < extraFields.length; i += 2) {
+    const name = extraFields[i];
+    if (remove?.includes(name)) return true;
+    if (add !== null) for (let j = 0; j < add.length; j += 2) if (add[j] === name) return true;
+  }
+  return false;
+}
+
+/** The head with these fields behind its own. */
+export function withFields(
+  { method, scheme, authority, path, protocol, fields }: Head,
+  extra: readonly string[] | null,
+): Head {
+  return new Head(method, scheme, authority, path, protocol, 0, [...fields, ...(extra ?? [])]);
 }
 
 /** "application/grpc", with a suffix or parameters, but not "application/grpc-web". */

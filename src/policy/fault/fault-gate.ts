@@ -7,6 +7,7 @@ import type { CallState } from "../machine/call-state.ts";
 import { type Gate, GateAnswer } from "../machine/gate.ts";
 import type { GateContext } from "../machine/gates.ts";
 import { FAULT_FIELD, type RequestFacts } from "../machine/request-facts.ts";
+import { sentFields } from "../machine/request-values.ts";
 import { sameField } from "../machine/same-field.ts";
 import { isUnary } from "../machine/time-limits.ts";
 import { ms } from "../resource/duration.ts";
@@ -73,8 +74,7 @@ class FaultGate implements Gate {
     const policy = this.#policies[at];
     const settings = policy?.fault ?? null;
     if (settings === null) return GateAnswer.pass;
-    const { asSent } = call.caller;
-    const { fields } = asSent ?? call.request;
+    const fields = sentFields(call);
     const asked = this.#askedBy(call, fields, settings);
     for (const match of settings.match) if (asked === null && !hasField(fields, match)) return GateAnswer.pass;
     if (asked === null && !hasFaults(settings)) return GateAnswer.pass;

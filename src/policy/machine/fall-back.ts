@@ -38,7 +38,8 @@ export function turnToStandby(state: CallState): boolean {
 /** The policy's fixed answer. Only when canFallBack said so and the stand-by was not asked. */
 export function answerFixed(state: CallState): LocalResponse {
   noteFallback(state, "static");
-  return fixedAnswer(readable(state) as FixedAnswer, passesGrpc(state));
+  const fixed = readable(state) as FixedAnswer;
+  return fixedAnswer(fixed, readsGrpc(state, fixed));
 }
 
 export function noteFallback(state: CallState, kind: FallbackKind): void {
@@ -58,11 +59,14 @@ function mayAskStandby(state: CallState, unprocessed: boolean, now: number): boo
 function readable(state: CallState): FixedAnswer | null {
   const fixed = state.fallback?.fixed ?? null;
   if (fixed === null) return null;
-  return (passesGrpc(state) ? fixed.grpc !== null : fixed.forHttp) ? fixed : null;
+  return (readsGrpc(state, fixed) ? fixed.grpc !== null : fixed.forHttp) ? fixed : null;
 }
 
-/** The caller reads gRPC itself: it is passed through. (A client's shell makes its message of JSON, the gateway's transcoder passes HTTP on.) */
-function passesGrpc({ context, facts }: CallState): boolean {
+/**
+ * The caller reads gRPC itself: it is passed through. A client's shell does too, and makes its message of JSON where nothing else is written; the gateway's
+ * transcoder passes HTTP on.
+ */
+function readsGrpc({ context, facts }: CallState, { grpc }: FixedAnswer): boolean {
   const { place, asSent } = context as CallContext;
-  return place !== "client" && asSent === null && (facts as RequestFacts).grpc;
+  return (place !== "client" || grpc !== null) && asSent === null && (facts as RequestFacts).grpc;
 }

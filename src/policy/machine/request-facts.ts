@@ -46,7 +46,12 @@ export const FAULT_FIELD = "weft-fault";
 
 /** The facts of a request, from its memo when they still hold. */
 export function factsOf(snapshot: Snapshot, request: CallRequest, context: CallContext): RequestFacts {
-  const { service, asSent, place } = context;
+  const { service, asSent, place, extraFields } = context;
+  if (extraFields && extraFields.length > 0 && snapshot.routesByFields(service)) {
+    const { method, scheme, authority, path, protocol, fields } = request;
+    const whole = { method, scheme, authority, path, protocol, fields: [...fields, ...extraFields], memo: null };
+    return new RequestFacts(snapshot, whole, asSent, service, place);
+  }
   const keeper = asSent ?? request;
   const known = keeper.memo;
   if (

@@ -6,12 +6,19 @@ export function sentBy({ caller, request }: CallState): CallRequest {
   return caller.asSent ?? request;
 }
 
+/** Its fields, with what a typed client sends beside them. */
+export function sentFields(call: CallState): readonly string[] {
+  const { fields } = sentBy(call);
+  const { extraFields } = call.caller;
+  return extraFields && extraFields.length > 0 ? [...fields, ...extraFields] : fields;
+}
+
 /**
  * The fields of the request as the caller sent it, but for those that gates alone say (claims of a verified credential, an external check's word on the user):
  * these as gates said them. For what comes behind those gates.
  */
 export function knownFields(call: CallState): readonly string[] {
-  const { fields } = sentBy(call);
+  const fields = sentFields(call);
   const { requestAdd, vouched } = call;
   if (!vouched) return fields;
   const known: string[] = [];

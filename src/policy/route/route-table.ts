@@ -45,11 +45,16 @@ export class RouteTable<T> {
   /** Without "*": ".shop.example". */
   readonly #wildcards = new Map<string, PathTable<T>>();
   readonly #any = new PathTable<T>();
+  /** Some entries ask for header fields. */
+  readonly readsFields: boolean;
   /** Some paths are regular expressions. */
   readonly #patterned: boolean;
 
   constructor(entries: readonly RouteEntry<T>[]) {
     this.entries = [...entries].sort(precedence);
+    this.readsFields = entries.some(
+      ({ headers, patterns }) => headers.length > 0 || patterns.some((wanted) => wanted.in === "header"),
+    );
     this.#patterned = entries.some(({ path }) => path.kind === "pattern");
     for (const entry of this.entries) {
       if (entry.hostnames.length === 0) this.#any.add(entry);

@@ -53,6 +53,7 @@ export class Snapshot {
   readonly #gateway: RouteTable<RuleMatch>;
   readonly #orders = new Map<RouteTable<RuleMatch>, RouteOrder>();
   readonly #byService = new Map<string, RouteTable<RuleMatch>>();
+  readonly #fieldRoutes: boolean;
   readonly #sessions: SessionTable;
   /** By protocol and service: "TCP postgres". */
   readonly #sessionsOf = new Map<string, Rule>();
@@ -98,6 +99,7 @@ export class Snapshot {
     this.#gateway = new RouteTable(gateway);
     this.rules = [...new Set(gateway.map(({ target }) => target.rule))];
     for (const [service, entries] of services) this.#byService.set(service, new RouteTable(entries));
+    this.#fieldRoutes = [...this.#byService.values()].some(({ readsFields }) => readsFields);
   }
 
   /** Endpoints with their statistics, for explanations. */
@@ -144,6 +146,12 @@ export class Snapshot {
     if (this.#byService.has(name)) return true;
     for (const _slot of this.#table.slotsOf(name)) return true;
     return false;
+  }
+
+  /** Whether a route of a service asks for header fields: then the same head does not always take the same route, where clients send fields beside it. */
+  routesByFields(service: string): boolean {
+    if (!this.#fieldRoutes) return false;
+    return this.#byService.get(this.#contracts.get(service) ?? service)?.readsFields === true;
   }
 
   /** What goes for a request; null when no route matches. `service` is "" when the caller does not know it. */
