@@ -1,8 +1,10 @@
 /**
- * `npm run conformance`: suites that others wrote, run against weft's real servers and clients (built JavaScript, as published). `-- NAME...` runs some.
+ * `npm run conformance`: suites that others wrote, run against weft's real servers and clients (built JavaScript, as published). `-- NAME...` runs some; what begins
+ * with "-" and follows is for "equality" (--seed, --case, --minutes).
  * Ends with "N passed, N failed"; a failure is one that conformance/known-failing/ does not list.
  */
 import { dns } from "./dns.ts";
+import { equality } from "./equality.ts";
 import { gateway } from "./gateway.ts";
 import { grpcurl } from "./grpcurl.ts";
 import { guarded } from "./guarded.ts";
@@ -15,6 +17,9 @@ import { sidecar } from "./sidecar.ts";
 import { streams } from "./streams.ts";
 import { judge, type Suite } from "./suite.ts";
 
+const given = process.argv.slice(2);
+const option = given.findIndex((arg) => arg.startsWith("-"));
+const asked = option < 0 ? given : given.slice(0, option);
 const suites: readonly Suite[] = [
   h2spec,
   interopServer,
@@ -28,8 +33,8 @@ const suites: readonly Suite[] = [
   redis,
   dns,
   sidecar,
+  equality(option < 0 ? [] : given.slice(option)),
 ];
-const asked = process.argv.slice(2);
 const unknown = asked.filter((name) => !suites.some((suite) => suite.name === name));
 if (unknown.length > 0) {
   console.error(`no suite ${unknown.join(", ")}; there are ${suites.map((suite) => suite.name).join(", ")}`);

@@ -2,6 +2,7 @@ import type { Place } from "../../core/errors.ts";
 import { inspectResources, type Problem } from "../resource/validate.ts";
 import { retryAmplification } from "./call-graph.ts";
 import type { CheckedSystem } from "./checked-system.ts";
+import { placesThatDiffer } from "./differs-by-place.ts";
 import type { DataPlane } from "./enforcement.ts";
 import { compareFindings, type Finding, finding } from "./finding.ts";
 import { missingParts } from "./missing-parts.ts";
@@ -62,6 +63,7 @@ const CHECKS: readonly ((system: CheckedSystem) => Finding[])[] = [
   missingParts,
   retryAmplification,
   unenforcedFields,
+  placesThatDiffer,
 ];
 
 function told(id: "invalid-resource" | "doubtful-resource", { message, place }: Problem): Finding {

@@ -35,6 +35,10 @@ export const FINDINGS = {
     title: "A rule of an Authorization cannot change any decision.",
   },
   "not-enforced": { severity: "error", title: "The named data plane would not enforce a field." },
+  "differs-by-place": {
+    severity: "note",
+    title: "A data plane enforces a field, but not to the letter as the others do.",
+  },
   "retry-amplification": { severity: "warning", title: "Retries multiply along the call graph." },
   "call-graph": { severity: "note", title: "How much retries may multiply along the call graph." },
   "deadline-not-met": { severity: "warning", title: "Time-outs that cannot be met together." },

@@ -1,0 +1,66 @@
+import { createCarrier } from "../../../src/call/carrier.ts";
+import { createClient } from "../../../src/call/client.ts";
+import type { Metadata } from "../../../src/call/metadata.ts";
+import type { Endpoint } from "../../../src/core/endpoint.ts";
+import { codeNumber, WeftError } from "../../../src/core/errors.ts";
+import { seededRandom } from "../../../src/core/random.ts";
+import { createUpstreamPool } from "../../../src/net/pool.ts";
+import { createPolicyRuntime } from "../../../src/policy/snapshot/create-runtime.ts";
+import { Trial } from "../../gen/weft/test/v1/trial.ts";
+import { ID_FIELD } from "../backends.ts";
+import { METHODS, withBase } from "../base.ts";
+import { comparedHeaders } from "../headers.ts";
+import type { Answer, Place } from "../model.ts";
+import { CALL_MS } from "../raw-call.ts";
+
+/** A typed client of "rpc" in this process. What it throws is told as the answer that a gRPC caller would have got. */
+export function openClient(endpoints: readonly Endpoint[], seed: number): Place {
+  const policy = createPolicyRuntime({ random: seededRandom(seed) });
+  policy.applyEndpoints({ endpointVersion: 1, full: true, changed: endpoints, removed: [] });
+  const pool = createUpstreamPool({});
+  const client = createClient(Trial, {
+    carrier: createCarrier({ policy, pool }),
+    service: "rpc",
+    authority: "rpc.weft",
+  });
+  const unary = { Read: client.read, Replace: client.replace, Remove: client.remove, Mark: client.mark };
+  let revision = 0;
+  return {
+    name: "client",
+    plane: "client",
+    tellsReasons: true,
+    takes: (scope, { kind }) => scope === "rpc" && kind === "grpc",
+    async apply(scope, resources) {
+      policy.applyResources(++revision, withBase(scope, resources), METHODS);
+    },
+    async call(_scope, { method, headers }, id): Promise<Answer> {
+      let head: Metadata | null = null;
+      const onHeader = (fields: Metadata): void => void (head = fields);
+      const metadata = { ...Object.fromEntries(headers), [ID_FIELD]: id };
+      const got = (rest: Pick<Answer, "grpcStatus" | "reason" | "body">, fields: readonly string[]): Answer => ({
+        status: 200,
+        broken: false,
+        headers: comparedHeaders(lists(fields)),
+        ...rest,
+      });
+      try {
+        const { name } = await unary[method as keyof typeof unary](
+          {},
+          { metadata, onHeader, signal: AbortSignal.timeout(CALL_MS) },
+        );
+        return got({ grpcStatus: 0, reason: "", body: name }, (head as Metadata | null)?.fields ?? []);
+      } catch (error) {
+        if (!(error instanceof WeftError)) throw error;
+        const fields = [...((head as Metadata | null)?.fields ?? error.metadata.flat())];
+        return got({ grpcStatus: codeNumber(error.code), reason: error.reason, body: "" }, fields);
+      }
+    },
+    close: () => pool.close(0),
+  };
+}
+
+function lists(fields: readonly string[]): Record<string, string[]> {
+  const all: Record<string, string[]> = {};
+  for (let i = 0; i < fields.length; i += 2) (all[fields[i]] ??= []).push(fields[i + 1]);
+  return all;
+}

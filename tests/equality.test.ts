@@ -1,0 +1,60 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { anyCase, isValid } from "../conformance/equality/arbitrary.ts";
+import { startBackends } from "../conformance/equality/backends.ts";
+import { asEnforced } from "../conformance/equality/enforced.ts";
+import { Harness } from "../conformance/equality/harness.ts";
+import type { EqualityCase } from "../conformance/equality/model.ts";
+import { openClient } from "../conformance/equality/places/client.ts";
+import { openGateway } from "../conformance/equality/places/gateway.ts";
+import { openInbound, openOutbound } from "../conformance/equality/places/sidecar.ts";
+import { describeCase } from "../conformance/equality/report.ts";
+import { shrink } from "../conformance/equality/shrink.ts";
+import { DATA_PLANES, notEnforced } from "../src/policy/check/enforcement.ts";
+
+// A small round of `npm run conformance -- equality`, without Envoy.
+
+test("generated systems are valid, and what a place does not enforce can be taken out of them", () => {
+  fc.assert(
+    fc.property(anyCase(), (made) => {
+      assert.ok(isValid(made));
+      for (const plane of DATA_PLANES)
+        for (const resource of asEnforced(made.resources, plane) ?? [])
+          assert.deepEqual(notEnforced(resource, plane), [], plane);
+    }),
+    { numRuns: 150 },
+  );
+});
+
+test("typed client, sidecar and gateway do the same with the same calls", async (t) => {
+  const backends = await startBackends();
+  const reference = await openGateway(backends.endpoints, 7);
+  const places = [
+    openClient(backends.endpoints, 7),
+    await openOutbound(backends.endpoints, 7),
+    await openInbound(backends.endpoints, 7),
+  ];
+  t.after(async () => {
+    for (const place of [reference, ...places]) await place.close();
+    await backends.close();
+  });
+  const harness = new Harness(backends, reference, places);
+  const quick = anyCase(["web", "rpc", "in"]).filter(({ requests }) => !JSON.stringify(requests).includes("hang"));
+  for (const made of fc.sample(quick, { seed: 3, numRuns: 25 })) {
+    const differences = await harness.unexplained(made, 2);
+    assert.equal(differences.length, 0, describeCase(made, differences));
+  }
+});
+
+test("what fails is made as small as it can be", async () => {
+  const [made] = fc
+    .sample(anyCase(["edge"]), { seed: 5, numRuns: 200 })
+    .filter(({ resources, requests }) => resources.length > 2 && requests.length > 3);
+  const fails = async ({ resources, requests }: EqualityCase) =>
+    resources.some(({ kind }) => kind === "HTTPRoute") && requests.some(({ kind }) => kind === "http");
+  const { resources, requests } = await shrink(made, fails, Number.POSITIVE_INFINITY);
+  assert.equal(resources.length, 1);
+  assert.equal(requests.length, 1);
+  assert.equal((resources[0] as unknown as { spec: { rules: unknown[] } }).spec.rules.length, 1);
+});
