@@ -54,7 +54,12 @@ export async function openNames(sidecar: Pick<Sidecar, "listenOutbound">, option
     addressOf: (name) => hosts.addressOf(name),
     ...(others.length > 0 && { forward: (query, over) => askEach(others, query, over) }),
   });
-  const dns = await listenDns((query, over) => server.answer(query, over), { ...options.dns, onError: onProblem });
+  const dns = await listenDns((query, over) => server.answer(query, over), {
+    ...options.dns,
+    // Only this machine gets to a loopback address, and what is redirected there comes from any of its addresses.
+    ...(isLoopback(options.dns.host) && { allow: ["0.0.0.0/0", "::/0"] }),
+    onError: onProblem,
+  });
   return {
     dns: { host: dns.host, port: dns.port },
     addressOf: (name) => hosts.addressOf(name),
@@ -63,6 +68,10 @@ export async function openNames(sidecar: Pick<Sidecar, "listenOutbound">, option
       await hosts.close();
     },
   };
+}
+
+function isLoopback(host: string): boolean {
+  return host === "::1" || host.startsWith("127.");
 }
 
 /** One after the other, until one answers. */
