@@ -10,6 +10,8 @@ import { withoutLoad } from "./without-load.ts";
 
 /** What the owner of a listener adds to the exchanges that it passes through. One object for all of them. */
 export interface ExchangeHooks {
+  /** What servers report of their load goes on to the caller, who balances by it. Default false: it is nothing for outside. */
+  readonly passesLoad?: boolean;
   /** Further fields for the head of the response (request id, decision id), flat; null for none. Called once an exchange. */
   responseFields?(exchange: Exchange): readonly string[] | null;
   /** The exchange is over, for logs and metrics. */
@@ -122,7 +124,7 @@ export class Exchange implements Downstream {
       head = upgradeResponse(head, this.request, this.stream.connection.version);
       this.status = head.status;
     }
-    this.stream.sendHead(withoutLoad(head), extra, fin);
+    this.stream.sendHead(this.#hooks?.passesLoad === true ? head : withoutLoad(head), extra, fin);
   }
 
   onData(chunk: Uint8Array, start: number, end: number, fin: boolean): void {
@@ -138,7 +140,7 @@ export class Exchange implements Downstream {
   }
 
   onTrailers(head: Head): void {
-    this.stream.sendTrailers(withoutLoad(head), null);
+    this.stream.sendTrailers(this.#hooks?.passesLoad === true ? head : withoutLoad(head), null);
   }
 
   onLocal(response: LocalResponse): void {

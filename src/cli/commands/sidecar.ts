@@ -48,6 +48,8 @@ export async function sidecar(flags: SidecarFlags, terminal: Terminal): Promise<
   const link = createLink({
     address: flags.control,
     policy,
+    service,
+    role: "sidecar",
     process: `${instance ?? service}-sidecar`,
     version: `weft ${packageVersion()}`,
     ...(flags.stateFile && { stateFile: flags.stateFile }),

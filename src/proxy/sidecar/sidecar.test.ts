@@ -195,6 +195,17 @@ test("a WebSocket reaches an HTTP/1.1 application through both", async (t) => {
   assert.equal(echoed, "hello");
 });
 
+test("what an application reports of its load reaches the sidecar of its caller, and no further", async (t) => {
+  const report = { "endpoint-load-metrics": "TEXT rps_fractional=1,cpu_utilization=0.5" };
+  const app = await startApp(t, (_request, response) => response.writeHead(200, report).end());
+  const orders = await startTestSidecar(t, "orders", app.port);
+  const web = await startTestSidecar(t, "web", 1, { endpoints: [endpointOf(orders, "orders")] });
+  const direct = await ask(orders.inbound.port, "/");
+  assert.equal(direct.headers["endpoint-load-metrics"], report["endpoint-load-metrics"]);
+  const through = await ask(web.outbound.port, "/", { headers: { host: "orders" } });
+  assert.equal(through.headers["endpoint-load-metrics"], undefined);
+});
+
 test("bodies larger than any window arrive whole, both ways", async (t) => {
   const app = await startApp(t, (incoming, response) => incoming.pipe(response));
   const orders = await startTestSidecar(t, "orders", app.port);
