@@ -30,4 +30,10 @@ const MIGRATIONS = [
    CREATE TABLE contract (
      service TEXT PRIMARY KEY, digest TEXT NOT NULL REFERENCES descriptors (digest), contracts TEXT NOT NULL
    ) STRICT, WITHOUT ROWID`,
+  // Which keys have joined by a token.
+  `CREATE TABLE join_token_use (
+     token TEXT NOT NULL, key TEXT NOT NULL, expires_ms INTEGER NOT NULL, PRIMARY KEY (token, key)
+   ) STRICT, WITHOUT ROWID`,
+  // Resources compressed (zstd), with "" in their own column: a thousand revisions of a large system are much alike in themselves.
+  "ALTER TABLE revision ADD COLUMN packed BLOB",
 ];

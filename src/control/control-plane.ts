@@ -16,7 +16,7 @@ import { Hub } from "./hub.ts";
 import { Ledger, type Publication, type Published, type ResourceCheck } from "./ledger.ts";
 import { type ControlLimits, defaultControlLimits } from "./limits.ts";
 import { presentPlanes } from "./present-planes.ts";
-import { checkResources } from "./resource-check.ts";
+import { ResourceChecker } from "./resource-check.ts";
 import { Session } from "./session.ts";
 
 export interface ControlPlaneOptions {
@@ -73,8 +73,9 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     closing.push(() => database.close());
     const contracts = await ContractStore.open(database);
     const sessions: Hub["sessions"] = new Set();
+    const resourceChecker = new ResourceChecker();
     const check: ResourceCheck = (text, source) =>
-      checkResources(text, source, contracts.all(), presentPlanes(sessions));
+      resourceChecker.check(text, source, contracts.all(), presentPlanes(sessions));
     const ledger = await Ledger.open(database, check, clock);
     if (options.resources !== undefined) await ledger.publish(options.resources);
     const catalog = new Catalog(registry, (name, id) => contracts.remove(name, id));

@@ -12,7 +12,12 @@ import { type CheckedResources, Ledger, type LedgerRevision } from "./ledger.ts"
 /** Everything that is JSON is good. */
 function check(text: string): CheckedResources {
   if (text === "bad") throw new WeftError("invalid_argument", "not good", { reason: "INVALID_RESOURCES" });
-  return { resources: JSON.parse(text) as Resource[], warnings: text === "[]" ? [] : ["look again"] };
+  const resources = JSON.parse(text) as Resource[];
+  return {
+    resources,
+    texts: resources.map((one) => JSON.stringify(one)),
+    warnings: text === "[]" ? [] : ["look again"],
+  };
 }
 
 const by = { source: "test", author: "ada", reason: "try" };
@@ -83,6 +88,26 @@ test("a roll-back is a new revision that holds what the old one held; all of it 
   const { warnings: _, ...last } = back;
   assert.deepEqual(again.current, last);
   assert.equal((await again.list(10, 100)).length, 3);
+  await reopened.close();
+  rmSync(folder, { recursive: true });
+});
+
+test("large sets are kept compressed, and read as they were", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "weft-ledger-"));
+  const database = await openControlDatabase(folder);
+  const ledger = await Ledger.open(database, check, new VirtualClock());
+  const large = JSON.stringify(Array.from({ length: 5_000 }, (_, i) => `resource ${i}`));
+  await ledger.publish({ ...by, text: large });
+  await ledger.publish({ ...by, text: "[2]" });
+  const [{ size }] = await database.read("SELECT sum(length(packed)) + sum(length(resources)) AS size FROM revision");
+  assert.ok(Number(size) < large.length / 4, `${size} bytes`);
+  assert.equal((await ledger.get(1)).resources, large);
+  assert.equal((await ledger.rollback(1, "bob", "")).resources, large);
+  await database.close();
+  const reopened = await openControlDatabase(folder);
+  const again = await Ledger.open(reopened, check, new VirtualClock());
+  assert.equal(again.current.resources, large);
+  assert.equal(again.resources.texts.length, 5_000);
   await reopened.close();
   rmSync(folder, { recursive: true });
 });

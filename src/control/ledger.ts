@@ -1,4 +1,6 @@
 import { createHash } from "node:crypto";
+import { promisify } from "node:util";
+import { zstdCompress, zstdDecompress } from "node:zlib";
 import { codecOf } from "../contract/codec.ts";
 import { ResourceSetSchema } from "../contract/gen/weft/control/v1/control.ts";
 import type { Clock } from "../core/clock.ts";
@@ -33,6 +35,8 @@ export interface Publication {
 
 export interface CheckedResources {
   readonly resources: readonly Resource[];
+  /** Each of them as JSON. */
+  readonly texts: readonly string[];
   /** What is most likely not meant, a line each. */
   readonly warnings: readonly string[];
 }
@@ -76,7 +80,7 @@ export class Ledger {
   static async open(database: SqliteThread, check: ResourceCheck, clock: Clock): Promise<Ledger> {
     const ledger = new Ledger(database, check, clock);
     const [row] = await database.read("SELECT * FROM revision ORDER BY revision DESC LIMIT 1");
-    if (row !== undefined) ledger.#take(revisionOf(row), null);
+    if (row !== undefined) ledger.#take(await revisionOf(row), null);
     return ledger;
   }
 
@@ -137,7 +141,7 @@ export class Ledger {
       "SELECT revision, author, reason, published_ms, digest, '' AS resources FROM revision WHERE revision < ? ORDER BY revision DESC LIMIT ?",
       [before, limit],
     );
-    return rows.map(revisionOf);
+    return Promise.all(rows.map(revisionOf));
   }
 
   async #publish(publication: Publication): Promise<Published> {
@@ -163,7 +167,7 @@ export class Ledger {
     }
     const checked = this.#check(text, source);
     const { warnings } = checked;
-    const texts = checked.resources.map((resource) => JSON.stringify(resource));
+    const { texts } = checked;
     const resources = `[${texts.join(",")}]`;
     const digest = createHash("sha256").update(resources).digest("hex");
     const next: LedgerRevision = {
@@ -176,10 +180,11 @@ export class Ledger {
     };
     if (validateOnly) return { ...next, revision: this.#current.revision, warnings };
     if (digest === this.#current.digest) return { ...this.#current, warnings };
+    const packed = resources.length < PACKED_FROM ? null : await pack(resources);
     await this.#database.write([
       {
-        sql: "INSERT INTO revision (revision, author, reason, published_ms, digest, resources) VALUES (?, ?, ?, ?, ?, ?)",
-        parameters: [next.revision, author, reason, next.publishedMs, digest, resources],
+        sql: "INSERT INTO revision (revision, author, reason, published_ms, digest, resources, packed) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        parameters: [next.revision, author, reason, next.publishedMs, digest, packed === null ? resources : "", packed],
       },
     ]);
     this.#take(next, { resources: checked.resources, texts });
@@ -196,19 +201,25 @@ export class Ledger {
 
 const NOTHING: LedgerRevision = { revision: 0, author: "", reason: "", publishedMs: 0, digest: "", resources: "[]" };
 const MAX_NOTE_LENGTH = 1_000;
+/** Characters from which on compressing is worth a column of its own. */
+const PACKED_FROM = 4_096;
+const pack = promisify(zstdCompress);
+const unpack = promisify(zstdDecompress);
 
 function encode({ revision, resources }: LedgerRevision): Uint8Array {
   return codecOf(ResourceSetSchema).encode({ revision: BigInt(revision), json: resources });
 }
 
-function revisionOf(row: Record<string, unknown>): LedgerRevision {
+async function revisionOf(row: Record<string, unknown>): Promise<LedgerRevision> {
+  const { packed = null } = row;
+  const resources = packed === null ? String(row.resources) : String(await unpack(packed as Uint8Array));
   return {
     revision: Number(row.revision),
     author: String(row.author),
     reason: String(row.reason),
     publishedMs: Number(row.published_ms),
     digest: String(row.digest),
-    resources: String(row.resources),
+    resources,
   };
 }
 

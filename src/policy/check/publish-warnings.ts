@@ -8,13 +8,25 @@ export function publishWarnings(
   planes: readonly DataPlane[],
 ): Problem[] {
   const unenforced = resources.flatMap((resource) =>
-    enforcedNowhere(resource, planes).map(({ path, field, why }) => ({
+    enforcedNowhereOf(resource, planes).map(({ path, field, why }) => ({
       place: placeOf(resource, path),
       message: `${field} is enforced by nothing that is there (${planes.join(", ")}): ${why}`,
     })),
   );
   return [...warnings, ...unenforced];
 }
+
+/** The same for the same resource, which never changes: a revision takes most of them from the one before. */
+function enforcedNowhereOf(resource: Resource, planes: readonly DataPlane[]): NotEnforced[] {
+  const key = planes.join();
+  const before = FOUND.get(resource);
+  if (before?.key === key) return before.found;
+  const found = enforcedNowhere(resource, planes);
+  FOUND.set(resource, { key, found });
+  return found;
+}
+
+const FOUND = new WeakMap<Resource, { readonly key: string; readonly found: NotEnforced[] }>();
 
 /** Fields that none of these places enforces, the outermost of each. */
 function enforcedNowhere(resource: Resource, planes: readonly DataPlane[]): NotEnforced[] {

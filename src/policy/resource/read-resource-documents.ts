@@ -8,6 +8,11 @@ import type { FieldPath } from "./shape.ts";
  * Aliases are limited, so that a small file cannot become a large value.
  */
 export function readResourceDocuments(text: string, file: string): ResourceDocument[] {
+  const written = canonical(text, file);
+  return written === null ? inYaml(text, file).flatMap(unlisted) : unlisted(written);
+}
+
+function inYaml(text: string, file: string): ResourceDocument[] {
   const lines = new LineCounter();
   const documents: ResourceDocument[] = [];
   for (const document of parsed(() => parseAllDocuments(text, { lineCounter: lines, prettyErrors: false }), file)) {
@@ -31,9 +36,27 @@ export function readResourceDocuments(text: string, file: string): ResourceDocum
       }
       return { file };
     };
-    documents.push(...unlisted(new ResourceDocument(value, place)));
+    documents.push(new ResourceDocument(value, place));
   }
   return documents;
+}
+
+/**
+ * JSON as programs write it, without a blank and without a key that comes twice: a hundred times faster to read than YAML is. It is read as YAML for the place of a
+ * field, if somebody asks. Null for every other text.
+ */
+function canonical(text: string, file: string): ResourceDocument | null {
+  const first = text.charCodeAt(0);
+  if (first !== 0x5b && first !== 0x7b) return null;
+  try {
+    const value: unknown = JSON.parse(text);
+    if (JSON.stringify(value) !== text) return null;
+    let read: ResourceDocument | null = null;
+    const place = (path: FieldPath): Place => (read ??= inYaml(text, file)[0]).placeOf(path);
+    return new ResourceDocument(value, place);
+  } catch {
+    return null; // the other way says what is wrong with it
+  }
 }
 
 /** What the parser throws by itself: it met too many aliases, or one of nothing, or nesting that exhausts it. */

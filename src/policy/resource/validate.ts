@@ -29,6 +29,8 @@ export interface Problem {
 export interface KnownNames {
   /** Services of the system; absent: references to services are not checked. */
   readonly services?: readonly string[];
+  /** Resources whose shape has been checked before: it is not looked at again. */
+  readonly checked?: { has(resource: object): boolean };
 }
 
 /**
@@ -67,9 +69,11 @@ export function inspectResources(documents: readonly unknown[], known: KnownName
       warnings.push(problem(source, ["kind"], `has no effect: ${ignored}`));
       return;
     }
-    const before = errors.length;
-    checkShape(value, (path, message) => errors.push(problem(source, path, message)));
-    if (errors.length > before) return;
+    if (!isObject(value) || known.checked?.has(value) !== true) {
+      const before = errors.length;
+      checkShape(value, (path, message) => errors.push(problem(source, path, message)));
+      if (errors.length > before) return;
+    }
     resources.push(value as Resource);
     sources.push(source);
   });
