@@ -72,7 +72,7 @@ test("an application that serves reflection is known by its contracts, and the g
 });
 
 test("a sidecar holds the services that its application uses, from their first call on", async (t) => {
-  const { beside } = await mesh(t);
+  const { line, beside } = await mesh(t);
   const app = await startApp(t);
   for (const name of ["orders", "products", "payments"]) await beside(name, app.port);
   const { policy, link } = line();
