@@ -4,6 +4,7 @@
  * Ends with "N passed, N failed"; a failure is one that conformance/known-failing/ does not list.
  */
 import { dns } from "./dns.ts";
+import { envoy } from "./envoy.ts";
 import { equality } from "./equality.ts";
 import { gateway } from "./gateway.ts";
 import { grpcurl } from "./grpcurl.ts";
@@ -32,6 +33,7 @@ const suites: readonly Suite[] = [
   resilience,
   redis,
   dns,
+  envoy,
   sidecar,
   equality(option < 0 ? [] : given.slice(option)),
 ];

@@ -114,7 +114,7 @@ export interface EndpointTraits {
 
 export function traitsOf(endpoints: readonly Endpoint[]): EndpointTraits {
   return {
-    http2: endpoints.length === 0 || endpoints.some(({ protocol }) => protocol !== "http1"),
+    http2: endpoints.length === 0 || endpoints.some(({ protocol }) => protocol === "h2c" || protocol === "h2"),
     identities: endpoints.some(({ identity }) => identity !== undefined),
     tls: endpoints.some(({ protocol, identity }) => protocol === "h2" && identity === undefined),
     named: endpoints.some(({ host }) => isIP(host) === 0),

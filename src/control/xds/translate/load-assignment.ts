@@ -39,7 +39,7 @@ export function loadAssignment(
   const groups = new Map<string, { priority: number; zone: string; members: Endpoint[] }>();
   for (const endpoint of endpoints) {
     // One cluster speaks one protocol; where versions of a service differ, they are backends of their own.
-    if ((endpoint.protocol !== "http1") !== http2) continue;
+    if (!(http2 ? HTTP2 : HTTP1).includes(endpoint.protocol)) continue;
     const priority = priorityOf(endpoint, placement);
     const key = `${priority} ${endpoint.zone}`;
     const group = groups.get(key);
@@ -107,6 +107,8 @@ function wholeNumber(text: string | undefined): number {
   return text !== undefined && /^\d{1,3}$/.test(text) ? Number(text) : 0;
 }
 
+const HTTP2: readonly string[] = ["h2c", "h2"];
+const HTTP1: readonly string[] = ["http1"];
 const HEALTH: Readonly<Record<Health, string>> = { healthy: "HEALTHY", unhealthy: "UNHEALTHY", draining: "DRAINING" };
 /** Of a whole locality at most 2^32 - 1. */
 const MAX_WEIGHT = 1_000_000;

@@ -25,7 +25,13 @@ const details = (expression: string): Document => ({
 
 const REPLIES: readonly Reply[] = [
   { when: flags("NR"), status: 404, code: "not_found", reason: "NO_ROUTE" },
-  { when: flags("RL"), status: 429, code: "resource_exhausted", reason: "RATE_LIMITED", retryable: true },
+  {
+    when: details("response.code_details == 'local_rate_limited'"),
+    status: 429,
+    code: "resource_exhausted",
+    reason: "RATE_LIMITED",
+    retryable: true,
+  },
   { when: flags("FI"), status: 0, code: "unavailable", reason: "FAULT_ABORT" },
   {
     when: details("response.code_details.startsWith('rbac_access_denied')"),

@@ -165,8 +165,9 @@ function digest(text: string): string {
 export interface NodePlace {
   readonly service: string;
   readonly role: "gateway" | "sidecar" | "client";
-  /** Where its listeners are bound for others. */
+  /** Where its listener for others is bound, and the one for its application. */
   readonly host: string;
+  readonly outboundHost: string;
   readonly inbound: number;
   readonly outbound: number;
   /** "127.0.0.1:8080" */
@@ -187,9 +188,9 @@ export function nodeDocuments(
     return [[LISTENER, "gateway", plainListener({ name: "gateway", host, port, filters: view.filters })]];
   }
   const made: (readonly [string, string, Document])[] = [];
-  const { service, host, inbound, outbound, app } = place;
+  const { service, host, inbound, outbound, outboundHost, app } = place;
   if (outbound > 0) {
-    const parts = { name: "outbound", host: "127.0.0.1", port: outbound, filters: view.filters };
+    const parts = { name: "outbound", host: outboundHost, port: outbound, filters: view.filters };
     made.push([LISTENER, "outbound", plainListener(parts)]);
   }
   if (inbound > 0 && app !== "") {

@@ -1,0 +1,225 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { type Agent, createServer, type IncomingHttpHeaders, request, type Server } from "node:http";
+import { type AddressInfo, createServer as createTcp } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type ControlPlane, startControlPlane } from "../../src/control/control-plane.ts";
+import { envoyBootstrap } from "../../src/control/xds/envoy-bootstrap.ts";
+import type { Endpoint } from "../../src/core/endpoint.ts";
+import { encodeJoinToken } from "../../src/core/join-token.ts";
+import { createMemoryRegistry } from "../../src/drivers/memory/memory-registry.ts";
+import type { Registry } from "../../src/registry/registry.ts";
+import { tool } from "../tools.ts";
+
+const OPERATOR = "operator-of-the-suite-0123456789abcdef";
+
+/** A control plane in this process, stock Envoys that take everything from it, and backends that say what they got. */
+export class Mesh implements AsyncDisposable {
+  readonly control: ControlPlane;
+  readonly registry: Registry;
+  readonly events: string[];
+  readonly #dir = mkdtempSync(join(tmpdir(), "weft-envoy-"));
+  readonly #servers: Server[] = [];
+  readonly #children: ChildProcess[] = [];
+
+  private constructor(control: ControlPlane, registry: Registry, events: string[]) {
+    this.control = control;
+    this.registry = registry;
+    this.events = events;
+  }
+
+  static async start(): Promise<Mesh> {
+    const registry = createMemoryRegistry();
+    const events: string[] = [];
+    const control = await startControlPlane({
+      registry,
+      system: "shop",
+      identity: { operatorToken: OPERATOR, onEvent: (event) => events.push(event) },
+      health: { defaults: { kind: "ttl" } },
+    });
+    return new Mesh(control, registry, events);
+  }
+
+  token(service: string): string {
+    return encodeJoinToken(
+      { system: "shop", service, id: "a".repeat(22), expiresMs: Date.now() + 600_000, uses: 100 },
+      OPERATOR,
+    );
+  }
+
+  async publish(text: string): Promise<void> {
+    await this.control.publish({ text, source: "suite", author: "suite", reason: "" });
+  }
+
+  register(endpoint: Pick<Endpoint, "id" | "service" | "port"> & Partial<Endpoint>): Promise<unknown> {
+    const plain = {
+      host: "127.0.0.1",
+      version: "",
+      zone: "",
+      weight: 1,
+      protocol: "http1",
+      health: "healthy",
+      metadata: {},
+    };
+    return this.registry.register({ ...plain, ...endpoint } as Endpoint, 600_000);
+  }
+
+  /** An HTTP/1.1 backend. `answer` is given the number of the request, from 1. */
+  async backend(
+    service: string,
+    version: string,
+    answer: (
+      n: number,
+      headers: IncomingHttpHeaders,
+      url: string,
+    ) => { status?: number; delayMs?: number } = () => ({}),
+  ): Promise<{ port: number; readonly requests: number }> {
+    let requests = 0;
+    const server = createServer((incoming, response) => {
+      requests++;
+      incoming.resume();
+      const { status = 200, delayMs = 0 } = answer(requests, incoming.headers, incoming.url ?? "");
+      setTimeout(() => {
+        const { method, url, headers } = incoming;
+        response.writeHead(status, { "content-type": "application/json", "x-from-backend": version });
+        response.end(JSON.stringify({ service, version, method, url, headers }));
+      }, delayMs);
+    });
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    this.#servers.push(server);
+    const { port } = server.address() as AddressInfo;
+    await this.register({ id: `${service}-${version}-${port}`, service, version, port });
+    return {
+      port,
+      get requests() {
+        return requests;
+      },
+    };
+  }
+
+  /** An HTTP/1.1 application that is registered nowhere. */
+  async application(): Promise<number> {
+    const server = createServer((incoming, response) => {
+      response.end(JSON.stringify({ url: incoming.url, headers: incoming.headers }));
+    });
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    this.#servers.push(server);
+    return (server.address() as AddressInfo).port;
+  }
+
+  /** A stock Envoy; ready when it answers on `admin`. */
+  async envoy(
+    service: string,
+    place: { listen?: number; outbound?: number; app?: number; token?: boolean; delta?: boolean },
+  ): Promise<{ admin: number; child: ChildProcess }> {
+    const { listen, outbound, app, token = true, delta = true } = place;
+    const at = (port: number | undefined) => (port === undefined ? null : { host: "127.0.0.1", port });
+    const admin = await freePort();
+    const bootstrap = envoyBootstrap({
+      control: { host: this.control.host, port: this.control.port },
+      service,
+      role: service === "gateway" ? "gateway" : "sidecar",
+      instance: `${service}-envoy`,
+      version: "",
+      zone: "",
+      listen: at(listen),
+      outbound: at(outbound),
+      app: at(app),
+      admin: at(admin),
+      token: token ? this.token(service) : "",
+      delta,
+    });
+    const file = join(this.#dir, `${service}-${admin}.json`);
+    writeFileSync(file, JSON.stringify(bootstrap), { mode: 0o600 });
+    const args = [
+      "-c",
+      file,
+      "--disable-hot-restart",
+      "--concurrency",
+      "1",
+      "-l",
+      "warning",
+      "--log-path",
+      `${file}.log`,
+    ];
+    const child = spawn(tool("envoy"), args, { stdio: "ignore" });
+    this.#children.push(child);
+    await until(async () => (await call({ port: admin, path: "/ready" })).status === 200, "Envoy to be ready");
+    return { admin, child };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const child of this.#children) {
+      if (child.exitCode !== null) continue;
+      child.kill("SIGKILL");
+      await once(child, "exit");
+    }
+    for (const server of this.#servers) {
+      server.closeAllConnections();
+      server.close();
+    }
+    await this.control.stop();
+    rmSync(this.#dir, { recursive: true, force: true });
+  }
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly text: string;
+  // biome-ignore lint/suspicious/noExplicitAny: what a backend or Envoy says, looked at by the case that asked
+  readonly json: any;
+}
+
+export function call(options: {
+  port: number;
+  path?: string;
+  method?: string;
+  headers?: Record<string, string>;
+  body?: string;
+  agent?: Agent;
+}): Promise<Answer> {
+  const { port, path = "/", method = "GET", headers = {}, body, agent } = options;
+  return new Promise((resolve, reject) => {
+    const sent = request({ host: "127.0.0.1", port, path, method, headers, agent, timeout: 10_000 }, (response) => {
+      let text = "";
+      response.setEncoding("utf8");
+      response.on("data", (chunk) => (text += chunk));
+      response.on("end", () => {
+        let json: unknown = null;
+        try {
+          json = JSON.parse(text);
+        } catch {
+          // not every answer is JSON
+        }
+        resolve({ status: response.statusCode ?? 0, headers: response.headers, text, json });
+      });
+      response.on("error", reject);
+    });
+    sent.on("error", reject);
+    sent.on("timeout", () => sent.destroy(new Error("no answer within 10 s")));
+    sent.end(body);
+  });
+}
+
+/** Asks again until it holds, for 10 s. */
+export async function until(holds: () => Promise<boolean>, what: string): Promise<void> {
+  for (let left = 200; ; left--) {
+    if (await holds().catch(() => false)) return;
+    if (left === 0) throw new Error(`waited 10 s in vain for ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+export async function freePort(): Promise<number> {
+  const server = createTcp().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, "close");
+  return port;
+}

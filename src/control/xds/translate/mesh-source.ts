@@ -1,0 +1,314 @@
+import { createHash, randomBytes } from "node:crypto";
+import type { Cancel, Clock } from "../../../core/clock.ts";
+import { WeftError } from "../../../core/errors.ts";
+import type { Resource } from "../../../policy/resource/resources.ts";
+import type { Authority } from "../../authority/authority.ts";
+import type { Catalog, ServiceState } from "../../catalog.ts";
+import type { ContractStore } from "../../contract-store.ts";
+import type { Ledger } from "../../ledger.ts";
+import { methodsOf } from "../../resource-check.ts";
+import {
+  CLUSTER,
+  ENDPOINTS,
+  SECRET,
+  type XdsFeed,
+  type XdsNode,
+  type XdsResource,
+  type XdsSnapshot,
+  type XdsSource,
+} from "../types.ts";
+import type { Document } from "./document.ts";
+import { encodeResource } from "./encode.ts";
+import { MeshModel } from "./mesh-model.ts";
+import { MeshView, nodeDocuments, type ViewKey } from "./mesh-view.ts";
+import { NodeIdentity } from "./node-identity.ts";
+
+export interface MeshSourceParts {
+  readonly ledger: Pick<Ledger, "current" | "onChange">;
+  readonly catalog: Pick<Catalog, "services" | "get" | "subscribeAll" | "unsubscribe">;
+  readonly contracts: Pick<ContractStore, "all">;
+  readonly authority: Authority;
+  readonly clock: Clock;
+}
+
+type Resources = ReadonlyMap<string, ReadonlyMap<string, XdsResource>>;
+
+/**
+ * The mesh as Envoys and gRPC clients get it.
+ *
+ *     ledger, contracts, services -> model -> view (a gateway's, a caller's, a gRPC client's) -> resources, encoded once
+ *     an endpoint                 ------------^ its service's clusters and endpoints alone
+ *     node                        -> its view + its listeners + its certificate
+ *
+ * Changes are taken together for SETTLE_MS. What comes out the same stays the same object, so that nobody is told of it again.
+ */
+export class MeshSource implements XdsSource {
+  readonly #parts: MeshSourceParts;
+  readonly #views = new Map<string, ViewState>();
+  readonly #feeds = new Set<Feed>();
+  readonly #dirty = new Set<string>();
+  readonly #probeToken = randomBytes(16).toString("hex");
+  /** Encoded resources by a digest of their documents, of this generation and the one before. */
+  #encoded = new Map<string, XdsResource>();
+  #before = new Map<string, XdsResource>();
+  #model: MeshModel | null = null;
+  #known = "";
+  #version = 0;
+  #cancel: Cancel | null = null;
+
+  constructor(parts: MeshSourceParts) {
+    this.#parts = parts;
+    parts.ledger.onChange(() => this.#changed(null));
+    parts.catalog.subscribeAll(this);
+  }
+
+  /** Value of `x-weft-probe` by which the control plane asks a data plane for the revision that it enforces. */
+  get probeToken(): string {
+    return this.#probeToken;
+  }
+
+  close(): void {
+    this.#cancel?.();
+    this.#parts.catalog.unsubscribe(this, []);
+    for (const feed of this.#feeds) feed.close();
+  }
+
+  /** Of the catalog. */
+  changed({ name }: ServiceState): void {
+    this.#changed(name);
+  }
+
+  open(node: XdsNode, changed: () => void): XdsFeed {
+    const { identity, cluster } = node;
+    if (identity !== null && cluster !== "" && identity !== cluster) {
+      throw new WeftError("permission_denied", `the join token is for "${identity}", not for "${cluster}"`, {
+        reason: "OTHER_SERVICE",
+        place: { field: "node.cluster" },
+      });
+    }
+    const { authority, clock } = this.#parts;
+    const feed: Feed = new Feed(this, node, changed, () => this.#feeds.delete(feed));
+    if (identity !== null && node.role !== "client") {
+      feed.identity = new NodeIdentity(authority, identity, clock, () => feed.refresh(++this.#version));
+    }
+    this.#feeds.add(feed);
+    feed.refresh(++this.#version);
+    return feed;
+  }
+
+  get revision(): number {
+    return this.#parts.ledger.current.revision;
+  }
+
+  get model(): MeshModel {
+    return (this.#model ??= this.#makeModel());
+  }
+
+  viewOf({ role, identity, zone }: XdsNode): ViewState {
+    const kind = role === "sidecar" ? "outbound" : role;
+    const byZone = this.model.state.resources.some(
+      (resource) => resource.kind === "TrafficPolicy" && resource.spec.balancer?.zones?.routing === "failover",
+    );
+    const key: ViewKey = { role: kind, proven: identity !== null, zone: byZone ? zone : "" };
+    const id = JSON.stringify(key);
+    let view = this.#views.get(id);
+    if (view === undefined) this.#views.set(id, (view = new ViewState(key, this)));
+    return view;
+  }
+
+  stamp(): { revision: number; token: string } {
+    return { revision: this.revision, token: this.#probeToken };
+  }
+
+  encode(typeUrl: string, document: Document): XdsResource {
+    const key = createHash("sha256").update(typeUrl).update(JSON.stringify(document)).digest("base64");
+    let resource = this.#encoded.get(key) ?? this.#before.get(key);
+    resource ??= encodeResource(typeUrl, document);
+    this.#encoded.set(key, resource);
+    return resource;
+  }
+
+  #changed(service: string | null): void {
+    if (service === null) this.#model = null;
+    else this.#dirty.add(service);
+    this.#cancel ??= this.#parts.clock.after(SETTLE_MS, () => {
+      this.#cancel = null;
+      this.#settle();
+    });
+  }
+
+  #settle(): void {
+    if (this.#feeds.size === 0) {
+      // Made anew when somebody comes.
+      this.#views.clear();
+      this.#model = null;
+      this.#dirty.clear();
+      return;
+    }
+    if (this.#model !== null && this.#known !== this.#knowledge()) this.#model = null;
+    this.#version++;
+    if (this.#model === null) {
+      this.#before = this.#encoded;
+      this.#encoded = new Map();
+      for (const view of this.#views.values()) view.rebuild();
+    } else for (const view of this.#views.values()) view.refresh(this.#dirty);
+    this.#dirty.clear();
+    for (const feed of this.#feeds) feed.refresh(this.#version);
+    const used = new Set(Array.from(this.#feeds, ({ view }) => view));
+    for (const [id, view] of this.#views) if (!used.has(view)) this.#views.delete(id);
+  }
+
+  /** Which services and methods there are: routes name them. */
+  #knowledge(): string {
+    const { catalog, contracts } = this.#parts;
+    const hash = createHash("sha256");
+    for (const { name } of catalog.services()) hash.update(`${name}\n`);
+    for (const { service, digest } of contracts.all()) hash.update(`${service} ${digest}\n`);
+    return hash.digest("base64");
+  }
+
+  #makeModel(): MeshModel {
+    const { ledger, catalog, contracts } = this.#parts;
+    this.#known = this.#knowledge();
+    const { revision, resources } = ledger.current;
+    return new MeshModel({
+      system: this.#parts.authority.system,
+      revision,
+      resources: JSON.parse(resources) as Resource[],
+      methods: methodsOf(contracts.all()),
+      services: catalog
+        .services()
+        .map(({ name }) => name)
+        .sort(),
+      endpointsOf: (service) => catalog.get(service)?.endpoints.values() ?? [],
+    });
+  }
+}
+
+/** A view with its resources encoded. */
+class ViewState {
+  readonly #key: ViewKey;
+  readonly #source: MeshSource;
+  #view: MeshView;
+  resources: Resources = new Map();
+
+  constructor(key: ViewKey, source: MeshSource) {
+    this.#key = key;
+    this.#source = source;
+    this.#view = this.rebuild();
+  }
+
+  get view(): MeshView {
+    return this.#view;
+  }
+
+  rebuild(): MeshView {
+    this.#view = new MeshView(this.#source.model, this.#key, this.#source.stamp());
+    const made = new Map<string, Map<string, XdsResource>>([
+      [CLUSTER, new Map()],
+      [ENDPOINTS, new Map()],
+    ]);
+    for (const [typeUrl, documents] of this.#view.fixed) {
+      made.set(
+        typeUrl,
+        new Map(Array.from(documents, ([name, document]) => [name, this.#source.encode(typeUrl, document)])),
+      );
+    }
+    for (const [typeUrl, name, document] of this.#view.endpointDocuments(null))
+      made.get(typeUrl)?.set(name, this.#source.encode(typeUrl, document));
+    this.#take(made);
+    return this.#view;
+  }
+
+  /** Of these services' endpoints something has changed. */
+  refresh(services: ReadonlySet<string>): void {
+    const made = new Map(this.resources);
+    for (const service of services) {
+      for (const [typeUrl, name, document] of this.#view.endpointDocuments(service)) {
+        const resource = this.#source.encode(typeUrl, document);
+        const named = made.get(typeUrl);
+        if (named?.get(name) === resource) continue;
+        const own = named === this.resources.get(typeUrl) ? new Map(named) : (named as Map<string, XdsResource>);
+        own.set(name, resource);
+        made.set(typeUrl, own);
+      }
+    }
+    this.#take(made);
+  }
+
+  #take(made: Resources): void {
+    this.resources = unchanged(made, this.resources);
+  }
+}
+
+/** One node's resources. */
+class Feed implements XdsFeed {
+  snapshot: XdsSnapshot | null = null;
+  identity: NodeIdentity | null = null;
+  readonly #source: MeshSource;
+  readonly #node: XdsNode;
+  readonly #changed: () => void;
+  readonly #closed: () => void;
+
+  constructor(source: MeshSource, node: XdsNode, changed: () => void, closed: () => void) {
+    this.#source = source;
+    this.#node = node;
+    this.#changed = changed;
+    this.#closed = closed;
+  }
+
+  get view(): ViewState {
+    return this.#source.viewOf(this.#node);
+  }
+
+  refresh(version: number): void {
+    const { role, cluster, identity, app, inbound, outbound, inboundHost, outboundHost } = this.#node;
+    const state = this.view;
+    const { model } = this.#source;
+    const service = identity ?? cluster;
+    const http2App = model.contractsOf(service).length > 0;
+    const place = { service, role, host: inboundHost, outboundHost, inbound, outbound, app, http2App };
+    const made = new Map<string, ReadonlyMap<string, XdsResource>>(state.resources);
+    for (const [typeUrl, name, document] of nodeDocuments(state.view, model, place, this.#source.stamp())) {
+      const own =
+        made.get(typeUrl) === state.resources.get(typeUrl)
+          ? new Map(made.get(typeUrl))
+          : (made.get(typeUrl) as Map<string, XdsResource>);
+      own.set(name, this.#source.encode(typeUrl, document));
+      made.set(typeUrl, own);
+    }
+    if (this.identity !== null) made.set(SECRET, this.identity.secrets);
+    const resources = unchanged(made, this.snapshot?.resources ?? new Map());
+    const { revision } = model.state;
+    if (resources === this.snapshot?.resources && revision === this.snapshot.revision) return;
+    const first = this.snapshot === null;
+    this.snapshot = Object.freeze({ revision, version: `${revision}.${version}`, resources });
+    if (!first) this.#changed();
+  }
+
+  close(): void {
+    this.identity?.close();
+    this.#closed();
+  }
+}
+
+/** `made`, with the maps of `before` that say the same in place of its own; `before` itself where all do. */
+function unchanged(made: Resources, before: Resources): Resources {
+  const kept = new Map<string, ReadonlyMap<string, XdsResource>>();
+  let same = made.size === before.size;
+  for (const [typeUrl, named] of made) {
+    const known = before.get(typeUrl);
+    const equal = known === named || (known?.size === named.size && alike(known, named));
+    kept.set(typeUrl, equal && known !== undefined ? known : named);
+    if (!equal) same = false;
+  }
+  return same ? before : kept;
+}
+
+function alike(a: ReadonlyMap<string, XdsResource>, b: ReadonlyMap<string, XdsResource>): boolean {
+  for (const [name, resource] of b) if (a.get(name)?.version !== resource.version) return false;
+  return true;
+}
+
+/** Changes that come together are told together. */
+const SETTLE_MS = 5;
