@@ -47,8 +47,11 @@ export function addSidecarCommand(program: Command, terminal: Terminal, exit: (s
       ).argParser(address),
     )
     .addOption(
-      new Option("--app-protocol <protocol>", "what the application speaks; auto finds out whether it takes HTTP/2")
-        .choices(["auto", "http1", "h2c"])
+      new Option(
+        "--app-protocol <protocol>",
+        "what the application speaks; auto finds out whether it takes HTTP/2, tcp carries its bytes as they come",
+      )
+        .choices(["auto", "http1", "h2c", "tcp"])
         .default("auto"),
     )
     .option("--health <check>", "how the application is checked: tcp, http:/PATH, grpc or grpc:SERVICE", "tcp")

@@ -324,6 +324,11 @@ function readService(reader: DescriptionReader, service: string, value: unknown)
   };
   const register = reader.oneOf(fields.register, [...path, "register"], ["self", "host"] as const);
   const protocol = reader.oneOf(fields.protocol, [...path, "protocol"], ["h2c", "http1", "tcp", "udp"] as const);
+  if (protocol === "udp" && sidecar !== null)
+    problems.add(
+      [...path, "sidecar"],
+      "takes no datagrams in, since they have no mutual TLS; leave it out: gateway and sidecars of others send them to the service itself",
+    );
   const base = readRun(reader, fields, path);
   const unit = (version: string, run: Run): SystemUnit => {
     const versioned = fields.versions !== undefined;

@@ -169,6 +169,7 @@ class HttpListener implements Listener, SocketConnectionOwner {
       onPlain: (socket) => this.#accept(socket),
       onSecure: (socket) => this.#acceptSecure(socket),
       bytes: this.#options.other !== undefined,
+      speaksFirst: () => this.#options.bytesOnly?.(NOBODY) === true,
       onRefused: (peer, message) => this.#options.onConnectionError?.(peer, message),
     });
   }
@@ -235,7 +236,7 @@ class HttpListener implements Listener, SocketConnectionOwner {
     if (alpn === "h2") this.#begin(connection, "http2");
     else if (alpn === "http/1.1") this.#begin(connection, "http1");
     if (connection.machine !== null) return (chunk, start, end) => connection.receive(chunk, start, end);
-    if (alpn === BYTES_ALPN && this.#options.other !== undefined) {
+    if (this.#options.other !== undefined && (alpn === BYTES_ALPN || this.#options.bytesOnly?.(peer) === true)) {
       connection.release();
       return this.#options.other(socket, peer, new Uint8Array(0)) ?? refuse(socket);
     }

@@ -19,6 +19,8 @@ export interface MeshAcceptOptions {
   readonly onSecure: (socket: TLSSocket) => void;
   /** Connections for bytes are taken, too. */
   readonly bytes: boolean;
+  /** Whether who listens may speak first: a client that says nothing for a moment, where plain text is allowed, is taken for plain. */
+  readonly speaksFirst: () => boolean;
   readonly onRefused: (peer: PeerInfo, message: string) => void;
 }
 
@@ -59,6 +61,14 @@ export class MeshAccept {
     const pending = new PendingSocket(socket, this.#options, () => this.#pending.delete(pending));
     this.#pending.add(pending);
     let read: ReadCallback | null = null;
+    if (mode === "permissive" && this.#options.speaksFirst()) {
+      setTimeout(() => {
+        if (read !== null || pending.over || socket.destroyed) return;
+        pending.release();
+        read = this.#options.onPlain(socket);
+        if (read === null) socket.destroy();
+      }, SILENT_MS).unref();
+    }
     return (chunk, start, end) => {
       if (read !== null) return read(chunk, start, end);
       if (start === end || pending.over) return true;
@@ -184,6 +194,8 @@ class PendingSocket implements Ticking {
   };
 }
 
+/** How long a TLS client may take for its first byte where the server may speak first. */
+const SILENT_MS = 300;
 /** The first byte of a TLS record that holds a handshake. */
 const HANDSHAKE = 0x16;
 const NOBODY: PeerInfo = { address: "unknown", localAddress: "unknown", secure: true, identity: "" };

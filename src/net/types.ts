@@ -36,6 +36,8 @@ export interface ListenOptions {
    * on the socket is the taker's: it closes it, and stopping to accept or draining leaves it alone. Absent: they are answered as HTTP that cannot be understood.
    */
   other?: (socket: Socket, peer: PeerInfo, received: Uint8Array) => ReadCallback | null;
+  /** Whether a connection is `other`'s whatever it begins with: it is handed on at once, since the server may be who speaks first. */
+  bytesOnly?: (peer: PeerInfo) => boolean;
   /** Whether a header of the PROXY protocol comes first from this address (no port), and is believed. Default: from none. */
   proxied?: (address: string) => boolean;
   limits?: Partial<ConnectionLimits>;

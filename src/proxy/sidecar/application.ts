@@ -10,8 +10,9 @@ import type { PolicyRuntime } from "../../policy/runtime.ts";
 import { hostAndPort } from "./destination.ts";
 import type { ReflectedContracts } from "./reflected-contracts.ts";
 
-/** What the application speaks; "auto" finds out whether it takes HTTP/2. */
-export type AppProtocol = "auto" | "http1" | "h2c";
+/** What the application speaks; "auto" finds out whether it takes HTTP/2. "tcp": whatever it is, it is carried as bytes. */
+export type AppProtocol = "auto" | Spoken;
+type Spoken = "http1" | "h2c" | "tcp";
 
 export interface ApplicationOptions {
   host: string;
@@ -39,7 +40,7 @@ export class Application {
   readonly #options: ApplicationOptions;
   readonly #address: string;
   readonly #machine = new HealthMachine();
-  #protocol: "http1" | "h2c" | null = null;
+  #protocol: Spoken | null = null;
   #check: HealthCheck;
   #registered: Registered | null = null;
   #contracts: ReflectedContracts | null = null;
@@ -52,12 +53,12 @@ export class Application {
     this.#address = hostAndPort(options);
     this.#check = this.#checkOf("http1");
     // Calls that come before it is known go to it as most would take them.
-    options.policy.forwardTo({ ...options, protocol: options.protocol === "h2c" ? "h2c" : "http1" });
+    options.policy.forwardTo({ ...options, protocol: options.protocol === "auto" ? "http1" : options.protocol });
     this.#running = this.#run();
   }
 
   /** Null until the application has been met. */
-  get protocol(): "http1" | "h2c" | null {
+  get protocol(): Spoken | null {
     return this.#protocol;
   }
 
@@ -162,12 +163,12 @@ export class Application {
     await this.#registered?.setHealth(health, why).catch((error) => this.#options.onProblem(toWeftError(error)));
   }
 
-  #endpoint(protocol: "http1" | "h2c"): Endpoint {
+  #endpoint(protocol: Spoken): Endpoint {
     const { host, port, health, endpoint } = this.#options;
     return { ...endpoint, host, port, protocol, health: "healthy", metadata: { [HEALTH_CHECK_METADATA]: health } };
   }
 
-  #checkOf(protocol: "http1" | "h2c"): HealthCheck {
+  #checkOf(protocol: Spoken): HealthCheck {
     return resolveHealthCheck(this.#endpoint(protocol), {});
   }
 

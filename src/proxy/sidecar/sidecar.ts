@@ -1,4 +1,4 @@
-import { createCarrier } from "../../call/carrier.ts";
+import { CarrierState } from "../../call/carrier.ts";
 import { sampleLoad } from "../../call/load-sampler.ts";
 import { composeQueries } from "../../call/queries/queries.ts";
 import { createSecurityQueries } from "../../call/queries/security-queries.ts";
@@ -15,11 +15,13 @@ import { OriginalDestinations } from "../../net/original-destination.ts";
 import { createUpstreamPool } from "../../net/pool.ts";
 import { createTunnelServer } from "../../net/tunnel-server.ts";
 import type { Listener } from "../../net/types.ts";
+import type { UdpSessionListener } from "../../net/udp-session-listener.ts";
 import type { PolicyRuntime } from "../../policy/runtime.ts";
 import { createMetrics, type Metrics } from "../../telemetry/metrics.ts";
 import { IdSource } from "../../telemetry/trace.ts";
 import type { Head } from "../../wire/head.ts";
 import type { ConnectionLimits } from "../../wire/limits.ts";
+import type { PeerInfo } from "../../wire/stream.ts";
 import { type AccessLogMode, createAccessLog } from "../access-log.ts";
 import { createAdminHandler } from "../admin.ts";
 import type { CallEnd } from "../call-end.ts";
@@ -31,13 +33,13 @@ import { objectiveMetrics } from "../objective-metrics.ts";
 import { resilienceMetrics } from "../resilience-metrics.ts";
 import { securityMetrics } from "../security-metrics.ts";
 import { Application, type AppProtocol } from "./application.ts";
+import { ByteSessions } from "./byte-sessions.ts";
 import type { Destination } from "./destination.ts";
 import { Egress, type EgressMode } from "./egress.ts";
 import { FollowedServices } from "./followed-services.ts";
 import { createInboundHandler } from "./inbound.ts";
 import { createOutbound, type Outbound } from "./outbound.ts";
 import { takeIntercepted } from "./transparent.ts";
-import type { TakeBytes } from "./tunnels.ts";
 
 export interface Address {
   host?: string;
@@ -126,7 +128,7 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
     onProblem: (message) => onProblem(new WeftError("failed_precondition", message, { reason: "SECURITY_SOURCE" })),
   });
   const query = composeQueries({ ...security.handlers, "shared-limit": sharedLimitQuery(() => link?.limits ?? null) });
-  const carrier = createCarrier({ policy, pool, clock, timers, query });
+  const carrier = new CarrierState({ policy, pool, clock, timers, query });
   const stopTellingTime = tellTime(policy, clock);
   const stopSampling = sampleLoad(policy, clock);
   const ids = new IdSource(options.random ?? systemRandom);
@@ -138,11 +140,21 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
     calls.record(end);
     accessLog.record(request, peer, end);
   };
-  const bytes: TakeBytes = (connection, _received, destination) => {
-    connection.destroy();
-    const text = `${destination.host}:${destination.port} was sent bytes that are neither HTTP/1.1 nor HTTP/2`;
-    onProblem(new WeftError("unimplemented", text, { reason: "NOT_HTTP" }));
-  };
+  const services = new FollowedServices(link, policy);
+  const sessions = new ByteSessions({
+    carrier,
+    ids,
+    service,
+    services,
+    dial: identity === null ? {} : { identity },
+    identity: () => identity?.id ?? "",
+    isStrict: () => false,
+    onEnd(request, { peerAddress }, decision) {
+      calls.record(decision);
+      accessLog.record(request, peerAddress, decision);
+    },
+  });
+  const bytes = sessions.take;
 
   const listeners: Listener[] = [];
   const isOwn = (host: string, port: number): boolean =>
@@ -151,7 +163,7 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
     carrier,
     clock,
     ids,
-    services: new FollowedServices(link, policy),
+    services,
     egress,
     tunnels,
     bytes,
@@ -163,20 +175,27 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
     ...options.listen,
     handler: createInboundHandler({ carrier, clock, ids, service, onEnd }),
     ...(identity && { mesh: { identity, mode: options.mutualTls ?? (() => "permissive") } }),
+    other: sessions.inbound,
+    bytesOnly: () => options.appProtocol === "tcp",
     limits,
     clock,
     onConnectionError: (peer, message) => onConnectionError(peer.address, message),
   });
   const listenOutbound: Sidecar["listenOutbound"] = async (at, given) => {
+    const where = (peer: PeerInfo): Destination | null => given(peer.localAddress);
     const listener = await listen({
       ...at,
-      handler: outbound.handler((peer) => given(peer.localAddress)),
+      handler: outbound.handler(where),
+      other: sessions.outbound(where),
+      bytesOnly: (peer) => sessions.isBytes(where(peer)),
       proxy: true,
       limits,
       clock,
     });
-    listeners.push(listener);
-    return listener;
+    const { host, port } = listener;
+    const both = withDatagrams(listener, await sessions.listenUdp(host, port, given(`${host}:${port}`)));
+    listeners.push(both);
+    return both;
   };
   const originals = new OriginalDestinations();
   const listenTransparent: Sidecar["listenTransparent"] = async (at) => {
@@ -222,7 +241,7 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
         version: options.version ?? "",
         zone: options.zone ?? "",
         weight: 1,
-        protocol: "h2c",
+        protocol: options.appProtocol === "tcp" ? "tcp" : "h2c",
         metadata: {},
         ...(identity && { identity: identity.id }),
       },
@@ -235,7 +254,7 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
       await Promise.race([app.leave().catch(() => {}), pause(clock, LEAVE_MS)]);
       const left = (): number => Math.max(0, until - clock.now());
       if (link !== null) await pause(clock, Math.min(SPREAD_MS, left()));
-      await inbound.drain(left());
+      await Promise.all([inbound.drain(left()), sessions.drainInbound(left())]);
     };
     const drain = (drainMs: number): Promise<void> => (drained ??= leave(clock.now() + drainMs));
     return {
@@ -252,7 +271,7 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
         await drain(drainMs);
         // What the application still does for calls that have ended may call others.
         tunnels.drain();
-        await Promise.all(listeners.map((listener) => listener.drain(left())));
+        await Promise.all([sessions.drainOutbound(left()), ...listeners.map((listener) => listener.drain(left()))]);
         await Promise.race([app.close().catch(() => {}), pause(clock, LEAVE_MS)]);
         await pool.close(0);
         await egress.close();
@@ -274,6 +293,20 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
     const pages = { "/decisions": decisionPage(policy, clock) };
     return listen({ ...options.admin, clock, handler: createAdminHandler({ metrics, notReady, pages, streams: {} }) });
   }
+}
+
+/** A listener for connections, and one for datagrams at the same port, as one. */
+function withDatagrams(listener: Listener, datagrams: UdpSessionListener | null): Listener {
+  if (datagrams === null) return listener;
+  return {
+    host: listener.host,
+    port: listener.port,
+    get connections() {
+      return listener.connections + datagrams.sessions;
+    },
+    drain: async (ms) => void (await Promise.all([listener.drain(ms), datagrams.drain(ms)])),
+    close: async () => void (await Promise.all([listener.close(), datagrams.close()])),
+  };
 }
 
 function pause(clock: Clock, ms: number): Promise<void> {
