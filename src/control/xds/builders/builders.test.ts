@@ -72,6 +72,7 @@ test("a route configuration needs the clusters that its routes name", () => {
 
 test("a listener needs its routes, or its cluster", () => {
   assert.deepEqual(listener("in", { address: "0.0.0.0:80", routes: "main" }).needs, [{ typeUrl: ROUTE, name: "main" }]);
+  assert.deepEqual(listener("orders", { grpcClient: true, routes: "main" }).needs, [{ typeUrl: ROUTE, name: "main" }]);
   assert.deepEqual(listener("raw", { address: "0.0.0.0:80", tcp: "db" }).needs, [{ typeUrl: CLUSTER, name: "db" }]);
 });
 
@@ -82,6 +83,8 @@ test("what is wrong is refused with the option's name", () => {
     [() => cluster("a", { connectTimeoutMs: -1 }), { reason: "BAD_DURATION" }],
     [() => cluster("a", { limits: { requests: 1.5 } }), { reason: "BAD_NUMBER", place: { field: "limits.requests" } }],
     [() => listener("in", { address: "0.0.0.0:80" }), { reason: "BAD_LISTENER" }],
+    [() => listener("in", { routes: "main" }), { reason: "BAD_LISTENER", place: { field: "address" } }],
+    [() => listener("in", { routes: "main", grpcClient: true, address: "0.0.0.0:80" }), { reason: "BAD_LISTENER" }],
     [() => route("/", {}), { reason: "BAD_ROUTE" }],
     [() => route("/", { to: "a", respond: { status: 200 } }), { reason: "BAD_ROUTE" }],
     [() => route({ prefix: "/", path: "/" }, { to: "a" }), { reason: "BAD_MATCH" }],

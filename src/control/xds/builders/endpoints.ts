@@ -39,7 +39,9 @@ export function loadAssignment(
     clusterName,
     endpoints: Array.from(groups.values(), (group) => ({
       priority: countOf(group[0].priority ?? 0, 0, "priority"),
-      ...(group[0].zone !== undefined && { locality: { zone: group[0].zone } }),
+      locality: { zone: group[0].zone ?? "" },
+      // A group without a weight is none to gRPC.
+      loadBalancingWeight: group.reduce((sum, { weight = 1 }) => sum + weight, 0),
       lbEndpoints: group.map(({ address, weight = 1, health = "healthy", metadata }) => ({
         healthStatus: HEALTH[health],
         loadBalancingWeight: countOf(weight, 1, "weight"),

@@ -15,8 +15,10 @@ import type { XdsResource } from "../types.ts";
 import { ADS, parseHostPort, socketAddress } from "./common.ts";
 
 export interface ListenerOptions {
-  /** "0.0.0.0:8080" */
-  readonly address: string;
+  /** "0.0.0.0:8080". Not for a gRPC client. */
+  readonly address?: string;
+  /** No port, but what a gRPC client goes by that calls `xds:///NAME`, NAME being the listener's. Default false. */
+  readonly grpcClient?: boolean;
   /** HTTP: the name of the route configuration. */
   readonly routes?: string;
   /** Any bytes: the cluster that they go to. One of `routes` and `tcp`. */
@@ -41,13 +43,21 @@ export interface ListenerOptions {
 
 /** A port, and what is done with what comes in there. Throws `invalid_argument` that names the option. */
 export function listener(name: string, options: ListenerOptions): XdsResource {
-  const { address, routes, tcp, tls } = options;
-  if ((routes === undefined) === (tcp === undefined)) {
-    throw new WeftError("invalid_argument", `listener "${name}" has one of routes and tcp`, {
-      reason: "BAD_LISTENER",
-      place: { field: "routes" },
+  const { address, routes, tcp, tls, grpcClient = false } = options;
+  const wrong = (field: string, message: string) =>
+    new WeftError("invalid_argument", `listener "${name}" ${message}`, { reason: "BAD_LISTENER", place: { field } });
+  if ((routes === undefined) === (tcp === undefined)) throw wrong("routes", "has one of routes and tcp");
+  if (grpcClient) {
+    if (address !== undefined || tls !== undefined || routes === undefined)
+      throw wrong("grpcClient", "is for gRPC clients: it has routes, and neither address nor tls");
+    const message = options.message as object | undefined;
+    return listenerResource({
+      name,
+      apiListener: { apiListener: manager(name, routes, { upgrades: [], ...options }) },
+      ...message,
     });
   }
+  if (address === undefined) throw wrong("address", "has no address");
   const filter =
     tcp === undefined ? manager(name, routes ?? "", options) : packAny(TcpProxySchema, tcpProxy(name, tcp));
   const filterChain: MessageInitShape<typeof FilterChainSchema> = {
