@@ -15,7 +15,7 @@ export const HEAP_ARGUMENTS: readonly string[] = [
   "--no-concurrent-recompilation",
 ];
 
-const LONG_RUNNING: ReadonlySet<string> = new Set(["proxy", "gateway", "control", "dns"]);
+const LONG_RUNNING: ReadonlySet<string> = new Set(["proxy", "gateway", "sidecar", "control", "dns"]);
 
 /**
  * Replaces this process by one with HEAP_ARGUMENTS when it is to run such a command: same process id, same streams. To be called before
