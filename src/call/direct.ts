@@ -30,6 +30,8 @@ export interface DirectCarrier {
 export interface DirectOptions {
   /** What the address speaks. Default "h2c"; "h2" is over TLS. */
   protocol?: Protocol;
+  /** The SPIFFE id that it proves, for a pool with an identity. */
+  identity?: string;
   pool?: UpstreamPoolOptions;
   clock?: Clock;
 }
@@ -49,6 +51,7 @@ export function createDirectCarrier(address: string, options: DirectOptions = {}
     protocol: options.protocol ?? "h2c",
     health: "healthy",
     metadata: {},
+    ...(options.identity !== undefined && { identity: options.identity }),
   };
   const policy = createPolicyRuntime({ random: systemRandom });
   policy.applyResources(0, [PLAIN], []);

@@ -2,10 +2,15 @@ import { randomBytes } from "node:crypto";
 import { Control } from "../contract/gen/weft/control/v1/control.ts";
 import { type Clock, systemClock } from "../core/clock.ts";
 import type { Registry } from "../registry/registry.ts";
-import { service } from "../service/definition.ts";
+import { assertServiceName } from "../registry/validate.ts";
+import { type AnyServiceDefinition, service } from "../service/definition.ts";
 import { createRuntime } from "../service/runtime.ts";
 import { type Server, serve } from "../service/serve.ts";
 import { createAdminService } from "./admin.ts";
+import { Authority, type AuthorityOptions } from "./authority/authority.ts";
+import { AuthorityFile } from "./authority/authority-file.ts";
+import { createIdentityService } from "./authority/identity-service.ts";
+import { JoinTokens } from "./authority/join-tokens.ts";
 import { Catalog } from "./catalog.ts";
 import { ContractStore } from "./contract-store.ts";
 import { openControlDatabase } from "./control-database.ts";
@@ -18,6 +23,7 @@ import { type ControlLimits, defaultControlLimits } from "./limits.ts";
 import { presentPlanes } from "./present-planes.ts";
 import { ResourceChecker } from "./resource-check.ts";
 import { Session } from "./session.ts";
+import { createMeshXds } from "./xds/mesh-xds.ts";
 
 export interface ControlPlaneOptions {
   /** Where endpoints live. Chosen by whoever starts the control plane, which closes it when it stops. */
@@ -32,11 +38,22 @@ export interface ControlPlaneOptions {
   defaultTtlMs?: number;
   health?: HealthCheckOptions;
   limits?: Partial<ControlLimits>;
+  /** Name of the system, which is the trust domain of its identities. Default "default". */
+  system?: string;
+  /** How identities are issued. Default: by roots of the control plane's own. */
+  identity?: IdentityOptions;
   /** Resources to publish at the start, unless they are current already. */
   resources?: Omit<Publication, "validateOnly" | "expected">;
   /** Shown by Admin.GetStatus. */
   version?: string;
   clock?: Clock;
+}
+
+export interface IdentityOptions extends Pick<AuthorityOptions, "leafLifetimeMs" | "rootLifetimeMs" | "given"> {
+  /** The operator's secret, by which join tokens are made. Default: one that is kept in the data folder, or made for this run. */
+  operatorToken?: string;
+  /** Told of refused requests and of what happens to roots. Default: nobody. */
+  onEvent?: (message: string) => void;
 }
 
 /** A running control plane. */
@@ -61,16 +78,23 @@ export interface ControlPlane {
  * Rejects `failed_precondition` when the port or the data folder is in use, `invalid_argument` for options or resources that are wrong.
  */
 export async function startControlPlane(options: ControlPlaneOptions): Promise<ControlPlane> {
-  const { registry, clock = systemClock, health = {}, version = "", defaultTtlMs = 15_000 } = options;
+  const { registry, clock = systemClock, health = {}, defaultTtlMs = 15_000 } = options;
   assertHealthCheckOptions(health);
+  const { dataDir = "", system = "default", identity = {} } = options;
+  assertServiceName(system, "system");
   const limits = Object.freeze({ ...defaultControlLimits, ...options.limits });
   const closing: (() => unknown)[] = [() => registry.close()];
   const closeAll = async () => {
     for (const close of closing.splice(0).reverse()) await close();
   };
   try {
-    const database = await openControlDatabase(options.dataDir ?? "");
+    const database = await openControlDatabase(dataDir);
     closing.push(() => database.close());
+    const { operatorToken: given = "", onEvent = ignore, ...lifetimes } = identity;
+    const authority = await Authority.open({ ...lifetimes, system, folder: dataDir, clock, onEvent });
+    closing.push(() => authority.close());
+    const operatorToken = await new AuthorityFile(dataDir).operatorToken(given);
+    const tokens = new JoinTokens(system, operatorToken, database, clock);
     const contracts = await ContractStore.open(database);
     const sessions: Hub["sessions"] = new Set();
     const resourceChecker = new ResourceChecker();
@@ -86,7 +110,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       if (catalog.get(name) === undefined) await contracts.forget(name);
       else catalog.setMethods(name, methods);
     }
-    const checker = new HealthChecker({ registry, clock, ...health });
+    const checker = new HealthChecker({ registry, clock, identity: authority.identity("control"), ...health });
     checker.start();
     closing.push(() => checker.close());
     const epoch = randomBytes(8).toString("hex");
@@ -97,12 +121,16 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       contracts,
       ledger,
       checker,
+      authority,
       clock,
       limits,
       epoch,
       defaultTtlMs,
     });
-    const server = await listen(hub, options, version, clock);
+    const xds = createMeshXds({ ledger, catalog, contracts, authority, tokens, clock, log: onEvent });
+    closing.push(() => xds.close());
+    const issuing = createIdentityService({ authority, tokens, onRefused: onEvent });
+    const server = await listen(hub, [issuing, ...xds.services], options);
     closing.push(async () => {
       for (const session of hub.sessions) session.end(null);
       await server.stop(DRAIN_MS);
@@ -124,13 +152,15 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   }
 }
 
-function listen(hub: Hub, options: ControlPlaneOptions, version: string, clock: Clock): Promise<Server> {
+function listen(hub: Hub, more: readonly AnyServiceDefinition[], options: ControlPlaneOptions): Promise<Server> {
+  const { version = "" } = options;
+  const { clock } = hub;
   const control = service(
     Control,
     { attach: (requests, call) => new Session(hub, call.peer.address).run(requests, call.signal) },
     { maxRequestBytes: hub.limits.maxRequestBytes },
   );
-  return serve([control, createAdminService(hub, version), createFleetService(new Fleet(clock))], {
+  return serve([control, createAdminService(hub, version), createFleetService(new Fleet(clock)), ...more], {
     host: options.host ?? "127.0.0.1",
     port: options.port ?? 0,
     // A runtime of its own: the control plane is nobody's process.
@@ -138,6 +168,8 @@ function listen(hub: Hub, options: ControlPlaneOptions, version: string, clock: 
     quiet: true,
   });
 }
+
+function ignore(): void {}
 
 /** For what is being answered when it stops; the lines have been ended before. */
 const DRAIN_MS = 1_000;

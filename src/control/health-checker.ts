@@ -1,5 +1,6 @@
 import { type Cancel, type Clock, systemClock } from "../core/clock.ts";
 import type { Endpoint } from "../core/endpoint.ts";
+import type { IdentitySource } from "../core/identity.ts";
 import { type Random, systemRandom } from "../core/random.ts";
 import type { EndpointDelta, Registry, Watch } from "../registry/registry.ts";
 import { describeHealthCheck, type HealthCheck, type HealthCheckOptions, resolveHealthCheck } from "./health-check.ts";
@@ -10,8 +11,10 @@ export interface HealthCheckerOptions extends HealthCheckOptions {
   registry: Registry;
   clock?: Clock;
   random?: Random;
+  /** Shown to endpoints that have identities. */
+  identity?: IdentitySource;
   /** Makes what probes an endpoint. Default: real connections (probe.ts). */
-  createProber?: (endpoint: Endpoint, check: HealthCheck) => Prober;
+  createProber?: (endpoint: Endpoint, check: HealthCheck, identity?: IdentitySource) => Prober;
   /** Probes on their way at once; more wait their turn. Default 256. */
   maxProbes?: number;
   /** Part of all endpoints (0..1) that may fail at once without being refused, and how many may in any case. Default 0.5 and 10. */
@@ -101,7 +104,11 @@ export class HealthChecker {
     const check = resolveHealthCheck(endpoint, this.#options);
     if (checked === undefined || !sameTarget(checked.endpoint, endpoint) || !sameCheck(checked.check, check)) {
       if (checked !== undefined) this.#remove(endpoint.id);
-      checked = new Checked(endpoint, check, (this.#options.createProber ?? createProber)(endpoint, check));
+      checked = new Checked(
+        endpoint,
+        check,
+        (this.#options.createProber ?? createProber)(endpoint, check, this.#options.identity),
+      );
       // What an earlier run of this control plane found stays true until a probe says otherwise.
       if (endpoint.health === "unhealthy") checked.machine.verdict = "unhealthy";
       this.#checked.set(endpoint.id, checked);

@@ -1,9 +1,11 @@
 import { request } from "node:http";
+import { type RequestOptions, request as requestSecure } from "node:https";
 import { connect } from "node:net";
 import { createDirectClient, type DirectClient } from "../call/direct.ts";
 import { Health, HealthCheckResponse_ServingStatus as ServingStatus } from "../contract/gen/grpc/health/v1/health.ts";
 import type { Endpoint } from "../core/endpoint.ts";
 import { toWeftError } from "../core/errors.ts";
+import type { IdentitySource } from "../core/identity.ts";
 import type { HealthCheck } from "./health-check.ts";
 import type { ProbeOutcome } from "./health-machine.ts";
 
@@ -22,11 +24,12 @@ export interface Prober {
 
 /**
  * A probe makes a connection of its own instead of using a pool, because whether one can be made is what it asks; only gRPC probes keep
- * theirs between two checks.
+ * theirs between two checks. An endpoint that has an identity is asked over mutual TLS with `identity`, where there is one, and must prove its own.
  */
-export function createProber(endpoint: Endpoint, check: HealthCheck): Prober {
-  if (check.kind === "grpc") return new GrpcProber(endpoint, check);
-  return { probe: () => (check.kind === "http" ? probeHttp(endpoint, check) : probeTcp(endpoint, check)), close() {} };
+export function createProber(endpoint: Endpoint, check: HealthCheck, identity?: IdentitySource): Prober {
+  if (check.kind === "grpc") return new GrpcProber(endpoint, check, identity);
+  const probe = () => (check.kind === "http" ? probeHttp(endpoint, check, identity) : probeTcp(endpoint, check));
+  return { probe, close() {} };
 }
 
 const PASSED: ProbeResult = { outcome: "passed", message: "" };
@@ -44,9 +47,15 @@ function probeTcp({ host, port }: Endpoint, { timeoutMs }: HealthCheck): Promise
   });
 }
 
-function probeHttp({ host, port }: Endpoint, { path, timeoutMs }: HealthCheck): Promise<ProbeResult> {
+function probeHttp(
+  { host, port, identity: expected }: Endpoint,
+  { path, timeoutMs }: HealthCheck,
+  identity: IdentitySource | undefined,
+): Promise<ProbeResult> {
   return new Promise((resolve) => {
-    const call = request({
+    const secure = identity !== undefined && expected !== undefined;
+    const call = (secure ? requestSecure : request)({
+      ...(secure && mutualTls(identity, expected)),
       host,
       port,
       path,
@@ -75,12 +84,14 @@ class GrpcProber implements Prober {
   readonly #check: HealthCheck;
   readonly #direct: DirectClient<typeof Health>;
 
-  constructor(endpoint: Endpoint, check: HealthCheck) {
+  constructor(endpoint: Endpoint, check: HealthCheck, identity: IdentitySource | undefined) {
     const { host, port, protocol } = endpoint;
     this.#endpoint = endpoint;
     this.#check = check;
     this.#direct = createDirectClient(Health, host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`, {
       protocol: protocol === "h2" ? "h2" : "h2c",
+      ...(identity !== undefined &&
+        endpoint.identity !== undefined && { identity: endpoint.identity, pool: { identity } }),
     });
   }
 
@@ -103,6 +114,20 @@ class GrpcProber implements Prober {
   close(): void {
     void this.#direct.close();
   }
+}
+
+/** For node:https; each probe is a connection of its own, with what holds now. */
+function mutualTls({ current }: IdentitySource, expected: string): RequestOptions & { ALPNProtocols: string[] } {
+  return {
+    cert: current.certificate,
+    key: current.privateKey,
+    ca: current.trust,
+    minVersion: "TLSv1.3",
+    servername: "",
+    ALPNProtocols: ["http/1.1"],
+    checkServerIdentity: (_host, { subjectaltname }) =>
+      subjectaltname === `URI:${expected}` ? undefined : new Error(`it is not ${expected}, but ${subjectaltname}`),
+  };
 }
 
 const STATUS_NAMES: Record<number, string> = Object.fromEntries(

@@ -289,6 +289,7 @@ export class Session {
     if (hello.scoped && !hello.services.includes("*")) this.#scope = new SessionScope(this.#hub, hello);
     const { epoch, defaultTtlMs, ledger } = this.#hub;
     this.#subscriber.welcome({ epoch, heartbeatMs: Math.floor(defaultTtlMs / 3), defaultTtlMs });
+    this.trustChanged();
     // Of a part that it knows nobody can say whether it would still be the same.
     const known = hello.epoch === epoch && Number(hello.knownRevision) === ledger.current.revision;
     if (!known || this.#scope !== null) this.resourcesChanged();
@@ -469,10 +470,14 @@ const MAX_QUESTIONS = 64;
 function assertOwnIdentity({ id, service, identity }: Endpoint, system: string): void {
   const own = spiffeId(system, service);
   if (identity === undefined || identity === own) return;
-  throw new WeftError("invalid_argument", `${id} cannot be registered as ${identity.slice(0, 256)}: an endpoint of ${service} proves ${own}`, {
-    reason: "FOREIGN_IDENTITY",
-    place: { field: "identity" },
-  });
+  throw new WeftError(
+    "invalid_argument",
+    `${id} cannot be registered as ${identity.slice(0, 256)}: an endpoint of ${service} proves ${own}`,
+    {
+      reason: "FOREIGN_IDENTITY",
+      place: { field: "identity" },
+    },
+  );
 }
 
 function exhausted(reason: string, message: string): WeftError {

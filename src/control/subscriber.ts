@@ -28,6 +28,7 @@ export class Subscriber implements CatalogSubscriber {
   #welcome: MessageInitShape<typeof WelcomeSchema> | null = null;
   #questions: MessageInitShape<typeof QuestionSchema>[] = [];
   #resources: (() => Uint8Array | null) | null = null;
+  #trust = "";
   /** Service name to its encoded contract. */
   readonly #contracts = new Map<string, Uint8Array>();
 
@@ -150,9 +151,11 @@ export class Subscriber implements CatalogSubscriber {
     const empty =
       services.length + contracts.length + this.#acks.length + this.#lost.length + this.#questions.length === 0 &&
       this.#welcome === null &&
-      resources === null;
+      resources === null &&
+      this.#trust === "";
     if (empty) return null;
     this.#welcome = null;
+    this.#trust = "";
     this.#acks = [];
     this.#lost = [];
     this.#questions = [];

@@ -1,0 +1,91 @@
+import { randomBytes } from "node:crypto";
+import { chmod, mkdir, open, readFile, rename } from "node:fs/promises";
+import { join } from "node:path";
+import { WeftError } from "../../core/errors.ts";
+
+/** A root as it is kept: PEM both. */
+export interface KeptRoot {
+  readonly id: string;
+  readonly state: "distributing" | "signing" | "retiring";
+  readonly sinceMs: number;
+  readonly notAfterMs: number;
+  readonly certificate: string;
+  readonly privateKey: string;
+}
+
+/** The authority's own files in the control plane's folder, readable by its user alone. "" for the folder keeps nothing. */
+export class AuthorityFile {
+  readonly #folder: string;
+
+  constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  /** Null when there is none yet. Rejects `failed_precondition` for a file that cannot be used: it is never written over. */
+  async read(system: string): Promise<readonly KeptRoot[] | null> {
+    if (this.#folder === "") return null;
+    const file = join(this.#folder, ROOTS_FILE);
+    const text = await readOrNull(file);
+    if (text === null) return null;
+    await chmod(file, 0o600);
+    try {
+      const kept = JSON.parse(text) as { version: number; system: string; roots: KeptRoot[] };
+      if (kept.version !== 1 || !Array.isArray(kept.roots) || kept.roots.length === 0)
+        throw new Error("it holds no roots");
+      if (kept.system !== system) throw new Error(`it is of the system "${kept.system}", and this is "${system}"`);
+      return kept.roots;
+    } catch (cause) {
+      throw new WeftError(
+        "failed_precondition",
+        `the authority's file ${file} cannot be used: ${(cause as Error).message}. Bring it back, or move it away to begin with a new authority (every process then has to join again)`,
+        { reason: "AUTHORITY_UNUSABLE" },
+      );
+    }
+  }
+
+  async write(system: string, roots: readonly KeptRoot[]): Promise<void> {
+    await this.#replace(ROOTS_FILE, `${JSON.stringify({ version: 1, system, roots }, null, 2)}\n`);
+  }
+
+  /** The operator's secret: the one given, otherwise the one kept, otherwise a new one. */
+  async operatorToken(given: string): Promise<string> {
+    if (given !== "") return given;
+    const kept = this.#folder === "" ? null : await readOrNull(join(this.#folder, OPERATOR_FILE));
+    if (kept !== null && kept.trim() !== "") return kept.trim();
+    const token = randomBytes(32).toString("base64url");
+    await this.#replace(OPERATOR_FILE, `${token}\n`);
+    return token;
+  }
+
+  /** Whole or not at all, whenever the process ends. */
+  async #replace(name: string, text: string): Promise<void> {
+    if (this.#folder === "") return;
+    await mkdir(this.#folder, { recursive: true, mode: 0o700 });
+    const file = join(this.#folder, name);
+    const made = await open(`${file}.new`, "w", 0o600);
+    try {
+      await made.chmod(0o600);
+      await made.writeFile(text);
+      await made.sync();
+    } finally {
+      await made.close();
+    }
+    await rename(`${file}.new`, file);
+  }
+}
+
+/** Within the control plane's folder: what `weft token` and `weft ca` show to be the operator's. */
+export const OPERATOR_FILE = "operator-token";
+const ROOTS_FILE = "authority.json";
+
+async function readOrNull(file: string): Promise<string | null> {
+  try {
+    return await readFile(file, "utf8");
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === "ENOENT") return null;
+    throw new WeftError("failed_precondition", `${file} cannot be read: ${(cause as Error).message}`, {
+      reason: "AUTHORITY_UNUSABLE",
+      cause,
+    });
+  }
+}

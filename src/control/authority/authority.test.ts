@@ -1,0 +1,103 @@
+import assert from "node:assert/strict";
+import { generateKeyPairSync, X509Certificate } from "node:crypto";
+import { test } from "node:test";
+import { createCertificate, encodePem } from "../../core/certificate.ts";
+import { VirtualClock } from "../../core/clock.ts";
+import type { WeftError } from "../../core/errors.ts";
+import { Authority } from "./authority.ts";
+
+const states = ({ roots }: Authority): string[] => roots.map(({ state }) => state);
+
+test("a rotation goes through its phases by the clock, and is begun by itself before a root expires", async () => {
+  const clock = new VirtualClock();
+  const events: string[] = [];
+  const onEvent = (message: string) => events.push(message);
+  const authority = await Authority.open({ system: "shop", folder: "", clock, leafLifetimeMs: 60_000, onEvent });
+  let told = 0;
+  authority.onChange(() => told++);
+  const { trust: before, certificate: old } = authority.issueWithKey("orders");
+  await authority.rotate();
+  assert.deepEqual(states(authority), ["signing", "distributing"]);
+  const both = authority.trust;
+  assert.ok(both.startsWith(before) && both.length > before.length);
+  await assert.rejects(authority.rotate(), (error: WeftError) => error.reason === "ROTATION_UNDER_WAY");
+  clock.advance(60_000);
+  assert.deepEqual(states(authority), ["retiring", "signing"]);
+  const { trust, certificate } = authority.issueWithKey("orders");
+  assert.equal(trust, both);
+  const issuers = [before, trust.slice(before.length)].map((pem) => new X509Certificate(pem));
+  assert.deepEqual(
+    issuers.map((issuer) => new X509Certificate(old).verify(issuer.publicKey)),
+    [true, false],
+  );
+  assert.deepEqual(
+    issuers.map((issuer) => new X509Certificate(certificate).verify(issuer.publicKey)),
+    [false, true],
+  );
+  assert.deepEqual(authority.holderOf(new X509Certificate(old), 60_000), { service: "orders" });
+  clock.advance(60_000);
+  assert.deepEqual(states(authority), ["signing"]);
+  assert.equal(before + authority.trust, both);
+  assert.equal(told, 3);
+  assert.ok(events.some((event) => event.endsWith("dropped")));
+  for (const event of events) assert.doesNotMatch(event, /PRIVATE|BEGIN/);
+  const { trust: second } = authority;
+  clock.advance(300 * 24 * 3_600_000);
+  assert.notEqual(authority.trust, second, "replaced before it expires");
+  await authority.close();
+});
+
+test("a given authority signs in place of an own one: a root, and an intermediate under a root", async () => {
+  const clock = new VirtualClock(Date.now());
+  const make = (
+    authority: boolean,
+    issuer?: { certificate: Buffer; privateKey: ReturnType<typeof pair>["privateKey"] },
+  ) => {
+    const keys = pair();
+    const nowMs = Date.now();
+    const der = createCertificate(
+      {
+        publicKey: keys.publicKey,
+        commonName: "corporate",
+        organization: "corporate",
+        uri: "spiffe://corporate",
+        notBeforeMs: nowMs - 1_000,
+        notAfterMs: nowMs + 3_600_000,
+        authority,
+      },
+      issuer ?? keys.privateKey,
+    );
+    const privateKey = keys.privateKey.export({ type: "pkcs8", format: "pem" }).toString();
+    return { der, key: keys.privateKey, pem: encodePem(der), privateKey };
+  };
+  const root = make(true);
+  const middle = make(true, { certificate: root.der, privateKey: root.key });
+  const open = (given: { certificate: string; privateKey: string; trust?: string }) =>
+    Authority.open({ system: "shop", folder: "", clock, given });
+  const direct = await open({ certificate: root.pem, privateKey: root.privateKey });
+  const leaf = direct.issueWithKey("orders");
+  assert.ok(new X509Certificate(leaf.certificate).checkIssued(new X509Certificate(root.pem)));
+  assert.equal(leaf.trust, root.pem);
+  await assert.rejects(direct.rotate(), (error: WeftError) => error.reason === "AUTHORITY_GIVEN");
+  const under = await open({ certificate: middle.pem, privateKey: middle.privateKey, trust: root.pem });
+  assert.ok(under.issueWithKey("orders").certificate.endsWith(middle.pem), "with its chain");
+  const refused: [Parameters<typeof open>[0], RegExp][] = [
+    [{ certificate: middle.pem, privateKey: middle.privateKey }, /intermediate: give the root/],
+    [{ certificate: root.pem, privateKey: middle.privateKey }, /does not belong/],
+    [{ certificate: root.pem, privateKey: "nonsense" }, /cannot be read/],
+    [{ certificate: "", privateKey: root.privateKey }, /1 to 16 certificates/],
+    [{ certificate: root.pem, privateKey: root.privateKey, trust: make(true).pem }, /does not chain/],
+  ];
+  for (const [given, message] of refused) await assert.rejects(open(given), message);
+  const plain = make(false, { certificate: root.der, privateKey: root.key });
+  await assert.rejects(
+    open({ certificate: plain.pem, privateKey: plain.privateKey, trust: root.pem }),
+    /may not sign others/,
+  );
+  await direct.close();
+  await under.close();
+});
+
+function pair() {
+  return generateKeyPairSync("ec", { namedCurve: "P-256" });
+}

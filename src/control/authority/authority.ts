@@ -1,0 +1,347 @@
+import {
+  createHash,
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPairSync,
+  type KeyObject,
+  X509Certificate,
+} from "node:crypto";
+import { createCertificate, encodePem } from "../../core/certificate.ts";
+import type { Cancel, Clock } from "../../core/clock.ts";
+import { WeftError } from "../../core/errors.ts";
+import { type IdentityMaterial, type IdentitySource, spiffeId } from "../../core/identity.ts";
+import { AuthorityFile, type KeptRoot } from "./authority-file.ts";
+import { type CheckedAuthority, checkGivenAuthority, type GivenAuthority } from "./given-authority.ts";
+import { advanceRoots, nextDueMs, type RotationTimes, untilMs, wantsRoot } from "./root-rotation.ts";
+
+export interface AuthorityOptions {
+  /** The trust domain: "shop". */
+  system: string;
+  /** Where roots are kept; "" keeps them in memory. */
+  folder: string;
+  /** Of certificates of processes. Default an hour. */
+  leafLifetimeMs?: number;
+  /** Of own roots. Default a year. */
+  rootLifetimeMs?: number;
+  /** Signs in place of roots of its own. */
+  given?: GivenAuthority;
+  clock: Clock;
+  /** Told what happens to roots. */
+  onEvent?: (message: string) => void;
+}
+
+/** What was issued. PEM. */
+export interface IssuedCertificate {
+  readonly id: string;
+  readonly certificate: string;
+  readonly trust: string;
+  readonly notBeforeMs: number;
+  readonly notAfterMs: number;
+}
+
+/** A root for people: its state, and when that began and ends by itself (Infinity: not). */
+export interface RootView {
+  readonly id: string;
+  readonly state: KeptRoot["state"];
+  readonly notAfterMs: number;
+  readonly sinceMs: number;
+  readonly untilMs: number;
+}
+
+/** The control plane as certificate authority of its system. */
+export class Authority {
+  readonly system: string;
+  readonly leafLifetimeMs: number;
+  readonly #options: AuthorityOptions;
+  readonly #clock: Clock;
+  readonly #file: AuthorityFile;
+  readonly #rootLifetimeMs: number;
+  readonly #times: RotationTimes;
+  readonly #given: CheckedAuthority | null;
+  readonly #listeners = new Set<() => void>();
+  readonly #own = new Map<string, OwnIdentity>();
+  #roots: readonly KeptRoot[] = [];
+  /** Of the root that signs. */
+  #signer: { readonly certificate: Uint8Array; readonly privateKey: KeyObject } | null = null;
+  #trust = "";
+  #cancel: Cancel = () => {};
+  #saving: Promise<void> = Promise.resolve();
+  #closed = false;
+
+  private constructor(options: AuthorityOptions) {
+    const { system, leafLifetimeMs = HOUR_MS, rootLifetimeMs = YEAR_MS } = options;
+    if (!(leafLifetimeMs >= 1_000 && leafLifetimeMs <= 30 * 24 * HOUR_MS))
+      throw new WeftError("invalid_argument", "certificates live from 1 s to 30 days", { reason: "BAD_LIFETIME" });
+    if (!(rootLifetimeMs >= 4 * leafLifetimeMs))
+      throw new WeftError(
+        "invalid_argument",
+        "a root lives at least four times as long as the certificates that it signs",
+        {
+          reason: "BAD_LIFETIME",
+        },
+      );
+    this.#options = options;
+    this.#clock = options.clock;
+    this.system = system;
+    this.leafLifetimeMs = leafLifetimeMs;
+    this.#rootLifetimeMs = rootLifetimeMs;
+    this.#times = { overlapMs: leafLifetimeMs, renewBeforeMs: Math.max(rootLifetimeMs / 4, 3 * leafLifetimeMs) };
+    this.#file = new AuthorityFile(options.folder);
+    this.#given = options.given === undefined ? null : checkGivenAuthority(options.given, options.clock.wallMs());
+  }
+
+  /** Rejects `failed_precondition` when what is kept cannot be used, `invalid_argument` for a given authority or lifetimes that are wrong. */
+  static async open(options: AuthorityOptions): Promise<Authority> {
+    const authority = new Authority(options);
+    const given = authority.#given;
+    if (given !== null) authority.#take([], given);
+    else {
+      const kept = await authority.#file.read(options.system);
+      authority.#take(kept ?? [authority.#makeRoot("signing")], null);
+      if (kept === null) await authority.#save();
+      authority.#advance();
+    }
+    return authority;
+  }
+
+  get kind(): "own" | "given" {
+    return this.#given === null ? "own" : "given";
+  }
+
+  /** PEM of all that are to be trusted now. */
+  get trust(): string {
+    return this.#trust;
+  }
+
+  get roots(): readonly RootView[] {
+    return this.#roots.map((root) => ({
+      id: root.id,
+      state: root.state,
+      notAfterMs: root.notAfterMs,
+      sinceMs: root.sinceMs,
+      untilMs: untilMs(root, this.#roots, this.#times),
+    }));
+  }
+
+  /** Told after trust, or who signs, has changed. */
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** A certificate for `service` and this public key. Throws `unavailable` where the authority's own certificate has run out. */
+  issue(publicKey: KeyObject, service: string): IssuedCertificate {
+    const nowMs = this.#clock.wallMs();
+    const signer = this.#signer;
+    const lastMs = this.#given?.notAfterMs ?? this.#roots.find(({ state }) => state === "signing")?.notAfterMs ?? 0;
+    const notAfterMs = Math.floor(Math.min(nowMs + this.leafLifetimeMs, lastMs) / 1_000) * 1_000;
+    if (signer === null || notAfterMs <= nowMs)
+      throw new WeftError("unavailable", "the authority's own certificate has expired", {
+        reason: "AUTHORITY_EXPIRED",
+      });
+    const id = spiffeId(this.system, service);
+    const notBeforeMs = nowMs - BACKDATED_MS;
+    const request = { publicKey, commonName: service, organization: this.system, uri: id, notBeforeMs, notAfterMs };
+    const leaf = encodePem(createCertificate({ ...request, authority: false }, signer));
+    return { id, certificate: leaf + (this.#given?.chain ?? ""), trust: this.#trust, notBeforeMs, notAfterMs };
+  }
+
+  /** A new key and its certificate, for those who get both from here: Envoys (SDS), and the control plane itself. */
+  issueWithKey(service: string): IdentityMaterial & { readonly id: string } {
+    const { publicKey, privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+    const pem = privateKey.export({ type: "pkcs8", format: "pem" }).toString();
+    return { ...this.issue(publicKey, service), privateKey: pem };
+  }
+
+  /** The service that a certificate names, if this authority has signed it and it expired no longer than `graceMs` ago; otherwise why not. */
+  holderOf(certificate: X509Certificate, graceMs: number): { service: string } | { refusal: string } {
+    const signers =
+      this.#given === null ? this.#roots.map((root) => new X509Certificate(root.certificate)) : [this.#given.signer];
+    if (!signers.some((root) => certificate.checkIssued(root) && certificate.verify(root.publicKey)))
+      return { refusal: "the certificate was not signed by this authority" };
+    const prefix = `URI:${spiffeId(this.system, "")}`;
+    const names = certificate.subjectAltName ?? "";
+    if (certificate.ca || !names.startsWith(prefix) || names.includes(", "))
+      return { refusal: "the certificate is no identity of this system" };
+    if (certificate.validToDate.getTime() + graceMs < this.#clock.wallMs())
+      return {
+        refusal: `the certificate expired at ${certificate.validToDate.toISOString()}, too long ago to be renewed`,
+      };
+    return { service: names.slice(prefix.length) };
+  }
+
+  /** An identity of the control plane's own processes, renewed by itself. */
+  identity(service: string): IdentitySource {
+    let own = this.#own.get(service);
+    if (own === undefined) this.#own.set(service, (own = new OwnIdentity(this, service, this.#clock)));
+    return own;
+  }
+
+  /** Begins to replace the root. Throws `failed_precondition` while one is being replaced, or where the authority is the user's. */
+  async rotate(): Promise<void> {
+    if (this.#given !== null)
+      throw new WeftError(
+        "failed_precondition",
+        "the authority is the user's: add the next root to --ca-trust, restart the control plane, and give --ca-cert and --ca-key of the next one when a certificate's lifetime has passed",
+        { reason: "AUTHORITY_GIVEN" },
+      );
+    if (this.#roots.length > 1) {
+      const due = new Date(nextDueMs(this.#roots, this.#times)).toISOString();
+      throw new WeftError("failed_precondition", `a root is being replaced already; the next step is at ${due}`, {
+        reason: "ROTATION_UNDER_WAY",
+      });
+    }
+    this.#addRoot();
+    await this.#saving;
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#cancel();
+    for (const own of this.#own.values()) own.close();
+    await this.#saving;
+  }
+
+  #makeRoot(state: KeptRoot["state"]): KeptRoot {
+    const { publicKey, privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+    const nowMs = this.#clock.wallMs();
+    const notAfterMs = nowMs + this.#rootLifetimeMs;
+    const name = createHash("sha256")
+      .update(publicKey.export({ type: "spki", format: "der" }))
+      .digest("hex")
+      .slice(0, 8);
+    const der = createCertificate(
+      {
+        publicKey,
+        // Each root has a name of its own, for those who tell authorities by name.
+        commonName: `${this.system} authority ${name}`,
+        organization: this.system,
+        uri: `spiffe://${this.system}`,
+        notBeforeMs: nowMs - BACKDATED_MS,
+        notAfterMs,
+        authority: true,
+      },
+      privateKey,
+    );
+    const id = createHash("sha256").update(der).digest("hex").slice(0, 16);
+    const pem = privateKey.export({ type: "pkcs8", format: "pem" }).toString();
+    return { id, state, sinceMs: nowMs, notAfterMs, certificate: encodePem(der), privateKey: pem };
+  }
+
+  #addRoot(): void {
+    this.#take([...this.#roots, this.#makeRoot("distributing")], null);
+    void this.#save();
+    this.#advance();
+  }
+
+  /** Carries out what is due, and waits for the next. */
+  #advance(): void {
+    this.#cancel();
+    if (this.#closed) return;
+    const nowMs = this.#clock.wallMs();
+    const next = advanceRoots(this.#roots, nowMs, this.#times);
+    if (next !== this.#roots) {
+      this.#take(next, null);
+      void this.#save();
+    }
+    if (wantsRoot(this.#roots, nowMs, this.#times)) return this.#addRoot();
+    const waitMs = Math.min(Math.max(1, nextDueMs(this.#roots, this.#times) - nowMs), DAY_MS);
+    this.#cancel = this.#clock.after(waitMs, () => this.#advance());
+  }
+
+  #take(roots: readonly KeptRoot[], given: CheckedAuthority | null): void {
+    for (const { id, state } of roots)
+      if (this.#roots.find((root) => root.id === id)?.state !== state) this.#options.onEvent?.(`root ${id}: ${state}`);
+    for (const { id } of this.#roots)
+      if (!roots.some((root) => root.id === id)) this.#options.onEvent?.(`root ${id}: dropped`);
+    this.#roots = roots;
+    const signing = roots.find(({ state }) => state === "signing");
+    if (given !== null) this.#signer = { certificate: given.signer.raw, privateKey: given.privateKey };
+    else if (signing !== undefined) {
+      const { raw } = new X509Certificate(signing.certificate);
+      this.#signer = { certificate: raw, privateKey: createPrivateKey(signing.privateKey) };
+    }
+    this.#trust = given?.trust ?? roots.map(({ certificate }) => certificate).join("");
+    for (const listener of this.#listeners) listener();
+  }
+
+  #save(): Promise<void> {
+    const roots = this.#roots;
+    this.#saving = this.#saving
+      .then(() => this.#file.write(this.system, roots))
+      .catch((thrown) =>
+        this.#options.onEvent?.(`the authority's roots could not be kept: ${(thrown as Error).message}`),
+      );
+    return this.#saving;
+  }
+}
+
+/** Renewed at half its life; its key is made anew each time. */
+class OwnIdentity implements IdentitySource {
+  readonly id: string;
+  current: IdentityMaterial;
+  readonly #authority: Authority;
+  readonly #service: string;
+  readonly #clock: Clock;
+  readonly #listeners = new Set<() => void>();
+  readonly #stop: () => void;
+  #cancel: Cancel = () => {};
+
+  constructor(authority: Authority, service: string, clock: Clock) {
+    this.#authority = authority;
+    this.#service = service;
+    this.#clock = clock;
+    this.id = spiffeId(authority.system, service);
+    this.current = authority.issueWithKey(service);
+    this.#stop = authority.onChange(() => this.#replace({ ...this.current, trust: authority.trust }));
+    this.#wait();
+  }
+
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  close(): void {
+    this.#stop();
+    this.#cancel();
+  }
+
+  #wait(): void {
+    this.#cancel = this.#clock.after(this.#authority.leafLifetimeMs / 2, () => {
+      try {
+        this.#replace(this.#authority.issueWithKey(this.#service));
+      } catch {
+        // The authority itself has expired; the next time it may not.
+      }
+      this.#wait();
+    });
+  }
+
+  #replace(material: IdentityMaterial): void {
+    this.current = material;
+    for (const listener of this.#listeners) listener();
+  }
+}
+
+/** A public key as it comes in a request. Throws `invalid_argument` unless it is EC on P-256. */
+export function parsePublicKey(spki: Uint8Array): KeyObject {
+  try {
+    if (spki.length <= 256) {
+      const key = createPublicKey({ key: Buffer.from(spki), type: "spki", format: "der" });
+      if (key.asymmetricKeyDetails?.namedCurve === "prime256v1") return key;
+    }
+  } catch {
+    // told below
+  }
+  throw new WeftError("invalid_argument", "public_key must be a SubjectPublicKeyInfo (DER) of an EC key on P-256", {
+    reason: "BAD_PUBLIC_KEY",
+    place: { field: "public_key" },
+  });
+}
+
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
+const YEAR_MS = 365 * DAY_MS;
+/** Clocks of machines differ. */
+const BACKDATED_MS = 60_000;

@@ -1,0 +1,78 @@
+import { createHash, createHmac, randomBytes, timingSafeEqual } from "node:crypto";
+import type { Clock } from "../../core/clock.ts";
+import { WeftError } from "../../core/errors.ts";
+import { encodeJoinToken, type JoinToken, parseJoinToken } from "../../core/join-token.ts";
+import type { SqliteThread } from "../../core/sqlite/sqlite-thread.ts";
+import { assertServiceName } from "../../registry/validate.ts";
+
+/**
+ * Join tokens of a system: made, checked, and their uses counted. A use is durable before anything is issued for it, so that a restart of the control plane does not give
+ * tokens back. Who asks again with the same key (its answer was lost) uses nothing up.
+ */
+export class JoinTokens {
+  readonly #system: string;
+  readonly #secret: string;
+  readonly #database: SqliteThread;
+  readonly #clock: Clock;
+  /** Uses are counted one after the other. */
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(system: string, secret: string, database: SqliteThread, clock: Clock) {
+    this.#system = system;
+    this.#secret = secret;
+    this.#database = database;
+    this.#clock = clock;
+  }
+
+  create(service: string, ttlSeconds: number, uses: number): { token: string; expiresMs: number } {
+    assertServiceName(service);
+    if (service === "control")
+      throw new WeftError("invalid_argument", '"control" is the control plane itself; nobody else joins as that', {
+        reason: "RESERVED_SERVICE",
+        place: { field: "service" },
+      });
+    const expiresMs = this.#clock.wallMs() + ttlSeconds * 1_000;
+    const id = randomBytes(16).toString("base64url");
+    return { token: encodeJoinToken({ system: this.#system, service, id, expiresMs, uses }, this.#secret), expiresMs };
+  }
+
+  /** Which service the token is for. Throws `unauthenticated` unless it is one of this system's and has not expired. */
+  read(token: string): JoinToken {
+    const read = parseJoinToken(token, this.#system, this.#secret, this.#clock.wallMs());
+    if (read.service === "control")
+      throw new WeftError("unauthenticated", "nobody joins as the control plane", { reason: "BAD_JOIN_TOKEN" });
+    return read;
+  }
+
+  /** As read(), and counts a use by this public key. Rejects `unauthenticated`, reason JOIN_TOKEN_USED, when there is none left. */
+  use(token: string, publicKey: Uint8Array): Promise<JoinToken> {
+    const used = this.#last.then(() => this.#use(token, publicKey));
+    this.#last = used.catch(() => {});
+    return used;
+  }
+
+  isOperator(token: string): boolean {
+    const digest = (text: string) => createHmac("sha256", "weft operator").update(text).digest();
+    return timingSafeEqual(digest(token), digest(this.#secret));
+  }
+
+  async #use(text: string, publicKey: Uint8Array): Promise<JoinToken> {
+    const token = this.read(text);
+    const key = createHash("sha256").update(publicKey).digest("hex");
+    const rows = await this.#database.read("SELECT key FROM join_token_use WHERE token = ?", [token.id]);
+    if (rows.some((row) => row.key === key)) return token;
+    if (rows.length >= token.uses) {
+      const times = token.uses === 1 ? "once" : `${token.uses} times`;
+      throw new WeftError(
+        "unauthenticated",
+        `the join token for "${token.service}" has been used already (it holds ${times}); make another one with \`weft token create ${token.service}\``,
+        { reason: "JOIN_TOKEN_USED" },
+      );
+    }
+    await this.#database.write([
+      { sql: "DELETE FROM join_token_use WHERE expires_ms < ?", parameters: [this.#clock.wallMs()] },
+      { sql: "INSERT INTO join_token_use VALUES (?, ?, ?)", parameters: [token.id, key, token.expiresMs] },
+    ]);
+    return token;
+  }
+}

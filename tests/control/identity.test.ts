@@ -1,0 +1,157 @@
+import assert from "node:assert/strict";
+import { generateKeyPairSync, X509Certificate } from "node:crypto";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { createDirectClient } from "../../src/call/direct.ts";
+import { Identity } from "../../src/contract/gen/weft/control/v1/identity.ts";
+import { type ControlPlaneOptions, startControlPlane } from "../../src/control/control-plane.ts";
+import { toWeftError, type WeftError } from "../../src/core/errors.ts";
+import { signProof } from "../../src/core/identity-proof.ts";
+import { encodeJoinToken } from "../../src/core/join-token.ts";
+import { createMemoryRegistry } from "../../src/drivers/memory/memory-registry.ts";
+
+const OPERATOR = "operator-secret";
+const metadata = { authorization: `Bearer ${OPERATOR}` };
+
+async function plane(options: Partial<ControlPlaneOptions> = {}) {
+  const events: string[] = [];
+  const control = await startControlPlane({
+    registry: createMemoryRegistry(),
+    system: "shop",
+    ...options,
+    identity: { operatorToken: OPERATOR, onEvent: (message) => events.push(message), ...options.identity },
+  });
+  const direct = createDirectClient(Identity, control.address);
+  const stop = async () => {
+    await direct.close();
+    await control.stop();
+  };
+  return { control, client: direct.client, events, stop };
+}
+
+function key() {
+  const { publicKey, privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+  const spki = publicKey.export({ type: "spki", format: "der" });
+  return { spki, privateKey, request: { publicKey: spki, proof: signProof("issue", spki, privateKey) } };
+}
+
+const reason = (work: Promise<unknown>): Promise<string> =>
+  work.then(
+    () => "none",
+    (thrown: unknown) => toWeftError(thrown).reason,
+  );
+
+test("a join token gives one process one identity, which renews itself by its key", async () => {
+  const { client, stop, events } = await plane();
+  const { token } = await client.createJoinToken({ service: "orders" }, { metadata });
+  const first = key();
+  const issued = await client.issue({ ...first.request, holder: { case: "joinToken", value: token } });
+  assert.equal(issued.id, "spiffe://shop/orders");
+  const leaf = new X509Certificate(issued.certificate);
+  assert.ok(leaf.checkPrivateKey(first.privateKey));
+  assert.ok(leaf.verify(new X509Certificate(issued.trust).publicKey));
+  assert.equal(Number(issued.notAfterMs), leaf.validToDate.getTime());
+  assert.ok(Math.abs(Number(issued.notAfterMs) - Date.now() - 3_600_000) < 5_000, "an hour");
+  // The same key again: its answer was lost.
+  await client.issue({ ...first.request, holder: { case: "joinToken", value: token } });
+  assert.equal(
+    await reason(client.issue({ ...key().request, holder: { case: "joinToken", value: token } })),
+    "JOIN_TOKEN_USED",
+  );
+  const second = key();
+  const certificate = leaf.toString();
+  const proof = signProof("renew", second.spki, first.privateKey);
+  const renewed = await client.issue({ ...second.request, holder: { case: "renewal", value: { certificate, proof } } });
+  assert.equal(renewed.id, issued.id);
+  const stolen = { certificate, proof: signProof("renew", second.spki, second.privateKey) };
+  assert.equal(
+    await reason(client.issue({ ...second.request, holder: { case: "renewal", value: stolen } })),
+    "BAD_PROOF",
+  );
+  assert.equal(events.filter((event) => event.includes("refused")).length, 2);
+  for (const event of events) assert.ok(!event.includes(token.split(".")[2]) && !event.includes(OPERATOR), event);
+  await stop();
+});
+
+test("what is no proof gets nothing, each with its reason", async () => {
+  const { client, stop } = await plane();
+  const { token } = await client.createJoinToken({ service: "orders", ttlSeconds: 60 }, { metadata });
+  const { request } = key();
+  const expiresMs = Date.now() + 60_000;
+  const claims = { system: "shop", service: "orders", id: "x", expiresMs, uses: 1 };
+  const [prefix, body, mac] = token.split(".");
+  const other = Buffer.from(Buffer.from(body, "base64url").toString().replace("orders", "paymen")).toString(
+    "base64url",
+  );
+  const tokens: Record<string, string> = {
+    BAD_JOIN_TOKEN: "nonsense",
+    "BAD_JOIN_TOKEN foreign": encodeJoinToken({ ...claims, system: "bank" }, OPERATOR),
+    "BAD_JOIN_TOKEN other secret": encodeJoinToken(claims, "guessed"),
+    "BAD_JOIN_TOKEN changed": `${prefix}.${other}.${mac}`,
+    "BAD_JOIN_TOKEN cut": `${prefix}.${body}.${mac.slice(0, 10)}`,
+    "BAD_JOIN_TOKEN control": encodeJoinToken({ ...claims, service: "control" }, OPERATOR),
+    JOIN_TOKEN_EXPIRED: encodeJoinToken({ ...claims, expiresMs: Date.now() - 1 }, OPERATOR),
+  };
+  for (const [expected, value] of Object.entries(tokens))
+    assert.equal(
+      await reason(client.issue({ ...request, holder: { case: "joinToken", value } })),
+      expected.split(" ")[0],
+      expected,
+    );
+  assert.equal(await reason(client.issue(request)), "NO_PROOF");
+  const holder = { case: "joinToken", value: token } as const;
+  assert.equal(await reason(client.issue({ ...request, proof: key().request.proof, holder })), "BAD_PROOF");
+  const p384 = generateKeyPairSync("ec", { namedCurve: "P-384" }).publicKey.export({ type: "spki", format: "der" });
+  assert.equal(await reason(client.issue({ ...request, publicKey: p384, holder })), "BAD_PUBLIC_KEY");
+  const selfMade = {
+    certificate: "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----",
+    proof: new Uint8Array(),
+  };
+  assert.equal(
+    await reason(client.issue({ ...request, holder: { case: "renewal", value: selfMade } })),
+    "BAD_CERTIFICATE",
+  );
+  assert.equal(await reason(client.createJoinToken({ service: "orders" })), "NOT_OPERATOR");
+  assert.equal(
+    await reason(client.createJoinToken({ service: "orders" }, { metadata: { authorization: "Bearer x" } })),
+    "NOT_OPERATOR",
+  );
+  assert.equal(await reason(client.rotateAuthority({})), "NOT_OPERATOR");
+  assert.equal(await reason(client.createJoinToken({ service: "control" }, { metadata })), "RESERVED_SERVICE");
+  assert.equal(
+    await reason(client.createJoinToken({ service: "orders", uses: 10_001 }, { metadata })),
+    "BAD_TOKEN_REQUEST",
+  );
+  await stop();
+});
+
+test("roots and uses of tokens outlive a restart; the files are for their user alone; another system's are refused", async () => {
+  const dataDir = mkdtempSync(join(tmpdir(), "weft-authority-"));
+  const first = await plane({ dataDir });
+  const { token } = await first.client.createJoinToken({ service: "orders" }, { metadata });
+  const holder = { case: "joinToken", value: token } as const;
+  const { trust } = await first.client.issue({ ...key().request, holder });
+  await first.stop();
+  for (const name of readdirSync(dataDir).filter((each) => each.startsWith("authority")))
+    assert.equal(statSync(join(dataDir, name)).mode & 0o777, 0o600, name);
+  const second = await plane({ dataDir });
+  assert.equal(await reason(second.client.issue({ ...key().request, holder })), "JOIN_TOKEN_USED");
+  assert.equal((await second.client.getAuthority({})).trust, trust);
+  await second.stop();
+  await assert.rejects(plane({ dataDir, system: "bank" }), (error: WeftError) => {
+    assert.equal(error.reason, "AUTHORITY_UNUSABLE");
+    assert.match(error.message, /is of the system "shop", and this is "bank"/);
+    return true;
+  });
+  const kept = await plane({ dataDir, identity: { operatorToken: "" } });
+  const secret = readFileSync(join(dataDir, "operator-token"), "utf8").trim();
+  const { token: made } = await kept.client.createJoinToken(
+    { service: "orders" },
+    { metadata: { authorization: `Bearer ${secret}` } },
+  );
+  assert.ok(made.startsWith("weft1."));
+  await kept.stop();
+  rmSync(dataDir, { recursive: true });
+});
