@@ -2,9 +2,9 @@ import { formatPlace } from "../core/errors.ts";
 import { EndpointTable } from "../policy/balance/endpoint-table.ts";
 import type { DataPlane } from "../policy/check/enforcement.ts";
 import { publishWarnings } from "../policy/check/publish-warnings.ts";
+import { KnownResources } from "../policy/resource/known-resources.ts";
 import { readResourceDocuments } from "../policy/resource/read-resource-documents.ts";
 import { ResourceDocument } from "../policy/resource/resource-document.ts";
-import type { Resource } from "../policy/resource/resources.ts";
 import { parseResources } from "../policy/resource/validate.ts";
 import type { MethodInfo } from "../policy/runtime.ts";
 import { Snapshot } from "../policy/snapshot/snapshot.ts";
@@ -17,9 +17,8 @@ import type { CheckedResources } from "./ledger.ts";
  * the others: of a thousand resources a revision mostly changes a few.
  */
 export class ResourceChecker {
-  /** Of the last set that was right, by its JSON. */
-  #known = new Map<string, Resource>();
-  #checked = new WeakSet<object>();
+  readonly #known = new KnownResources();
+  readonly #checked = new WeakSet<object>();
 
   /**
    * Parses, validates and compiles a set of resources against the methods that are known now, as every process will. `text`: YAML documents, or JSON (a
@@ -32,29 +31,36 @@ export class ResourceChecker {
     contracts: readonly StoredContract[],
     planes: readonly DataPlane[],
   ): CheckedResources {
-    const documents = readResourceDocuments(text, source).flatMap((document) =>
-      Array.isArray(document.value)
-        ? document.value.map((item, index) => new ResourceDocument(item, (path) => document.placeOf([index, ...path])))
-        : [document],
-    );
-    const texts = new Map<unknown, string>();
-    const again = documents.map((document) => {
-      const json = JSON.stringify(document.value) ?? "";
-      const known = this.#known.get(json);
-      const value = known ?? document.value;
-      texts.set(value, json);
-      return known === undefined ? document : new ResourceDocument(known, (path) => document.placeOf(path));
-    });
-    const parsed = parseResources(again, { checked: this.#checked });
+    const written = this.#known.read(text);
+    const documents = written === null ? read(text, source) : written.values.map(placedIn(text, source));
+    const parsed = parseResources(documents, { checked: this.#checked });
     const { resources } = parsed;
     new Snapshot(1, resources, methodsOf(contracts), new EndpointTable(), new StateKeeper());
     const warnings = publishWarnings(parsed, planes).map(({ place, message }) => `${formatPlace(place)}: ${message}`);
     const more = warnings.splice(MAX_WARNINGS).length;
-    const known = resources.map((resource) => texts.get(resource) ?? JSON.stringify(resource));
-    this.#known = new Map(resources.map((resource, i) => [known[i], resource]));
     for (const resource of resources) this.#checked.add(resource);
-    return { resources, texts: known, warnings: more === 0 ? warnings : [...warnings, `and ${more} more`] };
+    // Of kinds without an effect fewer come out than went in.
+    const whole = written !== null && resources.length === written.values.length;
+    const texts = whole ? written.texts : resources.map((resource) => JSON.stringify(resource));
+    this.#known.keep({ values: resources, texts });
+    return { resources, texts, warnings: more === 0 ? warnings : [...warnings, `and ${more} more`] };
   }
+}
+
+/** Of an array every item is a document. */
+function read(text: string, source: string): ResourceDocument[] {
+  return readResourceDocuments(text, source).flatMap((document) =>
+    Array.isArray(document.value)
+      ? document.value.map((item, index) => new ResourceDocument(item, (path) => document.placeOf([index, ...path])))
+      : [document],
+  );
+}
+
+/** Items of an array that was not read by that: where they stand is looked up when somebody asks. */
+function placedIn(text: string, source: string): (value: unknown, index: number) => ResourceDocument {
+  let documents: readonly ResourceDocument[] | null = null;
+  return (value, index) =>
+    new ResourceDocument(value, (path) => (documents ??= read(text, source))[index].placeOf(path));
 }
 
 const MAX_WARNINGS = 200;

@@ -8,6 +8,7 @@ import {
   ServiceUpdateSchema,
 } from "../contract/gen/weft/control/v1/control.ts";
 import type { Endpoint } from "../core/endpoint.ts";
+import { KnownResources } from "../policy/resource/known-resources.ts";
 import type { Resource } from "../policy/resource/resources.ts";
 import type { MethodInfo } from "../policy/runtime.ts";
 import type { ServiceContract } from "./types.ts";
@@ -24,6 +25,7 @@ export class Mirror {
   endpointVersion = 0;
   readonly services = new Map<string, MirroredService>();
   readonly contracts = new Map<string, ServiceContract>();
+  readonly #known = new KnownResources();
 
   /** Applies one message and says what the policy runtime has to be told. Throws when a part cannot be decoded. */
   apply(message: AttachResponse): MirrorChange {
@@ -42,7 +44,9 @@ export class Mirror {
       this.revision = Number(revision);
       if (unchanged) change.advanced = true;
       else {
-        this.resources = JSON.parse(json) as Resource[];
+        const read = this.#known.read(json);
+        if (read !== null) this.#known.keep(read);
+        this.resources = (read?.values ?? JSON.parse(json)) as Resource[];
         change.resources = true;
       }
     }

@@ -38,6 +38,8 @@ class Runtime implements PolicyRuntime {
   /** As they came, for whoever begins to record. */
   #resources: readonly Resource[] = [];
   #methods: readonly MethodInfo[] = [];
+  /** Resources never change: those of the last set that come again need not be looked at again. */
+  readonly #checked = new WeakSet<object>();
   #local: Endpoint | null = null;
 
   constructor({
@@ -100,7 +102,8 @@ class Runtime implements PolicyRuntime {
   }
 
   applyResources(revision: number, resources: readonly Resource[], methods: readonly MethodInfo[]): void {
-    const checked = parseResources(resources).resources;
+    const checked = parseResources(resources, { checked: this.#checked }).resources;
+    for (const resource of checked) this.#checked.add(resource);
     this.journal?.settle();
     this.#state.snapshot = new Snapshot(revision, checked, methods, this.#state.table, this.#keeper);
     this.#state.revision = revision;
