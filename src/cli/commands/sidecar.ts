@@ -1,6 +1,7 @@
 import { WeftError } from "../../core/errors.ts";
 import { systemRandom } from "../../core/random.ts";
 import { hostPort } from "../../host/launch.ts";
+import type { IdentityLine } from "../../link/identity-line.ts";
 import { createLink } from "../../link/link.ts";
 import { DecisionJournal } from "../../policy/decision/journal.ts";
 import { createPolicyRuntime } from "../../policy/snapshot/create-runtime.ts";
@@ -45,6 +46,7 @@ export async function sidecar(flags: SidecarFlags, terminal: Terminal): Promise<
   const zone = process.env.WEFT_ZONE ?? "";
   const policy = createPolicyRuntime({ random: systemRandom, journal: new DecisionJournal(), zone, service });
   const onProblem = (error: Error): void => terminal.err(`${error.message}\n`);
+  const identity = await joinMesh(flags, onProblem);
   const link = createLink({
     address: flags.control,
     policy,
@@ -64,6 +66,7 @@ export async function sidecar(flags: SidecarFlags, terminal: Terminal): Promise<
       zone,
       policy,
       link,
+      identity,
       write: (text) => terminal.out(text),
       onProblem,
     });
@@ -81,7 +84,30 @@ export async function sidecar(flags: SidecarFlags, terminal: Terminal): Promise<
     });
   } finally {
     await link.close();
+    await identity?.close();
   }
+}
+
+/** The service's identity, by the join token of the environment; null without one. Loaded when it is used. */
+async function joinMesh(
+  { control, service }: SidecarFlags,
+  onProblem: (error: Error) => void,
+): Promise<IdentityLine | null> {
+  const token = process.env.WEFT_JOIN_TOKEN ?? "";
+  if (token === "") return null;
+  const { openIdentity } = await import("../../link/identity-line.ts");
+  const identity = await openIdentity({
+    address: control,
+    token,
+    onProblem: (message) => onProblem(new Error(message)),
+  });
+  if (identity.service === service) return identity;
+  await identity.close();
+  throw new WeftError(
+    "failed_precondition",
+    `WEFT_JOIN_TOKEN is one for ${identity.service}, and this is the sidecar of ${service}; ask the control plane for a token of its own`,
+    { reason: "WRONG_TOKEN" },
+  );
 }
 
 /** Answers DNS queries; loaded when it is used. */
