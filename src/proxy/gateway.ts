@@ -6,6 +6,7 @@ import { sharedLimitQuery } from "../call/queries/shared-limit-query.ts";
 import { tellTime } from "../call/queries/tell-time.ts";
 import { type Clock, systemClock } from "../core/clock.ts";
 import { WeftError } from "../core/errors.ts";
+import type { IdentitySource } from "../core/identity.ts";
 import { type Random, systemRandom } from "../core/random.ts";
 import { TimerWheel } from "../core/timer-wheel.ts";
 import type { Link } from "../link/types.ts";
@@ -47,6 +48,8 @@ export interface GatewayOptions {
   sharedLimits?: SharedLimits;
   /** Endpoints that speak TLS: whom to trust (default: the system's authorities) and the gateway's own certificate. */
   upstreamTls?: UpstreamPoolOptions["tls"];
+  /** Who the gateway is to the services of its system. */
+  identity?: IdentitySource | null;
   /** Default "errors". */
   accessLog?: AccessLogMode;
   /** Gets the access log's lines. Default: standard output. */
@@ -96,7 +99,12 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     clock,
     options.write ?? ((text) => process.stdout.write(text)),
   );
-  const pool = createUpstreamPool({ clock, limits, tls: options.upstreamTls });
+  const pool = createUpstreamPool({
+    clock,
+    limits,
+    tls: options.upstreamTls,
+    ...(options.identity && { identity: options.identity, mutualTls: (service) => policy.mutualTls(service) }),
+  });
   const timers = new TimerWheel(clock);
   const security = createSecurityQueries({
     clock,
@@ -201,6 +209,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       clock,
       ids: new IdSource(options.random ?? systemRandom),
       proxied,
+      isStrict: (service) => policy.mutualTls(service) === "strict",
       onRefused,
       onEnd(request, { peerAddress }, decision) {
         calls.record(decision);

@@ -121,7 +121,11 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
     clock,
     options.write ?? ((text) => process.stdout.write(text)),
   );
-  const pool = createUpstreamPool({ clock, limits, ...(identity && { identity }) });
+  const pool = createUpstreamPool({
+    clock,
+    limits,
+    ...(identity && { identity, mutualTls: (name) => policy.mutualTls(name) }),
+  });
   const timers = new TimerWheel(clock);
   const security = createSecurityQueries({
     clock,
@@ -148,7 +152,7 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
     services,
     dial: identity === null ? {} : { identity },
     identity: () => identity?.id ?? "",
-    isStrict: () => false,
+    isStrict: (name) => policy.mutualTls(name) === "strict",
     onEnd(request, { peerAddress }, decision) {
       calls.record(decision);
       accessLog.record(request, peerAddress, decision);

@@ -1,0 +1,60 @@
+import { defineSystem, route, tcpRoute, tlsRoute, traffic, udpRoute } from "weftmesh/system";
+
+const first = Number(process.env.SUITE_PORT ?? 21_000);
+const sh = (script: string, ...more: string[]): string[] => [
+  "sh",
+  `${import.meta.dirname}/${script}`,
+  "$PORT",
+  ...more,
+];
+const names = [
+  "--no-daemon",
+  "--listen-address=127.0.0.1",
+  "--bind-interfaces",
+  "--no-resolv",
+  "--no-hosts",
+  "--user=root",
+];
+
+/** Programs that are not weft's and do not speak HTTP, behind a gateway and behind sidecars. */
+export default defineSystem({
+  name: "bytes",
+  gateway: {
+    listen: 0,
+    // haproxy connects from there.
+    proxyProtocol: ["127.0.0.9"],
+    listeners: {
+      redis: `tcp:${first}`,
+      tls: `tls:${first + 1}`,
+      names: `udp:${first + 2}`,
+      blob: `tcp:${first + 3}`,
+      "told-1": `tcp:${first + 4}`,
+      "told-2": `tcp:${first + 5}`,
+    },
+  },
+  services: {
+    redis: { run: sh("redis.sh"), protocol: "tcp", replicas: 2 },
+    cache: { run: sh("redis.sh"), protocol: "tcp", sidecar: true },
+    "site-a": { run: sh("tls-site.sh", "a.site.test"), protocol: "tcp" },
+    "site-b": { run: sh("tls-site.sh", "b.site.test"), protocol: "tcp" },
+    names: {
+      run: ["dnsmasq", ...names, "--port=$PORT", "--address=/shop.test/192.0.2.1", "--address=/v6.test/2001:db8::1"],
+      protocol: "udp",
+    },
+    blob: { run: "blob.ts", protocol: "tcp" },
+    "told-1": { run: sh("nginx-told.sh"), protocol: "tcp" },
+    "told-2": { run: sh("haproxy-told.sh"), protocol: "tcp" },
+    headers: { run: "headers.ts", protocol: "http1" },
+  },
+  routes: [
+    tcpRoute("redis").to("redis"),
+    tlsRoute("a.site.test").to("site-a"),
+    tlsRoute("*.site.test").to("site-b"),
+    udpRoute("names").to("names"),
+    tcpRoute("blob").to("blob"),
+    tcpRoute("told-1").to("told-1"),
+    tcpRoute("told-2").to("told-2"),
+    route("/").to("headers"),
+  ],
+  policies: [traffic("told-1").proxyProtocol("v1"), traffic("told-2").proxyProtocol("v2")],
+});
