@@ -20,10 +20,11 @@ import { HealthChecker } from "./health-checker.ts";
 import { Hub } from "./hub.ts";
 import { Ledger, type Publication, type Published, type ResourceCheck } from "./ledger.ts";
 import { type ControlLimits, defaultControlLimits } from "./limits.ts";
+import { XdsPlanes } from "./mesh/xds-planes.ts";
 import { presentPlanes } from "./present-planes.ts";
 import { ResourceChecker } from "./resource-check.ts";
 import { Session } from "./session.ts";
-import { createMeshXds } from "./xds/mesh-xds.ts";
+import { createMeshXds, type MeshXds } from "./xds/mesh-xds.ts";
 
 export interface ControlPlaneOptions {
   /** Where endpoints live. Chosen by whoever starts the control plane, which closes it when it stops. */
@@ -98,8 +99,9 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     const contracts = await ContractStore.open(database);
     const sessions: Hub["sessions"] = new Set();
     const resourceChecker = new ResourceChecker();
+    let xds: MeshXds | null = null;
     const check: ResourceCheck = (text, source) =>
-      resourceChecker.check(text, source, contracts.all(), presentPlanes(sessions));
+      resourceChecker.check(text, source, contracts.all(), presentPlanes(sessions, xds?.status.planes() ?? []));
     const ledger = await Ledger.open(database, check, clock);
     if (options.resources !== undefined) await ledger.publish(options.resources);
     const catalog = new Catalog(registry, (name, id) => contracts.remove(name, id));
@@ -127,10 +129,16 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       epoch,
       defaultTtlMs,
     });
-    const xds = createMeshXds({ ledger, catalog, contracts, authority, tokens, clock, log: onEvent });
-    closing.push(() => xds.close());
+    const meshXds = createMeshXds({ ledger, catalog, contracts, authority, tokens, clock, log: onEvent });
+    xds = meshXds;
+    closing.push(() => meshXds.close());
+    const { traffic } = hub;
+    const { status, source } = meshXds;
+    const xdsPlanes = new XdsPlanes({ status, probeToken: source.probeToken, traffic, clock });
+    hub.planeSources.add(xdsPlanes.source);
+    closing.push(() => xdsPlanes.close());
     const issuing = createIdentityService({ authority, tokens, onRefused: onEvent });
-    const server = await listen(hub, [issuing, ...xds.services], options);
+    const server = await listen(hub, [issuing, ...meshXds.services], options);
     closing.push(async () => {
       for (const session of hub.sessions) session.end(null);
       await server.stop(DRAIN_MS);

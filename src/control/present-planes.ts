@@ -1,11 +1,16 @@
 import { Role } from "../contract/gen/weft/control/v1/control.ts";
 import type { DataPlane } from "../policy/check/enforcement.ts";
 import type { Hub } from "./hub.ts";
+import type { XdsPlane } from "./xds/status.ts";
 
 /** Where policy is enforced in a system, as far as its processes are attached; all of weft's own places that need no sidecar while none is. */
-export function presentPlanes(sessions: Hub["sessions"]): readonly DataPlane[] {
+export function presentPlanes(
+  sessions: Hub["sessions"],
+  others: readonly Pick<XdsPlane, "node">[] = [],
+): readonly DataPlane[] {
   const planes = new Set<DataPlane>();
   for (const { hello } of sessions) for (const plane of PLANES[hello?.role ?? Role.UNSPECIFIED]) planes.add(plane);
+  for (const { node } of others) planes.add(node.role === "client" ? "grpc-xds" : "envoy");
   return planes.size === 0 ? ["gateway", "client", "server"] : [...planes];
 }
 

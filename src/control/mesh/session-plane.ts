@@ -1,7 +1,8 @@
 import { type Edge, Role } from "../../contract/gen/weft/control/v1/control.ts";
+import { LATENCY_BUCKETS } from "../../core/latency-buckets.ts";
 import type { Session } from "../session.ts";
 import type { DataPlaneKind, DataPlaneState } from "./data-plane.ts";
-import { BUCKETS, type EdgeReading } from "./traffic-store.ts";
+import type { EdgeReading } from "./traffic-store.ts";
 
 /** An attached process of weft's as a data plane; null of one that only looks, or has not said what it is. */
 export function dataPlaneOf(session: Session): DataPlaneState | null {
@@ -37,7 +38,7 @@ export function nodeOf({ service, hello }: Pick<Session, "service" | "hello">): 
 export function readingOf({ service, version, calls, errors, secure, attempts, latency }: Edge): EdgeReading[] {
   const { buckets = [], counts = [] } = latency ?? {};
   if (service.length > MAX_NAME || version.length > MAX_NAME) return [];
-  if (buckets.length !== counts.length || buckets.length > BUCKETS) return [];
+  if (buckets.length !== counts.length || buckets.length > LATENCY_BUCKETS) return [];
   return [
     {
       service,

@@ -1,4 +1,5 @@
 import type { Clock } from "../../core/clock.ts";
+import { LATENCY_BUCKETS } from "../../core/latency-buckets.ts";
 
 /** What one process saw of one backend since it began to count. Counts only grow; where they shrink it began anew. */
 export interface EdgeReading {
@@ -9,7 +10,7 @@ export interface EdgeReading {
   /** Of the calls, those over mutual TLS. */
   readonly secure: number;
   readonly attempts: number;
-  /** Buckets of telemetry's Histogram that hold something, ascending, and how many each holds. */
+  /** Buckets (core/latency-buckets.ts) that hold something, ascending, and how many each holds. */
   readonly buckets: readonly number[];
   readonly counts: readonly number[];
 }
@@ -121,6 +122,7 @@ interface Reported {
 
 class Edge {
   newest: EdgeReading;
+  #newestAt: number;
   #base: EdgeReading;
   #baseAt: number;
   #newer: EdgeReading;
@@ -131,32 +133,32 @@ class Edge {
     this.newest = this.#newer = first;
     this.#base = toldAt === null ? first : { ...first, ...NOTHING };
     this.#baseAt = toldAt ?? now;
-    this.#newerAt = now;
+    this.#newestAt = this.#newerAt = now;
   }
 
   take(reading: EdgeReading, now: number): void {
     if (reading.calls < this.newest.calls) {
-      this.#base = this.#newer = this.newest = reading;
+      this.#base = this.#newer = reading;
       this.#baseAt = this.#newerAt = now;
-      return;
-    }
-    this.#age(now);
+    } else this.#age(now);
     this.newest = reading;
+    this.#newestAt = now;
   }
 
   rate(now: number): EdgeRate {
     this.#age(now);
     const { newest } = this;
     const base = this.#base;
-    const latency = new Float64Array(BUCKETS);
-    for (const [i, bucket] of newest.buckets.entries()) if (bucket < BUCKETS) latency[bucket] += newest.counts[i];
+    const latency = new Float64Array(LATENCY_BUCKETS);
+    for (const [i, bucket] of newest.buckets.entries())
+      if (bucket < LATENCY_BUCKETS) latency[bucket] += newest.counts[i];
     for (const [i, bucket] of base.buckets.entries()) {
-      if (bucket < BUCKETS) latency[bucket] = Math.max(0, latency[bucket] - base.counts[i]);
+      if (bucket < LATENCY_BUCKETS) latency[bucket] = Math.max(0, latency[bucket] - base.counts[i]);
     }
     return {
       service: newest.service,
       version: newest.version,
-      seconds: Math.max(MIN_SECONDS, (now - this.#baseAt) / 1_000),
+      seconds: Math.max(MIN_SECONDS, (this.#holdsAt(now) - this.#baseAt) / 1_000),
       calls: newest.calls - base.calls,
       errors: Math.max(0, newest.errors - base.errors),
       secure: Math.max(0, newest.secure - base.secure),
@@ -167,14 +169,19 @@ class Edge {
     };
   }
 
-  /** What the newest reading was until now is what it was HALF_MS ago, once that is so. */
+  /** Until when the newest reading holds: without another, nothing came until about a second ago. */
+  #holdsAt(now: number): number {
+    return Math.max(this.#newestAt, now - REPORT_EVERY_MS);
+  }
+
   #age(now: number): void {
-    if (now - this.#newerAt < HALF_MS) return;
-    // After a long silence both are the newest: nothing came since.
-    this.#base = now - this.#newerAt < 2 * HALF_MS ? this.#newer : this.newest;
-    this.#baseAt = now - this.#newerAt < 2 * HALF_MS ? this.#newerAt : now - HALF_MS;
+    const at = this.#holdsAt(now);
+    if (at - this.#newerAt < HALF_MS) return;
+    const silent = at - this.#newerAt >= 2 * HALF_MS;
+    this.#base = silent ? this.newest : this.#newer;
+    this.#baseAt = silent ? at - HALF_MS : this.#newerAt;
     this.#newer = this.newest;
-    this.#newerAt = now;
+    this.#newerAt = at;
   }
 }
 
@@ -196,8 +203,8 @@ function sum(a: EdgeReading, b: EdgeReading): EdgeReading {
 }
 
 const NOTHING = { calls: 0, errors: 0, secure: 0, attempts: 0, buckets: [], counts: [] };
-/** Of telemetry's Histogram, with the one for everything longer. */
-export const BUCKETS = 93;
+/** How often reporters tell of what changed. */
+const REPORT_EVERY_MS = 1_000;
 const HALF_MS = 5_000;
 /** A rate of less time than that would be an accident. */
 const MIN_SECONDS = 1;

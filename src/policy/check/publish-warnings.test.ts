@@ -28,7 +28,6 @@ test("what some data plane enforces is nothing to warn of, what none does is, on
 
 test("a field that one plane leaves out with its whole resource and another by itself is told at its outermost", () => {
   const resource = traffic("orders").timeout("1s").hedge("p95").resources();
-  assert.deepEqual(said(resource, "gateway", "grpc-xds"), []);
   const [only, ...rest] = said(resource, "server", "grpc-xds").filter((line) => line.includes("hedge"));
   assert.match(only, /TrafficPolicy\.hedge is enforced by nothing that is there/);
   assert.deepEqual(rest, []);
@@ -38,4 +37,19 @@ test("where nothing is there, nothing is said", () => {
   const [limit] = rateLimit("orders").allow(5).resources();
   assert.ok(notEnforced(limit, "client").length > 0);
   assert.deepEqual(said([limit]), []);
+});
+
+test("every field that a data plane leaves out which is not weft's own is told, though others enforce it", () => {
+  const resource = traffic("orders").timeout("1s").hedge("p95").resources();
+  assert.deepEqual(said(resource, "gateway", "client"), []);
+  const told = said(resource, "gateway", "envoy", "grpc-xds");
+  assert.ok(
+    told.some((line) => /TrafficPolicy\.hedge.* is not enforced by gRPC's own client, which is there: /.test(line)),
+  );
+  const envoy = notEnforced(resource[0], "envoy").map(({ field }) => field);
+  for (const field of envoy)
+    assert.ok(
+      told.some((line) => line.includes(`${field} is not enforced by Envoy`)),
+      field,
+    );
 });

@@ -2,31 +2,55 @@ import type { Resource } from "../resource/resources.ts";
 import type { ParsedResources, Problem } from "../resource/validate.ts";
 import { type DataPlane, type NotEnforced, notEnforced } from "./enforcement.ts";
 
-/** What is said when resources are put in force: what is doubtful about them, and what nothing that is there enforces. `planes`: what is there. */
+/**
+ * What is said when resources are put in force: what is doubtful about them, what nothing that is there enforces, and what those data planes leave out that are
+ * not weft's own, so that nothing is dropped in silence. `planes`: what is there.
+ */
 export function publishWarnings(
   { resources, warnings, placeOf }: ParsedResources,
   planes: readonly DataPlane[],
 ): Problem[] {
   const unenforced = resources.flatMap((resource) =>
-    enforcedNowhereOf(resource, planes).map(({ path, field, why }) => ({
+    leftOut(resource, planes).map(({ path, field, why, by }) => ({
       place: placeOf(resource, path),
-      message: `${field} is enforced by nothing that is there (${planes.join(", ")}): ${why}`,
+      message:
+        by === null
+          ? `${field} is enforced by nothing that is there (${planes.join(", ")}): ${why}`
+          : `${field} is not enforced by ${NAMES[by]}, which is there: ${why}`,
     })),
   );
   return [...warnings, ...unenforced];
 }
 
 /** The same for the same resource, which never changes: a revision takes most of them from the one before. */
-function enforcedNowhereOf(resource: Resource, planes: readonly DataPlane[]): NotEnforced[] {
+function leftOut(resource: Resource, planes: readonly DataPlane[]): readonly LeftOut[] {
   const key = planes.join();
   const before = FOUND.get(resource);
   if (before?.key === key) return before.found;
-  const found = enforcedNowhere(resource, planes);
+  const nowhere = enforcedNowhere(resource, planes);
+  const found = nowhere.map((one): LeftOut => ({ ...one, by: null }));
+  for (const plane of planes) {
+    if (!isForeign(plane)) continue;
+    const own = notEnforced(resource, plane).filter(({ path }) => !nowhere.some((other) => isWithin(path, other.path)));
+    found.push(...own.map((one): LeftOut => ({ ...one, by: plane })));
+  }
   FOUND.set(resource, { key, found });
   return found;
 }
 
-const FOUND = new WeakMap<Resource, { readonly key: string; readonly found: NotEnforced[] }>();
+interface LeftOut extends NotEnforced {
+  /** Null: by all that are there. */
+  readonly by: Foreign | null;
+}
+
+type Foreign = keyof typeof NAMES;
+const NAMES = { envoy: "Envoy", "grpc-xds": "gRPC's own client" } as const;
+
+function isForeign(plane: DataPlane): plane is Foreign {
+  return plane in NAMES;
+}
+
+const FOUND = new WeakMap<Resource, { readonly key: string; readonly found: readonly LeftOut[] }>();
 
 /** Fields that none of these places enforces, the outermost of each. */
 function enforcedNowhere(resource: Resource, planes: readonly DataPlane[]): NotEnforced[] {
