@@ -12,6 +12,11 @@ import { withoutLoad } from "./without-load.ts";
 export interface ExchangeHooks {
   /** What servers report of their load goes on to the caller, who balances by it. Default false: it is nothing for outside. */
   readonly passesLoad?: boolean;
+  /**
+   * The head of a short answer waits for its body's first bytes, so that an upstream that is lost between the two is an answer of its own (502), which a caller may
+   * act on, instead of one that breaks off. Many servers write them apart, some 40 ms apart (Nagle's algorithm and delayed acknowledgements). Default false.
+   */
+  readonly holdsHeads?: boolean;
   /** Further fields for the head of the response (request id, decision id), flat; null for none. Called once an exchange. */
   responseFields?(exchange: Exchange): readonly string[] | null;
   /** The exchange is over, for logs and metrics. */
@@ -55,6 +60,7 @@ export class Exchange implements Downstream {
   #requestBlocked = false;
   #owedResponse = 0;
   #dropped = 0;
+  #heldHead: Head | null = null;
   /** What the caller has not taken yet of an answer of our own. */
   #rest: LocalBody | null = null;
   #responseBlocked = false;
@@ -118,6 +124,15 @@ export class Exchange implements Downstream {
       if (this.stream.connection.version !== "1.0") this.stream.sendHead(head, null, false);
       return;
     }
+    if (!fin && this.#hooks?.holdsHeads === true && isShort(head) && this.request.protocol === "") {
+      this.#heldHead = head;
+      return;
+    }
+    this.#sendHead(head, fin);
+  }
+
+  #sendHead(head: Head, fin: boolean): void {
+    const { status } = head;
     const extra = this.#responseFields();
     if (this.request.protocol === "") this.status = status;
     else {
@@ -130,6 +145,7 @@ export class Exchange implements Downstream {
   onData(chunk: Uint8Array, start: number, end: number, fin: boolean): void {
     const bytes = end - start;
     this.responseBytes += bytes;
+    if (this.#heldHead !== null) this.#sendHeld();
     const writable = this.stream.sendData(chunk, start, end, fin);
     if (fin || bytes === 0) return;
     if (writable && !this.#responseBlocked) this.#call?.credit(bytes);
@@ -139,7 +155,14 @@ export class Exchange implements Downstream {
     }
   }
 
+  #sendHeld(): void {
+    const head = this.#heldHead as Head;
+    this.#heldHead = null;
+    this.#sendHead(head, false);
+  }
+
   onTrailers(head: Head): void {
+    if (this.#heldHead !== null) this.#sendHeld();
     this.stream.sendTrailers(this.#hooks?.passesLoad === true ? head : withoutLoad(head), null);
   }
 
@@ -152,6 +175,11 @@ export class Exchange implements Downstream {
   }
 
   onAbort(response: LocalResponse): void {
+    if (this.#heldHead !== null) {
+      this.#heldHead = null;
+      this.onLocal(response);
+      return;
+    }
     sendAbort(this.stream, response, this.request.protocol === "" && factsOf(this.request).grpc);
   }
 
@@ -215,5 +243,14 @@ class RequestSide implements StreamSink {
   }
 }
 
+/** Of a body that one read brings, as a rule. */
+function isShort({ fields }: Head): boolean {
+  for (let i = 0; i < fields.length; i += 2)
+    if (fields[i] === "content-length") return fields[i + 1].length <= SHORT_DIGITS;
+  return false;
+}
+
+/** Below 100,000 bytes. */
+const SHORT_DIGITS = 5;
 const NO_ERROR = 0;
 const MAX_DROPPED_BYTES = 65_536;

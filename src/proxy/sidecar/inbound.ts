@@ -27,6 +27,7 @@ export interface InboundOptions {
 export function createInboundHandler({ carrier, clock, ids, service, onEnd }: InboundOptions): RequestHandler {
   const hooks: ExchangeHooks = {
     passesLoad: true,
+    holdsHeads: true,
     responseFields: (exchange) => ["x-request-id", exchange.context.requestId],
     onEnd: (exchange, decision) => onEnd(exchange.request, exchange.context.peerAddress, decision),
   };

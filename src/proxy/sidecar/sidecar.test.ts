@@ -66,6 +66,22 @@ test("a failing application is tried as often as policy says, by the caller's si
   assert.equal(app.requests.length, 4);
 });
 
+test("an application that is lost between the head and the body of a short answer is tried again elsewhere", async (t) => {
+  let lost = 0;
+  const app = await startApp(t, (_request, response) => {
+    if (lost > 0) return void response.end("whole");
+    lost++;
+    response.writeHead(200, { "content-length": "5" }).flushHeaders();
+    setTimeout(() => response.destroy(), 20);
+  });
+  const orders = await startTestSidecar(t, "orders", app.port);
+  const web = await startTestSidecar(t, "web", 1, { endpoints: [endpointOf(orders, "orders")] });
+  assert.equal((await ask(web.outbound.port, "/", { headers: { host: "orders" } })).body, "whole");
+  lost = 0;
+  const broken = await ask(orders.inbound.port, "/");
+  assert.deepEqual([broken.status, JSON.parse(broken.body).reason], [502, "UPSTREAM_LOST"]);
+});
+
 test("a caller's own attempts are not multiplied", async (t) => {
   const app = await startApp(t, (_request, response) => response.writeHead(503).end());
   const resources = [RETRIES];
