@@ -27,13 +27,21 @@ const OWN_CALLS = "a client's calls have one caller; they would all go to one en
 const HEADERS = "gRPC hashes by header alone (gRFC A42)";
 const GRPC_LIMITS = "gRPC bounds requests in flight alone (gRFC A32); use limits.maxInFlight";
 const RESETS = (who: string): string => `${who} injects no resets; use abort`;
-const FAULT_CALLERS = (who: string): string => `${who} takes faults from whoever sends the header`;
 const INBOUND = "calls are admitted where they arrive: at the gateway and at services";
-const NO_TOKENS = "gRPC verifies no tokens, so that its rules know no end users";
-const ONE_ADAPTIVE = "Envoy's adaptive concurrency is gradient alone";
 const OWN_QUOTA = 'a caller enforces its own quota alone; use enforcedBy: "client"';
 const AT_THE_EDGE = "end users are authenticated at the gateway, and at services where policy says so";
 const NO_SESSIONS = "typed clients make calls; sessions go through a gateway or a sidecar";
+const ENVOY_HTTP = "Envoy is given HTTP and gRPC alone; weft's own gateways and sidecars carry sessions of bytes";
+const FIXED_DELAYS = (who: string): string => `${who} delays by a fixed time; use fixed`;
+const FAULT_FIELDS = (who: string): string =>
+  `${who} would take faults from anybody, by fields of its own; it takes none`;
+const GRPC_STATUSES = "gRPC looks at gRPC statuses alone (gRFC A44); use their names";
+const GRPC_LOCAL = "gRPC does not tell local failures from others (gRFC A50)";
+const NOT_VERIFIED = (what: string): string =>
+  `Envoy verifies no ${what}, and lets nobody in by them; call a gateway of weft's`;
+const AT_ONCE = "Envoy counts retries under way at once, whatever the time";
+const KEYLESS = (what: string): string =>
+  `Envoy's limits have no key of ${what}; such a limit is not enforced by it at all`;
 const CALLED = "calls are authorized where they arrive: at the gateway and at services";
 
 /**
@@ -58,17 +66,30 @@ export const ENFORCEMENT: Readonly<Record<string, Row>> = {
   "GRPCRoute.rules.filters": {
     "grpc-xds": "xDS in gRPC has no header changes and no mirrors; use a gateway or sidecars",
   },
-  "GRPCRoute.rules.sessionPersistence": {},
-  "GRPCRoute.rules.sessionPersistence.type=Header": {
-    "grpc-xds": "gRPC keeps sessions by cookie alone (gRFC A55); use type: Cookie",
+  "HTTPRoute.rules.sessionPersistence.idleTimeout": { envoy: "Envoy's sessions do not end by being idle" },
+  "GRPCRoute.rules.backendRefs.filters": { "grpc-xds": "xDS in gRPC has no header changes; use a gateway or sidecars" },
+  "GRPCRoute.rules.sessionPersistence": {
+    "grpc-xds": "grpc-go and grpc-js keep no sessions; use ring-hash by a header",
   },
+  "GRPCRoute.rules.sessionPersistence.idleTimeout": { envoy: "Envoy's sessions do not end by being idle" },
 
-  TCPRoute: { client: NO_SESSIONS, server: ROUTED, "grpc-xds": "gRPC clients make calls, no sessions" },
-  UDPRoute: { client: NO_SESSIONS, server: ROUTED, "grpc-xds": "gRPC clients make calls, no sessions" },
+  TCPRoute: {
+    client: NO_SESSIONS,
+    server: ROUTED,
+    envoy: ENVOY_HTTP,
+    "grpc-xds": "gRPC clients make calls, no sessions",
+  },
+  UDPRoute: {
+    client: NO_SESSIONS,
+    server: ROUTED,
+    envoy: ENVOY_HTTP,
+    "grpc-xds": "gRPC clients make calls, no sessions",
+  },
   TLSRoute: {
     client: NO_SESSIONS,
     sidecar: "it is for listeners of the gateway; a sidecar carries TLS as TCP to the service that is named",
     server: ROUTED,
+    envoy: ENVOY_HTTP,
     "grpc-xds": "gRPC clients make calls, no sessions",
   },
 
@@ -81,19 +102,25 @@ export const ENFORCEMENT: Readonly<Record<string, Row>> = {
   },
   "TrafficPolicy.idleTimeout": { server: CALLERS, "grpc-xds": "gRPC has no idle time-out of a call; use timeout" },
   "TrafficPolicy.retry": { server: CALLERS },
-  "TrafficPolicy.retry.nonIdempotent": {
-    envoy: "Envoy retries whatever its conditions name, idempotent or not; leave retry out for such methods",
-    "grpc-xds": "gRPC retries whatever its conditions name, idempotent or not; leave retry out for such methods",
+  "TrafficPolicy.retry.on=overflow": {
+    envoy: "Envoy does not retry what its own limits refuse",
+    "grpc-xds": "gRPC does not retry what its own limits refuse",
   },
+  "TrafficPolicy.retry.on=timeout": { "grpc-xds": "gRPC has no time-out of one attempt (gRFC A44)" },
+  "TrafficPolicy.retry.on=5xx": { "grpc-xds": GRPC_STATUSES },
+  "TrafficPolicy.retry.on=gateway-error": { "grpc-xds": GRPC_STATUSES },
   "TrafficPolicy.retry.backoff.jitter": { envoy: JITTER("Envoy"), "grpc-xds": JITTER("gRPC") },
   "TrafficPolicy.retry.backoff.maxPushback": {
-    envoy: "Envoy knows reset headers with a largest interval, not pushback",
+    envoy:
+      "where a server asks for more, Envoy waits its own back-off in place of giving up; it does not know grpc-retry-pushback-ms",
     "grpc-xds": "gRPC follows every pushback",
   },
   "TrafficPolicy.retry.backoff.resetHeaders": { "grpc-xds": "gRPC knows pushback alone (grpc-retry-pushback-ms)" },
   "TrafficPolicy.retry.budget": {
     "grpc-xds": "gRPC has retry throttling in the service config, not by xDS; lower retry.attempts",
   },
+  "TrafficPolicy.retry.budget.minPerSecond": { envoy: AT_ONCE },
+  "TrafficPolicy.retry.budget.ttl": { envoy: AT_ONCE },
   "TrafficPolicy.retry.bufferBytes": { "grpc-xds": "gRPC's buffer is a channel option of each client" },
   "TrafficPolicy.hedge": {
     server: CALLERS,
@@ -111,6 +138,11 @@ export const ENFORCEMENT: Readonly<Record<string, Row>> = {
   "TrafficPolicy.outlier.consecutiveGatewayFailure": CONSECUTIVE,
   "TrafficPolicy.outlier.consecutiveLocalOriginFailure": CONSECUTIVE,
   "TrafficPolicy.outlier.splitExternalLocalOriginErrors": CONSECUTIVE,
+  "TrafficPolicy.outlier.enforcingConsecutive5xx": CONSECUTIVE,
+  "TrafficPolicy.outlier.enforcingConsecutiveGatewayFailure": CONSECUTIVE,
+  "TrafficPolicy.outlier.enforcingConsecutiveLocalOriginFailure": CONSECUTIVE,
+  "TrafficPolicy.outlier.enforcingLocalOriginSuccessRate": { "grpc-xds": GRPC_LOCAL },
+  "TrafficPolicy.outlier.enforcingFailurePercentageLocalOrigin": { "grpc-xds": GRPC_LOCAL },
   "TrafficPolicy.balancer": { server: CALLERS },
   "TrafficPolicy.balancer.kind=p2c": {
     envoy: "Envoy's least_request compares calls in flight, not latency; use least-request",
@@ -121,10 +153,19 @@ export const ENFORCEMENT: Readonly<Record<string, Row>> = {
     "grpc-xds": "gRPC has no hot-cold rule; use least-request or by-load",
   },
   "TrafficPolicy.balancer.kind=random": { "grpc-xds": RANDOM },
-  "TrafficPolicy.balancer.kind=weighted-random": { "grpc-xds": RANDOM },
+  "TrafficPolicy.balancer.kind=weighted-random": {
+    envoy: "Envoy's random does not look at weights; use weighted-round-robin",
+    "grpc-xds": RANDOM,
+  },
   "TrafficPolicy.balancer.kind=maglev": { "grpc-xds": "gRPC hashes by ring alone (gRFC A42); use ring-hash" },
+  "TrafficPolicy.balancer.prequal": {
+    envoy: "Envoy has no hot-cold rule; use least-request or by-load",
+    "grpc-xds": "gRPC has no hot-cold rule; use least-request or by-load",
+  },
   "TrafficPolicy.balancer.decay": { envoy: LATENCY, "grpc-xds": LATENCY },
   "TrafficPolicy.balancer.boundedLoad": { "grpc-xds": "gRPC's ring_hash has no bounded loads" },
+  "TrafficPolicy.balancer.tableSize": { "grpc-xds": "gRPC hashes by ring alone (gRFC A42); use ring-hash" },
+  "TrafficPolicy.balancer.hash.path": { client: COOKIES, sidecar: COOKIES, "grpc-xds": HEADERS },
   "TrafficPolicy.balancer.hash.ttl": { client: COOKIES, sidecar: COOKIES, "grpc-xds": HEADERS },
   "TrafficPolicy.balancer.hash.by=message": {
     sidecar: MESSAGES("a sidecar"),
@@ -142,10 +183,20 @@ export const ENFORCEMENT: Readonly<Record<string, Row>> = {
   },
   "TrafficPolicy.balancer.slowStart": { "grpc-xds": "gRPC's balancers have no slow start" },
   "TrafficPolicy.balancer.subset": { "grpc-xds": "gRPC has no subsets by metadata; use versions as backends" },
-  "TrafficPolicy.balancer.subsetSize": { envoy: "Envoy has no deterministic subsetting" },
+  "TrafficPolicy.balancer.subset.match.*.header": {
+    envoy: "Envoy's subsets go by fixed values; use routes that match the header, to versions",
+  },
+  "TrafficPolicy.balancer.subsetSize": {
+    envoy: "Envoy has no deterministic subsetting",
+    "grpc-xds": "gRPC uses every endpoint that it is told of",
+  },
   "TrafficPolicy.balancer.panicThreshold": { "grpc-xds": "gRPC has no panic threshold" },
   "TrafficPolicy.balancer.overprovisioning": { "grpc-xds": "gRPC does not overprovision" },
-  "TrafficPolicy.balancer.zones": {},
+  "TrafficPolicy.balancer.zones.routing=aware": {
+    envoy:
+      'Envoy keeps calls in its zone only where its own cluster is in its bootstrap, and it is not; use routing: "failover"',
+    "grpc-xds": 'gRPC takes zones by their weights alone; use routing: "failover"',
+  },
   "TrafficPolicy.limits": { server: CALLERS },
   "TrafficPolicy.limits.maxInFlightPerEndpoint": {
     envoy: "Envoy's per_host_thresholds bound connections alone; use maxConnections with maxStreams",
@@ -163,7 +214,10 @@ export const ENFORCEMENT: Readonly<Record<string, Row>> = {
   "TrafficPolicy.fault": { server: CALLERS },
   "TrafficPolicy.fault.reset": { envoy: RESETS("Envoy"), "grpc-xds": RESETS("gRPC") },
   "TrafficPolicy.fault.throttle": { "grpc-xds": "gRPC injects delays and aborts alone (gRFC A33)" },
-  "TrafficPolicy.fault.byHeader.callers": { envoy: FAULT_CALLERS("Envoy"), "grpc-xds": FAULT_CALLERS("gRPC") },
+  "TrafficPolicy.fault.byHeader": { envoy: FAULT_FIELDS("Envoy"), "grpc-xds": FAULT_FIELDS("gRPC") },
+  "TrafficPolicy.fault.delay.min": { envoy: FIXED_DELAYS("Envoy"), "grpc-xds": FIXED_DELAYS("gRPC") },
+  "TrafficPolicy.fault.delay.max": { envoy: FIXED_DELAYS("Envoy"), "grpc-xds": FIXED_DELAYS("gRPC") },
+  "TrafficPolicy.fault.delay.mean": { envoy: FIXED_DELAYS("Envoy"), "grpc-xds": FIXED_DELAYS("gRPC") },
   "TrafficPolicy.cache": {
     server: "answers are cached at gateways",
     client: "answers are cached at gateways",
@@ -174,7 +228,11 @@ export const ENFORCEMENT: Readonly<Record<string, Row>> = {
   "TrafficPolicy.proxyProtocol": {
     client: NO_SESSIONS,
     server: CALLERS,
+    envoy: ENVOY_HTTP,
     "grpc-xds": "gRPC clients make calls, no sessions",
+  },
+  "TrafficPolicy.mtls": {
+    "grpc-xds": "gRPC clients without a sidecar call in plain text; they reach permissive services alone",
   },
   "TrafficPolicy.admission": {
     client: INBOUND,
@@ -182,11 +240,13 @@ export const ENFORCEMENT: Readonly<Record<string, Row>> = {
     envoy: "Envoy's admission control goes by success rate; use the gateway or the services' own admission",
     "grpc-xds": "gRPC has no admission control by load",
   },
-  "TrafficPolicy.concurrency": { "grpc-xds": "gRPC has no adaptive concurrency" },
+  "TrafficPolicy.concurrency": {
+    envoy:
+      "Envoy's adaptive concurrency lets a few calls at once through to find the time without load, which is another rule; use limits.maxInFlight",
+    "grpc-xds": "gRPC has no adaptive concurrency",
+  },
   "TrafficPolicy.concurrency.enforcedBy=server": { client: INBOUND, sidecar: INBOUND, gateway: INBOUND },
   "TrafficPolicy.concurrency.enforcedBy=caller": { server: CALLERS },
-  "TrafficPolicy.concurrency.algorithm=vegas": { envoy: ONE_ADAPTIVE },
-  "TrafficPolicy.concurrency.algorithm=aimd": { envoy: ONE_ADAPTIVE },
 
   RateLimit: { "grpc-xds": "rate limits of gRPC (RLQS) are not translated; use the gateway or the services' own" },
   "RateLimit.enforcedBy=gateway": {
@@ -194,7 +254,12 @@ export const ENFORCEMENT: Readonly<Record<string, Row>> = {
     sidecar: OWN_QUOTA,
     server: 'use enforcedBy: "server" or "both"',
   },
-  "RateLimit.enforcedBy=both": { client: OWN_QUOTA, sidecar: OWN_QUOTA },
+  "RateLimit.enforcedBy=both": {
+    client: OWN_QUOTA,
+    sidecar: OWN_QUOTA,
+    envoy:
+      "Envoys do not tell each other what they have counted, so that a service's counts again what its gateway let through",
+  },
   "RateLimit.enforcedBy=server": {
     client: OWN_QUOTA,
     sidecar: OWN_QUOTA,
@@ -203,31 +268,47 @@ export const ENFORCEMENT: Readonly<Record<string, Row>> = {
   "RateLimit.enforcedBy=client": {
     gateway: "it is a caller's own quota",
     server: "it is a caller's own quota",
-    envoy: "it is a caller's own quota",
   },
   "RateLimit.algorithm=sliding-window": { envoy: "Envoy's local limits are token buckets" },
-  "RateLimit.algorithm=gcra": { envoy: "Envoy's local limits are token buckets" },
   "RateLimit.algorithm=concurrency": {
     envoy: "Envoy bounds requests in flight by circuit breakers; use limits.maxInFlight",
   },
   "RateLimit.hot": { envoy: "Envoy has no hot-key limits" },
-  "RateLimit.cost": { envoy: "Envoy's local limits take one token a request" },
+  "RateLimit.scope=system": {
+    envoy: "each Envoy counts for itself; limits of the whole system are for weft's gateways",
+  },
+  "RateLimit.headers=true": { envoy: 'Envoy writes the fields of older drafts; use "legacy"' },
+  "RateLimit.cost.methods": { envoy: "every call costs the same at Envoy; use limits of methods" },
+  "RateLimit.cost.header": { envoy: "every call costs the same at Envoy" },
+  "RateLimit.cost.max": { envoy: "every call costs the same at Envoy" },
+  "RateLimit.maxQueue": { envoy: "Envoy refuses, it does not queue" },
   "RateLimit.maxWait": { envoy: "Envoy refuses, it does not queue" },
-  "RateLimit.key.by=field": { envoy: MESSAGES("Envoy") },
+  "RateLimit.key.by=field": { envoy: KEYLESS("message fields") },
+  "RateLimit.key.by=cookie": { envoy: KEYLESS("cookies") },
+  "RateLimit.key.by=path": { envoy: KEYLESS("paths") },
+  "RateLimit.key.field": { envoy: KEYLESS("message fields") },
+  "RateLimit.key.cookie": { envoy: KEYLESS("cookies") },
+  "RateLimit.key.segment": { envoy: KEYLESS("paths") },
 
   Authentication: {
     client: AT_THE_EDGE,
     sidecar: AT_THE_EDGE,
     "grpc-xds": "gRPC verifies no tokens; use the services' own",
   },
-  "Authentication.hmac": { envoy: "Envoy has no HMAC signatures; use extAuthz" },
-  Authorization: { client: CALLED, sidecar: CALLED },
-  "Authorization.rules.when": { "grpc-xds": "gRPC's rules have no conditions in CEL (gRFC A41)" },
-  "Authorization.rules.claims": { "grpc-xds": NO_TOKENS },
-  "Authorization.rules.subjects": { "grpc-xds": NO_TOKENS },
-  "Authorization.rules.issuers": { "grpc-xds": NO_TOKENS },
-  "Authorization.rules.authenticatedBy": { "grpc-xds": NO_TOKENS },
-  "Authorization.rules.external": { "grpc-xds": "gRPC asks no external authorization" },
+  "Authentication.providers.apiKey": { envoy: NOT_VERIFIED("API keys") },
+  "Authentication.providers.hmac": { envoy: NOT_VERIFIED("HMAC signatures") },
+  "Authentication.providers.basic": { envoy: NOT_VERIFIED("passwords") },
+  "Authentication.providers.mtls": {
+    envoy: NOT_VERIFIED("callers by their certificates; name peers in an Authorization"),
+  },
+  "Authentication.providers.oidc": { envoy: NOT_VERIFIED("logins") },
+  "Authentication.providers.jwt.secret": { envoy: NOT_VERIFIED("tokens by a shared secret; use jwks") },
+  "Authentication.providers.jwt.cacheFor": { envoy: "Envoy verifies each token anew" },
+  Authorization: { client: CALLED, sidecar: CALLED, "grpc-xds": CALLED },
+  "Authorization.rules.when": {
+    envoy: "Envoy judges no conditions in CEL: an allow rule with one lets nobody in, a deny rule holds without it",
+  },
+  "Authorization.rules.external.cacheFor": { envoy: "Envoy asks for each call" },
   Objective: {
     server: "calls are counted as their callers see them: at the client, the sidecar or the gateway",
     envoy: "Envoy counts nothing against objectives; take them from weft's gateways and clients",
@@ -255,7 +336,8 @@ export function notEnforced(resource: Resource, plane: DataPlane): NotEnforced[]
     }
     if (Array.isArray(value)) for (const [i, item] of value.entries()) visit(item, [...path, i], key);
     else if (isObject(value))
-      for (const [name, item] of Object.entries(value)) visit(item, [...path, name], `${key}.${name}`);
+      for (const [name, item] of Object.entries(value))
+        visit(item, [...path, name], `${key}.${NAMED.has(key) ? "*" : name}`);
   };
   const defaults = DEFAULTS[resource.kind] ?? {};
   visit({ ...defaults, ...resource.spec }, ["spec"], resource.kind);
@@ -267,12 +349,15 @@ export function isTabled(key: string): boolean {
   return Object.hasOwn(ENFORCEMENT, key);
 }
 
+/** What has names of people's own for fields. */
+const NAMED: ReadonlySet<string> = new Set(["TrafficPolicy.balancer.subset.match"]);
+
 /** Written or not, this holds. */
 const DEFAULTS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = { RateLimit: { enforcedBy: "gateway" } };
 
 function rowOf(key: string, value: unknown): Row | null {
   const ofValue = `${key}=${String(value)}`;
-  if (typeof value === "string" && Object.hasOwn(ENFORCEMENT, ofValue)) return ENFORCEMENT[ofValue];
+  if ((typeof value === "string" || value === true) && Object.hasOwn(ENFORCEMENT, ofValue)) return ENFORCEMENT[ofValue];
   if (Object.hasOwn(ENFORCEMENT, key)) return ENFORCEMENT[key];
   return null;
 }

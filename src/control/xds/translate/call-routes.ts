@@ -81,12 +81,17 @@ function generalKinds({ method, grpc }: Entry): CallKind[] {
   ];
 }
 
-/** Methods that the rule's services have, and those that policies name, as far as the entry takes them. */
-function methodKinds(model: MeshModel, { path, method }: Entry, { backends }: Rule): CallKind[] {
+/**
+ * Methods whose contract says what they are, and those that policies name, as far as the entry takes them: of the rule's services, and of any where the entry is about
+ * gRPC or a path of its own. (A route of "/" would otherwise become as many as the system has methods.)
+ */
+function methodKinds(model: MeshModel, { path, method, grpc }: Entry, { backends }: Rule): CallKind[] {
   if (method !== "" && method !== "POST") return [];
   const kinds: CallKind[] = [];
   const seen = new Set<string>();
-  for (const service of new Set(backends.map((backend) => backend.service))) {
+  const ofAny = grpc || path.kind !== "prefix" || /[^/]/.test(path.value);
+  const services = ofAny ? model.state.services : backends.map(({ service }) => service);
+  for (const service of new Set(services)) {
     for (const info of model.methodsOf(service)) {
       if (!pathMeets(path, info.path)) continue;
       seen.add(info.path.slice(1));
@@ -139,11 +144,12 @@ function kindRoutes(context: RouteContext, entry: Entry, kind: CallKind, as: Doc
   if (targets.length === 0) targets.push({ ...target, service: "" });
   const gates = gateConfigs(context, targets, rule);
   const common = { typed_per_filter_config: gates.filters };
-  if (gates.refusal !== null) return [{ match, ...gates.refusal }];
+  if (gates.refusal !== null && rule.redirect === null) return [{ match, ...gates.refusal }];
   if (rule.redirect !== null) {
-    return [
-      tidy({ match, redirect: redirectAction(rule.redirect, prefix), ...common, ...headerFields(onlyResponse(rule)) }),
-    ];
+    // Before all gates but CORS, and as it is: what routes change are answers of backends.
+    const { [CORS]: cors } = gates.filters;
+    const filters = cors === undefined ? {} : { [CORS]: cors };
+    return [tidy({ match, redirect: redirectAction(rule.redirect, prefix), typed_per_filter_config: filters })];
   }
   if (rule.backends.length === 0 || rule.totalWeight === 0) {
     const detail = `route ${rule.text} has no backend with a weight`;
@@ -223,10 +229,6 @@ function tidy(route: Record<string, unknown>): Document {
   return filters === undefined || Object.keys(filters as Document).length === 0 ? rest : route;
 }
 
-function onlyResponse({ responseAdd, responseRemove }: Rule): Parameters<typeof headerFields>[0] {
-  return { requestAdd: null, requestRemove: null, responseAdd, responseRemove };
-}
-
 interface CallSettings {
   readonly action: Document;
   readonly route: Document;
@@ -249,8 +251,7 @@ function callSettings(policy: EffectivePolicy, kind: CallKind, rule: Rule, prefi
       ...rewriteFields(rule, prefix),
       timeout: seconds(timeoutOf(policy, kind)),
       idle_timeout: seconds(policy.idleTimeout),
-      // The caller's own deadline.
-      max_stream_duration: kind.grpc ? { grpc_timeout_header_max: "0s" } : undefined,
+      max_stream_duration: kind.grpc ? grpcDuration(timeoutOf(policy, kind)) : undefined,
       retry_policy: retry,
       hedge_policy: hedges ? { hedge_on_per_try_timeout: true } : undefined,
       hash_policy: hash.length === 0 ? undefined : hash,
@@ -275,6 +276,14 @@ export function timeoutOf(policy: EffectivePolicy, { method, grpc }: Pick<CallKi
   const unary = method !== null && !method.clientStreaming && !method.serverStreaming;
   if (unary || policy.timeoutLevel >= Level.method || !grpc) return policy.timeout;
   return Number.POSITIVE_INFINITY;
+}
+
+/** The caller's own deadline, and policy's: where a route knows the first, Envoy looks no more at the route's time-out. */
+function grpcDuration(timeoutMs: number): Document {
+  const limit = seconds(timeoutMs);
+  return timeoutMs === Number.POSITIVE_INFINITY
+    ? { grpc_timeout_header_max: "0s" }
+    : { max_stream_duration: limit, grpc_timeout_header_max: limit };
 }
 
 interface GateConfigs {

@@ -1,6 +1,5 @@
 import { createHash } from "node:crypto";
 import type { Endpoint } from "../../../core/endpoint.ts";
-import type { MutualTls } from "../../../core/identity.ts";
 import type { EffectivePolicy } from "../../../policy/snapshot/effective-policy.ts";
 import { CLUSTER, ENDPOINTS, LISTENER, ROUTE } from "../types.ts";
 import type { RouteContext, RouteRole } from "./call-routes.ts";
@@ -197,7 +196,7 @@ export function nodeDocuments(
     const role: RouteRole = "inbound";
     const filters = new ListenerFilters(role);
     const hosts = inboundHosts({ model, role, filters, cluster: () => APP }, service);
-    const { mtls = "permissive" } = model.servicePolicy(false, service, "") as { mtls?: MutualTls };
+    const { mtls } = model.servicePolicy(false, service, "");
     const parts = { name: "inbound", host, port: inbound, filters: filters.httpFilters() };
     // Who cannot show a certificate cannot take calls over TLS; of a strict service it takes none.
     const mode = view.key.proven ? mtls : "off";
