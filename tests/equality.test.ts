@@ -20,7 +20,7 @@ test("generated systems are valid, and what a place does not enforce can be take
     fc.property(anyCase(), (made) => {
       assert.ok(isValid(made));
       for (const plane of DATA_PLANES)
-        for (const resource of asEnforced(made.resources, plane) ?? [])
+        for (const resource of asEnforced(made.resources, [plane]) ?? [])
           assert.deepEqual(notEnforced(resource, plane), [], plane);
     }),
     { numRuns: 150 },

@@ -36,8 +36,8 @@ export function compare(
   found: Observation,
   resources: readonly Resource[],
 ): Difference | null {
-  const want = place.plane === "client" ? asClientsSee(expected) : expected;
-  const have = place.plane === "client" ? asClientsSee(found) : found;
+  const want = place.planes.includes("client") ? asClientsSee(expected) : expected;
+  const have = place.planes.includes("client") ? asClientsSee(found) : found;
   const aspects = ASPECTS.filter((aspect) => {
     if (aspect === "reason" && !place.tellsReasons) return false;
     return JSON.stringify(want[aspect]) !== JSON.stringify(have[aspect]);
@@ -45,7 +45,7 @@ export function compare(
   if (aspects.length === 0) return null;
   const listed = DIVERGENCES.filter(
     ({ places, shows, appliesTo }) =>
-      places.includes(place.plane) &&
+      places.some((plane) => place.planes.includes(plane)) &&
       shows.length > 0 &&
       (appliesTo === null || resources.some((resource) => appliesTo(resource).length > 0)),
   );

@@ -6,7 +6,13 @@ import { inspectResources } from "../../src/policy/resource/validate.ts";
  * The resources without what the table of enforcement says that a place leaves out: what another place must be told to do the same. Null when what is left is not
  * well formed, so that there is nothing to compare with.
  */
-export function asEnforced(resources: readonly Resource[], plane: DataPlane): Resource[] | null {
+export function asEnforced(resources: readonly Resource[], planes: readonly DataPlane[]): Resource[] | null {
+  let left: readonly Resource[] | null = resources;
+  for (const plane of planes) left = left === null ? null : withoutUnenforced(left, plane);
+  return left === null ? null : [...left];
+}
+
+function withoutUnenforced(resources: readonly Resource[], plane: DataPlane): Resource[] | null {
   const kept: Resource[] = [];
   for (const resource of resources) {
     const copy = structuredClone(resource) as Resource & { spec: object };

@@ -22,28 +22,31 @@ export class Harness {
   /** All differences, listed or not. */
   async run(tested: EqualityCase, places = this.places): Promise<Difference[]> {
     const { scope, resources, requests } = tested;
-    const ofReference = asEnforced(resources, this.#reference.plane);
+    const ofReference = asEnforced(resources, this.#reference.planes);
     if (ofReference === null) return [];
     const known = new Map<string, readonly Observation[]>();
-    const differences: Difference[] = [];
-    for (const place of places) {
-      const asked = requests.map((request) => (place.takes(scope, request) ? request : null));
-      if (asked.every((request) => request === null)) continue;
-      const same = asEnforced(ofReference, place.plane);
-      if (same === null) continue;
+    const asked = places.filter((place) => requests.some((request) => place.takes(scope, request)));
+    for (const place of asked) {
+      const same = asEnforced(ofReference, place.planes);
       const key = JSON.stringify(same);
-      const expected = known.get(key) ?? (await this.#observe(this.#reference, tested, same, requests));
-      known.set(key, expected);
-      const wanted = asked.filter((request) => request !== null);
-      const found = await this.#observe(place, tested, ofReference, wanted);
-      let next = 0;
-      asked.forEach((request, i) => {
-        if (request === null) return;
-        const difference = compare(place, i, expected[i], found[next++], ofReference);
-        if (difference !== null) differences.push(difference);
-      });
+      if (same === null || known.has(key)) continue;
+      known.set(key, await this.#observe(this.#reference, tested, same, requests));
     }
-    return differences;
+    const differences = await Promise.all(
+      asked.map(async (place) => {
+        const expected = known.get(JSON.stringify(asEnforced(ofReference, place.planes)));
+        if (expected === undefined) return [];
+        const taken = requests.map((_, i) => i).filter((i) => place.takes(scope, requests[i]));
+        const found = await this.#observe(
+          place,
+          tested,
+          ofReference,
+          taken.map((i) => requests[i]),
+        );
+        return taken.flatMap((i, n) => compare(place, i, expected[i], found[n], ofReference) ?? []);
+      }),
+    );
+    return differences.flat();
   }
 
   /**

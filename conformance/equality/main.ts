@@ -9,6 +9,7 @@ import { startBackends } from "./backends.ts";
 import { Harness } from "./harness.ts";
 import type { EqualityCase, Place } from "./model.ts";
 import { openClient } from "./places/client.ts";
+import { openEnvoys } from "./places/envoy.ts";
 import { openGateway } from "./places/gateway.ts";
 import { openInbound, openOutbound } from "./places/sidecar.ts";
 import { describeCase } from "./report.ts";
@@ -16,8 +17,8 @@ import { shrink } from "./shrink.ts";
 import { splitCases } from "./splits.ts";
 
 const BOUND_MINUTES = 2;
-const MAX_FAILURES = 5;
-const SHRINK_MS = 60_000;
+const MAX_FAILURES = 8;
+const SHRINK_MS = 30_000;
 /** fast-check makes its first samples small. */
 const VARIETY = 6;
 
@@ -42,6 +43,7 @@ const opened: Place[] = [
   openClient(backends.endpoints, seed),
   await openOutbound(backends.endpoints, seed),
   await openInbound(backends.endpoints, seed),
+  ...(await openEnvoys(backends.endpoints)),
 ];
 const wanted = values.places === "" ? opened.map(({ name }) => name) : values.places.split(",");
 const unknown = wanted.filter((name) => !opened.some((place) => place.name === name));

@@ -89,8 +89,8 @@ export type Aspect = keyof Observation;
 /** A data plane under test. Its state is replaced whole by every `apply`. */
 export interface Place {
   readonly name: string;
-  /** Whose column of the table of enforcement holds for it. */
-  readonly plane: DataPlane;
+  /** Whose columns of the table of enforcement hold for it: an Envoy beside a service is an Envoy and a sidecar. */
+  readonly planes: readonly DataPlane[];
   /** Whether its own answers carry weft's reasons. */
   readonly tellsReasons: boolean;
   takes(scope: Scope, request: EqualityRequest): boolean;

@@ -20,8 +20,14 @@ export class RawCaller {
     return asked.kind === "http" ? this.#http(asked, id) : this.#grpc(asked, id);
   }
 
-  close(): void {
+  /** The next call is made on a new connection. */
+  reset(): void {
     this.#session?.destroy();
+    this.#session = null;
+  }
+
+  close(): void {
+    this.reset();
   }
 
   #http({ method, path, host, headers }: EqualityRequest, id: string): Promise<Answer> {

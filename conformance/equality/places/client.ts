@@ -27,7 +27,7 @@ export function openClient(endpoints: readonly Endpoint[], seed: number): Place 
   let revision = 0;
   return {
     name: "client",
-    plane: "client",
+    planes: ["client"],
     tellsReasons: true,
     takes: (scope, { kind }) => scope === "rpc" && kind === "grpc",
     async apply(scope, resources) {

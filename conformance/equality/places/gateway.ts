@@ -15,7 +15,7 @@ export async function openGateway(endpoints: readonly Endpoint[], seed: number):
   let revision = 0;
   return {
     name: "gateway",
-    plane: "gateway",
+    planes: ["gateway"],
     tellsReasons: true,
     takes: () => true,
     async apply(scope, resources) {

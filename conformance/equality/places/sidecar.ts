@@ -13,7 +13,7 @@ export async function openOutbound(endpoints: readonly Endpoint[], seed: number)
   const caller = new RawCaller(sidecar.outbound.port);
   return {
     name: "sidecar",
-    plane: "sidecar",
+    planes: ["sidecar"],
     tellsReasons: true,
     takes: (scope) => scope === "web" || scope === "rpc",
     apply: async (scope, resources) => sidecar.apply(scope, resources),
@@ -34,7 +34,7 @@ export async function openInbound(endpoints: readonly Endpoint[], seed: number):
   };
   return {
     name: "inbound",
-    plane: "server",
+    planes: ["server"],
     tellsReasons: true,
     takes: (scope: Scope) => scope === "in",
     async apply(scope, resources) {

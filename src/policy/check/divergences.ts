@@ -1,4 +1,4 @@
-import type { Resource } from "../resource/resources.ts";
+import type { GRPCRoute, HTTPRoute, Resource } from "../resource/resources.ts";
 import type { DataPlane } from "./enforcement.ts";
 
 /**
@@ -20,7 +20,39 @@ export interface Divergence {
   readonly appliesTo: ((resource: Resource) => readonly (readonly (string | number)[])[]) | null;
 }
 
+const isRoute = (resource: Resource): resource is HTTPRoute | GRPCRoute =>
+  resource.kind === "HTTPRoute" || resource.kind === "GRPCRoute";
+
 export const DIVERGENCES: readonly Divergence[] = [
+  {
+    id: "envoy-changes-own-answers",
+    places: ["envoy"],
+    what: "Envoy makes a route's changes of response headers in its own answers (403, 429, 503), too; weft in those of backends alone.",
+    reason: "Envoy's routes add headers to whatever is answered on them, and no setting tells the two apart",
+    shows: ["headers"],
+    appliesTo: (resource) => (isRoute(resource) ? filterPaths(resource.spec, "ResponseHeaderModifier") : []),
+  },
+  {
+    id: "envoy-redirects-grpc",
+    places: ["envoy"],
+    what: "Envoy tells a gRPC caller UNKNOWN and where a redirect leads; weft UNAVAILABLE alone.",
+    reason: "gRPC knows no redirects; give such routes methods or headers that gRPC calls do not have",
+    shows: ["grpcStatus", "reason", "headers"],
+    appliesTo: (resource) => (isRoute(resource) ? filterPaths(resource.spec, "RequestRedirect") : []),
+  },
+  {
+    id: "envoy-no-backend-reason",
+    places: ["envoy"],
+    what: "Envoy gives gRPC callers no reason where all backends of a rule have weight 0; the status is the same.",
+    reason: "a direct response has a status and a body, which are no use to gRPC callers",
+    shows: ["reason"],
+    appliesTo: (resource) => {
+      if (!isRoute(resource)) return [];
+      return resource.spec.rules.flatMap(({ backendRefs = [] }, i) =>
+        backendRefs.length > 0 && backendRefs.every(({ weight }) => weight === 0) ? [["spec", "rules", i]] : [],
+      );
+    },
+  },
   {
     id: "fallback-as-message",
     places: ["client"],
@@ -35,3 +67,13 @@ export const DIVERGENCES: readonly Divergence[] = [
     },
   },
 ];
+
+type Path = readonly (string | number)[];
+
+/** Where a route's rules, or their backends, have a filter of a type. */
+function filterPaths(value: unknown, type: string, path: Path = ["spec"]): Path[] {
+  if (typeof value !== "object" || value === null) return [];
+  if ((value as { type?: unknown }).type === type) return [path];
+  if (Array.isArray(value)) return value.flatMap((one, i) => filterPaths(one, type, [...path, i]));
+  return Object.entries(value).flatMap(([name, one]) => filterPaths(one, type, [...path, name]));
+}
