@@ -243,6 +243,15 @@ class HttpListener implements Listener, SocketConnectionOwner {
 
     const matcher = new PrefaceMatcher();
     let taken: ReadCallback | null = null;
+    const { other: silent, otherAfterMs } = this.#options;
+    if (silent !== undefined && otherAfterMs !== undefined) {
+      const timer = setTimeout(() => {
+        if (taken !== null || connection.machine !== null || matcher.matched > 0 || socket.destroyed) return;
+        connection.release();
+        taken = silent(socket, peer, new Uint8Array(0)) ?? refuse(socket);
+      }, otherAfterMs);
+      socket.once("close", () => clearTimeout(timer));
+    }
     return (chunk, start, end) => {
       if (taken !== null) return taken(chunk, start, end);
       if (connection.machine !== null) return connection.receive(chunk, start, end);

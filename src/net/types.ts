@@ -38,6 +38,8 @@ export interface ListenOptions {
   other?: (socket: Socket, peer: PeerInfo, received: Uint8Array) => ReadCallback | null;
   /** Whether a connection is `other`'s whatever it begins with: it is handed on at once, since the server may be who speaks first. */
   bytesOnly?: (peer: PeerInfo) => boolean;
+  /** Connections on which nothing came for so long are `other`'s, too: of protocols in which the server speaks first. Plain sockets alone. Default: never. */
+  otherAfterMs?: number;
   /** Whether a header of the PROXY protocol comes first from this address (no port), and is believed. Default: from none. */
   proxied?: (address: string) => boolean;
   limits?: Partial<ConnectionLimits>;
@@ -96,5 +98,7 @@ export interface UpstreamPoolOptions {
   maxWaiting?: number;
   /** Endpoints that have an identity are called over mutual TLS, must prove it, and are shown this one. Without it they are called in plain text. */
   identity?: IdentitySource;
+  /** How a service wants to be called, asked at each dial: "off" is called in plain text, "strict" is not called where its endpoint has no identity. */
+  mutualTls?: (service: string) => MutualTls;
   tls?: { ca?: string | Uint8Array; cert?: string | Uint8Array; key?: string | Uint8Array; serverName?: string };
 }

@@ -207,6 +207,7 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
       ...at,
       handler: outbound.handler(() => null),
       other: takeIntercepted({ egress, bytes, original: (peer) => originals.of(peer), isOwn, onProblem }),
+      otherAfterMs: SILENT_MS,
       sharedRead: false,
       proxy: true,
       limits,
@@ -319,6 +320,8 @@ function pause(clock: Clock, ms: number): Promise<void> {
 
 const LOOPBACK: ReadonlySet<string> = new Set(["127.0.0.1", "localhost", "::1"]);
 const ANY_ADDRESS: ReadonlySet<string> = new Set(["0.0.0.0", "::", ""]);
+/** Clients that wait for their server's first word. */
+const SILENT_MS = 300;
 /** How long the control plane may take to acknowledge that an endpoint leaves. */
 const LEAVE_MS = 2_000;
 /** Deltas reach callers within this time; until then the port goes on taking calls. */
