@@ -17,6 +17,7 @@ import { resilience } from "./resilience.ts";
 import { sidecar } from "./sidecar.ts";
 import { streams } from "./streams.ts";
 import { judge, type Suite } from "./suite.ts";
+import { xds } from "./xds.ts";
 
 const given = process.argv.slice(2);
 const option = given.findIndex((arg) => arg.startsWith("-"));
@@ -35,6 +36,7 @@ const suites: readonly Suite[] = [
   dns,
   envoy,
   sidecar,
+  xds,
   equality(option < 0 ? [] : given.slice(option)),
 ];
 const unknown = asked.filter((name) => !suites.some((suite) => suite.name === name));

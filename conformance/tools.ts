@@ -48,6 +48,12 @@ const RECIPES = {
     run(join(environment, "bin", "pip"), ["-q", "install", "requests==2.32.5", "websockets==15.0.1"]);
     writeFileSync(path, `#!/bin/sh\nexec "${join(environment, "bin", "python3")}" "$@"\n`, { mode: 0o755 });
   },
+  "grpc-js-xds"(path: string) {
+    const folder = join(home, "grpc-js-xds");
+    cpSync(join(import.meta.dirname, "tools", "grpc-js-xds"), folder, { recursive: true });
+    run("npm", ["install", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], {}, folder);
+    symlinkSync(join(folder, "client.js"), path);
+  },
   envoy(path: string) {
     const environment = join(home, "envoy");
     run("python3", ["-m", "venv", environment]);

@@ -269,12 +269,39 @@ test("delta: a data plane that comes back is told only what changed, and what we
   const machine = new AdsMachine(true, LIMITS);
   machine.offer(snapshot(5, [resource(CLUSTER, "same", "1"), resource(CLUSTER, "other", "2")]));
   machine.request(change(CLUSTER, [], { known: { same: "1", other: "1", gone: "1" } }), 0, 0);
-  const response = machine.take(0);
-  assert.deepEqual(names(response), ["other@2"]);
-  assert.deepEqual(response?.removed, ["gone"]);
+  assert.deepEqual(names(machine.take(0)), ["other@2"]);
   machine.request(change(CLUSTER, [], { nonce: "1" }), 0, 0);
   assert.equal(machine.take(0), null);
+  assert.equal(machine.wakeAt, 1_000);
+  // It has asked for no listeners and no routes, so it has none that use it.
+  assert.deepEqual(machine.take(1_000)?.removed, ["gone"]);
+  machine.request(change(CLUSTER, [], { nonce: "2" }), 1_000, 0);
+  assert.equal(machine.take(1_000), null);
+  assert.equal(machine.wakeAt, null);
   assert.equal(machine.applied?.revision, 5);
+});
+
+test("delta: a data plane that comes back keeps what its old routes use until it has the new ones", () => {
+  const machine = new AdsMachine(true, LIMITS);
+  machine.offer(
+    snapshot(2, [
+      resource(CLUSTER, "new", "1"),
+      resource(LISTENER, "in", "1", [rds("r")]),
+      resource(ROUTE, "r", "2", [cds("new")]),
+    ]),
+  );
+  machine.request(change(CLUSTER, [], { known: { old: "1" } }), 0, 0);
+  const first = machine.take(0);
+  assert.deepEqual([names(first), first?.removed], [["new@1"], []]);
+  machine.request(change(LISTENER, [], { known: { in: "1" } }), 0, 0);
+  machine.request(change(ROUTE, ["r"], { known: { r: "1" } }), 0, 0);
+  machine.request(change(CLUSTER, [], { nonce: "1" }), 0, 0);
+  const sent = [machine.take(0), machine.take(0)];
+  assert.deepEqual(sent.map(names), [[], ["r@2"]]);
+  machine.request(change(LISTENER, [], { nonce: "2" }), 0, 0);
+  assert.equal(machine.take(0), null, "the old cluster stays");
+  machine.request(change(ROUTE, [], { nonce: "3" }), 0, 0);
+  assert.deepEqual(machine.take(0)?.removed, ["old"]);
 });
 
 test("delta: leaving a name of a subscription to all is answered, for the resource is still there", () => {

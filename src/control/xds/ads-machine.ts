@@ -151,6 +151,10 @@ export class AdsMachine {
       if (goal === null) {
         if (entry.has !== null && (used ??= this.#used(typeUrl)).has(name)) continue;
         if (entry.has === null && !entry.fresh) continue;
+        if (entry.has?.bytes.byteLength === 0 && this.#mayBeUsed(typeUrl, now)) {
+          waits ||= now < this.#deadline;
+          continue;
+        }
         if (!this.#delta && !wholeState)
           entry.has = null; // there is no way to say it; the data plane lets go of it by itself
         else changes.set(name, null);
@@ -255,6 +259,24 @@ export class AdsMachine {
     return false;
   }
 
+  /**
+   * Of a data plane that came back: whether it may still have, from before, what uses resources of the type. What that refers to is not known, so it is
+   * replaced first. What it did not ask for within settleMs it does not have.
+   */
+  #mayBeUsed(typeUrl: string, now: number): boolean {
+    for (const user of USERS[typeUrl] ?? []) {
+      const subscription = this.#subscriptions.get(user);
+      if (subscription === undefined) {
+        if (now < this.#deadline) return true;
+        continue;
+      }
+      for (const [name, { has }] of subscription.entries) {
+        if (has?.bytes.byteLength === 0 && has.version !== this.#goal(user, name)?.version) return true;
+      }
+    }
+    return false;
+  }
+
   /** Names of the type that what the data plane has, or is being sent, refers to. */
   #used(typeUrl: string): Set<string> {
     const used = new Set<string>();
@@ -305,6 +327,12 @@ export interface AdsResponse {
 const NONE: ReadonlyMap<string, XdsResource> = new Map();
 /** What is made before it is used comes first. Types that are not here are none that weft has. */
 const ORDER = [SECRET, CLUSTER, ENDPOINTS, LISTENER, ROUTE];
+/** Which types refer to a type. */
+const USERS: Readonly<Record<string, readonly string[]>> = {
+  [CLUSTER]: [LISTENER, ROUTE],
+  [ENDPOINTS]: [CLUSTER],
+  [ROUTE]: [LISTENER],
+};
 /** In one response, about; more follows when it is answered. */
 const MAX_RESPONSE_BYTES = 1_048_576;
 

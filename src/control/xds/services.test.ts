@@ -126,7 +126,7 @@ test("a refused resource is logged, shown, and taken from the list when it is pu
   });
   await until(() => plane(server).refusals.length === 1);
   const [refusal] = plane(server).refusals;
-  assert.deepEqual([refusal.typeUrl, refusal.name, refusal.reason], [CLUSTER, "a", "no good:\nfield x"]);
+  assert.deepEqual([refusal.typeUrl, refusal.name, refusal.reason], [CLUSTER, "a", "no good: field x"]);
   assert.deepEqual(lines, [
     'xds: envoy "envoy-1" of orders refuses Cluster "a" of revision 1 and keeps what it had: no good: field x',
   ]);
@@ -135,7 +135,7 @@ test("a refused resource is logged, shown, and taken from the list when it is pu
   const { config } = await client(ClientStatusDiscoveryService).fetchClientStatus({});
   const [shown] = config[0].genericXdsConfigs;
   assert.equal(shown.clientStatus, ClientResourceStatus.NACKED);
-  assert.equal(shown.errorState?.details, "no good:\nfield x");
+  assert.equal(shown.errorState?.details, "no good: field x");
 
   server.update([cluster("a", { endpoints: ["127.0.0.1:2"] })]);
   const second = (await responses.next()).value;

@@ -32,7 +32,7 @@ export class XdsStatus {
   refused({ node, machine }: XdsStream, { typeUrl, name, reason }: Refusal): void {
     const kind = typeUrl.slice(typeUrl.lastIndexOf(".") + 1);
     const line = `xds: ${node.agent || "a data plane"} "${node.id}" of ${node.cluster || "no service"} refuses ${kind} "${name}" of revision ${machine.target?.revision ?? 0} and keeps what it had: ${reason}`;
-    this.#log(line.replace(/[\r\n]+/g, " ").slice(0, 4_096));
+    this.#log(line);
   }
 
   /** One entry a node, with the streams that it has open taken together. */

@@ -1,3 +1,4 @@
+import { refusalText } from "./refusal-text.ts";
 import { CLUSTER, LISTENER, type XdsResource } from "./types.ts";
 
 /**
@@ -130,7 +131,7 @@ export class Subscription {
     for (const [name, resource] of changes) if (resource === null) this.entry(name).has = null;
     if (sent.length === 1) {
       const [[name, { version }]] = sent;
-      const refusal = { typeUrl: this.typeUrl, name, version, reason, atMs: nowMs };
+      const refusal = { typeUrl: this.typeUrl, name, version, reason: refusalText(reason), atMs: nowMs };
       const entry = this.entries.get(name);
       if (entry === undefined) return null;
       entry.refused = refusal;
@@ -194,7 +195,7 @@ export interface Refusal {
   readonly typeUrl: string;
   readonly name: string;
   readonly version: string;
-  /** The data plane's own words. */
+  /** The data plane's own words, shortened. */
   readonly reason: string;
   readonly atMs: number;
 }
