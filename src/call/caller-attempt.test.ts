@@ -13,6 +13,7 @@ test("what one hop says of its attempt, the next understands", () => {
 
 test("only peers that proved who they are, and this machine's, are believed", () => {
   assert.equal(isBelieved({ identity: "spiffe://shop/orders", address: "10.0.0.1:1" }), true);
+  assert.equal(isBelieved({ identity: "alice", address: "10.0.0.1:1" }), false, "a person's certificate");
   assert.equal(isBelieved({ identity: "", address: "127.0.0.1:4711" }), true);
   assert.equal(isBelieved({ identity: "", address: "[::1]:4711" }), true);
   for (const address of ["10.0.0.1:127", "::1234:5678", "[::1:2]:3", "unknown", ""])

@@ -21,9 +21,12 @@ export function parseCallerAttempt(fields: readonly string[]): number {
   return 0;
 }
 
-/** Whom to believe in what only hops say of themselves: peers that proved who they are, and this machine's own processes. */
+/**
+ * Whom to believe in what only hops say of themselves: peers that proved an identity of a mesh, and this machine's own processes. A listener of the mesh lets nobody in but those of
+ * the own system, and in plain text nobody where mutual TLS is strict; a certificate that names a person or a machine makes no hop.
+ */
 export function isBelieved({ identity, address }: Pick<PeerInfo, "identity" | "address">): boolean {
-  return identity !== "" || address.startsWith("127.") || address.startsWith("[::1]:");
+  return identity.startsWith("spiffe://") || address.startsWith("127.") || address.startsWith("[::1]:");
 }
 
 const NUMBER = /^[1-9]\d{0,2}$/;

@@ -13,6 +13,7 @@ import {
 } from "./arguments.ts";
 import { addEnvoyBootstrapCommand } from "./envoy-bootstrap-command.ts";
 import { EXIT } from "./exit-status.ts";
+import { addIdentityCommands } from "./identity-commands.ts";
 import { addInterceptCommand } from "./intercept-command.ts";
 import { addMeshCommand } from "./mesh-command.ts";
 import { addPolicyCommands } from "./policy-commands.ts";
@@ -242,7 +243,16 @@ NO_COLOR=1 switches colours off. Each command has its own help: weft up --help`,
         .default({ host: "127.0.0.1", port: 7070 }, "127.0.0.1:7070"),
     )
     .option("--data <folder>", "where registry and revisions are kept; default: in memory")
-    .option("--system <name>", "name of the system, for its messages", "")
+    .option("--system <name>", "name of the system: the trust domain of its identities; default: default", "")
+    .option(
+      "--ca-cert <file>",
+      "sign identities by this authority's certificate (PEM, its chain behind it) instead of an own root",
+    )
+    .option("--ca-key <file>", "its private key (PEM)")
+    .option("--ca-trust <file>", "the roots that processes trust then (PEM); default: --ca-cert, where that is a root")
+    .addOption(
+      new Option("--cert-lifetime <seconds>", "of certificates of processes; default: 3600").argParser(positive),
+    )
     .action(async (options) => exit(await (await import("./commands/control.ts")).control(options, terminal)));
 
   program
@@ -309,6 +319,7 @@ NO_COLOR=1 switches colours off. Each command has its own help: weft up --help`,
     .action(async (options) => exit(await (await import("./commands/gateway.ts")).gateway(options, terminal)));
 
   addSidecarCommand(program, terminal, exit);
+  addIdentityCommands(program, terminal, exit);
   addEnvoyBootstrapCommand(program, terminal);
 
   inDir(

@@ -1,5 +1,6 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
+import { joinTokenFor } from "./join-tokens.ts";
 import type { ProcessSpec } from "./process.ts";
 import type { Command, System, SystemUnit } from "./resolve-system.ts";
 import { sessionListenerText } from "./session-listener.ts";
@@ -132,6 +133,16 @@ function virtualArguments({ dns, virtualPorts }: Sidecar, at: string): string[] 
   return ["--dns", at, ...(virtualPorts.length === 0 ? [] : ["--virtual-ports", virtualPorts.join(",")])];
 }
 
+/** Of who takes part in calls: gateway, sidecars, and services that have none. Never an argument, which everybody on the machine can read. */
+function joinToken({ unit, unitName, beside }: Launch, system: string, stateDir: string): string | null {
+  if (beside !== undefined) {
+    const kind = beside.sidecar?.proxy === "envoy" ? "envoy" : "own";
+    return joinTokenFor(beside.service, system, stateDir, kind);
+  }
+  if (unit !== undefined) return unit.sidecar === null ? joinTokenFor(unit.service, system, stateDir, "run") : null;
+  return unitName === GATEWAY_UNIT ? joinTokenFor(GATEWAY_UNIT, system, stateDir, "own") : null;
+}
+
 function environmentOf(launch: Launch, { system, stateDir }: Launcher): Record<string, string> {
   const env: Record<string, string> = {};
   // A system started from within another one must not see that one's variables.
@@ -140,6 +151,8 @@ function environmentOf(launch: Launch, { system, stateDir }: Launcher): Record<s
   }
   Object.assign(env, { WEFT_SYSTEM: system.name, WEFT_INSTANCE: launch.id });
   const { unit, unitName } = launch;
+  const token = joinToken(launch, system.name, stateDir);
+  if (token !== null) env.WEFT_JOIN_TOKEN = token;
   // Replicas share one: what they know of others is the same, and it is replaced whole.
   const stateFile = join(stateDir, KNOWN_FOLDER, `${unit?.prefix ?? unitName}.json`);
   if (launch.beside !== undefined) return { ...env, WEFT_STATE_FILE: stateFile };

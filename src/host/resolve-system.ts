@@ -4,6 +4,7 @@ import { parseNetwork } from "../core/network.ts";
 import { didYouMean } from "../core/suggest.ts";
 import { readResourceDocuments } from "../policy/resource/read-resource-documents.ts";
 import type { ResourceDocument } from "../policy/resource/resource-document.ts";
+import { type TrafficPolicy, WEFT_API } from "../policy/resource/resources.ts";
 import { DescriptionReader, type Fields } from "./description-reader.ts";
 import { type FieldPath, kindOf, type Locator, Problems } from "./problems.ts";
 import { LISTENER_NAME, parseSessionListener, type SessionListener } from "./session-listener.ts";
@@ -128,6 +129,7 @@ export const SERVICE_FIELDS = [
   "register",
   "protocol",
   "sidecar",
+  "mtls",
   "readyTimeoutMs",
   "drainMs",
   "restart",
@@ -142,6 +144,7 @@ export const SYSTEM_FIELDS = [
   "resources",
   "contracts",
   "sharedLimits",
+  "mtls",
   "load",
   "try",
 ] satisfies (keyof SystemDescription)[];
@@ -182,6 +185,7 @@ function readSystem(
   const { resources: others } = fields;
   const listed = typeof others === "string" ? [others] : (reader.array(others, ["resources"]) ?? []);
   for (const [i, item] of listed.entries()) resources.push(...readResources(reader, item, ["resources", i]));
+  resources.push(...readMutualTls(reader, fields, services ?? {}));
   resources.push(...further.map((document) => ({ path: [], value: document })));
   let contracts = reader.strings(fields.contracts, ["contracts"]);
   for (const [i, folder] of contracts.entries()) {
@@ -202,6 +206,29 @@ function readSystem(
     try: reader.strings(fields.try, ["try"]),
     locate,
   };
+}
+
+/** `mtls` of the system and of services, as the policies that they stand for. */
+function readMutualTls(reader: DescriptionReader, system: Fields, services: Fields): PlacedResource[] {
+  const resources: PlacedResource[] = [];
+  const add = (
+    value: unknown,
+    path: FieldPath,
+    name: string,
+    targetRefs?: TrafficPolicy["spec"]["targetRefs"],
+  ): void => {
+    const mtls = reader.oneOf(value, path, ["strict", "permissive", "off"] as const);
+    if (mtls === null) return;
+    const spec = { ...(targetRefs && { targetRefs }), mtls };
+    const policy: TrafficPolicy = { apiVersion: WEFT_API, kind: "TrafficPolicy", metadata: { name }, spec };
+    resources.push({ path, value: policy });
+  };
+  add(system.mtls, ["mtls"], "mtls");
+  for (const [name, service] of Object.entries(services)) {
+    const { mtls } = (typeof service === "object" && service !== null ? service : {}) as { mtls?: unknown };
+    add(mtls, ["services", name, "mtls"], `mtls-of-${name}`, [{ kind: "Service", name }]);
+  }
+  return resources;
 }
 
 /** A file of resources, or one as it is. */

@@ -90,6 +90,7 @@ const SERVICE = fields({
       }),
     ],
   },
+  mtls: { enum: ["strict", "permissive", "off"], description: "How it takes calls. Default: the system's" },
   readyTimeoutMs: whole("Time from a process's start until it is healthy. Default 60,000", 100, 3_600_000),
   drainMs: whole("Time for calls in flight when an instance stops. Default 10,000", 0, 3_600_000),
   restart: { enum: ["always", "never"], description: "Default always" },
@@ -144,6 +145,10 @@ const SYSTEM = fields(
       ],
     },
     contracts: worded(texts, 'Folders with .proto files. Default "proto", if there is one'),
+    mtls: {
+      enum: ["strict", "permissive", "off"],
+      description: "How services take calls, unless one says otherwise. Default permissive",
+    },
     sharedLimits: {
       description: "Where limits of the whole system are kept: a Redis url.",
       type: "string",

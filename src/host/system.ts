@@ -1,3 +1,4 @@
+import type { MutualTls } from "../core/identity.ts";
 import type { Resource } from "../policy/resource/resources.ts";
 
 /**
@@ -20,6 +21,8 @@ export interface SystemDescription {
   resources?: string | readonly (string | ResourceInput)[];
   /** Where limits of the whole system are kept that the gateway enforces: "redis://127.0.0.1:6379". Default: leases from the control plane. */
   sharedLimits?: string;
+  /** How services take calls, unless one says otherwise: "permissive" (default), "strict" or "off". docs/identity.md. */
+  mtls?: MutualTls;
   /** Folders with .proto files, checked before the start. Default ["proto"] when there is one. */
   contracts?: string | readonly string[];
   /** A load driver, run by `weft up --load N` with WEFT_TARGET (the gateway's URL) and WEFT_LOAD (N, calls a second). Written like a service's `run`. */
@@ -67,6 +70,8 @@ export interface ServiceDescription extends RunDescription {
   /** A proxy beside each instance: calls to it and from it go through that, under policy and with its identity. "envoy": a stock Envoy (WEFT_ENVOY, or `envoy`
    * of the PATH). Default: none. */
   sidecar?: boolean | "envoy" | SidecarDescription;
+  /** How it takes calls: "strict", over mutual TLS from processes of the system alone; "permissive", in plain text, too; "off", in plain text. Default: the system's. */
+  mtls?: MutualTls;
   /** Time from a process's start until it is healthy. Default 60,000. */
   readyTimeoutMs?: number;
   /** Time for calls in flight when an instance stops. Default 10,000. */

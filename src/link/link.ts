@@ -51,6 +51,8 @@ export interface LinkOptions {
   background?: boolean;
   /** Load of the endpoints, asked about once a second. Default: nothing is reported. */
   load?: () => readonly MessageInitShape<typeof EndpointLoadSchema>[];
+  /** Told whom to trust from now on: PEM of all authorities. */
+  onTrust?: (pem: string) => void;
   /** Told what goes wrong in the background: a line that broke, resources that cannot be used here, an id that was taken. Default: nobody. */
   onError?: (error: WeftError) => void;
   clock?: Clock;
@@ -235,6 +237,7 @@ class ControlLink implements Link {
     const change = this.#mirror.apply(message);
     for (const service of change.touched) stream.told.add(service);
     this.#supply(change);
+    if (message.trust !== "") this.#options.onTrust?.(message.trust);
     if (message.welcome !== undefined && !stream.welcomed) {
       stream.welcomed = true;
       this.#lastError = null;

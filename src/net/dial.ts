@@ -21,7 +21,15 @@ export function dial(
   target: DialTarget,
 ): () => void {
   const { identity } = options;
-  const mesh = identity !== undefined && endpoint.identity !== undefined;
+  const mode = identity === undefined ? "permissive" : (options.mutualTls?.(endpoint.service) ?? "permissive");
+  const mesh = identity !== undefined && endpoint.identity !== undefined && mode !== "off";
+  if (mode === "strict" && !mesh) {
+    const cause = `${endpoint.service} takes mutual TLS alone (mtls: strict), and this endpoint of it has no identity: start its process with a join token, or set mtls: permissive`;
+    const failing = setImmediate(() =>
+      target.onFailed(`${endpoint.id} (${endpoint.host}:${endpoint.port}) is not called: ${cause}`),
+    );
+    return () => clearImmediate(failing);
+  }
   const secure = mesh || endpoint.protocol === "h2";
   let read: ReadCallback | null = null;
   const host = endpoint.host.replace(/^\[(.*)\]$/, "$1");

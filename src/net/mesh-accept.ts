@@ -28,10 +28,9 @@ export interface MeshAcceptOptions {
  * Takes accepted sockets of the mesh: the first byte tells TLS (a handshake record, 0x16, which begins neither an HTTP request nor HTTP/2's preface) from
  * plain text, and then the mode of the moment decides.
  *
- *     accepted --"off"----------------------------------------------> plain
- *        \--first byte 0x16--> handshake --certificate judged--> secure
- *         \--other byte, "permissive"-------------------------------> plain
- *          \--other byte, "strict"; nothing in time; refused--------> closed, reported
+ *     accepted --first byte 0x16--> handshake --certificate judged--> secure
+ *        \--other byte, "permissive" or "off"-----------------------> plain
+ *         \--other byte, "strict"; nothing in time; refused--------> closed, reported
  *
  * A plain socket keeps its way of reading (accept.ts); one that turns out to be TLS is handed on with the bytes that were read of it.
  */
@@ -56,8 +55,8 @@ export class MeshAccept {
   }
 
   accept(socket: Socket): ReadCallback | null {
+    // "off" does not refuse mutual TLS: for a moment callers go by the policy from before.
     const mode = this.#options.mesh.mode();
-    if (mode === "off") return this.#options.onPlain(socket);
     const pending = new PendingSocket(socket, this.#options, () => this.#pending.delete(pending));
     this.#pending.add(pending);
     let read: ReadCallback | null = null;

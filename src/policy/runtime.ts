@@ -1,4 +1,5 @@
 import type { Endpoint } from "../core/endpoint.ts";
+import type { MutualTls } from "../core/identity.ts";
 import type { Random } from "../core/random.ts";
 import type { CacheStore } from "./cache/cache-store.ts";
 import type { Call, CallContext, CallRequest } from "./call.ts";
@@ -50,6 +51,8 @@ export interface PolicyRuntime {
   backendsOf(request: CallRequest): readonly string[];
   /** Whether there are endpoints or routes of a service (also by a contract's name), healthy or not. */
   knows(service: string): boolean;
+  /** How a service takes calls (TrafficPolicy.mtls). Not for each call: for connections. */
+  mutualTls(service: string): MutualTls;
   /** Endpoints of a service as the balancer sees them at `now`, for `weft explain`, dashboards and tests. */
   describe(service: string, now: number): readonly EndpointState[];
   /** What retries, hedges, breakers, outlier detection and fallbacks did, by service, for metrics. */

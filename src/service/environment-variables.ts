@@ -7,6 +7,8 @@ export interface ProcessSettings {
   /** WEFT_SIDECAR: the outbound address of the sidecar beside this process, "host:port"; "" when there is none. Typed clients send everything there and leave policy to
    * it; typed servers leave registration and gates to it. */
   readonly sidecar: string;
+  /** WEFT_JOIN_TOKEN: what this process gets its identity by, from the control plane; "" for none. A secret. */
+  readonly joinToken: string;
   /** WEFT_SERVICE: the registry name of what this process serves; "" leaves it to the contract. */
   readonly service: string;
   /** WEFT_VERSION: "v1"; default "". */
@@ -32,6 +34,7 @@ export function readProcessSettings(env: Readonly<Record<string, string | undefi
   return {
     control: readAddress(env, "WEFT_CONTROL"),
     sidecar: readAddress(env, "WEFT_SIDECAR"),
+    joinToken: env.WEFT_JOIN_TOKEN ?? "",
     service: env.WEFT_SERVICE ?? "",
     version: env.WEFT_VERSION ?? "",
     instance: env.WEFT_INSTANCE ?? "",

@@ -14,8 +14,10 @@ import { tellTime } from "../call/queries/tell-time.ts";
 import type { Carrier } from "../call/types.ts";
 import { type Clock, systemClock } from "../core/clock.ts";
 import { WeftError } from "../core/errors.ts";
+import type { IdentitySource } from "../core/identity.ts";
 import { systemRandom } from "../core/random.ts";
 import { TimerWheel } from "../core/timer-wheel.ts";
+import type { IdentityLine } from "../link/identity-line.ts";
 import { createLink } from "../link/link.ts";
 import type { Link } from "../link/types.ts";
 import { createUpstreamPool } from "../net/pool.ts";
@@ -43,6 +45,8 @@ export interface Runtime {
   readonly inbound: Inbound;
   /** The line to the control plane, opened on first use; null without one. */
   link(): Link | null;
+  /** Who this process is to others, once the control plane has said so; null where it has no join token, or a sidecar stands for it. */
+  identity(): Promise<IdentitySource | null>;
   /** Endpoints of this process whose load the line reports. */
   readonly meters: Set<LoadMeter>;
   connect<S extends DescService>(desc: S, options?: ConnectOptions<S>): Client<S>;
@@ -117,6 +121,8 @@ class RuntimeState implements Runtime {
   #pool: UpstreamPool | null = null;
   #carrier: Carrier | null = null;
   #link: Link | null = null;
+  #opening: Promise<IdentityLine | null> | null = null;
+  #identity: IdentityLine | null = null;
   readonly #subscriptions = new Map<string, Subscription>();
   readonly #direct = new Map<string, DirectCarrier>();
   /** Not shared: each may have a certificate of its own. */
@@ -145,6 +151,11 @@ class RuntimeState implements Runtime {
     this.#stopSampling = sampleLoad(this.policy, clock);
   }
 
+  identity(): Promise<IdentitySource | null> {
+    this.#opening ??= this.#openIdentity();
+    return this.#opening;
+  }
+
   link(): Link | null {
     if (this.#link === null && this.settings.control !== "" && !this.#closed) {
       const { control: address, instance, service, stateFile } = this.settings;
@@ -158,6 +169,7 @@ class RuntimeState implements Runtime {
         background: true,
         load: () => [...this.meters].map((meter) => meter.read()),
         ...(stateFile !== "" && { stateFile }),
+        onTrust: (pem) => this.#identity?.trust(pem),
         onError: (error) => console.error(`weft: line to the control plane at ${address}: ${error.message}`),
       });
     }
@@ -200,15 +212,36 @@ class RuntimeState implements Runtime {
     ]);
     await this.#security.close();
     await this.#link?.close();
+    await this.#identity?.close();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
 
+  async #openIdentity(): Promise<IdentityLine | null> {
+    const { control, joinToken, sidecar } = this.settings;
+    if (joinToken === "" || control === "" || sidecar !== "") return null;
+    const { openIdentity } = await import("../link/identity-line.ts");
+    const onProblem = (message: string): void => console.error(`weft: ${message}`);
+    const identity = await openIdentity({ address: control, token: joinToken, clock: this.clock, onProblem });
+    this.#identity = identity;
+    if (this.#closed) await identity.close();
+    return identity;
+  }
+
   #policyCarrier(): Carrier {
     if (this.#carrier === null) {
-      const pool = createUpstreamPool({ clock: this.clock, ...(this.#tls && { tls: this.#tls }) });
+      const state = this;
+      const pool = createUpstreamPool({
+        clock: this.clock,
+        ...(this.#tls && { tls: this.#tls }),
+        // Dials ask for it: it comes after the pool.
+        get identity() {
+          return state.#identity ?? undefined;
+        },
+        mutualTls: (service) => this.policy.mutualTls(service),
+      });
       this.#pool = pool;
       this.#carrier = createCarrier({
         policy: this.policy,
@@ -279,6 +312,7 @@ class Subscription implements Readiness {
     // The line itself keeps no process alive, so that scripts end when their calls have; somebody waits for this one.
     const hold = setInterval(() => {}, 60_000);
     try {
+      await this.#runtime.identity();
       await link.subscribe(this.#service);
     } finally {
       clearInterval(hold);

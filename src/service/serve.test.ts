@@ -354,6 +354,7 @@ test("with a control plane it registers, reports health, and leaves before it re
     scope: real.scope,
     meters: real.meters,
     link: () => link,
+    identity: async () => null,
   });
   const server = await serve(service(Counter, {}), { port: 0, runtime });
   assert.equal(real.meters.size, 1);

@@ -1,6 +1,7 @@
 import type { DescService } from "@bufbuild/protobuf";
 import { descriptorSetOf } from "../contract/contract-set.ts";
 import { WeftError } from "../core/errors.ts";
+import type { IdentitySource } from "../core/identity.ts";
 import type { Link, Registered, Registration } from "../link/types.ts";
 import { listen } from "../net/listener.ts";
 import type { ConnectionLimits, Listener, TlsServerOptions } from "../net/types.ts";
@@ -106,6 +107,7 @@ class ServerProcess implements Server {
   #listener: Listener | null = null;
   #registered: Registered | null = null;
   #meter: LoadMeter | null = null;
+  #identity: IdentitySource | null = null;
   #stopping: Promise<void> | null = null;
 
   constructor(definitions: readonly AnyServiceDefinition[], options: ServeOptions, runtime: Runtime) {
@@ -171,12 +173,22 @@ class ServerProcess implements Server {
       status: this.#status,
       interceptors,
     });
+    const name = this.#name(services);
+    const identity = tls === undefined ? await this.#runtime.identity() : null;
+    // A process that serves under several names proves the one that it was given.
+    if (identity?.id.endsWith(`/${name}`)) this.#identity = identity;
+    const mesh = this.#identity && { identity: this.#identity, mode: () => this.#runtime.policy.mutualTls(name) };
     this.#listener = await listen({
       host: this.#options.host ?? settings.host,
       port: this.#options.port ?? settings.port ?? 0,
       handler,
       clock,
       ...(tls && { tls }),
+      ...(mesh && {
+        mesh,
+        onConnectionError: (peer, message) =>
+          console.error(`weft: ${name}: connection from ${peer.address}: ${message}`),
+      }),
       ...(limits && { limits }),
     });
     try {
@@ -253,6 +265,7 @@ class ServerProcess implements Server {
         weight,
         protocol: tls === undefined ? "h2c" : "h2",
         metadata,
+        ...(this.#identity && { identity: this.#identity.id }),
       },
       contracts: services.map(({ typeName }) => typeName),
       descriptors: descriptorSetOf(services),

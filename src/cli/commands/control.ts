@@ -1,6 +1,7 @@
-import { mkdirSync } from "node:fs";
+import { mkdirSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { startControlPlane } from "../../control/control-plane.ts";
+import { type IdentityOptions, startControlPlane } from "../../control/control-plane.ts";
+import { WeftError } from "../../core/errors.ts";
 import { createMemoryRegistry } from "../../drivers/memory/memory-registry.ts";
 import { openSqliteRegistry } from "../../drivers/sqlite/sqlite-registry.ts";
 import type { Terminal } from "../terminal.ts";
@@ -11,6 +12,10 @@ export interface ControlFlags {
   listen: { host: string; port: number };
   data?: string;
   system: string;
+  caCert?: string;
+  caKey?: string;
+  caTrust?: string;
+  certLifetime?: number;
 }
 
 /** File of the registry within the control plane's folder. */
@@ -22,11 +27,39 @@ export async function control(flags: ControlFlags, terminal: Terminal): Promise<
   const onError = (error: Error): void => terminal.err(`registry: ${error.message}\n`);
   const registry =
     dataDir === "" ? createMemoryRegistry() : await openSqliteRegistry({ file: join(dataDir, REGISTRY_FILE), onError });
-  const plane = await startControlPlane({ registry, dataDir, ...flags.listen, version: packageVersion() });
+  const plane = await startControlPlane({
+    registry,
+    dataDir,
+    ...flags.listen,
+    version: packageVersion(),
+    ...(flags.system !== "" && { system: flags.system }),
+    onRefusal: (line) => terminal.err(`${line}\n`),
+    identity: {
+      operatorToken: process.env.WEFT_OPERATOR_TOKEN ?? "",
+      onEvent: (message) => terminal.err(`identity: ${message}\n`),
+      ...(flags.certLifetime !== undefined && { leafLifetimeMs: flags.certLifetime * 1_000 }),
+      ...givenAuthority(flags),
+    },
+  });
   const url = `http://${plane.address}`;
   if (!tellHost(url, url))
     terminal.out(
       `control plane${flags.system === "" ? "" : ` of ${flags.system}`} at ${plane.address}; for processes: WEFT_CONTROL=${plane.address}\n`,
     );
   return untilStopped(() => plane.stop());
+}
+
+/** Read when it starts. Throws `invalid_argument` for a certificate without its key, and the other way round. */
+function givenAuthority({ caCert, caKey, caTrust }: ControlFlags): Pick<IdentityOptions, "given"> {
+  if (caCert === undefined && caKey === undefined && caTrust === undefined) return {};
+  if (caCert === undefined || caKey === undefined)
+    throw new WeftError("invalid_argument", "--ca-cert and --ca-key belong together", { reason: "BAD_AUTHORITY" });
+  const read = (file: string): string => readFileSync(file, "utf8");
+  return {
+    given: {
+      certificate: read(caCert),
+      privateKey: read(caKey),
+      ...(caTrust !== undefined && { trust: read(caTrust) }),
+    },
+  };
 }

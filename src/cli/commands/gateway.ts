@@ -7,6 +7,7 @@ import { DecisionJournal } from "../../policy/decision/journal.ts";
 import { createPolicyRuntime } from "../../policy/snapshot/create-runtime.ts";
 import type { AccessLogMode } from "../../proxy/access-log.ts";
 import { startGateway } from "../../proxy/gateway.ts";
+import { joinMesh } from "../join-mesh.ts";
 import type { Terminal } from "../terminal.ts";
 import { tlsOfFlags } from "../tls-files.ts";
 import { tellHost, untilStopped } from "../until-stopped.ts";
@@ -37,8 +38,10 @@ export async function gateway(flags: GatewayFlags, terminal: Terminal): Promise<
     zone: process.env.WEFT_ZONE ?? "",
   });
   const onError = (error: Error): void => terminal.err(`${error.message}\n`);
+  const identity = await joinMesh(flags.control, (message) => terminal.err(`${message}\n`));
   const link = createLink({
     address: flags.control,
+    onTrust: (pem) => identity?.trust(pem),
     policy,
     process: "gateway",
     role: "gateway",
@@ -62,6 +65,7 @@ export async function gateway(flags: GatewayFlags, terminal: Terminal): Promise<
       admin: flags.admin,
       policy,
       link,
+      identity,
       accessLog: flags.accessLog,
       trustedProxies: flags.trustedProxies,
       proxyProtocol: flags.proxyProtocol,
@@ -78,5 +82,6 @@ export async function gateway(flags: GatewayFlags, terminal: Terminal): Promise<
   } finally {
     await sharedLimits?.close();
     await link.close();
+    await identity?.close();
   }
 }

@@ -22,7 +22,7 @@ export function runningSystem(flags: DirFlags): RunFile {
   throw new WeftError("not_found", `no system runs in ${where}; start it with: ${how}`, { reason: "NOT_RUNNING" });
 }
 
-function stateDirOf({ dir, state }: DirFlags): string {
+export function stateDirOf({ dir, state }: DirFlags): string {
   if (state !== undefined) return resolve(state);
   try {
     return join(dirname(findDescription(resolve(dir))), ".weft");

@@ -49,6 +49,7 @@ export async function sidecar(flags: SidecarFlags, terminal: Terminal): Promise<
   const identity = await joinMesh(flags, onProblem);
   const link = createLink({
     address: flags.control,
+    onTrust: (pem) => identity?.trust(pem),
     policy,
     service,
     role: "sidecar",
@@ -67,6 +68,7 @@ export async function sidecar(flags: SidecarFlags, terminal: Terminal): Promise<
       policy,
       link,
       identity,
+      mutualTls: () => policy.mutualTls(service),
       write: (text) => terminal.out(text),
       onProblem,
     });

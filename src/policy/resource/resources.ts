@@ -1,3 +1,4 @@
+import type { MutualTls } from "../../core/identity.ts";
 import type { AdmissionSpec } from "../admission/admission-field.ts";
 import type { BalancerSpec } from "../balance/balancer-spec.ts";
 import type { CacheSpec } from "../cache/cache-field.ts";
@@ -338,6 +339,8 @@ export interface TrafficPolicySpec {
   readonly concurrency?: ConcurrencySpec;
   /** Of sessions over TCP: tells the endpoint who connected, by a header of the PROXY protocol before their bytes. Default "off". */
   readonly proxyProtocol?: ProxyProtocolSpec;
+  /** Of services and the whole system: how calls are taken, and made. Default "permissive". docs/identity.md. */
+  readonly mtls?: MutualTls;
 }
 
 export type { BalancerKind, BalancerSpec } from "../balance/balancer-spec.ts";

@@ -1,3 +1,4 @@
+import type { MutualTls } from "../../core/identity.ts";
 import type { AdmissionSpec } from "../admission/admission-field.ts";
 import type { CacheSpec } from "../cache/cache-field.ts";
 import type { ConcurrencySpec } from "../concurrency/concurrency-field.ts";
@@ -50,6 +51,8 @@ export interface TrafficBuilder {
   limits(limits: LimitsSpec): TrafficBuilder;
   /** Tells endpoints who connected, of sessions over TCP: by a header of the PROXY protocol before their bytes. */
   proxyProtocol(version: ProxyProtocolSpec): TrafficBuilder;
+  /** "strict": calls over mutual TLS alone; "permissive" (default): in plain text, too; "off": in plain text. Of services and the whole system. */
+  mtls(mode: MutualTls): TrafficBuilder;
   /**
    * What answers when the service does not: `{ stale: true }`, `{ service: "products-standby" }`, a fixed answer, or all of them, in this order. `status` by
    * number or by name: "ok", "accepted", "no-content".
@@ -100,6 +103,7 @@ function make(name: string | null, targetRefs: readonly TargetRef[], spec: Traff
     balance: (options) => change({ balancer: { ...spec.balancer, ...balancerOptions(options) } }),
     limits: (limits) => change({ limits }),
     proxyProtocol: (version) => change({ proxyProtocol: version }),
+    mtls: (mode) => change({ mtls: mode }),
     fallback: ({ status, ...rest }) =>
       change({
         fallback: {

@@ -10,7 +10,7 @@ import { checkSecurityReferences } from "../security/security-references.ts";
 import { ignoredKind } from "./ignored-kinds.ts";
 import { ResourceDocument } from "./resource-document.ts";
 import { RESOURCE_SHAPES } from "./resource-shapes.ts";
-import type { Resource, ResourceKind, TargetRef } from "./resources.ts";
+import type { Resource, ResourceKind, TargetRef, TrafficPolicySpec } from "./resources.ts";
 import { depthOf, type FieldPath, isObject, kindOf, shown } from "./shape.ts";
 
 export interface ParsedResources {
@@ -159,6 +159,7 @@ function checkReferences(
       "gRPC that passes through a gateway or sidecar goes anywhere: messages are read by typed clients, and of REST that the gateway makes gRPC of; add another key",
     );
   if (resource.kind === "TrafficPolicy") {
+    checkMutualTls(resource.spec, (path, message) => errors.push(problem(source, path, message)));
     checkConnectionLimits(resource.spec, (path, message) => errors.push(problem(source, path, message)));
     const missed = standbyGatesMissed(resource.spec, all);
     if (missed !== "") warn(["spec", "fallback", "service"], missed);
@@ -169,6 +170,18 @@ function checkReferences(
     const path = ["spec", "targetRefs", i];
     if (target.kind === "Service") service(target.name ?? "", [...path, "name"]);
     else if (target.kind.endsWith("Route")) routeTarget(target, path, all, warn);
+  });
+}
+
+/** A connection carries calls of all methods, and is made before a version or a route is known. */
+function checkMutualTls({ mtls, targetRefs = [] }: TrafficPolicySpec, tell: Tell): void {
+  if (mtls === undefined) return;
+  targetRefs.forEach(({ kind, name = "" }, i) => {
+    if (kind !== "Service" || name.includes("@"))
+      tell(
+        ["spec", "targetRefs", i],
+        "mtls holds for whole services, or without targetRefs for the system; give it a policy of its own",
+      );
   });
 }
 

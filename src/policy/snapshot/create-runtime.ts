@@ -1,5 +1,6 @@
 import { systemClock } from "../../core/clock.ts";
 import type { Endpoint } from "../../core/endpoint.ts";
+import type { MutualTls } from "../../core/identity.ts";
 import { systemRandom } from "../../core/random.ts";
 import { EndpointTable } from "../balance/endpoint-table.ts";
 import type { CacheStore } from "../cache/cache-store.ts";
@@ -201,6 +202,10 @@ class Runtime implements PolicyRuntime {
 
   knows(service: string): boolean {
     return this.#state.snapshot.knows(service);
+  }
+
+  mutualTls(service: string): MutualTls {
+    return this.#state.snapshot.mutualTls(service);
   }
 
   backendsOf(request: CallRequest): readonly string[] {

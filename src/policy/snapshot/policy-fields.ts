@@ -14,6 +14,7 @@ import { targetRefs } from "../resource/common-shapes.ts";
 import type { PolicyField } from "../resource/policy-field.ts";
 import { object } from "../resource/shape.ts";
 import { proxyProtocolField } from "../route/proxy-protocol-field.ts";
+import { mutualTlsField } from "../security/mutual-tls-field.ts";
 
 /** Every field of a TrafficPolicy. */
 export const POLICY_FIELDS = {
@@ -32,6 +33,7 @@ export const POLICY_FIELDS = {
   fault: faultField,
   cache: cacheField,
   proxyProtocol: proxyProtocolField,
+  mtls: mutualTlsField,
 } as const;
 
 export type PolicyFieldName = keyof typeof POLICY_FIELDS;

@@ -1,3 +1,4 @@
+import type { MutualTls } from "../../core/identity.ts";
 import type { EndpointTable } from "../balance/endpoint-table.ts";
 import type { Group } from "../balance/group.ts";
 import { ASK_FOR_REPORTS } from "../balance/load-report.ts";
@@ -61,6 +62,7 @@ export class Snapshot {
   /** Contract name -> registry name. */
   readonly #contracts = new Map<string, string>();
   readonly #policies: PolicyIndex;
+  readonly #mutualTls = new Map<string, MutualTls>();
   /** What gates are made of, by kind. */
   readonly #attached = new Map<ResourceKind, TargetIndex<Resource>>();
   readonly #implicit = new Map<string, RuleMatch>();
@@ -146,6 +148,16 @@ export class Snapshot {
     if (this.#byService.has(name)) return true;
     for (const _slot of this.#table.slotsOf(name)) return true;
     return false;
+  }
+
+  /** How a service takes calls: what is set for it, otherwise for the system. */
+  mutualTls(service: string): MutualTls {
+    const known = this.#mutualTls.get(service);
+    if (known !== undefined) return known;
+    const target = { gateway: false, service, version: "", method: "", route: "", rule: "" };
+    const { mtls } = resolvePolicy(layersFor(this.#policies, target));
+    if (this.#mutualTls.size < MAX_IMPLICIT) this.#mutualTls.set(service, mtls);
+    return mtls;
   }
 
   /** Whether a route of a service asks for header fields: then the same head does not always take the same route, where clients send fields beside it. */

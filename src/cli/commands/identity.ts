@@ -1,0 +1,97 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Client } from "../../call/client-types.ts";
+import { createDirectClient } from "../../call/direct.ts";
+import { type Authority, Identity } from "../../contract/gen/weft/control/v1/identity.ts";
+import { WeftError } from "../../core/errors.ts";
+import { controlAddress } from "../control-address.ts";
+import { EXIT } from "../exit-status.ts";
+import type { Terminal } from "../terminal.ts";
+import { type DirFlags, stateDirOf } from "./host.ts";
+
+export interface IdentityFlags extends DirFlags {
+  control?: string;
+  /** Folder of the control plane's data, whose operator token is shown. */
+  data?: string;
+}
+
+/** `weft token create SERVICE`: prints the token and nothing else, for `WEFT_JOIN_TOKEN=$(...)`. */
+export async function createToken(
+  service: string,
+  flags: IdentityFlags & { ttl: number; uses: number },
+  terminal: Terminal,
+): Promise<number> {
+  return await withIdentity(flags, async (client, metadata) => {
+    const { token } = await client.createJoinToken({ service, ttlSeconds: flags.ttl, uses: flags.uses }, { metadata });
+    terminal.out(`${token}\n`);
+  });
+}
+
+/** `weft ca status` */
+export async function authorityStatus(flags: IdentityFlags & { json: boolean }, terminal: Terminal): Promise<number> {
+  return await withIdentity(flags, async (client) => {
+    const authority = await client.getAuthority({});
+    terminal.out(flags.json ? jsonOf(authority) : textOf(authority));
+  });
+}
+
+/** `weft ca rotate` */
+export async function rotateAuthority(flags: IdentityFlags, terminal: Terminal): Promise<number> {
+  return await withIdentity(flags, async (client, metadata) => {
+    terminal.out(textOf(await client.rotateAuthority({}, { metadata })));
+  });
+}
+
+async function withIdentity(
+  flags: IdentityFlags,
+  body: (client: Client<typeof Identity>, metadata: Record<string, string>) => Promise<void>,
+): Promise<number> {
+  const address = controlAddress(flags);
+  const { client, close } = createDirectClient(Identity, address);
+  try {
+    const token = operatorToken(flags);
+    await body(client, token === "" ? {} : { authorization: `Bearer ${token}` });
+    return EXIT.ok;
+  } catch (thrown) {
+    if (!(thrown instanceof WeftError) || thrown.code !== "unavailable") throw thrown;
+    const message = `the control plane at ${address} cannot be asked: ${thrown.message}`;
+    throw new WeftError("unavailable", message, { reason: "CANNOT_ASK", cause: thrown });
+  } finally {
+    await close();
+  }
+}
+
+/** Of the environment, or of the control plane's folder; "" where neither is there, which the control plane then says. */
+function operatorToken({ data, ...flags }: IdentityFlags): string {
+  const given = process.env.WEFT_OPERATOR_TOKEN ?? "";
+  if (given !== "") return given;
+  try {
+    return readFileSync(join(data ?? join(stateDirOf(flags), "control"), "operator-token"), "utf8").trim();
+  } catch {
+    return "";
+  }
+}
+
+function textOf({ system, kind, leafLifetimeMs, roots }: Authority): string {
+  const lines = [
+    `authority of ${system}, ${kind === "own" ? "with roots of its own" : "by a certificate that was given"}`,
+  ];
+  lines.push(`certificates live ${Number(leafLifetimeMs) / 1_000} s`);
+  for (const { id, state, notAfterMs, untilMs } of roots) {
+    const until = untilMs === 0n ? "" : `, ${NEXT[state] ?? "changes"} ${new Date(Number(untilMs)).toISOString()}`;
+    lines.push(`root ${id}  ${state.padEnd(12)}  expires ${new Date(Number(notAfterMs)).toISOString()}${until}`);
+  }
+  return `${lines.join("\n")}\n`;
+}
+
+function jsonOf(authority: Authority): string {
+  const plain = (key: string, value: unknown): unknown =>
+    key.startsWith("$") ? undefined : typeof value === "bigint" ? Number(value) : value;
+  return `${JSON.stringify(authority, plain, 2)}\n`;
+}
+
+const NEXT: Readonly<Record<string, string>> = {
+  distributing: "signs from",
+  signing: "is replaced from",
+  retiring: "is dropped at",
+};

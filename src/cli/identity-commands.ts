@@ -1,0 +1,48 @@
+import { type Command, Option } from "commander";
+import { addressText, count } from "./arguments.ts";
+import type { Terminal } from "./terminal.ts";
+
+/** `weft token` and `weft ca`. */
+export function addIdentityCommands(program: Command, terminal: Terminal, exit: (status: number) => void): void {
+  const common = (command: Command): Command =>
+    command
+      .addOption(
+        new Option(
+          "--control <address>",
+          "the control plane, instead of the running system's (WEFT_CONTROL)",
+        ).argParser(addressText),
+      )
+      .option(
+        "--data <dir>",
+        "the control plane's data folder, whose operator-token is shown (default: the running system's; or WEFT_OPERATOR_TOKEN)",
+      )
+      .option("-C, --dir <dir>", "folder of the system", ".");
+  const load = () => import("./commands/identity.ts");
+
+  const token = program
+    .command("token")
+    .summary("make join tokens")
+    .description("Makes what processes join the mesh by.");
+  common(
+    token
+      .command("create")
+      .description("Prints a join token for WEFT_JOIN_TOKEN of a process of SERVICE. It is a secret.")
+      .argument("<service>", 'who joins by it; "gateway" for a gateway'),
+  )
+    .addOption(new Option("--ttl <seconds>", "how long it holds").argParser(count).default(3_600))
+    .addOption(new Option("--uses <n>", "how many processes may join by it").argParser(count).default(1))
+    .action(async (service, options) => exit(await (await load()).createToken(service, options, terminal)));
+
+  const ca = program.command("ca").summary("look at the certificate authority, rotate its root");
+  ca.description("The certificate authority of a system: docs/identity.md.");
+  common(ca.command("status").description("Shows the authority's roots, and what happens to each next."))
+    .option("--json", "as JSON", false)
+    .action(async (options) => exit(await (await load()).authorityStatus(options, terminal)));
+  common(
+    ca
+      .command("rotate")
+      .description(
+        "Begins to replace the root: a new one is trusted by everybody first, then signs; later the old one is dropped.",
+      ),
+  ).action(async (options) => exit(await (await load()).rotateAuthority(options, terminal)));
+}
