@@ -50,6 +50,7 @@ export class ByteConnection {
       stream.on("data", (chunk: Buffer) => {
         if (!this.receive(chunk, 0, chunk.length)) stream.pause();
       });
+      stream.resume(); // it may have been paused by whoever had it before
     }
   }
 

@@ -83,7 +83,8 @@ function callGraph({
   units,
   file,
   locate,
-}: System): Pick<CheckOptions, "services" | "versions" | "needs" | "placeOfNeeds"> {
+  gateway,
+}: System): Pick<CheckOptions, "services" | "versions" | "needs" | "placeOfNeeds" | "listeners"> {
   const serviceOf = new Map(units.map(({ name, service }) => [name, service]));
   const needs = new Map<string, string[]>();
   for (const { service, needs: wanted } of units) {
@@ -99,6 +100,7 @@ function callGraph({
     if (version !== "") versions.set(service, [...(versions.get(service) ?? []), version]);
   return {
     versions,
+    ...(gateway !== null && { listeners: gateway.listeners }),
     services: [...new Set(units.map(({ service }) => service))],
     needs,
     placeOfNeeds: (service) => ({

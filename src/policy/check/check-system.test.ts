@@ -240,6 +240,7 @@ test("retries multiply along the call graph: both figures, and a warning when th
     versions: new Map(),
     needs,
     placeOfNeeds,
+    listeners: null,
     dataPlane: null,
   };
   const [worst] = amplifications(system);

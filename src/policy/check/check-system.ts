@@ -1,7 +1,7 @@
 import type { Place } from "../../core/errors.ts";
 import { inspectResources, type Problem } from "../resource/validate.ts";
 import { retryAmplification } from "./call-graph.ts";
-import type { CheckedSystem } from "./checked-system.ts";
+import type { CheckedListener, CheckedSystem } from "./checked-system.ts";
 import { placesThatDiffer } from "./differs-by-place.ts";
 import type { DataPlane } from "./enforcement.ts";
 import { compareFindings, type Finding, finding } from "./finding.ts";
@@ -9,6 +9,7 @@ import { missingParts } from "./missing-parts.ts";
 import { unenforcedFields } from "./not-enforced.ts";
 import { policyConflicts } from "./policy-conflicts.ts";
 import { references } from "./references.ts";
+import { sessionChecks } from "./session-checks.ts";
 import { shadowedAuthorization } from "./shadowed-authorization.ts";
 import { unmetDeadlines } from "./unmet-deadlines.ts";
 import { unreachableRoutes } from "./unreachable-routes.ts";
@@ -20,6 +21,8 @@ export interface CheckOptions {
   versions?: ReadonlyMap<string, readonly string[]>;
   /** Which services each calls. */
   needs?: ReadonlyMap<string, readonly string[]>;
+  /** Listeners of its gateway beside HTTP; absent: routes to them are not checked. */
+  listeners?: readonly CheckedListener[];
   placeOfNeeds?: (service: string) => Place;
   /** Default: weft's own data planes, each where it enforces things. */
   dataPlane?: DataPlane | null;
@@ -45,6 +48,7 @@ export function checkSystem(documents: readonly unknown[], options: CheckOptions
     versions,
     needs,
     placeOfNeeds,
+    listeners: options.listeners ?? null,
     dataPlane,
   };
   return [
@@ -61,6 +65,7 @@ const CHECKS: readonly ((system: CheckedSystem) => Finding[])[] = [
   shadowedAuthorization,
   unmetDeadlines,
   missingParts,
+  sessionChecks,
   retryAmplification,
   unenforcedFields,
   placesThatDiffer,

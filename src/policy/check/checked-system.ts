@@ -14,8 +14,17 @@ export interface CheckedSystem {
   readonly services: readonly string[];
   /** Of those that have versions. */
   readonly versions: ReadonlyMap<string, readonly string[]>;
+  /** Of the gateway, beside HTTP; null when they are not known. */
+  readonly listeners: readonly CheckedListener[] | null;
   /** Where a service's needs are written. */
   placeOfNeeds(service: string): Place;
   /** The data plane that has to enforce all of it; null: weft's own. */
   readonly dataPlane: DataPlane | null;
+}
+
+export interface CheckedListener {
+  readonly name: string;
+  readonly protocol: "TCP" | "UDP" | "TLS";
+  /** 0: a free one. */
+  readonly port: number;
 }

@@ -212,3 +212,25 @@ test("shapes, references and routes that never match are told", () => {
     ["TCPRoute db never matches: every such session goes to TCPRoute all first"],
   );
 });
+
+test("routes to listeners that are not there are told, and what looks at HTTP", () => {
+  const listeners = [{ name: "db", protocol: "TCP", port: 5432 } as const];
+  const documents = [
+    ...tcpRoute("bd").to("postgres").resources(),
+    ...tcpRoute(5432).to("postgres").named("by-port").resources(),
+    ...udpRoute().to("dns").resources(),
+    ...authorization("postgres")
+      .allow({ paths: ["/*"] })
+      .resources(),
+    ...traffic({ kind: "UDPRoute", name: "udproute" }).proxyProtocol("v2").resources(),
+  ];
+  const told = checkSystem(documents, { listeners }).map(({ message, suggestion }) =>
+    `${message} ${suggestion}`.trim(),
+  );
+  assert.deepEqual(told.sort(), [
+    "has no effect on UDPRoute udproute: it is for sessions over TCP",
+    "sessions to postgres have no paths: no session to it is allowed by this rule go by peers or networks",
+    'the gateway has no listener bd for TCP; it has db: nothing comes this way did you mean "db"?',
+    "the gateway has no listener for UDP; it has none: nothing comes this way",
+  ]);
+});
