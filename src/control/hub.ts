@@ -1,6 +1,10 @@
 import type { EndpointLoad } from "../contract/gen/weft/control/v1/control.ts";
 import type { Clock } from "../core/clock.ts";
 import { WeftError } from "../core/errors.ts";
+import type { MutualTls } from "../core/identity.ts";
+import { EndpointTable } from "../policy/balance/endpoint-table.ts";
+import { Snapshot } from "../policy/snapshot/snapshot.ts";
+import { StateKeeper } from "../policy/snapshot/state-keeper.ts";
 import type { Registry } from "../registry/registry.ts";
 import type { Authority } from "./authority/authority.ts";
 import type { Catalog } from "./catalog.ts";
@@ -36,6 +40,8 @@ export class Hub {
   /** Who tells of data planes that have no session: Envoys, gRPC clients. */
   readonly planeSources = new Set<DataPlaneSource>();
   #scopes: ResourceScopes | null = null;
+  /** Of the current revision, for whoever looks; null before. */
+  #snapshot: Snapshot | null = null;
   /** Subscribers to a contract's name, who are told of every service that serves it. */
   readonly #byContract = new Map<string, Set<Session>>();
 
@@ -82,8 +88,13 @@ export class Hub {
   }
 
   /** What the current revision says of mutual TLS at a service. */
-  mutualTls(_service: string): string {
-    return "";
+  mutualTls(service: string): MutualTls {
+    const { revision } = this.ledger.current;
+    if (this.#snapshot?.revision !== revision) {
+      const { resources } = this.ledger.resources;
+      this.#snapshot = new Snapshot(revision, resources, [], new EndpointTable(), new StateKeeper());
+    }
+    return this.#snapshot.mutualTls(service);
   }
 
   /** Every data plane that is attached. */

@@ -38,7 +38,7 @@ export function renderMesh(topology: Topology, nowMs: number, style: Style): str
 }
 
 function headline({ revision, planes, problems }: Topology, services: number, style: Style): string {
-  const enforcing = planes.filter(({ enforced }) => enforced >= revision).length;
+  const enforcing = planes.filter((plane) => inForce(plane) >= revision).length;
   const good = enforcing === planes.length;
   const ofPlanes = `${count(planes.length, "data plane")}, ${enforcing} ${enforcing === 1 ? "enforces" : "enforce"} it`;
   const wrong = problems.length === 0 ? style.green("nothing is wrong") : style.red(`${problems.length} wrong`);
@@ -48,6 +48,11 @@ function headline({ revision, planes, problems }: Topology, services: number, st
     count(services, "service"),
     wrong,
   ].join("   ");
+}
+
+/** What is known best of what a data plane decides by: a gRPC client cannot be probed. */
+function inForce({ kind, acknowledged, enforced }: DataPlane): bigint {
+  return kind === "grpc" ? acknowledged : enforced;
 }
 
 function table(columns: readonly Column[], rows: readonly (readonly Cell[])[], style: Style): string[] {
@@ -151,7 +156,7 @@ function planeRow(plane: DataPlane, newest: bigint, nowMs: number, style: Style)
     { text: clean(service) },
     revision(sent),
     revision(acknowledged),
-    revision(enforced),
+    kind === "grpc" ? { text: "" } : revision(enforced),
     { text: formatMs(Math.max(0, nowMs - Number(attachedMs))), style: style.dim },
     { text: clean(address), style: style.dim },
   ];

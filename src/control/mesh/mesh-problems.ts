@@ -7,8 +7,9 @@ export interface SeenMesh {
   readonly nodes: readonly MeshNode[];
   readonly edges: readonly MeshEdge[];
   readonly planes: readonly DataPlaneState[];
-  /** The newest one. */
+  /** The newest one, and when it was published. */
   readonly revision: number;
+  readonly publishedMs: number;
   /** Data planes have been asked just now. */
   readonly probed: boolean;
   /** Milliseconds since the Unix epoch. */
@@ -18,22 +19,23 @@ export interface SeenMesh {
 type Problem = MessageInitShape<typeof MeshProblemSchema>;
 
 /** What is wrong, worst first: what data planes refuse or do not enforce, services that cannot be reached, calls that fail, calls in plain text. */
-export function meshProblems({ nodes, edges, planes, revision, probed, now }: SeenMesh): Problem[] {
+export function meshProblems({ nodes, edges, planes, revision, publishedMs, probed, now }: SeenMesh): Problem[] {
   const refused: Problem[] = [];
   const behind: Problem[] = [];
-  for (const { process, acknowledged, enforced, probedMs, refusals, attachedMs } of planes) {
+  for (const { process, kind, acknowledged, enforced, probedMs, refusals, attachedMs } of planes) {
     for (const refusal of refusals) {
       const what = refusal.resource === "" ? `revision ${refusal.revision}` : `${refusal.resource} of it`;
       const stays = acknowledged === 0 ? "nothing is in force there" : `revision ${acknowledged} stays`;
       refused.push({ kind: "refused", subject: process, message: `refused ${what}, ${stays}: ${refusal.reason}` });
     }
     if (refusals.length > 0 || now - attachedMs < GRACE_MS) continue;
-    if (probed && now - probedMs > GRACE_MS) {
+    // A gRPC client takes no requests that it could be probed by.
+    if (probed && kind !== "grpc" && now - probedMs > SILENT_MS) {
       behind.push({ kind: "silent", subject: process, message: "did not say by which revision it decides" });
-    } else if (acknowledged < revision) {
+    } else if (acknowledged < revision && now - publishedMs > GRACE_MS) {
       const message = `has not said yet that revision ${revision} is in force, ${acknowledged || "none"} is`;
       behind.push({ kind: "behind", subject: process, message });
-    } else if (probed && enforced < acknowledged) {
+    } else if (probed && kind !== "grpc" && enforced < acknowledged) {
       const message = `said that revision ${acknowledged} is in force, and decides calls by ${enforced}`;
       behind.push({ kind: "not-enforced", subject: process, message });
     }
@@ -75,5 +77,7 @@ function inPlainText(nodes: readonly MeshNode[], edges: readonly MeshEdge[]): Pr
 
 /** What is newer may not have come there yet. */
 const GRACE_MS = 2_000;
+/** More than a probe may take. */
+const SILENT_MS = 15_000;
 const MIN_CALLS = 10;
 const MANY_ERRORS = 0.05;

@@ -31,13 +31,15 @@ export async function topologyOf(
   const shown = new Set([...wanted, ...edges.flatMap(({ from, to }) => [from, to])]);
   const nodes = nodesOf(hub, allEdges).filter(({ name }) => wanted.size === 0 || shown.has(name));
   const planes = allPlanes.filter(({ service, kind }) => wanted.size === 0 || wanted.has(service || kind));
-  const { revision } = hub.ledger.current;
+  const { revision, publishedMs } = hub.ledger.current;
+  const now = hub.clock.wallMs();
+  const probed = probeTimeoutMs > 0;
   return {
     revision: BigInt(revision),
     nodes,
     edges: edges.map((edge) => edgeMessage(edge, allEdges)),
     planes: planes.sort(byName(({ kind, process }) => `${kind} ${process}`)).map(planeMessage),
-    problems: meshProblems({ nodes, edges, planes, revision, probed: probeTimeoutMs > 0, now: hub.clock.wallMs() }),
+    problems: meshProblems({ nodes, edges, planes, revision, publishedMs, probed, now }),
   };
 }
 
