@@ -43,6 +43,8 @@ export interface ControlPlaneOptions {
   system?: string;
   /** How identities are issued. Default: by roots of the control plane's own. */
   identity?: IdentityOptions;
+  /** Gets a line for every resource that an Envoy or gRPC client refuses. Default: as `identity.onEvent`. */
+  onRefusal?: (line: string) => void;
   /** Resources to publish at the start, unless they are current already. */
   resources?: Omit<Publication, "validateOnly" | "expected">;
   /** Shown by Admin.GetStatus. */
@@ -129,9 +131,16 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       epoch,
       defaultTtlMs,
     });
-    const meshXds = createMeshXds({ ledger, catalog, contracts, authority, tokens, clock, log: onEvent });
+    const meshXds = createMeshXds({
+      ledger,
+      catalog,
+      contracts,
+      authority,
+      tokens,
+      clock,
+      log: options.onRefusal ?? onEvent,
+    });
     xds = meshXds;
-    closing.push(() => meshXds.close());
     const { traffic } = hub;
     const { status, source } = meshXds;
     const xdsPlanes = new XdsPlanes({ status, probeToken: source.probeToken, traffic, clock });
@@ -141,6 +150,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     const server = await listen(hub, [issuing, ...meshXds.services], options);
     closing.push(async () => {
       for (const session of hub.sessions) session.end(null);
+      meshXds.close();
       await server.stop(DRAIN_MS);
     });
     let stopping: Promise<void> | null = null;

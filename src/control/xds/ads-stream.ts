@@ -65,6 +65,10 @@ class OpenStream implements XdsStream {
     this.attachedMs = shared.clock.wallMs();
   }
 
+  end(): void {
+    this.#end(null);
+  }
+
   async *run<R extends DiscoveryRequest | DeltaDiscoveryRequest, A>(
     requests: AsyncIterable<R>,
     request: (message: R, typeUrl: string) => AdsRequest,

@@ -6,7 +6,7 @@ import { XdsStatus } from "./status.ts";
 import { MeshSource, type MeshSourceParts } from "./translate/mesh-source.ts";
 
 export interface MeshXdsParts extends MeshSourceParts {
-  readonly tokens: Pick<JoinTokens, "read">;
+  readonly tokens: Pick<JoinTokens, "admit">;
   readonly clock: Clock;
   /** Gets a line for every resource that a data plane refuses. */
   readonly log: (line: string) => void;
@@ -17,6 +17,7 @@ export interface MeshXds {
   readonly services: readonly AnyServiceDefinition[];
   readonly status: XdsStatus;
   readonly source: MeshSource;
+  /** Ends the streams; data planes keep what they have and come back. */
   close(): void;
 }
 
@@ -30,8 +31,12 @@ export function createMeshXds(parts: MeshXdsParts): MeshXds {
     status,
     clock,
     limits: defaultXdsLimits,
-    authenticate: (token) => (token === null ? null : tokens.read(token).service),
+    authenticate: async (token, { id }) => (token === null ? null : (await tokens.admit(token, id)).service),
     identifier: "weft",
   });
-  return { services, status, source, close: () => source.close() };
+  const close = () => {
+    status.end();
+    source.close();
+  };
+  return { services, status, source, close };
 }

@@ -62,7 +62,10 @@ export async function serveXds(options: ServeXdsOptions): Promise<XdsServer> {
     runtime: createRuntime({ env: {}, clock }),
     quiet: true,
   });
-  const stop = () => server.stop(0);
+  const stop = () => {
+    status.end();
+    return server.stop(STOP_MS);
+  };
   return {
     host: server.host,
     port: server.port,
@@ -76,3 +79,6 @@ export async function serveXds(options: ServeXdsOptions): Promise<XdsServer> {
     [Symbol.asyncDispose]: stop,
   };
 }
+
+/** For what is being answered when it stops; streams have been ended before. */
+const STOP_MS = 1_000;

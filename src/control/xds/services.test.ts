@@ -106,7 +106,7 @@ test("delta over the wire: resources, an acknowledgement, an update and what is 
   server.update([cluster("b", { endpoints: ["127.0.0.1:1"] })]);
   const second = (await responses.next()).value;
   assert.deepEqual(
-    second?.resources.map(({ name }) => name),
+    second?.resources.map(({ name }: { name: string }) => name),
     ["b"],
   );
   assert.deepEqual(second?.removedResources, ["a"]);

@@ -29,6 +29,11 @@ export class XdsStatus {
     this.#loads.delete(stream.node.id);
   }
 
+  /** Ends all streams, orderly. */
+  end(): void {
+    for (const stream of this.#streams) stream.end();
+  }
+
   refused({ node, machine }: XdsStream, { typeUrl, name, reason }: Refusal): void {
     const kind = typeUrl.slice(typeUrl.lastIndexOf(".") + 1);
     const line = `xds: ${node.agent || "a data plane"} "${node.id}" of ${node.cluster || "no service"} refuses ${kind} "${name}" of revision ${machine.target?.revision ?? 0} and keeps what it had: ${reason}`;
@@ -83,6 +88,7 @@ export interface XdsStream {
   readonly machine: AdsMachine;
   /** Epoch ms. */
   readonly attachedMs: number;
+  end(): void;
 }
 
 export interface XdsPlane {
