@@ -43,6 +43,7 @@ export class JwtFilter {
       .filter((attached) => attached.length > 0);
     if (sets.length === 0) return null;
     const demands = sets.map((attached) => this.#demandOf(attached, at));
+    if (demands.some(({ closed }) => closed)) return { requirement: "", providers: [], principal: null, closed: true };
     const requirements = demands.map(({ requirement }) => requirement);
     const requirement = requirements.length === 1 ? requirements[0] : { requires_all: { requirements } };
     const principals = demands.flatMap(({ principal }) => (principal === null ? [] : [principal]));
@@ -52,7 +53,7 @@ export class JwtFilter {
       providers: [...new Set(demands.flatMap(({ providers }) => providers))],
       principal:
         principals.length === 0 ? null : principals.length === 1 ? principals[0] : { and_ids: { ids: principals } },
-      closed: demands.some(({ closed }) => closed),
+      closed: false,
     };
   }
 
