@@ -9,6 +9,10 @@ const STATIC = /^\s*(?:import|export)\s+(?!type\b)(?:[^"';]*?from\s*)?"([^"]+)"/
 
 /** The packages that are loaded with a module of ours, each with the module that asks for it. */
 function packagesOf(entry: string): Map<string, string> {
+  return loadedWith(entry).packages;
+}
+
+function loadedWith(entry: string): { packages: Map<string, string>; files: string[] } {
   const packages = new Map<string, string>();
   const seen = new Set<string>();
   const visit = (file: string): void => {
@@ -21,7 +25,7 @@ function packagesOf(entry: string): Map<string, string> {
   };
   visit(join(ROOT, entry));
   assert.ok(seen.size > 20, `only ${seen.size} modules were found`);
-  return packages;
+  return { packages, files: Array.from(seen, (file) => relative(ROOT, file)) };
 }
 
 test("weft proxy loads no package to pass calls on: what it holds in memory is its own", () => {
@@ -34,4 +38,14 @@ test("packages that few policies need are loaded when one needs them", () => {
     for (const name of ["re2js", "jose", "@bufbuild/cel", "iovalkey"])
       assert.equal(packages.get(name), undefined, `${name} at ${entry}`);
   }
+});
+
+test("Envoy's API is loaded by the control plane and weftmesh/xds alone", () => {
+  const ofEnvoy = (entry: string) => loadedWith(entry).files.filter((file) => file.includes("/gen/envoy/"));
+  const commands = ["gateway", "proxy", "sidecar", "up", "call", "envoy-bootstrap"].map(
+    (name) => `src/cli/commands/${name}.ts`,
+  );
+  for (const entry of ["src/index.ts", "src/system.ts", "src/testing.ts", ...commands])
+    assert.deepEqual(ofEnvoy(entry), [], entry);
+  for (const entry of ["src/xds.ts", "src/control/control-plane.ts"]) assert.ok(ofEnvoy(entry).length > 50, entry);
 });

@@ -4,6 +4,7 @@ import { type IdentityOptions, startControlPlane } from "../../control/control-p
 import { WeftError } from "../../core/errors.ts";
 import { createMemoryRegistry } from "../../drivers/memory/memory-registry.ts";
 import { openSqliteRegistry } from "../../drivers/sqlite/sqlite-registry.ts";
+import { REGISTRY_FILE } from "../registry-file.ts";
 import type { Terminal } from "../terminal.ts";
 import { tellHost, untilStopped } from "../until-stopped.ts";
 import { packageVersion } from "../version.ts";
@@ -17,9 +18,6 @@ export interface ControlFlags {
   caTrust?: string;
   certLifetime?: number;
 }
-
-/** File of the registry within the control plane's folder. */
-export const REGISTRY_FILE = "registry.db";
 
 export async function control(flags: ControlFlags, terminal: Terminal): Promise<number> {
   const dataDir = flags.data === undefined ? "" : resolve(flags.data);

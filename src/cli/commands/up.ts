@@ -18,6 +18,7 @@ import { EXIT } from "../exit-status.ts";
 import { generate } from "../gen/generate.ts";
 import { HEAP_ARGUMENTS } from "../heap.ts";
 import { errorObject, printError } from "../print-error.ts";
+import { REGISTRY_FILE } from "../registry-file.ts";
 import { resourcesAsYaml, systemResources } from "../resources.ts";
 import type { Terminal } from "../terminal.ts";
 import { readTlsFiles } from "../tls-files.ts";
@@ -27,7 +28,6 @@ import { createLoadReader } from "../up/load-reader.ts";
 import { ServiceStats } from "../up/service-stats.ts";
 import { curlLines } from "../up/try-lines.ts";
 import { createView } from "../up/views.ts";
-import { REGISTRY_FILE } from "./control.ts";
 
 export interface UpFlags {
   listen?: { host: string; port: number };
