@@ -210,6 +210,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       ids: new IdSource(options.random ?? systemRandom),
       proxied,
       isStrict: (service) => policy.mutualTls(service) === "strict",
+      ...(options.identity && { identity: options.identity, mutualTls: (service) => policy.mutualTls(service) }),
       onRefused,
       onEnd(request, { peerAddress }, decision) {
         calls.record(decision);

@@ -89,9 +89,10 @@ export abstract class SessionCall extends TimedCall {
     this.#tell((now) => this.call.downstreamGone(now));
   }
 
-  protected opened(attempt: number): void {
+  /** `secure`: over mutual TLS with the endpoint that was meant. */
+  protected opened(attempt: number, secure = false): void {
     this.#tell((now) => {
-      this.call.connected(attempt, now);
+      this.call.connected(attempt, now, secure);
       this.call.head(attempt, 200, NO_FIELDS, false, now);
     });
   }

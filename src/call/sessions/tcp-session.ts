@@ -9,9 +9,7 @@ import type { CarrierState } from "../carrier.ts";
 import { type OnSessionEnd, SessionCall } from "./session-call.ts";
 
 /** How sessions are connected to endpoints. */
-export interface SessionDial {
-  /** Shown to endpoints that have one; without it they are called in plain text. */
-  readonly identity?: UpstreamPoolOptions["identity"];
+export interface SessionDial extends Pick<UpstreamPoolOptions, "identity" | "mutualTls"> {
   /** Default 5,000. */
   readonly connectTimeoutMs?: number;
   /** Silence that ends a session. Default 3,600,000: an hour. */
@@ -27,6 +25,7 @@ export class TcpSession extends SessionCall implements ByteOwner {
   readonly #client: ByteConnection;
   readonly #localAddress: string;
   readonly #dial: SessionDial;
+  readonly #pool: UpstreamPoolOptions;
   #upstream: ByteConnection | null = null;
   #opening = 0;
   #giveUp: (() => void) | null = null;
@@ -49,6 +48,8 @@ export class TcpSession extends SessionCall implements ByteOwner {
     this.#client = client;
     this.#localAddress = localAddress;
     this.#dial = dialing;
+    const { identity, mutualTls } = dialing;
+    this.#pool = { ...(identity && { identity }), ...(mutualTls && { mutualTls }) };
   }
 
   /** Ends it now: the listener closes. */
@@ -64,7 +65,7 @@ export class TcpSession extends SessionCall implements ByteOwner {
     // Whatever it speaks, here it is bytes: TLS that it speaks is between it and the client.
     const { protocol } = endpoint;
     const to: Endpoint = protocol === "tcp" ? endpoint : { ...endpoint, protocol: "tcp" };
-    this.#giveUp = dial(to, { identity: this.#dial.identity }, this.#dial.connectTimeoutMs ?? 5_000, {
+    this.#giveUp = dial(to, this.#pool, this.#dial.connectTimeoutMs ?? 5_000, {
       onReady: (socket) => {
         this.#giveUp = null;
         const upstream = new ByteConnection(socket, false);
@@ -73,7 +74,7 @@ export class TcpSession extends SessionCall implements ByteOwner {
           const header = encodeProxyHeader(this.#proxyProtocol, this.context.peerAddress, this.#localAddress);
           upstream.write(header, 0, header.length);
         }
-        this.opened(attempt);
+        this.opened(attempt, to.identity !== undefined && "encrypted" in socket);
         return (chunk, start, end) => upstream.receive(chunk, start, end);
       },
       onFailed: (message) => {

@@ -64,7 +64,7 @@ export class UdpSession extends SessionCall implements UdpSessionOwner {
     };
     const socket = createSocket(isIPv6(endpoint.host) ? "udp6" : "udp4");
     this.#socket = socket;
-    if (endpoint.identity !== undefined && this.#isStrict(endpoint.service)) {
+    if (this.#isStrict(endpoint.service)) {
       const why = `${endpoint.service} takes mutual TLS alone (mtls: strict), which datagrams do not have`;
       setImmediate(() => fail(why, true));
       return;

@@ -205,7 +205,8 @@ class Runtime implements PolicyRuntime {
   }
 
   mutualTls(service: string): MutualTls {
-    return this.#state.snapshot.mutualTls(service);
+    // The application beside a sidecar has no identity of its own, whatever the system asks of services.
+    return service === this.#local?.service ? "off" : this.#state.snapshot.mutualTls(service);
   }
 
   backendsOf(request: CallRequest): readonly string[] {

@@ -150,7 +150,8 @@ export class ByteSessions {
       localAddress,
       request,
       context,
-      dial,
+      // To the application itself it is plain text, whatever others are called by.
+      context.place === "server" ? {} : dial,
       (...ended) => {
         open.remove(session);
         onEnd(...ended);

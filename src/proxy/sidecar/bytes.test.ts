@@ -7,7 +7,7 @@ import type { Endpoint } from "../../core/endpoint.ts";
 import { TestAuthority } from "../../net/identity.case.ts";
 import { authorization } from "../../policy/builders.ts";
 import { parseDestination } from "./destination.ts";
-import { endpointOf, startTestSidecar } from "./sidecar.case.ts";
+import { ask, endpointOf, startApp, startTestSidecar } from "./sidecar.case.ts";
 
 async function serve(t: TestContext, onSocket: (socket: Socket) => void): Promise<number> {
   const server = createServer({ allowHalfOpen: true }, (socket) => {
@@ -131,4 +131,34 @@ test("datagrams go out to services that take them", async (t) => {
   client.send("query", listener.port, "127.0.0.1");
   const [answer] = await once(client, "message");
   assert.equal(String(answer), "seen query");
+});
+
+test("a system that is strict as a whole is so between sidecars, not between a sidecar and its application", async (t) => {
+  const authority = new TestAuthority();
+  const strict = {
+    apiVersion: "weftmesh.dev/v1",
+    kind: "TrafficPolicy",
+    metadata: { name: "strict" },
+    spec: { mtls: "strict" },
+  } as const;
+  const common = { resources: [strict], mutualTls: () => "strict" } as const;
+  const web = await startApp(t);
+  const db = await serve(t, (socket) => socket.pipe(socket));
+  const callee = await startTestSidecar(t, "web", web.port, { ...common, identity: authority.identity("web") });
+  const bytes = await startTestSidecar(t, "db", db, {
+    ...common,
+    identity: authority.identity("db"),
+    appProtocol: "tcp",
+  });
+  const caller = await startTestSidecar(t, "orders", 1, {
+    ...common,
+    identity: authority.identity("orders"),
+    endpoints: [
+      endpointOf(callee, "web", { identity: "spiffe://shop/web" }),
+      endpointOf(bytes, "db", { protocol: "tcp", identity: "spiffe://shop/db" }),
+    ],
+  });
+  assert.equal((await ask(caller.outbound.port, "http://web.weft/")).status, 200);
+  const { port } = await caller.listenOutbound({}, () => parseDestination("db.weft:5432"));
+  assert.equal(await sendTo(port, "ping"), "ping");
 });

@@ -74,7 +74,7 @@ export interface SidecarOptions {
   link?: Link | null;
   /** Who the application is to others. Null: plain text both ways. */
   identity?: IdentitySource | null;
-  /** How calls are taken when there is an identity. Default: permissive. */
+  /** How calls are taken when there is an identity. Default: as policy says. */
   mutualTls?: () => MutualTls;
   /** Default "any". */
   egress?: EgressMode;
@@ -150,7 +150,7 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
     ids,
     service,
     services,
-    dial: identity === null ? {} : { identity },
+    dial: identity === null ? {} : { identity, mutualTls: (name) => policy.mutualTls(name) },
     identity: () => identity?.id ?? "",
     isStrict: (name) => policy.mutualTls(name) === "strict",
     onEnd(request, { peerAddress }, decision) {
@@ -178,7 +178,7 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
   const inbound = await listen({
     ...options.listen,
     handler: createInboundHandler({ carrier, clock, ids, service, onEnd }),
-    ...(identity && { mesh: { identity, mode: options.mutualTls ?? (() => "permissive") } }),
+    ...(identity && { mesh: { identity, mode: options.mutualTls ?? (() => policy.mutualTls(service)) } }),
     other: sessions.inbound,
     bytesOnly: () => options.appProtocol === "tcp",
     limits,
