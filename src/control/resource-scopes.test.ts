@@ -161,7 +161,7 @@ test("policies of a method come to who may call it: its service, who is not desc
 
 test("providers that rules name come with them", () => {
   const all = [
-    ...authentication("beta").jwt({ name: "shop", issuer: "https://id.test" }).resources(),
+    ...authentication("beta").jwt({ issuer: "https://id.test" }, { name: "shop" }).resources(),
     ...authorization("alpha")
       .allow({ authenticatedBy: ["jwt:shop"] })
       .resources(),

@@ -192,5 +192,5 @@ function byName<T>(nameOf: (value: T) => string): (a: T, b: T) => number {
   return (a, b) => (nameOf(a) < nameOf(b) ? -1 : 1);
 }
 
-export const OUTSIDE = "outside";
+const OUTSIDE = "outside";
 const MAX_PROBE_MS = 10_000;
