@@ -68,7 +68,6 @@ export async function sidecar(flags: SidecarFlags, terminal: Terminal): Promise<
       policy,
       link,
       identity,
-      mutualTls: () => policy.mutualTls(service),
       write: (text) => terminal.out(text),
       onProblem,
     });
