@@ -5,7 +5,7 @@ import { createInterface } from "node:readline";
 
 const root = join(import.meta.dirname, "..");
 /** As published; from its sources when the suites are run so (`node -C weft-source conformance/run.ts`). */
-const weft = process.execArgv.includes("weft-source")
+export const weftCommand: readonly string[] = process.execArgv.includes("weft-source")
   ? ["-C", "weft-source", join(root, "src", "cli", "main.ts")]
   : [join(root, "dist", "cli", "main.js")];
 
@@ -34,7 +34,7 @@ export interface PsReport {
 
 export async function withSystem<T>(folder: string, use: (system: RunningSystem) => Promise<T>): Promise<T> {
   const dir = join(root, folder);
-  const child = spawn(process.execPath, [...weft, "up", dir, "--listen", "127.0.0.1:0", "--plain"], {
+  const child = spawn(process.execPath, [...weftCommand, "up", dir, "--listen", "127.0.0.1:0", "--plain"], {
     stdio: ["ignore", "pipe", "pipe"],
   });
   let printed = "";
@@ -53,7 +53,7 @@ export async function withSystem<T>(folder: string, use: (system: RunningSystem)
     const url = await ready;
     const run = (...args: string[]) =>
       new Promise<{ status: number; output: string }>((resolve) => {
-        execFile(process.execPath, [...weft, ...args], { cwd: dir, timeout: 90_000 }, (error, stdout, stderr) =>
+        execFile(process.execPath, [...weftCommand, ...args], { cwd: dir, timeout: 90_000 }, (error, stdout, stderr) =>
           resolve({ status: error === null ? 0 : 1, output: stdout + stderr }),
         );
       });

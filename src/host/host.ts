@@ -3,6 +3,7 @@ import { join } from "node:path";
 import type { Cancel } from "../core/clock.ts";
 import type { Endpoint } from "../core/endpoint.ts";
 import { WeftError } from "../core/errors.ts";
+import { spiffeId } from "../core/identity.ts";
 import { didYouMean } from "../core/suggest.ts";
 import { Companions } from "./companions.ts";
 import { Guard } from "./guard.ts";
@@ -239,7 +240,11 @@ class SystemHost implements Host {
         unit.protocol === null ? await probePort(running.port) : await probeFor(unit.protocol, running.port);
       if (protocol !== null && this.#line !== null && this.#running.get(running.id) === running) {
         const address = { host: "127.0.0.1", port, protocol, zone: "", weight: 1, metadata: {} };
+        // An Envoy proves who the service is; weft's own sidecars register themselves.
+        const { name } = this.#options.system;
+        const identity = unit.sidecar?.proxy === "envoy" ? { identity: spiffeId(name, unit.service) } : {};
         running.registered = await this.#line.register({
+          ...identity,
           id: running.id,
           service: unit.service,
           version: unit.version,
