@@ -17,7 +17,12 @@ const TOOLS = new Set(["check.md", "explain.md", "replay.md"]);
 
 /** Labels by name, of what a gateway really registers. */
 async function registered(): Promise<Map<string, readonly string[]>> {
-  const gateway = await startGateway({ listen: {}, policy: createPolicyRuntime(), accessLog: "off" });
+  const gateway = await startGateway({
+    listen: {},
+    policy: createPolicyRuntime(),
+    accessLog: "off",
+    listeners: [{ name: "bytes", protocol: "TCP", port: 0 }],
+  });
   try {
     return new Map(gateway.metrics.collect().map(({ name, labels }) => [name, labels]));
   } finally {

@@ -177,10 +177,10 @@ function checkReferences(
 function checkMutualTls({ mtls, targetRefs = [] }: TrafficPolicySpec, tell: Tell): void {
   if (mtls === undefined) return;
   targetRefs.forEach(({ kind, name = "" }, i) => {
-    if (kind !== "Service" || name.includes("@"))
+    if (kind !== "System" && (kind !== "Service" || name.includes("@")))
       tell(
         ["spec", "targetRefs", i],
-        "mtls holds for whole services, or without targetRefs for the system; give it a policy of its own",
+        "mtls holds for whole services or for the system; give it a policy of its own",
       );
   });
 }
