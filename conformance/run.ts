@@ -11,12 +11,15 @@ import { grpcurl } from "./grpcurl.ts";
 import { guarded } from "./guarded.ts";
 import { h2spec } from "./h2spec.ts";
 import { hostile } from "./hostile.ts";
+import { identity } from "./identity.ts";
 import { interopClient, interopServer } from "./interop/suites.ts";
+import { mesh } from "./mesh.ts";
 import { redis } from "./redis.ts";
 import { resilience } from "./resilience.ts";
 import { sidecar } from "./sidecar.ts";
 import { streams } from "./streams.ts";
 import { judge, type Suite } from "./suite.ts";
+import { tcp } from "./tcp.ts";
 import { xds } from "./xds.ts";
 
 const given = process.argv.slice(2);
@@ -36,6 +39,9 @@ const suites: readonly Suite[] = [
   dns,
   envoy,
   sidecar,
+  tcp,
+  mesh,
+  identity,
   xds,
   equality(option < 0 ? [] : given.slice(option)),
 ];
