@@ -29,6 +29,7 @@ import { faultMetrics } from "./fault-metrics.ts";
 import { createProxyHandler } from "./handler.ts";
 import { limitMetrics } from "./limit-metrics.ts";
 import { objectiveMetrics } from "./objective-metrics.ts";
+import { processGauges } from "./process-gauges.ts";
 import { recordingPage } from "./recording-page.ts";
 import { resilienceMetrics } from "./resilience-metrics.ts";
 import { securityMetrics } from "./security-metrics.ts";
@@ -251,25 +252,15 @@ interface Seen {
 }
 
 function gauges(metrics: Metrics, seen: Seen): void {
-  const inFlight = metrics.gauge("weft_calls_in_flight", "Calls that have begun and not ended.").with();
-  const connections = metrics.gauge("weft_downstream_connections", "Open connections of callers.").with();
-  const revision = metrics.gauge("weft_policy_revision", "Revision of routes and policies in use.").with();
-  const endpointVersion = metrics.gauge("weft_endpoint_version", "Version of the endpoints in use.").with();
-  const { sessions } = seen;
-  if (sessions !== null) {
-    const open = metrics.gauge("weft_sessions", "Open sessions: TCP, UDP and TLS that is passed through.").with();
-    const dropped = metrics
-      .gauge("weft_udp_dropped", "Datagrams without a session for which there was no room, since the start.")
-      .with();
-    metrics.onCollect(() => {
-      open.set(sessions.sessions);
-      dropped.set(sessions.dropped);
-    });
-  }
+  const { policy, inFlight, listener, sessions } = seen;
+  processGauges(metrics, { policy, inFlight, connections: () => listener.connections });
+  if (sessions === null) return;
+  const open = metrics.gauge("weft_sessions", "Open sessions: TCP, UDP and TLS that is passed through.").with();
+  const dropped = metrics
+    .gauge("weft_udp_dropped", "Datagrams without a session for which there was no room, since the start.")
+    .with();
   metrics.onCollect(() => {
-    inFlight.set(seen.inFlight());
-    connections.set(seen.listener.connections);
-    revision.set(seen.policy.revision);
-    endpointVersion.set(seen.policy.endpointVersion);
+    open.set(sessions.sessions);
+    dropped.set(sessions.dropped);
   });
 }

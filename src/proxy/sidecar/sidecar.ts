@@ -30,6 +30,7 @@ import { decisionPage } from "../decision-page.ts";
 import { faultMetrics } from "../fault-metrics.ts";
 import { limitMetrics } from "../limit-metrics.ts";
 import { objectiveMetrics } from "../objective-metrics.ts";
+import { processGauges } from "../process-gauges.ts";
 import { resilienceMetrics } from "../resilience-metrics.ts";
 import { securityMetrics } from "../security-metrics.ts";
 import { Application, type AppProtocol } from "./application.ts";
@@ -224,6 +225,9 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
   try {
     const out = await listenOutbound(options.outbound ?? {}, () => null);
     const admin = await startAdmin();
+    const connections = (): number =>
+      listeners.reduce((sum, listener) => sum + listener.connections, inbound.connections + tunnels.connections);
+    processGauges(metrics, { policy, inFlight: () => carrier.inFlight, connections });
     securityMetrics(metrics, policy);
     limitMetrics(metrics, policy);
     resilienceMetrics(metrics, policy);
