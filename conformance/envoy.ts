@@ -1,4 +1,5 @@
 import { createSign, generateKeyPairSync } from "node:crypto";
+import { grpcCases } from "./envoy/grpc.ts";
 import { call, freePort, Mesh, until } from "./envoy/mesh.ts";
 import type { Case, Suite } from "./suite.ts";
 
@@ -18,6 +19,7 @@ export const envoy: Suite = {
     };
     await gatewayCases(mesh, check);
     await sidecarCases(mesh, check);
+    await grpcCases(mesh, check);
     const refused = mesh.events.filter((event) => event.includes("refuses"));
     done.push({ name: "nothing is refused", ok: refused.length === 0, detail: refused[0] });
     return done;

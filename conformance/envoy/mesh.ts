@@ -20,7 +20,8 @@ export class Mesh implements AsyncDisposable {
   readonly control: ControlPlane;
   readonly registry: Registry;
   readonly events: string[];
-  readonly #dir = mkdtempSync(join(tmpdir(), "weft-envoy-"));
+  /** For what the suite writes. */
+  readonly folder = mkdtempSync(join(tmpdir(), "weft-envoy-"));
   readonly #servers: Server[] = [];
   readonly #children: ChildProcess[] = [];
 
@@ -133,7 +134,7 @@ export class Mesh implements AsyncDisposable {
       token: token ? this.token(service) : "",
       delta,
     });
-    const file = join(this.#dir, `${service}-${admin}.json`);
+    const file = join(this.folder, `${service}-${admin}.json`);
     writeFileSync(file, JSON.stringify(bootstrap), { mode: 0o600 });
     const args = [
       "-c",
@@ -163,7 +164,7 @@ export class Mesh implements AsyncDisposable {
       server.close();
     }
     await this.control.stop();
-    rmSync(this.#dir, { recursive: true, force: true });
+    rmSync(this.folder, { recursive: true, force: true });
   }
 }
 

@@ -57,14 +57,25 @@ function routesOf(model: MeshModel, entry: Entry, cluster: ClusterNamer): Docume
         method,
       };
       const made = kindRoutes(model, entry, kind, cluster);
-      if (
-        JSON.stringify(made.map(({ match: _, ...rest }) => rest)) !==
-        JSON.stringify(usual.map(({ match: _, ...rest }) => rest))
-      )
-        routes.push(...made);
+      if (bare(made) !== bare(usual)) routes.push(...made);
     }
   }
+  // Methods before their contracts.
+  const named = model.namedMethods.filter(
+    (name) => !model.methodsOf(entry.target.rule.backends[0]?.service ?? "").some(({ path }) => path === `/${name}`),
+  );
+  for (const name of named.sort((a, b) => Number(b.includes("/")) - Number(a.includes("/")))) {
+    const isMethod = name.includes("/");
+    if (!takes(entry, isMethod ? `/${name}` : `/${name}/any`)) continue;
+    const only = isMethod ? { path: `/${name}` } : { prefix: `/${name}/` };
+    const made = kindRoutes(model, entry, { methodName: name, idempotent: false, only, method: null }, cluster);
+    if (bare(made) !== bare(usual)) routes.push(...made);
+  }
   return [...routes, ...usual];
+}
+
+function bare(routes: readonly Document[]): string {
+  return JSON.stringify(routes.map(({ match: _, ...rest }) => rest));
 }
 
 function takes({ path }: Entry, method: string): boolean {
