@@ -64,7 +64,8 @@ function place(command: Command): Command {
 
 const INTERCEPT_HELP = `
 Example:
-  ip netns exec app weft sidecar --gid 1337 --service web --transparent 127.0.0.1:15001 --dns 127.0.0.1:15053
+  ip netns exec app weft sidecar --service web --app 3000 --control 10.0.0.1:7070 \\
+    --gid 1337 --transparent 127.0.0.1:15001 --dns 127.0.0.1:15053
   weft intercept up --netns app --outbound 15001 --dns 15053
   ip netns exec app curl http://orders.weft/
   weft intercept down --netns app`;

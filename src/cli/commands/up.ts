@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url";
 import { systemClock } from "../../core/clock.ts";
 import { formatPlace, WeftError } from "../../core/errors.ts";
 import { systemRandom } from "../../core/random.ts";
+import { findEnvoy, NO_ENVOY } from "../../host/envoy.ts";
 import { createHost } from "../../host/host.ts";
 import { startHostServer } from "../../host/host-server.ts";
 import { addressOf, GATEWAY_UNIT, hostPort, KNOWN_FOLDER } from "../../host/launch.ts";
@@ -57,6 +58,7 @@ export async function up(dir: string, flags: UpFlags, terminal: Terminal): Promi
     const place = { file: system.file, ...system.locate(["gateway", "tls"]), field: "gateway.tls" };
     readTlsFiles({ ...system.gateway.tls, certName: "gateway.tls.cert", keyName: "gateway.tls.key", place });
   }
+  assertEnvoyThere(system);
   await Promise.all([
     assertGatewayPortFree(system),
     assertDnsPortFree(system),
@@ -182,6 +184,14 @@ function assertNotRunning(system: System, stateDir: string): void {
     `${run.system} runs already (process ${run.pid}, since ${run.startedAt}); stop it with: ${stop}`,
     { reason: "ALREADY_RUNNING" },
   );
+}
+
+function assertEnvoyThere({ units, file, locate }: System): void {
+  const unit = units.find(({ sidecar }) => sidecar?.proxy === "envoy");
+  if (unit === undefined || findEnvoy() !== null) return;
+  const path = ["services", unit.service, "sidecar"];
+  const place = { file, ...locate(path), field: path.join(".") };
+  throw new WeftError("failed_precondition", `${formatPlace(place)}: ${NO_ENVOY}`, { reason: "ENVOY_MISSING", place });
 }
 
 async function assertGatewayPortFree(system: System): Promise<void> {
