@@ -158,12 +158,19 @@ async function sidecarCases(mesh: Mesh, check: Check): Promise<void> {
   const inbound = await freePort();
   const outbound = await freePort();
   await mesh.envoy("ledger", { listen: inbound, app });
-  await mesh.register({ id: "ledger-1", service: "ledger", port: inbound, identity: "spiffe://shop/ledger" });
   await mesh.envoy("orders", { outbound });
   const plainOutbound = await freePort();
   await mesh.envoy("guest", { outbound: plainOutbound, token: false });
   const from = (port: number, path: string, host = "ledger.weft") => call({ port, path, headers: { host } });
+  // Nobody registers the application: its Envoy is, once it has its listeners.
   await until(async () => (await from(outbound, "/x")).status === 200, "the sidecars");
+  await check("sidecar: it is registered while it is there", async () => {
+    const { endpoints } = await mesh.registry.query(["ledger"]);
+    same(
+      endpoints.map(({ id, port, identity }) => [id, port, identity]),
+      [["ledger-envoy", inbound, "spiffe://shop/ledger"]],
+    );
+  });
   await check("sidecar: mutual TLS between two Envoys, and who calls", async () => {
     const { json } = await from(outbound, "/pay");
     same(json?.headers["x-forwarded-client-cert"]?.includes("URI=spiffe://shop/orders"), true, JSON.stringify(json));

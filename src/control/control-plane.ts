@@ -25,6 +25,7 @@ import { presentPlanes } from "./present-planes.ts";
 import { ResourceChecker } from "./resource-check.ts";
 import { Session } from "./session.ts";
 import { createMeshXds, type MeshXds } from "./xds/mesh-xds.ts";
+import { SidecarEndpoints } from "./xds/sidecar-endpoints.ts";
 
 export interface ControlPlaneOptions {
   /** Where endpoints live. Chosen by whoever starts the control plane, which closes it when it stops. */
@@ -143,9 +144,13 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     xds = meshXds;
     const { traffic } = hub;
     const { status, source } = meshXds;
-    const xdsPlanes = new XdsPlanes({ status, probeToken: source.probeToken, traffic, clock });
+    const identified = (name: string): boolean =>
+      [...(catalog.get(name)?.endpoints.values() ?? [])].every(({ identity = "" }) => identity !== "");
+    const xdsPlanes = new XdsPlanes({ status, probeToken: source.probeToken, traffic, identified, clock });
     hub.planeSources.add(xdsPlanes.source);
     closing.push(() => xdsPlanes.close());
+    const sidecars = new SidecarEndpoints({ status, registry, catalog, system, clock, log: onEvent });
+    closing.push(() => sidecars.close());
     const issuing = createIdentityService({ authority, tokens, onRefused: onEvent });
     const server = await listen(hub, [issuing, ...meshXds.services], options);
     closing.push(async () => {

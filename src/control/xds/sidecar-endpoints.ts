@@ -1,0 +1,128 @@
+import { isIP } from "node:net";
+import type { Cancel, Clock } from "../../core/clock.ts";
+import type { Endpoint } from "../../core/endpoint.ts";
+import { spiffeId } from "../../core/identity.ts";
+import type { Lease, Registry } from "../../registry/registry.ts";
+import type { Catalog } from "../catalog.ts";
+import type { XdsStatus } from "./status.ts";
+import type { XdsNode } from "./types.ts";
+
+export interface SidecarEndpointsParts {
+  readonly status: Pick<XdsStatus, "planes">;
+  readonly registry: Pick<Registry, "register">;
+  readonly catalog: Pick<Catalog, "get">;
+  readonly system: string;
+  readonly clock: Clock;
+  /** Told why one could not be registered. */
+  readonly log: (line: string) => void;
+}
+
+/**
+ * Registers the Envoys that stand before an application, for as long as they are attached and have accepted their listeners: an Envoy registers nothing itself. One whose
+ * address somebody else has registered (a host that started it) is left to that.
+ */
+export class SidecarEndpoints {
+  readonly #parts: SidecarEndpointsParts;
+  readonly #leases = new Map<string, { readonly lease: Lease; readonly node: XdsNode }>();
+  #cancel: Cancel;
+  #closed = false;
+
+  constructor(parts: SidecarEndpointsParts) {
+    this.#parts = parts;
+    this.#cancel = this.#wait();
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#cancel();
+    await Promise.all(Array.from(this.#leases.values(), ({ lease }) => lease.release().catch(ignore)));
+    this.#leases.clear();
+  }
+
+  #wait(): Cancel {
+    return this.#parts.clock.after(EVERY_MS, () => {
+      this.#look().then(() => {
+        if (!this.#closed) this.#cancel = this.#wait();
+      });
+    });
+  }
+
+  async #look(): Promise<void> {
+    const { status, clock } = this.#parts;
+    const present = new Map<string, XdsNode>();
+    for (const { node, revision, attachedMs, target } of status.planes()) {
+      if (node.role !== "sidecar" || node.inbound === 0 || node.app === "" || node.cluster === "") continue;
+      // Whoever started it may register it; before it has its listeners nobody can call it.
+      const known = this.#leases.has(node.id);
+      if (!known && (revision === 0 || revision < target || clock.wallMs() - attachedMs < SETTLED_MS)) continue;
+      if (!this.#isOthers(node)) present.set(node.id, node);
+    }
+    for (const [id, { lease }] of this.#leases) {
+      if (present.has(id)) continue;
+      this.#leases.delete(id);
+      await lease.release().catch(ignore);
+    }
+    for (const node of present.values()) {
+      const held = this.#leases.get(node.id);
+      const kept =
+        held === undefined
+          ? false
+          : await held.lease.renew().then(
+              () => true,
+              () => false,
+            );
+      if (!kept) await this.#register(node);
+    }
+  }
+
+  async #register(node: XdsNode): Promise<void> {
+    this.#leases.delete(node.id);
+    const { registry, log } = this.#parts;
+    try {
+      const lease = await registry.register(this.#endpointOf(node), TTL_MS);
+      if (this.#closed) await lease.release();
+      else this.#leases.set(node.id, { lease, node });
+    } catch (thrown) {
+      log(`xds: "${node.id}" of ${node.cluster} cannot be registered: ${(thrown as Error).message}`);
+    }
+  }
+
+  #endpointOf(node: XdsNode): Endpoint {
+    const { id, cluster: service, inbound: port, version, zone, identity } = node;
+    return {
+      id,
+      service,
+      host: hostOf(node),
+      port,
+      version,
+      zone,
+      weight: 1,
+      // Envoy takes both; what it speaks to the application is that application's own.
+      protocol: this.#parts.catalog.get(service)?.methods == null ? "http1" : "h2c",
+      health: "healthy",
+      metadata: {},
+      ...(identity === null ? {} : { identity: spiffeId(this.#parts.system, identity) }),
+    };
+  }
+
+  #isOthers(node: XdsNode): boolean {
+    const host = hostOf(node);
+    for (const endpoint of this.#parts.catalog.get(node.cluster)?.endpoints.values() ?? [])
+      if (endpoint.host === host && endpoint.port === node.inbound && endpoint.id !== node.id) return true;
+    return false;
+  }
+}
+
+/** Where others reach it: where its listener is, or for one on every address where it came from. */
+function hostOf({ inboundHost, address }: XdsNode): string {
+  if (inboundHost !== "0.0.0.0" && inboundHost !== "::") return inboundHost;
+  const at = address.lastIndexOf(":");
+  const host = isIP(address) !== 0 || at < 0 ? address : address.slice(0, at).replace(/^\[|\]$/g, "");
+  return host === "" ? "127.0.0.1" : host;
+}
+
+const EVERY_MS = 1_000;
+const SETTLED_MS = 2_000;
+const TTL_MS = 15_000;
+
+function ignore(): void {}
