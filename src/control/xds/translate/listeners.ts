@@ -30,7 +30,9 @@ export function inboundListener(
   mode: MutualTls,
 ): Document {
   const http = [manager(name, filters, true)];
-  if (mode === "off") return { name, address: address(host, port), filter_chains: [{ filters: http }] };
+  // By it Envoy knows which listeners drain while the application's own calls go on.
+  const own = { name, address: address(host, port), traffic_direction: "INBOUND" };
+  if (mode === "off") return { ...own, filter_chains: [{ filters: http }] };
   const secure = {
     name: "mesh",
     filter_chain_match: { transport_protocol: "tls" },
@@ -39,8 +41,7 @@ export function inboundListener(
   };
   const plain = { name: "plain", filter_chain_match: { transport_protocol: "raw_buffer" }, filters: http };
   return {
-    name,
-    address: address(host, port),
+    ...own,
     listener_filters: [
       extension(
         "envoy.filters.listener.tls_inspector",
