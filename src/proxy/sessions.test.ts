@@ -5,6 +5,7 @@ import { connect, createServer, type Server, type Socket } from "node:net";
 import { after, test } from "node:test";
 import { connect as connectTls, createServer as createTlsServer } from "node:tls";
 import type { Endpoint } from "../core/endpoint.ts";
+import { seededRandom } from "../core/random.ts";
 import { SERVER_CERT, SERVER_KEY } from "../net/certificates.case.ts";
 import { authorization, rateLimit, route, tcpRoute, tlsRoute, traffic, udpRoute } from "../policy/builders.ts";
 import { DecisionJournal } from "../policy/decision/journal.ts";
@@ -299,4 +300,87 @@ test("sessions end by themselves while it drains, and are cut after that", async
   const started = Date.now();
   await Promise.all([world.running.stop(150), new Promise((resolve) => stay.once("close", resolve))]);
   assert.ok(Date.now() - started >= 140);
+});
+
+test("whatever the sizes, the pauses and who ends or breaks off first, what arrives is what was sent, and nothing stays behind", async () => {
+  const random = seededRandom(7);
+  const draw = (most: number): number => Math.floor(random.next() * most);
+  const upstreams: Socket[] = [];
+  const port = await serve((socket) => {
+    upstreams.push(socket);
+    socket.on("close", () => upstreams.splice(upstreams.indexOf(socket), 1));
+    const slow = draw(2) === 0;
+    socket.on("data", (chunk: Buffer) => {
+      const more = socket.write(chunk);
+      if (more && !slow) return;
+      socket.pause();
+      setTimeout(() => socket.resume(), draw(5));
+    });
+    socket.on("end", () => socket.end());
+  });
+  const world = await gateway(tcpRoute("db").to("echo").resources(), [at("echo", port)], { listeners: DB });
+  const run = async (): Promise<void> => {
+    const bytes = Buffer.alloc(1 + draw(700_000));
+    for (let i = 0; i < bytes.length; i += 997) bytes[i] = draw(256);
+    const socket = connect({ port: world.port("db"), host: "127.0.0.1", allowHalfOpen: true });
+    socket.on("error", () => {});
+    const breaksOff = draw(4) === 0;
+    const seen: Buffer[] = [];
+    let received = 0;
+    const stop = breaksOff ? draw(bytes.length) : -1;
+    const over = new Promise<void>((resolve) => socket.once("close", () => resolve()));
+    socket.on("data", (chunk: Buffer) => {
+      seen.push(chunk);
+      received += chunk.length;
+      if (breaksOff && received >= stop) return void socket.resetAndDestroy();
+      if (draw(6) > 0) return;
+      socket.pause();
+      setTimeout(() => socket.resume(), draw(4));
+    });
+    socket.once("end", () => socket.destroy());
+    for (let from = 0; from < bytes.length && !socket.destroyed; ) {
+      const to = from + 1 + draw(120_000);
+      if (!socket.write(bytes.subarray(from, to))) await Promise.race([once(socket, "drain"), over]);
+      from = to;
+    }
+    if (!socket.destroyed) socket.end();
+    await over;
+    if (!breaksOff) assert.ok(Buffer.concat(seen).equals(bytes));
+  };
+  await Promise.all(Array.from({ length: 40 }, run));
+  const gauge = (name: string): number => {
+    const [child] =
+      world.running.metrics
+        .collect()
+        .find((family) => family.name === name)
+        ?.children.values() ?? [];
+    return (child?.recorder as { value: number } | undefined)?.value ?? -1;
+  };
+  for (let tries = 0; tries < 100 && (gauge("weft_sessions") > 0 || upstreams.length > 0); tries++)
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  assert.equal(gauge("weft_sessions"), 0);
+  assert.equal(gauge("weft_calls_in_flight"), 0);
+  assert.equal(upstreams.length, 0);
+});
+
+test("a client that goes while it is connected to an endpoint leaves nothing", async () => {
+  const world = await gateway(
+    [
+      ...tcpRoute("db").to("far").resources(),
+      ...traffic("far")
+        .retry(2, { backoff: { base: "30ms" } })
+        .resources(),
+    ],
+    [at("far", 1), at("far", 2)],
+    { listeners: DB },
+  );
+  for (let i = 0; i < 5; i++) {
+    const socket = connect({ port: world.port("db"), host: "127.0.0.1" });
+    socket.on("error", () => {});
+    await once(socket, "connect");
+    socket.destroy();
+  }
+  for (let tries = 0; tries < 100 && world.journal.size < 5; tries++)
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  assert.equal(world.journal.size, 5);
 });
