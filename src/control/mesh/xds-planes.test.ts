@@ -36,7 +36,7 @@ test("an Envoy is probed by a request that its routes answer, and by nobody who 
     ["wrong", [0, 0, 0, 0]],
     ["secret", [7, 7, 0, 0]],
   ] as const) {
-    const xds = new XdsPlanes({ status, probeToken, traffic: new TrafficStore(clock), clock });
+    const xds = new XdsPlanes({ status, probeToken, traffic: new TrafficStore(clock), identified: () => true, clock });
     await Promise.all([...xds.source()].map((plane) => plane.probe(2_000)));
     assert.deepEqual(
       [...xds.source()].map((plane) => plane.enforced),
@@ -50,15 +50,25 @@ test("what Envoys report of their clusters is in the topology under service and 
   const clock = new VirtualClock();
   const traffic = new TrafficStore(clock);
   const load = { cluster: "orders@v1~0f3a9c12", calls: 0, errors: 0, dropped: 0, inFlight: 0, measuredMs: 0 };
-  let planes = [planeOf({}, { loads: [] })];
+  const own = ["weft.control", "weft/app"].map((cluster) => ({ ...load, cluster, calls: 9 }));
+  own.push({ ...load, cluster: "quiet" });
+  const proven = { identity: "catalog" };
+  let planes = [planeOf(proven, { loads: [] })];
   const refusals = [{ typeUrl: "type.googleapis.com/a.Cluster", name: "x", version: "1", reason: "no", atMs: 0 }];
-  const xds = new XdsPlanes({ status: { planes: () => planes }, probeToken: "", traffic, clock });
+  const xds = new XdsPlanes({
+    status: { planes: () => planes },
+    probeToken: "",
+    traffic,
+    identified: () => true,
+    clock,
+  });
   clock.advance(1_000);
-  planes = [planeOf({}, { loads: [{ ...load, calls: 40, errors: 4 }], refusals })];
+  planes = [planeOf(proven, { loads: [...own, { ...load, calls: 40, errors: 4 }], refusals })];
   clock.advance(1_000);
-  const [[reporter, [rate]]] = [...traffic.rates()];
+  const [[reporter, [rate, ...others]]] = [...traffic.rates()];
+  assert.deepEqual(others, []);
   assert.deepEqual([reporter.node, rate.service, rate.version], ["catalog", "orders", "v1"]);
-  assert.deepEqual([rate.calls, rate.errors, rate.attempts], [40, 4, 40]);
+  assert.deepEqual([rate.calls, rate.errors, rate.attempts, rate.secure], [40, 4, 40, 40]);
   const [state] = xds.source();
   assert.deepEqual([state.kind, state.service, state.sent, state.acknowledged], ["envoy", "catalog", 4, 3]);
   assert.deepEqual(state.refusals, [{ revision: 4, resource: "Cluster x", reason: "no" }]);

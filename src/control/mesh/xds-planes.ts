@@ -11,6 +11,8 @@ export interface XdsPlanesParts {
   /** By which a data plane knows that the control plane asks. */
   readonly probeToken: string;
   readonly traffic: TrafficStore;
+  /** Whether every endpoint of a service proves an identity. */
+  readonly identified: (service: string) => boolean;
   readonly clock: Clock;
 }
 
@@ -50,7 +52,10 @@ export class XdsPlanes {
       const reporter = reporterOf(node);
       present.add(reporter.id);
       this.#reporting.add(reporter.id);
-      traffic.report(reporter, loads.map(readingOf));
+      traffic.report(
+        reporter,
+        loads.filter(isOfService).map((load) => this.#readingOf(node, load)),
+      );
     }
     for (const id of this.#reporting) {
       if (present.has(id)) continue;
@@ -59,6 +64,13 @@ export class XdsPlanes {
     }
     const nodes = new Set(status.planes().map(({ node }) => node.id));
     for (const id of this.#probed.keys()) if (!nodes.has(id)) this.#probed.delete(id);
+  }
+
+  /** "orders@v1~0f3a9c12" is a cluster of version v1 of orders. LRS tells no attempts and no latencies; who has a certificate shows it wherever one is asked for. */
+  #readingOf({ identity }: XdsNode, { cluster, calls, errors }: XdsLoad): EdgeReading {
+    const [service, version = ""] = cluster.split("~", 1)[0].split("@", 2);
+    const secure = identity !== null && this.#parts.identified(service) ? calls : 0;
+    return { service, version, calls, errors, secure, attempts: calls, buckets: [], counts: [] };
   }
 
   #stateOf({ node, attachedMs, revision, target, refusals }: XdsPlane): DataPlaneState {
@@ -97,10 +109,9 @@ function reporterOf({ id, role, cluster, identity }: XdsNode): Reporter {
   return { id: `xds ${id}`, node: gateway ? "gateway" : (identity ?? (cluster || id)), gateway };
 }
 
-/** "orders@v1~0f3a9c12" is a cluster of version v1 of orders. LRS tells no attempts and no latencies. */
-function readingOf({ cluster, calls, errors }: XdsLoad): EdgeReading {
-  const [service, version = ""] = cluster.split("~", 1)[0].split("@", 2);
-  return { service, version, calls, errors, secure: 0, attempts: calls, buckets: [], counts: [] };
+/** Clusters of the mesh's own ("weft.control", "weft/app") are no services, and what was never called is no edge. */
+function isOfService({ cluster, calls }: XdsLoad): boolean {
+  return calls > 0 && !cluster.startsWith("weft.") && !cluster.includes("/");
 }
 
 /** Where a data plane is asked: at the address that it comes from, whatever else it says, so that nobody can have others asked. */
