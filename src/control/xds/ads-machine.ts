@@ -46,9 +46,11 @@ export class AdsMachine {
   /** What the data plane refuses of the target. */
   refusals(): Refusal[] {
     const refusals: Refusal[] = [];
-    for (const { typeUrl, entries } of this.#subscriptions.values()) {
-      for (const [name, { refused }] of entries) {
-        if (refused !== null && this.#goal(typeUrl, name)?.version === refused.version) refusals.push(refused);
+    for (const { typeUrl, entries, refusedNames } of this.#subscriptions.values()) {
+      for (const name of refusedNames) {
+        const refused = entries.get(name)?.refused ?? null;
+        if (refused === null) refusedNames.delete(name);
+        else if (this.#goal(typeUrl, name)?.version === refused.version) refusals.push(refused);
       }
     }
     return refusals;
@@ -116,9 +118,13 @@ export class AdsMachine {
     this.#next = null;
     this.#deadline = now + this.#limits.settleMs;
     for (const subscription of this.#subscriptions.values()) {
-      if (before?.resources.get(subscription.typeUrl) !== this.#target.resources.get(subscription.typeUrl))
-        this.#touchAll();
+      const { typeUrl, todo } = subscription;
+      if (before === null) subscription.sweep = true;
+      else
+        for (const name of differences(before.resources.get(typeUrl), this.#target.resources.get(typeUrl)))
+          todo.add(name);
     }
+    this.#touchAll();
     return true;
   }
 
@@ -140,19 +146,30 @@ export class AdsMachine {
     if (subscription.inFlight !== null || !subscription.dirty) return null;
     const { typeUrl, wildcard, wholeState } = subscription;
     const target = this.#target?.resources.get(typeUrl) ?? NONE;
-    if (wildcard) for (const name of target.keys()) subscription.entry(name);
+    const names = subscription.sweep
+      ? new Set([...subscription.entries.keys(), ...(wildcard ? target.keys() : [])])
+      : subscription.todo;
+    const todo = new Set<string>();
+    subscription.todo = todo;
+    subscription.sweep = false;
     let changes = new Map<string, XdsResource | null>();
     let used: Set<string> | null = null;
     let waits = false;
     let bytes = 0;
     const alone: [string, XdsResource][] = [];
-    for (const [name, entry] of subscription.entries) {
+    for (const name of names) {
+      if (!subscription.covers(name) && !subscription.entries.has(name)) continue;
+      const entry = subscription.entry(name);
       const goal = target.get(name) ?? null;
       if (goal === null) {
-        if (entry.has !== null && (used ??= this.#used(typeUrl)).has(name)) continue;
+        if (entry.has !== null && (used ??= this.#used(typeUrl)).has(name)) {
+          todo.add(name);
+          continue;
+        }
         if (entry.has === null && !entry.fresh) continue;
         if (entry.has?.bytes.byteLength === 0 && this.#mayBeUsed(typeUrl, now)) {
           waits ||= now < this.#deadline;
+          todo.add(name);
           continue;
         }
         if (!this.#delta && !wholeState)
@@ -163,16 +180,22 @@ export class AdsMachine {
       if (entry.has?.version === goal.version) entry.has = goal;
       const held = this.#held(goal, entry, now);
       if (held === "late") waits = true;
+      if (held !== "no" && entry.refused?.version !== goal.version) todo.add(name);
       const next = held === "no" ? goal : entry.has;
       if (next === null || (next.version === entry.has?.version && !entry.fresh)) continue;
       if (next.bytes.byteLength === 0) continue; // of an earlier stream: there is nothing to repeat
-      if (entry.alone) alone.push([name, next]);
-      else if (bytes < MAX_RESPONSE_BYTES || (wholeState && !this.#delta)) {
+      if (entry.alone) {
+        alone.push([name, next]);
+        todo.add(name);
+      } else if (bytes < MAX_RESPONSE_BYTES || (wholeState && !this.#delta)) {
         changes.set(name, next);
         bytes += next.bytes.byteLength;
-      }
+      } else todo.add(name);
     }
-    if (changes.size === 0 && alone.length > 0) changes = new Map([alone[0]]);
+    if (changes.size === 0 && alone.length > 0) {
+      changes = new Map([alone[0]]);
+      if (alone[0][1] === target.get(alone[0][0])) todo.delete(alone[0][0]);
+    }
     subscription.dirty = waits;
     this.#waiting ||= waits;
     if (changes.size === 0 && (waits || !subscription.owed || !(wildcard || (wholeState && !this.#delta)))) return null;
@@ -209,7 +232,9 @@ export class AdsMachine {
     for (const cluster of clusters) {
       for (const { name } of cluster?.needs ?? []) {
         const entry = endpoints.entries.get(name);
-        if (entry !== undefined) entry.fresh = true;
+        if (entry === undefined) continue;
+        entry.fresh = true;
+        endpoints.todo.add(name);
       }
     }
     endpoints.dirty = true;
@@ -327,6 +352,27 @@ export interface AdsResponse {
 const NONE: ReadonlyMap<string, XdsResource> = new Map();
 /** What is made before it is used comes first. Types that are not here are none that weft has. */
 const ORDER = [SECRET, CLUSTER, ENDPOINTS, LISTENER, ROUTE];
+/** Names that are not the same in both; found once for all streams that go from the one to the other. */
+function differences(
+  before: ReadonlyMap<string, XdsResource> = NONE,
+  after: ReadonlyMap<string, XdsResource> = NONE,
+): readonly string[] {
+  if (before === after) return [];
+  let known = DIFFERENCES.get(after);
+  if (known === undefined) DIFFERENCES.set(after, (known = new WeakMap()));
+  let names = known.get(before);
+  if (names === undefined) {
+    names = [];
+    for (const [name, resource] of after) if (before.get(name) !== resource) names.push(name);
+    for (const name of before.keys()) if (!after.has(name)) names.push(name);
+    known.set(before, names);
+  }
+  return names;
+}
+
+type Named = ReadonlyMap<string, XdsResource>;
+const DIFFERENCES = new WeakMap<Named, WeakMap<Named, string[]>>();
+
 /** Which types refer to a type. */
 const USERS: Readonly<Record<string, readonly string[]>> = {
   [CLUSTER]: [LISTENER, ROUTE],

@@ -22,8 +22,13 @@ export class Subscription {
   inFlight: InFlight | null = null;
   /** A first answer is owed, even if it is empty: the data plane waits for it. */
   owed = true;
-  /** Something may be there to send. */
+  /** Something may have become possible to send since it was looked at last. */
   dirty = true;
+  /** Names of which there may be something to send; `sweep`: all. Others are as they are to be, and cost nothing. */
+  todo = new Set<string>();
+  sweep = true;
+  /** Names that were refused; some may have been put right. */
+  readonly refusedNames = new Set<string>();
   #lastNonce = "";
   #explicit = false;
   #begun = false;
@@ -48,7 +53,7 @@ export class Subscription {
     if (names.length > 0) this.#explicit = true;
     const before = this.wildcard;
     this.wildcard = all;
-    if (all && !before) this.owed = true;
+    if (all && !before) this.#widen();
     for (const name of this.names) if (!wanted.has(name)) this.#leave(name);
     for (const name of wanted) if (!this.names.has(name)) this.#join(name);
     if (before && !all) this.#forgetUnnamed();
@@ -62,10 +67,9 @@ export class Subscription {
     known: Readonly<Record<string, string>>,
     current: ReadonlyMap<string, XdsResource>,
   ): void {
-    if (!this.#begun) {
-      this.#begun = true;
-      if (this.wholeState && subscribe.length === 0) this.wildcard = true;
-    }
+    const first = !this.#begun;
+    this.#begun = true;
+    if (first && this.wholeState && subscribe.length === 0) this.wildcard = true;
     for (const name of unsubscribe) {
       if (name === "*") {
         this.wildcard = false;
@@ -76,15 +80,17 @@ export class Subscription {
       if (name !== "*") this.#join(name);
       else if (!this.wildcard) {
         this.wildcard = true;
-        this.owed = true;
+        this.#widen();
       }
     }
+    if (!first) return;
     for (const [name, version] of Object.entries(known)) {
       if (!this.covers(name)) continue;
       const entry = this.entry(name);
       const now = current.get(name);
       entry.has = now?.version === version ? now : { typeUrl: this.typeUrl, name, version, bytes: NOTHING, needs: [] };
       entry.fresh = false;
+      this.todo.add(name);
     }
   }
 
@@ -127,6 +133,7 @@ export class Subscription {
   refuse(reason: string, nowMs: number): Refusal | null {
     const changes = this.inFlight?.changes ?? new Map<string, XdsResource | null>();
     this.inFlight = null;
+    for (const name of changes.keys()) this.todo.add(name);
     const sent = [...changes].filter((change): change is [string, XdsResource] => change[1] !== null);
     for (const [name, resource] of changes) if (resource === null) this.entry(name).has = null;
     if (sent.length === 1) {
@@ -135,6 +142,7 @@ export class Subscription {
       const entry = this.entries.get(name);
       if (entry === undefined) return null;
       entry.refused = refusal;
+      this.refusedNames.add(name);
       entry.alone = false;
       entry.changedMs = nowMs;
       return refusal;
@@ -152,8 +160,13 @@ export class Subscription {
 
   #join(name: string): void {
     this.names.add(name);
-    const entry = this.entry(name);
-    entry.fresh = true;
+    this.entry(name).fresh = true;
+    this.todo.add(name);
+  }
+
+  #widen(): void {
+    this.owed = true;
+    this.sweep = true;
   }
 
   #leave(name: string): void {
@@ -163,8 +176,8 @@ export class Subscription {
       return;
     }
     // It stays subscribed to as one of all, which the data plane cannot know to be so: it is told again whether it is there.
-    const entry = this.entry(name);
-    entry.fresh = true;
+    this.entry(name).fresh = true;
+    this.todo.add(name);
   }
 
   #forgetUnnamed(): void {
