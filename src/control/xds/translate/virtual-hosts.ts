@@ -85,8 +85,20 @@ export function stampedRoutes(name: string, hosts: readonly Document[], { revisi
     ],
     ignore_port_in_host_matching: true,
     validate_clusters: false,
+    ...(name === "inbound" && CALLER),
   };
 }
+
+/** The application is told by `x-weft-peer` who calls it, as weft's sidecars do: by the certificate alone, whatever callers say. What is removed goes first. */
+const CALLER: Document = {
+  request_headers_to_remove: ["x-weft-peer", "x_weft_peer"],
+  request_headers_to_add: [
+    {
+      header: { key: "x-weft-peer", value: "%DOWNSTREAM_PEER_URI_SAN%" },
+      append_action: "OVERWRITE_IF_EXISTS_OR_ADD",
+    },
+  ],
+};
 
 /** Every call to a service, whatever its path. */
 export function wholeService(service: string, path = "/"): Entry {

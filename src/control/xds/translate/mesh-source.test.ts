@@ -1,0 +1,179 @@
+import assert from "node:assert/strict";
+import { type TestContext, test } from "node:test";
+import { VirtualClock } from "../../../core/clock.ts";
+import type { Endpoint } from "../../../core/endpoint.ts";
+import { createMemoryRegistry } from "../../../drivers/memory/memory-registry.ts";
+import { Authority } from "../../authority/authority.ts";
+import { Catalog } from "../../catalog.ts";
+import type { LedgerRevision } from "../../ledger.ts";
+import {
+  CLUSTER,
+  ENDPOINTS,
+  LISTENER,
+  ROUTE,
+  SECRET,
+  type XdsNode,
+  type XdsResource,
+  type XdsSnapshot,
+} from "../types.ts";
+import { MeshSource } from "./mesh-source.ts";
+
+test("a node gets what its role needs, and certificates only if it has proven who it is", async (t) => {
+  const { open } = await started(t, 3);
+  const gateway = open({ role: "gateway", cluster: "gateway", inbound: 8_080, identity: "gateway" });
+  assert.deepEqual(names(gateway, LISTENER), ["gateway"]);
+  assert.deepEqual(names(gateway, SECRET), ["weft/identity", "weft/trust"]);
+  const guest = open({ role: "sidecar", cluster: "s1", outbound: 15_001 });
+  assert.deepEqual(names(guest, LISTENER), ["outbound"]);
+  assert.deepEqual(names(guest, SECRET), []);
+  assert.deepEqual(names(guest, CLUSTER), ["s0", "s1", "s2"]);
+  const client = open({ role: "client", cluster: "web" });
+  assert.deepEqual(names(client, LISTENER), ["s0", "s1", "s2"]);
+  assert.throws(() => open({ role: "sidecar", cluster: "s1", identity: "s2" }), { reason: "OTHER_SERVICE" });
+});
+
+test("an endpoint that changes is told anew, and nothing else", async (t) => {
+  const { open, clock, registry } = await started(t, 50);
+  const told: string[] = [];
+  const first = open({ role: "sidecar", cluster: "s1", outbound: 15_001 }, () => told.push("first"));
+  const second = open({ role: "sidecar", cluster: "s2", outbound: 15_002 }, () => told.push("second"));
+  const before = first.snapshot as XdsSnapshot;
+  await registry.setHealth("s7-0", "draining", "test");
+  await settle(clock);
+  assert.deepEqual(told, ["first", "second"]);
+  const after = first.snapshot as XdsSnapshot;
+  assert.deepEqual(changed(before, after, ENDPOINTS), ["s7"]);
+  for (const typeUrl of [CLUSTER, ROUTE, LISTENER])
+    assert.equal(after.resources.get(typeUrl), before.resources.get(typeUrl), typeUrl);
+  // Encoded once for both.
+  assert.equal(resource(first, ENDPOINTS, "s7"), resource(second, ENDPOINTS, "s7"));
+});
+
+test("a revision changes what it is about, and every route configuration says which it is of", async (t) => {
+  const { open, clock, publish } = await started(t, 50);
+  const feed = open({ role: "sidecar", cluster: "s1", outbound: 15_001 });
+  const before = feed.snapshot as XdsSnapshot;
+  publish([
+    {
+      apiVersion: "weftmesh.dev/v1",
+      kind: "TrafficPolicy",
+      metadata: { name: "p" },
+      spec: { targetRefs: [{ kind: "Service", name: "s9" }], limits: { maxInFlight: 3 } },
+    },
+  ]);
+  await settle(clock);
+  const after = feed.snapshot as XdsSnapshot;
+  assert.equal(after.revision, 2);
+  assert.deepEqual(changed(before, after, CLUSTER), ["s9"]);
+  assert.deepEqual(changed(before, after, ENDPOINTS), []);
+  assert.deepEqual(changed(before, after, ROUTE), ["outbound"]);
+});
+
+test("a service that comes has a cluster and a name", async (t) => {
+  const { open, clock, registry } = await started(t, 2);
+  const feed = open({ role: "sidecar", cluster: "s1", outbound: 15_001 });
+  await registry.register(endpoint("late", 0), 60_000);
+  await settle(clock);
+  assert.deepEqual(names(feed, CLUSTER), ["late", "s0", "s1"]);
+});
+
+test("a certificate is renewed at half its life, and trust follows the authority", async (t) => {
+  const { open, clock, authority } = await started(t, 1);
+  let told = 0;
+  const feed = open({ role: "gateway", cluster: "gateway", inbound: 8_080, identity: "gateway" }, () => told++);
+  const certificate = resource(feed, SECRET, "weft/identity");
+  clock.advance(authority.leafLifetimeMs / 2 - 1);
+  assert.equal(resource(feed, SECRET, "weft/identity"), certificate);
+  clock.advance(1);
+  assert.notEqual(resource(feed, SECRET, "weft/identity"), certificate);
+  assert.equal(told, 1);
+  const trust = resource(feed, SECRET, "weft/trust");
+  await authority.rotate();
+  assert.notEqual(resource(feed, SECRET, "weft/trust"), trust);
+  feed.close();
+  const after = told;
+  clock.advance(authority.leafLifetimeMs);
+  assert.equal(told, after);
+});
+
+async function started(t: TestContext, services: number) {
+  const clock = new VirtualClock(Date.now());
+  const registry = createMemoryRegistry();
+  const catalog = new Catalog(registry);
+  for (let s = 0; s < services; s++) for (let i = 0; i < 2; i++) await registry.register(endpoint(`s${s}`, i), 60_000);
+  await catalog.start();
+  const authority = await Authority.open({ system: "shop", folder: "", clock });
+  const listeners: ((revision: LedgerRevision) => void)[] = [];
+  const ledger = {
+    current: revisionOf(1, []),
+    onChange: (listener: (revision: LedgerRevision) => void) => void listeners.push(listener),
+  };
+  const source = new MeshSource({ ledger, catalog, contracts: { all: () => [] }, authority, clock });
+  t.after(async () => {
+    source.close();
+    catalog.close();
+    await registry.close();
+    await authority.close();
+  });
+  const publish = (resources: readonly unknown[]): void => {
+    ledger.current = revisionOf(ledger.current.revision + 1, resources);
+    for (const listener of listeners) listener(ledger.current);
+  };
+  const open = (node: Partial<XdsNode>, told: () => void = () => {}) => source.open({ ...NODE, ...node }, told);
+  return { open, clock, registry, authority, publish };
+}
+
+const NODE: XdsNode = {
+  id: "n1",
+  cluster: "",
+  role: "sidecar",
+  zone: "",
+  agent: "",
+  inbound: 0,
+  inboundHost: "127.0.0.1",
+  outbound: 0,
+  outboundHost: "127.0.0.1",
+  app: "",
+  version: "",
+  identity: null,
+  address: "127.0.0.1:1",
+};
+
+function revisionOf(revision: number, resources: readonly unknown[]): LedgerRevision {
+  return {
+    revision,
+    author: "",
+    reason: "",
+    publishedMs: 0,
+    digest: `${revision}`,
+    resources: JSON.stringify(resources),
+  };
+}
+
+function endpoint(service: string, i: number): Endpoint {
+  const at = { host: "127.0.0.1", port: 9_000 + i, version: "v1", zone: "", weight: 1 };
+  return { id: `${service}-${i}`, service, ...at, protocol: "h2c", health: "healthy", metadata: {} };
+}
+
+/** The registry tells in its own time, the source a little later. */
+async function settle(clock: VirtualClock): Promise<void> {
+  for (let i = 0; i < 5; i++) await new Promise((resolve) => setImmediate(resolve));
+  clock.advance(10);
+}
+
+type Fed = { readonly snapshot: XdsSnapshot | null };
+
+function names({ snapshot }: Fed, typeUrl: string): string[] {
+  return [...(snapshot?.resources.get(typeUrl)?.keys() ?? [])].sort();
+}
+
+function resource({ snapshot }: Fed, typeUrl: string, name: string): XdsResource | undefined {
+  return snapshot?.resources.get(typeUrl)?.get(name);
+}
+
+function changed(before: XdsSnapshot, after: XdsSnapshot, typeUrl: string): string[] {
+  const old = before.resources.get(typeUrl);
+  return [...(after.resources.get(typeUrl) ?? [])]
+    .filter(([name, one]) => old?.get(name) !== one)
+    .map(([name]) => name);
+}
