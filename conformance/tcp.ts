@@ -45,6 +45,16 @@ async function cases(system: RunningSystem, port: number, dir: string): Promise<
       /"request":"TCP redis:\d+".*"carried":\{"sent":\d+,"received":\d+\}/,
     );
 
+    await check(
+      "weft explain: a session by its id",
+      async () => {
+        const page = await fetch(`${(await system.ps()).gatewayAdmin}/decisions?limit=1`);
+        const { decisions } = (await page.json()) as { decisions: { decision: { requestId: string } }[] };
+        return (await system.weft("explain", decisions[0].decision.requestId)).output;
+      },
+      /^TCP redis:\d+ {2}-> {2}200 after [\s\S]*route +TCP redis -> redis[\s\S]*carried +[\d.]+ \w+ up, [\d.]+ \w+ down/,
+    );
+
     // --- TLS by server name -----------------------------------------------------------------------------------------
     const curl = (name: string, ...more: string[]) =>
       output("curl", [

@@ -525,6 +525,11 @@ export class CallMachine extends GatePassage implements Call {
       this.timers.startIdle(Math.max(1, idleTimeout - silentMs));
       return;
     }
+    // Datagrams have no other way of ending.
+    if (this.phase === Phase.session && state.request.method === "UDP") {
+      this.sessionEnd(now);
+      return;
+    }
     decision.idleMs = idleTimeout;
     if (state.committed) {
       this.abortDelivery(answers.idleAnswer(decision, idleTimeout), now);

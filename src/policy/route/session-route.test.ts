@@ -110,6 +110,18 @@ test("a session that is silent for too long ends", () => {
   assert.equal(call.call.ended, false);
   call.advance(1_100);
   assert.equal(call.reason, "IDLE_TIMEOUT");
+  // Of datagrams silence is the end.
+  const datagrams = [
+    ...udpRoute("db").to("postgres").resources(),
+    ...traffic("postgres").idleTimeout("10s").resources(),
+  ];
+  const udp = new TestCall(world({ resources: datagrams, endpoints: at(["postgres-1"]) }));
+  udp
+    .begin(new SessionRequest("UDP", "db", 53), {}, true)
+    .head(1, 200, [], false)
+    .advance(10_000);
+  assert.equal(udp.call.ended, true);
+  assert.equal(udp.reason, "");
 });
 
 test("new sessions are limited, and so are those at once", () => {

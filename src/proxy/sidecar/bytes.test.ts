@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { connect, createServer, type Socket } from "node:net";
 import { type TestContext, test } from "node:test";
 import type { Endpoint } from "../../core/endpoint.ts";
+import type { MutualTls } from "../../core/identity.ts";
 import { TestAuthority } from "../../net/identity.case.ts";
 import { authorization } from "../../policy/builders.ts";
 import { parseDestination } from "./destination.ts";
@@ -141,7 +142,7 @@ test("a system that is strict as a whole is so between sidecars, not between a s
     metadata: { name: "strict" },
     spec: { mtls: "strict" },
   } as const;
-  const common = { resources: [strict], mutualTls: () => "strict" } as const;
+  const common = { resources: [strict], mutualTls: (): MutualTls => "strict" };
   const web = await startApp(t);
   const db = await serve(t, (socket) => socket.pipe(socket));
   const callee = await startTestSidecar(t, "web", web.port, { ...common, identity: authority.identity("web") });
