@@ -1,16 +1,20 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import fc from "fast-check";
 import { anyCase, isValid } from "../conformance/equality/arbitrary.ts";
 import { startBackends } from "../conformance/equality/backends.ts";
 import { asEnforced } from "../conformance/equality/enforced.ts";
 import { Harness } from "../conformance/equality/harness.ts";
+import { LISTED } from "../conformance/equality/listed.ts";
 import type { EqualityCase } from "../conformance/equality/model.ts";
 import { openClient } from "../conformance/equality/places/client.ts";
 import { openGateway } from "../conformance/equality/places/gateway.ts";
 import { openInbound, openOutbound } from "../conformance/equality/places/sidecar.ts";
 import { describeCase } from "../conformance/equality/report.ts";
 import { shrink } from "../conformance/equality/shrink.ts";
+import { checkSystem } from "../src/policy/check/check-system.ts";
+import { DIVERGENCES } from "../src/policy/check/divergences.ts";
 import { DATA_PLANES, notEnforced } from "../src/policy/check/enforcement.ts";
 
 // A small round of `npm run conformance -- equality`, without Envoy.
@@ -57,4 +61,32 @@ test("what fails is made as small as it can be", async () => {
   assert.equal(resources.length, 1);
   assert.equal(requests.length, 1);
   assert.equal((resources[0] as unknown as { spec: { rules: unknown[] } }).spec.rules.length, 1);
+});
+
+test("every listed divergence has an example, and stands in docs/equality.md", () => {
+  assert.deepEqual(DIVERGENCES.map(({ id }) => id).sort(), Object.keys(LISTED).sort());
+  const page = readFileSync(new URL("../docs/equality.md", import.meta.url), "utf8");
+  const rows = DIVERGENCES.map(
+    ({ id, places, what, reason }) => `| \`${id}\` | ${places.join(", ")} | ${what} | ${reason} |`,
+  );
+  assert.deepEqual(page.match(/^\| `[\w-]+` \| (?:client|sidecar|server|envoy|grpc).*$/gm), rows);
+  for (const { id, appliesTo } of DIVERGENCES) {
+    const { example } = LISTED[id];
+    assert.ok(isValid(example), id);
+    if (appliesTo !== null) assert.ok(example.resources.some((resource) => appliesTo(resource).length > 0));
+  }
+});
+
+test("weft check tells which listed divergences resources run into", () => {
+  const { resources } = LISTED["envoy-redirects-grpc"].example;
+  const told = (dataPlane: "envoy" | null) =>
+    checkSystem(resources, { dataPlane }).filter(({ id }) => id === "differs-by-place");
+  assert.match(
+    told("envoy")
+      .map(({ message }) => message)
+      .join(),
+    /UNKNOWN.*\(envoy-redirects-grpc\)/,
+  );
+  assert.deepEqual(told(null), []);
+  assert.deepEqual([...new Set(told("envoy").map(({ severity }) => severity))], ["note"]);
 });

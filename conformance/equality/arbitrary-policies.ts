@@ -106,7 +106,7 @@ export function anyPolicies(scope: Scope): fc.Arbitrary<Resource[]> {
       kind: "Authorization",
       spec: { targetRefs, rules: noHosts ? rules.map(({ hosts: _hosts, ...rest }) => rest) : rules },
     }));
-  const enforcedBy = scope === "in" ? "both" : scope === "edge" ? "gateway" : "client";
+  const enforcedBy = scope === "in" ? "server" : scope === "edge" ? "gateway" : "client";
   const limit = fc
     .tuple(
       targets(scope),

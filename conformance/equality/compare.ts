@@ -2,7 +2,8 @@ import { codeOfHttpStatus } from "../../src/contract/status.ts";
 import { codeNumber } from "../../src/core/errors.ts";
 import { DIVERGENCES } from "../../src/policy/check/divergences.ts";
 import type { Resource } from "../../src/policy/resource/resources.ts";
-import type { Aspect, Observation, Place } from "./model.ts";
+import { LISTED } from "./listed.ts";
+import type { Aspect, EqualityRequest, Observation, Place } from "./model.ts";
 
 /** One request at one place that was not as at the gateway. */
 export interface Difference {
@@ -31,6 +32,7 @@ const ASPECTS: readonly Aspect[] = [
 /** What differs; null when nothing does. */
 export function compare(
   place: Place,
+  request: EqualityRequest,
   index: number,
   expected: Observation,
   found: Observation,
@@ -44,9 +46,9 @@ export function compare(
   });
   if (aspects.length === 0) return null;
   const listed = DIVERGENCES.filter(
-    ({ places, shows, appliesTo }) =>
+    ({ id, places, appliesTo }) =>
       places.some((plane) => place.planes.includes(plane)) &&
-      shows.length > 0 &&
+      LISTED[id]?.explains(request, want, have) === true &&
       (appliesTo === null || resources.some((resource) => appliesTo(resource).length > 0)),
   );
   // Together they must explain all that differs.

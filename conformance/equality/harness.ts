@@ -2,7 +2,7 @@ import type { Resource } from "../../src/policy/resource/resources.ts";
 import type { Backends } from "./backends.ts";
 import { compare, type Difference } from "./compare.ts";
 import { asEnforced } from "./enforced.ts";
-import type { EqualityCase, EqualityRequest, Observation, Place } from "./model.ts";
+import type { EqualityCase, EqualityRequest, Observation, Place, Scope } from "./model.ts";
 import { observe } from "./observe.ts";
 
 /** Runs cases through all places, and holds each against the reference, weft's gateway, which is told what the place enforces and no more. */
@@ -22,15 +22,16 @@ export class Harness {
   /** All differences, listed or not. */
   async run(tested: EqualityCase, places = this.places): Promise<Difference[]> {
     const { scope, resources, requests } = tested;
-    const ofReference = asEnforced(resources, this.#reference.planes);
-    if (ofReference === null) return [];
+    const enforced = asEnforced(inGatewayTerms(scope, resources), this.#reference.planes);
+    if (enforced === null) return [];
+    const ofReference = inServerTerms(scope, enforced);
     const known = new Map<string, readonly Observation[]>();
     const asked = places.filter((place) => requests.some((request) => place.takes(scope, request)));
     for (const place of asked) {
       const same = asEnforced(ofReference, place.planes);
       const key = JSON.stringify(same);
       if (same === null || known.has(key)) continue;
-      known.set(key, await this.#observe(this.#reference, tested, same, requests));
+      known.set(key, await this.#observe(this.#reference, tested, inGatewayTerms(scope, same), requests));
     }
     const differences = await Promise.all(
       asked.map(async (place) => {
@@ -43,7 +44,7 @@ export class Harness {
           ofReference,
           taken.map((i) => requests[i]),
         );
-        return taken.flatMap((i, n) => compare(place, i, expected[i], found[n], ofReference) ?? []);
+        return taken.flatMap((i, n) => compare(place, requests[i], i, expected[i], found[n], ofReference) ?? []);
       }),
     );
     return differences.flat();
@@ -91,6 +92,23 @@ export class Harness {
     for (const request of requests) seen.push(await one(request));
     return seen;
   }
+}
+
+/** Where calls arrive a gateway stands in for the service: its limits are the gateway's there. */
+function inGatewayTerms(scope: Scope, resources: readonly Resource[]): Resource[] {
+  return limitsBy(scope, resources, "server", "gateway");
+}
+
+function inServerTerms(scope: Scope, resources: readonly Resource[]): Resource[] {
+  return limitsBy(scope, resources, "gateway", "server");
+}
+
+function limitsBy(scope: Scope, resources: readonly Resource[], from: string, to: "server" | "gateway"): Resource[] {
+  return resources.map((resource) =>
+    scope === "in" && resource.kind === "RateLimit" && (resource.spec.enforcedBy ?? "gateway") === from
+      ? { ...resource, spec: { ...resource.spec, enforcedBy: to } }
+      : resource,
+  );
 }
 
 function isSame(a: Difference, b: Difference): boolean {

@@ -4,9 +4,11 @@
  */
 import { parseArgs } from "node:util";
 import fc from "fast-check";
+import { DIVERGENCES, type Divergence } from "../../src/policy/check/divergences.ts";
 import { anyCase } from "./arbitrary.ts";
 import { startBackends } from "./backends.ts";
 import { Harness } from "./harness.ts";
+import { LISTED } from "./listed.ts";
 import type { EqualityCase, Place } from "./model.ts";
 import { openClient } from "./places/client.ts";
 import { openEnvoys } from "./places/envoy.ts";
@@ -88,6 +90,7 @@ for (
   );
   tell(`seed ${seed}, case ${number}`, false, "places differ; see above");
 }
+if (only === null) for (const one of DIVERGENCES) await showListed(one);
 if (only === null)
   for (const { name, ok, detail } of await splitCases(backends, [reference, ...harness.places]))
     tell(name, ok, detail ?? "");
@@ -102,6 +105,20 @@ if (failures === 0)
 for (const place of [reference, ...opened]) await place.close();
 await backends.close();
 process.disconnect?.();
+
+/** What is listed happens, where its place is among those that are run. */
+async function showListed({ id, places }: Divergence): Promise<void> {
+  const about = harness.places.filter((place) => place.planes.some((plane) => places.includes(plane)));
+  const { example } = LISTED[id] ?? {};
+  if (example === undefined)
+    return tell(`${id}: is listed`, false, "conformance/equality/listed.ts has no example of it");
+  const able = about.filter((place) => example.requests.some((request) => place.takes(example.scope, request)));
+  if (able.length === 0) return;
+  const found = await harness.run(example, able);
+  const listed = [...new Set(found.flatMap((difference) => difference.listed))];
+  const detail = found.length === 0 ? "does not happen any more: take it out of the table" : `shows as ${listed}`;
+  tell(`${id}: happens as listed`, listed.length === 1 && listed[0] === id, detail);
+}
 
 /** The case of a number, the same for the same seed. */
 function caseOf(number: number): EqualityCase {

@@ -5,11 +5,13 @@ import type { EqualityCase, Observation } from "./model.ts";
 /** A case as people read it: resources as YAML, the request with what its backends do, and what each place did. */
 export function describeCase({ scope, resources, requests }: EqualityCase, differences: readonly Difference[]): string {
   const lines = [`scope: ${scope}`, "", resources.map((resource) => stringify(resource).trimEnd()).join("\n---\n"), ""];
-  for (const index of new Set(differences.map(({ request }) => request))) {
+  const differing = new Set(differences.map(({ request }) => request));
+  for (const index of requests.keys()) {
     const { kind, method, path, host, headers, script } = requests[index];
     lines.push(`request: ${kind} ${method} ${host}${path}`);
     for (const [name, value] of headers) lines.push(`  ${name}: ${value}`);
     lines.push(`  backends: ${script.map((step) => JSON.stringify(step)).join(", then ")}`, "");
+    if (!differing.has(index)) continue;
     const about = differences.filter(({ request }) => request === index);
     for (const { place, aspects, expected, found } of about) {
       lines.push(`  ${"".padEnd(12)} | ${"gateway".padEnd(44)} | ${place}`);

@@ -49,7 +49,7 @@ function removable({ requests, resources }: EqualityCase): Path[] {
 
 /** Fields without which a case is not one. */
 const KEPT: ReadonlySet<string> = new Set([
-  ...["apiVersion", "kind", "metadata", "spec", "parentRefs"],
+  ...["apiVersion", "kind", "metadata", "spec", "parentRefs", "per", "enforcedBy"],
   ...["method", "path", "host", "script", "headers", "do", "code", "trailersOnly", "status", "afterMs"],
 ]);
 

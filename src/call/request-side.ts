@@ -145,10 +145,10 @@ export abstract class RequestSide extends TimedCall {
   protected mirror(): void {
     const endpoint = this.call.endpoint;
     if (endpoint === null) return;
-    const { addFields, removeFields } = this.call;
+    const { addFields, removeFields, rewritePath, rewriteAuthority } = this.call;
     const merged = changesFieldsBeside(this.context, addFields, removeFields);
     const request = merged ? withFields(this.request, this.extra) : this.request;
-    const head = factsOf(request).upstreamHead(addFields, removeFields, "", "", false);
+    const head = factsOf(request).upstreamHead(addFields, removeFields, rewritePath, rewriteAuthority, false);
     const mirror = new Mirror(this.carrier.pool, endpoint, head, merged ? null : this.extra, this.requestEnded);
     if (this.requestEnded) return;
     (this.mirrors ??= []).push(mirror);

@@ -54,6 +54,46 @@ export const DIVERGENCES: readonly Divergence[] = [
     },
   },
   {
+    id: "envoy-mirrors-to-endpoints",
+    places: ["envoy"],
+    what: "Envoy sends no copy of a request for which it finds no endpoint; weft copies before it chooses one.",
+    reason: "Envoy's router makes copies when it has an upstream for the request",
+    shows: ["mirrors"],
+    appliesTo: (resource) => (isRoute(resource) ? filterPaths(resource.spec, "RequestMirror") : []),
+  },
+  {
+    id: "envoy-resets-broken-grpc",
+    places: ["envoy"],
+    what: "Of a gRPC answer that breaks off Envoy resets the stream; weft ends it with trailers that say UNAVAILABLE and why.",
+    reason: "Envoy's router passes a reset on once the head has gone; gRPC callers take both for a failure",
+    shows: ["grpcStatus", "reason", "broken", "body"],
+    appliesTo: null,
+  },
+  {
+    id: "envoy-retry-after",
+    places: ["envoy"],
+    what: "Envoy tells callers over a limit the same retry-after whenever they come; weft how long it is until there is room.",
+    reason: "Envoy's local limits add fixed headers",
+    shows: ["headers"],
+    appliesTo: ({ kind }) => (kind === "RateLimit" ? [["spec", "requests"]] : []),
+  },
+  {
+    id: "envoy-methods-of-others",
+    places: ["envoy"],
+    what: "gRPC that an HTTPRoute of every path takes to a service without the method's contract is neither retried nor timed as the contract says.",
+    reason:
+      'Envoy knows methods by routes of their own, and a route of "/" would become as many as the system has methods; use a GRPCRoute',
+    shows: ["status", "grpcStatus", "reason", "broken", "origin", "headers", "body", "attempts"],
+    appliesTo: (resource) => {
+      if (resource.kind !== "HTTPRoute") return [];
+      return resource.spec.rules.flatMap(({ matches = [{}] }, i) =>
+        matches.some(({ path }) => (path?.type ?? "PathPrefix") === "PathPrefix" && /^\/*$/.test(path?.value ?? "/"))
+          ? [["spec", "rules", i]]
+          : [],
+      );
+    },
+  },
+  {
     id: "fallback-as-message",
     places: ["client"],
     what: "A typed client makes a message of a fallback's body; gateways and sidecars give gRPC callers the failure.",

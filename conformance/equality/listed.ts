@@ -1,0 +1,110 @@
+import { GATEWAY_API, type Resource, WEFT_API } from "../../src/policy/resource/resources.ts";
+import type { EqualityCase, EqualityRequest, Observation } from "./model.ts";
+
+/** What a listed divergence (src/policy/check/divergences.ts) looks like: no wider than need be, since whatever it explains is not told. */
+export interface Listed {
+  /** Whether a difference is of its kind. */
+  explains(request: EqualityRequest, expected: Observation, found: Observation): boolean;
+  /** A case that shows it, and nothing else. Where it does not any more, the entry goes from the table. */
+  readonly example: EqualityCase;
+}
+
+const http = (more: Partial<EqualityRequest> = {}): EqualityRequest => ({
+  ...{ kind: "http", method: "GET", path: "/a", host: "shop.test", headers: [] },
+  script: [{ do: "answer", status: 200 }],
+  ...more,
+});
+const grpc = (more: Partial<EqualityRequest> = {}): EqualityRequest => ({
+  ...{ kind: "grpc", method: "Read", path: "", host: "shop.test", headers: [] },
+  script: [{ do: "grpc", code: 0, trailersOnly: false }],
+  ...more,
+});
+const httpRoute = (rule: object): Resource =>
+  ({ apiVersion: GATEWAY_API, kind: "HTTPRoute", metadata: { name: "one" }, spec: { rules: [rule] } }) as Resource;
+const policy = (kind: string, spec: object): Resource =>
+  ({ apiVersion: WEFT_API, kind, metadata: { name: "two" }, spec }) as unknown as Resource;
+
+export const LISTED: Readonly<Record<string, Listed>> = {
+  "envoy-changes-own-answers": {
+    explains: (_request, expected, found) => expected.origin === "local" && found.origin === "local",
+    example: {
+      scope: "edge",
+      resources: [
+        httpRoute({
+          filters: [
+            { type: "ResponseHeaderModifier", responseHeaderModifier: { add: [{ name: "x-add", value: "more" }] } },
+          ],
+          backendRefs: [{ name: "web" }],
+        }),
+        policy("Authorization", { rules: [{ action: "deny" }] }),
+      ],
+      requests: [http()],
+    },
+  },
+  "envoy-redirects-grpc": {
+    explains: ({ kind }, { reason }) => kind === "grpc" && reason === "LOCAL_RESPONSE",
+    example: {
+      scope: "edge",
+      resources: [httpRoute({ filters: [{ type: "RequestRedirect", requestRedirect: {} }] })],
+      requests: [grpc()],
+    },
+  },
+  "envoy-no-backend-reason": {
+    explains: ({ kind }, { reason }) => kind === "grpc" && reason === "NO_BACKEND",
+    example: {
+      scope: "edge",
+      resources: [httpRoute({ backendRefs: [{ name: "web", weight: 0 }] })],
+      requests: [grpc()],
+    },
+  },
+  "envoy-mirrors-to-endpoints": {
+    explains: (_request, { attempts, mirrors }, found) =>
+      attempts.length === 0 && mirrors.length === 1 && found.mirrors.length === 0,
+    example: {
+      scope: "edge",
+      resources: [
+        httpRoute({
+          filters: [{ type: "RequestMirror", requestMirror: { backendRef: { name: "shadow" } } }],
+          backendRefs: [{ name: "gone" }],
+        }),
+      ],
+      requests: [http()],
+    },
+  },
+  "envoy-resets-broken-grpc": {
+    explains: ({ kind, script }, expected, found) =>
+      kind === "grpc" && script.some((step) => step.do === "cut") && expected.origin === "backend" && found.broken,
+    example: { scope: "rpc", resources: [], requests: [grpc({ host: "rpc.weft", script: [{ do: "cut" }] })] },
+  },
+  "envoy-retry-after": {
+    explains: (_request, expected, found) =>
+      expected.reason === "RATE_LIMITED" && found.headers.includes("retry-after"),
+    example: {
+      scope: "edge",
+      resources: [
+        httpRoute({ backendRefs: [{ name: "web" }] }),
+        policy("RateLimit", { requests: 1, per: "1h" }),
+        policy("TrafficPolicy", { timeout: "5s" }),
+      ],
+      requests: [http({ script: [{ do: "late", afterMs: 1_200 }] }), http()],
+    },
+  },
+  "envoy-methods-of-others": {
+    explains: ({ kind }, expected, found) =>
+      kind === "grpc" &&
+      (expected.attempts.length > found.attempts.length || (expected.grpcStatus === 4 && found.broken)),
+    example: {
+      scope: "edge",
+      resources: [httpRoute({ backendRefs: [{ name: "web" }] })],
+      requests: [grpc({ script: [{ do: "answer", status: 503 }] })],
+    },
+  },
+  "fallback-as-message": {
+    explains: ({ kind }, expected, found) => kind === "grpc" && expected.grpcStatus !== 0 && found.grpcStatus === 0,
+    example: {
+      scope: "rpc",
+      resources: [policy("TrafficPolicy", { fallback: { body: {} } })],
+      requests: [grpc({ host: "rpc.weft", script: [{ do: "grpc", code: 14, trailersOnly: true }] })],
+    },
+  },
+};
