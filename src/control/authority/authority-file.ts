@@ -75,7 +75,7 @@ export class AuthorityFile {
 }
 
 /** Within the control plane's folder: what `weft token` and `weft ca` show to be the operator's. */
-export const OPERATOR_FILE = "operator-token";
+const OPERATOR_FILE = "operator-token";
 const ROOTS_FILE = "authority.json";
 
 async function readOrNull(file: string): Promise<string | null> {
