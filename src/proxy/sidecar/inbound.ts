@@ -7,7 +7,7 @@ import type { Head } from "../../wire/head.ts";
 import type { HttpStream, RequestHandler } from "../../wire/stream.ts";
 import type { CallEnd } from "../call-end.ts";
 import { answerError } from "./answer-error.ts";
-import { RequestPlan } from "./request-plan.ts";
+import { RequestPlan, RequestShapes } from "./request-plan.ts";
 
 export interface InboundOptions {
   /** Its policy forwards calls at place "server" to the application (PolicyRuntime.forwardTo). */
@@ -31,13 +31,14 @@ export function createInboundHandler({ carrier, clock, ids, service, onEnd }: In
     responseFields: (exchange) => ["x-request-id", exchange.context.requestId],
     onEnd: (exchange, decision) => onEnd(exchange.request, exchange.context.peerAddress, decision),
   };
+  const shapes = new RequestShapes();
   return {
     onRequest(stream, head, fin) {
       const { peer } = stream.connection;
       const trusted = peer.identity !== "";
       let plan = head.memo as RequestPlan | null;
-      if (!(plan instanceof RequestPlan) || plan.trusted !== trusted)
-        head.memo = plan = new RequestPlan(head, trusted, null);
+      if (!(plan instanceof RequestPlan) || plan.shape.trusted !== trusted)
+        head.memo = plan = new RequestPlan(head, shapes.of(head, trusted, null));
       const requestId = plan.requestId === "" ? ids.next() : plan.requestId;
       if (plan.error !== null) {
         onEnd(head, peer.address, answerError(stream, head, fin, plan.grpc, plan.error, requestId));

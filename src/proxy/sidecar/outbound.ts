@@ -12,7 +12,7 @@ import { answerError } from "./answer-error.ts";
 import { type Destination, parseDestination } from "./destination.ts";
 import type { Egress } from "./egress.ts";
 import type { FollowedServices } from "./followed-services.ts";
-import { RequestPlan } from "./request-plan.ts";
+import { RequestPlan, type RequestShape, RequestShapes } from "./request-plan.ts";
 import { openHostTunnel, openServiceTunnel, type TakeBytes } from "./tunnels.ts";
 import { WaitingRequest } from "./waiting-request.ts";
 
@@ -53,6 +53,7 @@ export function createOutbound(options: OutboundOptions): Outbound {
 
 class Out implements Outbound {
   readonly #options: OutboundOptions;
+  readonly #shapes = new RequestShapes();
   readonly #hooks: ExchangeHooks;
   readonly #outside: ExchangeHooks;
 
@@ -77,10 +78,12 @@ class Out implements Outbound {
   #request(stream: HttpStream, head: Head, fin: boolean, given: Destination | null): void {
     if (head.method === "CONNECT" && head.protocol === "") return this.#connect(stream, head);
     let plan = head.memo as RequestPlan | null;
-    if (!(plan instanceof RequestPlan) || plan.given !== given) head.memo = plan = this.#plan(head, given);
-    const { destination, service } = plan;
-    if (plan.error !== null || destination === null) {
-      this.#refuse(stream, head, fin, plan, plan.error ?? unreadable(head.authority));
+    if (!(plan instanceof RequestPlan) || plan.shape.given !== given)
+      head.memo = plan = new RequestPlan(head, this.#shapes.of(head, true, given));
+    const { shape } = plan;
+    const { destination = this.#find(shape), service } = shape;
+    if (plan.error !== null || shape.error !== null || destination === null) {
+      this.#refuse(stream, head, fin, plan, plan.error ?? shape.error ?? unreadable(head.authority));
     } else if (service === null) this.#passOut(stream, head, fin, plan, destination);
     else if (service.ready) this.#carry(stream, head, fin, plan);
     else {
@@ -93,36 +96,31 @@ class Out implements Outbound {
     }
   }
 
-  #plan(head: Head, given: Destination | null): RequestPlan {
+  /** Finds out where requests of this shape go. */
+  #find(shape: RequestShape): Destination | null {
     const { services, isOwn } = this.#options;
-    const plan = new RequestPlan(head, true, given);
+    const { given, grpc, onward: head } = shape;
     let destination = given ?? parseDestination(head.authority);
     if (given === null && destination?.kind === "host" && isOwn(destination.host, destination.port)) {
       // Who calls the sidecar by its own address says the service by its contract, which a gRPC path names.
-      const contract = plan.grpc ? head.path.slice(1, head.path.lastIndexOf("/")) : "";
+      const contract = grpc ? head.path.slice(1, head.path.lastIndexOf("/")) : "";
       destination = parseDestination(contract);
-      if (destination?.kind !== "service") return this.#failed(plan, nobodyNamed(head.authority));
+      if (destination?.kind !== "service") shape.error = nobodyNamed(head.authority);
     }
     // A gRPC client that names the contract as its authority can only mean the mesh.
-    if (destination?.kind === "service" && plan.grpc && head.path.startsWith(`/${destination.service}/`))
+    if (destination?.kind === "service" && grpc && head.path.startsWith(`/${destination.service}/`))
       destination = { ...destination, certain: true };
-    plan.destination = destination;
     if (destination?.kind === "service") {
-      plan.service = services.of(destination.follow);
-      if (plan.service === null) return this.#failed(plan, tooMany(services.size));
+      shape.service = services.of(destination.follow);
+      if (shape.service === null) shape.error = tooMany(services.size);
     }
-    return plan;
-  }
-
-  #failed(plan: RequestPlan, error: WeftError): RequestPlan {
-    plan.error ??= error;
-    return plan;
+    return (shape.destination = destination);
   }
 
   /** To a service that is followed. */
   #carry(stream: HttpStream, head: Head, fin: boolean, plan: RequestPlan): void {
     const { carrier, ids } = this.#options;
-    const { destination, service } = plan;
+    const { destination, service } = plan.shape;
     if (destination?.kind !== "service" || service === null) return;
     if (!destination.certain && !service.known) return this.#passOut(stream, head, fin, plan, destination);
     const requestId = plan.requestId === "" ? ids.next() : plan.requestId;
