@@ -13,13 +13,27 @@ export function createLoadReportingService(
   const loadReportingInterval = { seconds: BigInt(Math.floor(intervalMs / 1_000)), nanos: (intervalMs % 1_000) * 1e6 };
   return service(LoadReportingService, {
     async *streamLoadStats(requests, call) {
-      let node = "";
-      for await (const request of requests) {
-        if (node === "") {
-          node = parseNode(request.node, call.peer.address).id;
-          yield { sendAllClusters: true, loadReportingInterval };
+      const begun = Promise.withResolvers<boolean>();
+      const over = Promise.withResolvers<void>();
+      const read = async () => {
+        let node = "";
+        for await (const { node: said, clusterStats } of requests) {
+          if (node === "") {
+            node = parseNode(said, call.peer.address).id;
+            begun.resolve(true);
+          }
+          status.report(node, clusterStats, clock.now());
         }
-        status.report(node, request.clusterStats, clock.now());
+      };
+      read().then(over.resolve, over.reject);
+      over.promise.then(() => begun.resolve(false), begun.reject);
+      const forget = status.onEnd(over.resolve);
+      try {
+        if (!(await begun.promise)) return;
+        yield { sendAllClusters: true, loadReportingInterval };
+        await over.promise;
+      } finally {
+        forget();
       }
     },
   });

@@ -212,6 +212,10 @@ test("reported loads are added up by cluster", async (t) => {
   await until(() => plane(server).loads[0]?.calls === 8);
   const [{ cluster: name, errors, dropped, inFlight }] = plane(server).loads;
   assert.deepEqual([name, errors, dropped, inFlight], ["a", 2, 2, 2]);
+  const began = performance.now();
+  await server.stop();
+  assert.equal((await asked.next()).done, true);
+  assert.ok(performance.now() - began < 500, "streams end when the server stops");
 });
 
 test("who does not say who it is, asks for too much or says nothing is sent away", async (t) => {

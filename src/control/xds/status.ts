@@ -9,6 +9,7 @@ export class XdsStatus {
   /** Node to cluster to what it was called. */
   readonly #loads = new Map<string, Map<string, XdsLoad>>();
   readonly #log: (line: string) => void;
+  readonly #onEnd = new Set<() => void>();
 
   /** `log` gets a line for every refusal. */
   constructor(log: (line: string) => void) {
@@ -29,8 +30,15 @@ export class XdsStatus {
     this.#loads.delete(stream.node.id);
   }
 
+  /** For other streams than those of resources. Returns how to stop listening. */
+  onEnd(listener: () => void): () => void {
+    this.#onEnd.add(listener);
+    return () => this.#onEnd.delete(listener);
+  }
+
   /** Ends all streams, orderly. */
   end(): void {
+    for (const listener of this.#onEnd) listener();
     for (const stream of this.#streams) stream.end();
   }
 
