@@ -16,7 +16,9 @@ export function extension(name: string, type: string, value: Document = {}): Doc
 
 /** Without the fields that are undefined. */
 export function compact(document: Readonly<Record<string, unknown>>): Document {
-  return Object.fromEntries(Object.entries(document).filter(([, value]) => value !== undefined));
+  const kept: Record<string, unknown> = {};
+  for (const name in document) if (document[name] !== undefined) kept[name] = document[name];
+  return kept;
 }
 
 /** "0.025s"; unlimited is "0s", which is how Envoy switches a time-out off. */

@@ -75,8 +75,10 @@ const REPLIES: readonly Reply[] = [
 
 /** LocalReplyConfig of an HttpConnectionManager. The first mapper that holds is taken. */
 export function localReplies(): Document {
-  return { mappers: REPLIES.flatMap((reply) => [grpcMapper(reply), httpMapper(reply)]) };
+  return (replies ??= { mappers: REPLIES.flatMap((reply) => [grpcMapper(reply), httpMapper(reply)]) });
 }
+
+let replies: Document | null = null;
 
 function httpMapper({ when, status, code, reason, retryable }: Reply): Document {
   return compact({

@@ -1,6 +1,6 @@
 import type { Endpoint } from "../../../core/endpoint.ts";
 import type { Place } from "../../../policy/call.ts";
-import type { Level } from "../../../policy/resource/level.ts";
+import { Level } from "../../../policy/resource/level.ts";
 import type { Resource, ResourceKind } from "../../../policy/resource/resources.ts";
 import { entriesByParent } from "../../../policy/route/route-entries-of.ts";
 import { precedence, type RouteEntry } from "../../../policy/route/route-table.ts";
@@ -37,6 +37,7 @@ export class MeshModel {
   readonly gateway: readonly Entry[];
   readonly #ofService = new Map<string, readonly Entry[]>();
   readonly #policies: PolicyIndex;
+  readonly #resolved = new Map<string, EffectivePolicy>();
   readonly #attached = new Map<ResourceKind, TargetIndex<Resource>>();
   readonly #methods = new Map<string, MethodInfo[]>();
   /** Methods and contracts that policies name: "shop.v1.Orders/Place", "shop.v1.Orders". */
@@ -81,8 +82,13 @@ export class MeshModel {
 
   policyAt(target: PolicyTarget, rulePolicy: RuleMatch["rule"]["policy"] = null): EffectivePolicy {
     const layers = layersFor(this.#policies, target);
-    if (rulePolicy !== null) layers.push({ level: 5, source: target.route, spec: rulePolicy });
-    return resolvePolicy(layers);
+    if (rulePolicy !== null)
+      return resolvePolicy([...layers, { level: Level.rule, source: target.route, spec: rulePolicy }]);
+    // Most calls of a system are under the same few: what is made of a policy is made once.
+    const key = layers.map(({ level, source }) => `${level} ${source}`).join();
+    let policy = this.#resolved.get(key);
+    if (policy === undefined) this.#resolved.set(key, (policy = resolvePolicy(layers)));
+    return policy;
   }
 
   /** What holds for a service wherever no route and no method says more. */

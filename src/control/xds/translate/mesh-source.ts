@@ -249,6 +249,9 @@ class Feed implements XdsFeed {
   readonly #node: XdsNode;
   readonly #changed: () => void;
   readonly #closed: () => void;
+  #view: MeshView | null = null;
+  #own = new Map<string, Map<string, XdsResource>>();
+  readonly #merged = new Map<string, Merged>();
 
   constructor(source: MeshSource, node: XdsNode, changed: () => void, closed: () => void) {
     this.#source = source;
@@ -262,28 +265,54 @@ class Feed implements XdsFeed {
   }
 
   refresh(version: number): void {
-    const { role, cluster, identity, app, inbound, outbound, inboundHost, outboundHost } = this.#node;
     const state = this.view;
     const { model } = this.#source;
-    const service = identity ?? cluster;
-    const http2App = model.contractsOf(service).length > 0;
-    const place = { service, role, host: inboundHost, outboundHost, inbound, outbound, app, http2App };
-    const made = new Map<string, ReadonlyMap<string, XdsResource>>(state.resources);
-    for (const [typeUrl, name, document] of nodeDocuments(state.view, model, place, this.#source.stamp())) {
-      const own =
-        made.get(typeUrl) === state.resources.get(typeUrl)
-          ? new Map(made.get(typeUrl))
-          : (made.get(typeUrl) as Map<string, XdsResource>);
-      own.set(name, this.#source.encode(typeUrl, document));
-      made.set(typeUrl, own);
+    if (this.#view !== state.view) {
+      // Listeners and the like are of the revision; endpoints that come and go do not concern them.
+      this.#view = state.view;
+      this.#own = this.#ownResources(state);
     }
+    const made = new Map<string, ReadonlyMap<string, XdsResource>>(state.resources);
+    for (const [typeUrl, own] of this.#own)
+      made.set(typeUrl, this.#together(typeUrl, state.resources.get(typeUrl), own));
     if (this.identity !== null) made.set(SECRET, this.identity.secrets);
-    const resources = unchanged(made, this.snapshot?.resources ?? new Map());
+    const resources = unchanged(made, this.snapshot?.resources ?? new Map(), true);
     const { revision } = model.state;
     if (resources === this.snapshot?.resources && revision === this.snapshot.revision) return;
     const first = this.snapshot === null;
     this.snapshot = Object.freeze({ revision, version: `${revision}.${version}`, resources });
     if (!first) this.#changed();
+  }
+
+  /** What it alone gets, beside its view. */
+  #ownResources(state: ViewState): Map<string, Map<string, XdsResource>> {
+    const { role, cluster, identity, app, inbound, outbound, inboundHost, outboundHost } = this.#node;
+    const { model } = this.#source;
+    const service = identity ?? cluster;
+    const http2App = model.contractsOf(service).length > 0;
+    const place = { service, role, host: inboundHost, outboundHost, inbound, outbound, app, http2App };
+    const made = new Map<string, Map<string, XdsResource>>();
+    for (const [typeUrl, name, document] of nodeDocuments(state.view, model, place, this.#source.stamp())) {
+      let own = made.get(typeUrl);
+      if (own === undefined) made.set(typeUrl, (own = new Map()));
+      own.set(name, this.#source.encode(typeUrl, document));
+    }
+    return made;
+  }
+
+  /** The same map as long as both are the same. */
+  #together(
+    typeUrl: string,
+    shared: ReadonlyMap<string, XdsResource> | undefined,
+    own: ReadonlyMap<string, XdsResource>,
+  ): ReadonlyMap<string, XdsResource> {
+    if (shared === undefined || shared.size === 0) return own;
+    const before = this.#merged.get(typeUrl);
+    if (before?.shared === shared && alike(before.own, own)) return before.all;
+    const all = new Map(shared);
+    for (const [name, resource] of own) all.set(name, resource);
+    this.#merged.set(typeUrl, { shared, own, all });
+    return all;
   }
 
   close(): void {
@@ -292,13 +321,21 @@ class Feed implements XdsFeed {
   }
 }
 
-/** `made`, with the maps of `before` that say the same in place of its own; `before` itself where all do. */
-function unchanged(made: Resources, before: Resources): Resources {
+interface Merged {
+  readonly shared: ReadonlyMap<string, XdsResource>;
+  readonly own: ReadonlyMap<string, XdsResource>;
+  readonly all: ReadonlyMap<string, XdsResource>;
+}
+
+/** `made`, with the maps of `before` that say the same in place of its own; `before` itself where all do. Large maps that
+ * `compared` are known to differ where they are not the same object. */
+function unchanged(made: Resources, before: Resources, compared = false): Resources {
   const kept = new Map<string, ReadonlyMap<string, XdsResource>>();
   let same = made.size === before.size;
   for (const [typeUrl, named] of made) {
     const known = before.get(typeUrl);
-    const equal = known === named || (known?.size === named.size && alike(known, named));
+    const equal =
+      known === named || (known?.size === named.size && !(compared && named.size > FEW) && alike(known, named));
     kept.set(typeUrl, equal && known !== undefined ? known : named);
     if (!equal) same = false;
   }
@@ -310,5 +347,6 @@ function alike(a: ReadonlyMap<string, XdsResource>, b: ReadonlyMap<string, XdsRe
   return true;
 }
 
+const FEW = 16;
 /** Changes that come together are told together. */
 const SETTLE_MS = 5;

@@ -28,6 +28,12 @@ export interface ViewKey {
   readonly zone: string;
 }
 
+interface ClusterPolicy {
+  readonly settings: Document;
+  readonly placement: Placement;
+  readonly text: string;
+}
+
 /** A cluster that routes name, and what its endpoints are made of. */
 interface ClusterUse {
   readonly service: string;
@@ -48,6 +54,7 @@ export class MeshView {
   /** HTTP filters of the listener that a node of the view has. */
   readonly filters: readonly Document[];
   readonly #model: MeshModel;
+  readonly #parts = new WeakMap<EffectivePolicy, ClusterPolicy>();
   readonly #clusters = new Map<string, ClusterUse>();
   readonly #outside: ReadonlyMap<string, Document>;
   readonly #byService = new Map<string, Set<string>>();
@@ -128,15 +135,23 @@ export class MeshView {
     return endpoints.sort((a, b) => (a.id < b.id ? -1 : 1));
   }
 
+  /** What of a policy is a cluster's, made once for all clusters that it holds for. */
+  #partsOf(policy: EffectivePolicy): ClusterPolicy {
+    let parts = this.#parts.get(policy);
+    if (parts === undefined) {
+      const settings = (this.key.role === "client" ? grpcClusterSettings : clusterSettings)(policy);
+      const placement = placementOf(policy.balancer, this.key.zone);
+      parts = { settings, placement, text: JSON.stringify([settings, placement]) };
+      this.#parts.set(policy, parts);
+    }
+    return parts;
+  }
+
   /** The name of the cluster for a policy: that of the backend, with a digest behind it where the policy is not the service's own. */
   #use({ service, version }: { service: string; version: string }, policy: EffectivePolicy, gateway: boolean): string {
     const base = version === "" ? service : `${service}@${version}`;
-    const settingsOf = this.key.role === "client" ? grpcClusterSettings : clusterSettings;
-    const settings = settingsOf(policy);
-    const usual = this.#model.servicePolicy(gateway, service, version);
-    const placement = placementOf(policy.balancer, this.key.zone);
-    const text = JSON.stringify([settings, placement]);
-    const own = text === JSON.stringify([settingsOf(usual), placementOf(usual.balancer, this.key.zone)]);
+    const { settings, placement, text } = this.#partsOf(policy);
+    const own = text === this.#partsOf(this.#model.servicePolicy(gateway, service, version)).text;
     const name = own ? base : `${base}~${digest(text)}`;
     if (!this.#clusters.has(name)) {
       const standard = JSON.stringify(placement) === JSON.stringify({ ...STANDARD, zone: placement.zone });

@@ -25,6 +25,16 @@ const GRPC_CONDITIONS: Readonly<Record<string, string>> = {
  * split by method (call-routes.ts). Undefined: neither retries nor a time-out of one attempt.
  */
 export function retryPolicy(policy: EffectivePolicy, idempotent: boolean): Document | undefined {
+  const made = idempotent ? OF_IDEMPOTENT : OF_OTHERS;
+  if (!made.has(policy)) made.set(policy, makeRetryPolicy(policy, idempotent));
+  return made.get(policy);
+}
+
+/** A policy is that of many routes. */
+const OF_IDEMPOTENT = new WeakMap<EffectivePolicy, Document | undefined>();
+const OF_OTHERS = new WeakMap<EffectivePolicy, Document | undefined>();
+
+function makeRetryPolicy(policy: EffectivePolicy, idempotent: boolean): Document | undefined {
   const { retry, perTryTimeout } = policy;
   const perTry = perTryTimeout === Number.POSITIVE_INFINITY ? undefined : seconds(perTryTimeout);
   if (retry.attempts === 0) return perTry === undefined ? undefined : { num_retries: 0, per_try_timeout: perTry };
