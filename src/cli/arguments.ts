@@ -95,3 +95,9 @@ export function share(text: string): number {
   if (!(value > 0 && value <= 1)) throw new InvalidArgumentError("It must be a share above 0: 0.1 or 10%.");
   return value;
 }
+
+/** "tcp", "http:/healthz", "grpc", "grpc:orders.v1.Orders" */
+export function healthCheck(text: string): string {
+  if (/^(?:tcp|http:\/\S*|grpc(?::[A-Za-z_][\w.]*)?)$/.test(text)) return text;
+  throw new InvalidArgumentError("It must be tcp, http:/PATH, grpc or grpc:SERVICE.");
+}

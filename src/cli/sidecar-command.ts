@@ -1,5 +1,5 @@
 import { type Command, Option } from "commander";
-import { address, addressText, count, ports, resolvers } from "./arguments.ts";
+import { address, addressText, count, healthCheck, ports, resolvers } from "./arguments.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** `weft sidecar`. */
@@ -54,7 +54,12 @@ export function addSidecarCommand(program: Command, terminal: Terminal, exit: (s
         .choices(["auto", "http1", "h2c", "tcp"])
         .default("auto"),
     )
-    .option("--health <check>", "how the application is checked: tcp, http:/PATH, grpc or grpc:SERVICE", "tcp")
+    .option(
+      "--health <check>",
+      "how the application is checked: tcp, http:/PATH, grpc or grpc:SERVICE",
+      healthCheck,
+      "tcp",
+    )
     .addOption(
       new Option("--service-version <version>", "version of the application (WEFT_VERSION)")
         .env("WEFT_VERSION")
