@@ -142,10 +142,16 @@ class OpenStream implements XdsStream {
   async #open({ node }: DiscoveryRequest | DeltaDiscoveryRequest): Promise<void> {
     const { source, authenticate } = this.#shared;
     const said = parseNode(node, this.#call.address);
-    const identity = await authenticate(this.#call.token, said);
-    if (this.#ended) return;
-    this.node = Object.freeze({ ...said, identity });
-    this.#feed = source.open(this.node, () => this.#offer());
+    try {
+      const identity = await authenticate(this.#call.token, said);
+      if (this.#ended) return;
+      this.node = Object.freeze({ ...said, identity });
+      this.#feed = source.open(this.node, () => this.#offer());
+    } catch (thrown) {
+      const error = toWeftError(thrown);
+      this.#shared.status.sentAway(said, error);
+      throw error;
+    }
     this.#offer();
   }
 

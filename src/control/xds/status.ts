@@ -1,4 +1,5 @@
 import type { ClusterStats } from "../../contract/gen/envoy/config/endpoint/v3/load_report.ts";
+import type { WeftError } from "../../core/errors.ts";
 import type { AdsMachine } from "./ads-machine.ts";
 import type { Refusal } from "./subscription.ts";
 import type { XdsNode } from "./types.ts";
@@ -11,7 +12,7 @@ export class XdsStatus {
   readonly #log: (line: string) => void;
   readonly #onEnd = new Set<() => void>();
 
-  /** `log` gets a line for every refusal. */
+  /** `log` gets a line for every refusal, either way. */
   constructor(log: (line: string) => void) {
     this.#log = log;
   }
@@ -46,6 +47,11 @@ export class XdsStatus {
     const kind = typeUrl.slice(typeUrl.lastIndexOf(".") + 1);
     const line = `xds: ${node.agent || "a data plane"} "${node.id}" of ${node.cluster || "no service"} refuses ${kind} "${name}" of revision ${machine.target?.revision ?? 0} and keeps what it had: ${reason}`;
     this.#log(line);
+  }
+
+  /** A node that is not who it says, or gets nothing. */
+  sentAway({ id, cluster, address }: XdsNode, { message, reason }: WeftError): void {
+    this.#log(`xds: "${id}" of ${cluster || "no service"} at ${address} was sent away: ${message} (${reason})`);
   }
 
   /** One entry a node, with the streams that it has open taken together. */

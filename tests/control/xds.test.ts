@@ -1,0 +1,91 @@
+import assert from "node:assert/strict";
+import { type TestContext, test } from "node:test";
+import { createDirectClient } from "../../src/call/direct.ts";
+import { SecretSchema } from "../../src/contract/gen/envoy/extensions/transport_sockets/tls/v3/secret.ts";
+import { AggregatedDiscoveryService } from "../../src/contract/gen/envoy/service/discovery/v3/ads.ts";
+import type { DeltaDiscoveryResponse } from "../../src/contract/gen/envoy/service/discovery/v3/discovery.ts";
+import { fromBinary } from "../../src/contract/runtime.ts";
+import { startControlPlane } from "../../src/control/control-plane.ts";
+import { CLUSTER, SECRET } from "../../src/control/xds/types.ts";
+import { encodeJoinToken } from "../../src/core/join-token.ts";
+import { createMemoryRegistry } from "../../src/drivers/memory/memory-registry.ts";
+
+const OPERATOR = "operator-of-the-test-0123456789abcdef";
+
+function tokenFor(
+  service: string,
+  more: Partial<Parameters<typeof encodeJoinToken>[0]> = {},
+  secret = OPERATOR,
+): string {
+  return encodeJoinToken(
+    { system: "shop", service, id: `id-of-${service}`, expiresMs: Date.now() + 60_000, uses: 2, ...more },
+    secret,
+  );
+}
+
+async function plane(t: TestContext) {
+  const lines: string[] = [];
+  const control = await startControlPlane({
+    registry: createMemoryRegistry(),
+    system: "shop",
+    identity: { operatorToken: OPERATOR },
+    onRefusal: (line) => lines.push(line),
+    health: { defaults: { kind: "ttl" } },
+  });
+  const direct = createDirectClient(AggregatedDiscoveryService, control.address);
+  t.after(async () => {
+    await direct.close();
+    await control.stop();
+  });
+  /** The first answer to a node that asks for a type. */
+  const ask = async (cluster: string, token: string | null, typeUrl: string): Promise<DeltaDiscoveryResponse> => {
+    const node = { id: `${cluster}-1`, cluster, metadata: { weft: { role: "sidecar", outbound: 15_001 } } };
+    const names = typeUrl === SECRET ? ["weft/identity", "weft/trust"] : [];
+    const metadata: Record<string, string> = token === null ? {} : { "x-weft-join-token": token };
+    let done = () => {};
+    const requests = (async function* () {
+      yield { node, typeUrl, resourceNamesSubscribe: names };
+      await new Promise<void>((resolve) => (done = resolve));
+    })();
+    try {
+      for await (const response of direct.client.deltaAggregatedResources(requests, { metadata })) return response;
+      throw new Error("the stream ended");
+    } finally {
+      done();
+    }
+  };
+  return { ask, lines };
+}
+
+test("only a node with its service's token gets a certificate, and the key is never logged", async (t) => {
+  const { ask, lines } = await plane(t);
+  const { resources } = await ask("orders", tokenFor("orders"), SECRET);
+  const certificates = resources
+    .map(({ resource }) => fromBinary(SecretSchema, resource?.value ?? new Uint8Array()).type)
+    .filter((type) => type.case === "tlsCertificate");
+  assert.equal(certificates.length, 1);
+  const none = await ask("orders", null, SECRET);
+  assert.equal(none.resources.length, 0);
+  assert.deepEqual(lines, []);
+});
+
+test("a token of another service, another system or nobody's gets nothing, with the reason in the log", async (t) => {
+  const { ask, lines } = await plane(t);
+  await assert.rejects(ask("orders", tokenFor("payments"), CLUSTER), {
+    code: "permission_denied",
+    reason: "OTHER_SERVICE",
+  });
+  const wrong: [string, string][] = [
+    [tokenFor("orders", { system: "bank" }), "BAD_JOIN_TOKEN"],
+    [tokenFor("orders", {}, "guessed"), "BAD_JOIN_TOKEN"],
+    [tokenFor("orders", { expiresMs: Date.now() - 1 }), "JOIN_TOKEN_EXPIRED"],
+    ["nonsense", "BAD_JOIN_TOKEN"],
+  ];
+  for (const [token, reason] of wrong)
+    await assert.rejects(ask("orders", token, CLUSTER), { code: "unauthenticated", reason });
+  assert.deepEqual(
+    lines.map((line) => /^xds: "orders-1" of orders at 127\.0\.0\.1:\d+ was sent away: .* \((\w+)\)$/.exec(line)?.[1]),
+    ["OTHER_SERVICE", ...wrong.map(([, reason]) => reason)],
+  );
+  for (const [token] of wrong) for (const line of lines) assert.ok(!line.includes(token.split(".")[2] ?? token), line);
+});
