@@ -56,6 +56,8 @@ export function envoyBootstrap(options: EnvoyBootstrap): object {
       cds_config: ads,
       lds_config: ads,
     },
+    // Regular expressions have been checked against limits of weft's own (policy/route/pattern.ts); Envoy's are tighter.
+    layered_runtime: { layers: [{ name: "weft", static_layer: { "re2.max_program_size.error_level": 32_768 } }] },
     cluster_manager: {
       load_stats_config: { api_type: "GRPC", transport_api_version: "V3", grpc_services: [grpc] },
     },
