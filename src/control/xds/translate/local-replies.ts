@@ -13,6 +13,8 @@ interface Reply {
   readonly code: Code;
   readonly reason: string;
   readonly retryable?: boolean;
+  /** Envoy would make another gRPC status of the HTTP status than `code`. */
+  readonly says?: true;
 }
 
 const flags = (...names: string[]): Document => ({ response_flag_filter: { flags: names } });
@@ -58,16 +60,17 @@ const REPLIES: readonly Reply[] = [
     code: "unauthenticated",
     reason: "TOKEN_INVALID",
   },
-  { when: flags("UO"), status: 503, code: "resource_exhausted", reason: "OVERFLOW", retryable: true },
+  { when: flags("UO"), status: 503, code: "resource_exhausted", reason: "OVERFLOW", retryable: true, says: true },
   { when: flags("UH", "NC"), status: 503, code: "unavailable", reason: "NO_HEALTHY_ENDPOINT", retryable: true },
   {
     when: details("response.code_details == 'upstream_per_try_timeout'"),
     status: 504,
     code: "deadline_exceeded",
     reason: "ATTEMPT_TIMEOUT",
+    says: true,
   },
-  { when: flags("UT", "UMSDR", "DT"), status: 504, code: "deadline_exceeded", reason: "DEADLINE_EXCEEDED" },
-  { when: flags("SI"), status: 504, code: "deadline_exceeded", reason: "IDLE_TIMEOUT" },
+  { when: flags("UT", "UMSDR", "DT"), status: 504, code: "deadline_exceeded", reason: "DEADLINE_EXCEEDED", says: true },
+  { when: flags("SI"), status: 504, code: "deadline_exceeded", reason: "IDLE_TIMEOUT", says: true },
   { when: flags("UPE"), status: 502, code: "unavailable", reason: "UPSTREAM_PROTOCOL" },
   { when: flags("UF"), status: 503, code: "unavailable", reason: "UPSTREAM_CONNECT", retryable: true },
   { when: flags("UC", "UR", "LR"), status: 502, code: "unavailable", reason: "UPSTREAM_RESET" },
@@ -100,20 +103,16 @@ function httpMapper({ when, status, code, reason, retryable }: Reply): Document 
 }
 
 /** Envoy makes trailers of it, with the body as the message. */
-function grpcMapper({ when, code, reason, retryable = false }: Reply): Document {
+function grpcMapper({ when, code, reason, retryable = false, says }: Reply): Document {
   const trailers = trailersOfError(new WeftError(code, "", { reason, retryable }));
-  const at = trailers.indexOf("grpc-status-details-bin");
+  const add: Document[] = [];
+  for (let i = 0; i < trailers.length; i += 2) {
+    if (trailers[i] !== "grpc-status-details-bin" && !(says && trailers[i] === "grpc-status")) continue;
+    add.push({ header: { key: trailers[i], value: trailers[i + 1] }, append_action: "OVERWRITE_IF_EXISTS_OR_ADD" });
+  }
   return compact({
     filter: { and_filter: { filters: [IS_GRPC, when] } },
-    headers_to_add:
-      at < 0
-        ? undefined
-        : [
-            {
-              header: { key: "grpc-status-details-bin", value: trailers[at + 1] },
-              append_action: "OVERWRITE_IF_EXISTS_OR_ADD",
-            },
-          ],
+    headers_to_add: add.length === 0 ? undefined : add,
   });
 }
 
