@@ -7,10 +7,19 @@ import { test } from "node:test";
 import { createDirectClient } from "../../src/call/direct.ts";
 import { Identity } from "../../src/contract/gen/weft/control/v1/identity.ts";
 import { type ControlPlaneOptions, startControlPlane } from "../../src/control/control-plane.ts";
+import { resolveHealthCheck } from "../../src/control/health-check.ts";
+import { createProber, type Prober } from "../../src/control/probe.ts";
 import { toWeftError, type WeftError } from "../../src/core/errors.ts";
+import { spiffeId } from "../../src/core/identity.ts";
 import { signProof } from "../../src/core/identity-proof.ts";
 import { encodeJoinToken } from "../../src/core/join-token.ts";
 import { createMemoryRegistry } from "../../src/drivers/memory/memory-registry.ts";
+import { openIdentity } from "../../src/link/identity-line.ts";
+import { createLink } from "../../src/link/link.ts";
+import { echoHandler, endpointAt, until } from "../../src/net/harness.case.ts";
+import { TestAuthority } from "../../src/net/identity.case.ts";
+import { listen } from "../../src/net/listener.ts";
+import { createPolicyRuntime } from "../../src/policy/snapshot/create-runtime.ts";
 
 const OPERATOR = "operator-secret";
 const metadata = { authorization: `Bearer ${OPERATOR}` };
@@ -154,4 +163,53 @@ test("roots and uses of tokens outlive a restart; the files are for their user a
   assert.ok(made.startsWith("weft1."));
   await kept.stop();
   rmSync(dataDir, { recursive: true });
+});
+
+test("a process on the line hears at once whom to trust, and a refused token is an error that says why", async () => {
+  const { control, client, stop } = await plane();
+  const heard: string[] = [];
+  const link = createLink({
+    address: control.address,
+    policy: createPolicyRuntime(),
+    onTrust: (pem) => heard.push(pem),
+  });
+  await until(() => heard.length === 1, "trust with the welcome");
+  const { trust } = await client.rotateAuthority({}, { metadata });
+  await until(() => heard.length === 2, "trust with the rotation");
+  assert.equal(heard[1], trust);
+  assert.ok(trust.startsWith(heard[0]));
+  await link.close();
+  await assert.rejects(openIdentity({ address: control.address, token: "nonsense" }), (error: WeftError) => {
+    assert.equal(error.reason, "BAD_JOIN_TOKEN");
+    assert.match(error.message, /no identity was given: this is no join token of weft's/);
+    return true;
+  });
+  const { token } = await client.createJoinToken({ service: "web" }, { metadata });
+  const line = await openIdentity({ address: control.address, token });
+  assert.equal(line.system, "shop");
+  assert.equal(line.service, "web");
+  let told = 0;
+  line.onChange(() => told++);
+  line.trust(trust);
+  line.trust(`${trust}${trust}`);
+  assert.equal(told, 1, "what is trusted already is no news");
+  await line.close();
+  await stop();
+});
+
+test("health checks of a strict service prove who asks, and find out when another answers", async () => {
+  const authority = new TestAuthority("shop");
+  const identity = authority.identity("control");
+  const handler = echoHandler;
+  const listener = await listen({ handler, mesh: { identity: authority.identity("orders"), mode: () => "strict" } });
+  const at = { ...endpointAt(listener.port, "http1"), service: "orders", identity: spiffeId("shop", "orders") };
+  const check = resolveHealthCheck(at, { defaults: { kind: "http", path: "/", timeoutMs: 2_000 } });
+  const outcome = async (prober: Prober): Promise<string> => (await prober.probe()).outcome;
+  assert.equal(await outcome(createProber(at, check, identity)), "passed");
+  assert.equal(await outcome(createProber(at, check)), "failed", "in plain text");
+  const other = { ...at, identity: spiffeId("shop", "payments") };
+  const { outcome: found, message } = await createProber(other, check, identity).probe();
+  assert.equal(found, "failed");
+  assert.match(message, /it is not spiffe:\/\/shop\/payments, but URI:spiffe:\/\/shop\/orders/);
+  await listener.close();
 });
