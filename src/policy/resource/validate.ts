@@ -178,10 +178,7 @@ function checkMutualTls({ mtls, targetRefs = [] }: TrafficPolicySpec, tell: Tell
   if (mtls === undefined) return;
   targetRefs.forEach(({ kind, name = "" }, i) => {
     if (kind !== "System" && (kind !== "Service" || name.includes("@")))
-      tell(
-        ["spec", "targetRefs", i],
-        "mtls holds for whole services or for the system; give it a policy of its own",
-      );
+      tell(["spec", "targetRefs", i], "mtls holds for whole services or for the system; give it a policy of its own");
   });
 }
 
