@@ -40,6 +40,7 @@ export class Hub {
   /** Who tells of data planes that have no session: Envoys, gRPC clients. */
   readonly planeSources = new Set<DataPlaneSource>();
   #scopes: ResourceScopes | null = null;
+  #probing: Promise<unknown> | null = null;
   /** Of the current revision, for whoever looks; null before. */
   #snapshot: Snapshot | null = null;
   /** Subscribers to a contract's name, who are told of every service that serves it. */
@@ -104,6 +105,14 @@ export class Hub {
       if (plane !== null) yield plane;
     }
     for (const source of this.planeSources) yield* source();
+  }
+
+  /** Finds out anew what each data plane enforces. Who asks while that is under way waits for it: however many look, each is asked once at a time. */
+  async probe(timeoutMs: number): Promise<void> {
+    this.#probing ??= Promise.all(Array.from(this.planes(), (plane) => plane.probe(timeoutMs))).finally(() => {
+      this.#probing = null;
+    });
+    await this.#probing;
   }
 
   /** Throws `resource_exhausted` when there are too many processes. */

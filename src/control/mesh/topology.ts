@@ -19,10 +19,7 @@ export async function topologyOf(
   hub: Hub,
   { services, probeTimeoutMs }: Pick<GetTopologyRequest, "services" | "probeTimeoutMs">,
 ): Promise<MessageInitShape<typeof TopologySchema>> {
-  if (probeTimeoutMs > 0) {
-    const timeoutMs = Math.min(probeTimeoutMs, MAX_PROBE_MS);
-    await Promise.all(Array.from(hub.planes(), (plane) => plane.probe(timeoutMs)));
-  }
+  if (probeTimeoutMs > 0) await hub.probe(Math.min(probeTimeoutMs, MAX_PROBE_MS));
   const allPlanes = [...hub.planes()];
   const allEdges = edgesOf(hub);
   const wanted = new Set(services);

@@ -53,17 +53,6 @@ test("what came before anybody listened is no rate of now, and a process that co
   assert.equal(rateOf(store).allCalls, 3);
 });
 
-test("increments add up as readings do", () => {
-  const clock = new VirtualClock();
-  const store = new TrafficStore(clock);
-  store.report(REPORTER, []);
-  clock.advance(1_000);
-  store.add(REPORTER, [reading(5)]);
-  store.add(REPORTER, [reading(7, { buckets: [3], counts: [7] })]);
-  const { calls, latency } = rateOf(store);
-  assert.deepEqual([calls, latency[10], latency[3]], [12, 5, 7]);
-});
-
 test("reporters and backends are bounded, and forgotten with who told of them", () => {
   const store = new TrafficStore(new VirtualClock());
   const readings = Array.from({ length: 5_001 }, (_, i) => reading(1, { service: `s-${i}` }));

@@ -74,18 +74,6 @@ export class TrafficStore {
     reported.toldAt = now;
   }
 
-  /** Takes what came since the last time, of reporters that do not add up themselves (LRS). */
-  add(reporter: Reporter, increments: readonly EdgeReading[]): void {
-    const { edges } = this.#reported(reporter);
-    this.report(
-      reporter,
-      increments.map((increment) => {
-        const before = edges.get(`${increment.service}\n${increment.version}`)?.newest;
-        return before === undefined ? increment : sum(before, increment);
-      }),
-    );
-  }
-
   /** It is gone, and what it told with it. */
   forget(id: string): void {
     this.#edges -= this.#reporters.get(id)?.edges.size ?? 0;
@@ -183,23 +171,6 @@ class Edge {
     this.#newer = this.newest;
     this.#newerAt = at;
   }
-}
-
-function sum(a: EdgeReading, b: EdgeReading): EdgeReading {
-  const latency = new Map<number, number>();
-  for (const { buckets, counts } of [a, b])
-    for (const [i, bucket] of buckets.entries()) latency.set(bucket, (latency.get(bucket) ?? 0) + (counts[i] ?? 0));
-  const buckets = [...latency.keys()].sort((x, y) => x - y);
-  return {
-    service: a.service,
-    version: a.version,
-    calls: a.calls + b.calls,
-    errors: a.errors + b.errors,
-    secure: a.secure + b.secure,
-    attempts: a.attempts + b.attempts,
-    buckets,
-    counts: buckets.map((bucket) => latency.get(bucket) ?? 0),
-  };
 }
 
 const NOTHING = { calls: 0, errors: 0, secure: 0, attempts: 0, buckets: [], counts: [] };
