@@ -47,12 +47,14 @@ export async function sidecar(flags: SidecarFlags, terminal: Terminal): Promise<
   const policy = createPolicyRuntime({ random: systemRandom, journal: new DecisionJournal(), zone, service });
   const onProblem = (error: Error): void => terminal.err(`${error.message}\n`);
   const identity = await joinMesh(flags, onProblem);
+  let beside: Sidecar | null = null;
   const link = createLink({
     address: flags.control,
     onTrust: (pem) => identity?.trust(pem),
     policy,
     service,
     role: "sidecar",
+    load: () => (beside === null ? [] : [beside.load()]),
     process: `${instance ?? service}-sidecar`,
     version: `weft ${packageVersion()}`,
     ...(flags.stateFile && { stateFile: flags.stateFile }),
@@ -61,7 +63,7 @@ export async function sidecar(flags: SidecarFlags, terminal: Terminal): Promise<
   try {
     // The policies of its own service, before the first call is taken.
     await link.subscribe(service, 15_000);
-    const running = await startSidecar({
+    const running = (beside = await startSidecar({
       ...flags,
       version: flags.serviceVersion,
       zone,
@@ -70,7 +72,7 @@ export async function sidecar(flags: SidecarFlags, terminal: Terminal): Promise<
       identity,
       write: (text) => terminal.out(text),
       onProblem,
-    });
+    }));
     if (flags.transparent !== undefined) await takeInterceptedAt(running, flags.transparent);
     const names = flags.dns === undefined ? null : await namesBeside(running, flags, flags.dns, onProblem);
     const url = `http://${hostPort(running.inbound.host, running.inbound.port)}`;

@@ -16,6 +16,7 @@ export interface InboundOptions {
   ids: IdSource;
   /** The service that the application is. */
   service: string;
+  onBegin(): void;
   onEnd(request: Head, peer: string, end: CallEnd): void;
 }
 
@@ -24,7 +25,8 @@ export interface InboundOptions {
  *
  * The peer's identity comes from its certificate alone. Without one, fields that hops say to each other are taken out.
  */
-export function createInboundHandler({ carrier, clock, ids, service, onEnd }: InboundOptions): RequestHandler {
+export function createInboundHandler(options: InboundOptions): RequestHandler {
+  const { carrier, clock, ids, service, onBegin, onEnd } = options;
   const hooks: ExchangeHooks = {
     passesLoad: true,
     holdsHeads: true,
@@ -39,6 +41,7 @@ export function createInboundHandler({ carrier, clock, ids, service, onEnd }: In
       let plan = head.memo as RequestPlan | null;
       if (!(plan instanceof RequestPlan) || plan.shape.trusted !== trusted)
         head.memo = plan = new RequestPlan(head, shapes.of(head, trusted, null));
+      onBegin();
       const requestId = plan.requestId === "" ? ids.next() : plan.requestId;
       if (plan.error !== null) {
         onEnd(head, peer.address, answerError(stream, head, fin, plan.grpc, plan.error, requestId));

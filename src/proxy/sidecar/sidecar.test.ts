@@ -24,6 +24,18 @@ test("a call passes both sidecars, by a proxy's target and by its host", async (
   assert.match(headers.traceparent as string, /^00-/);
 });
 
+test("calls for the application are its load", async (t) => {
+  const app = await startApp(t, (incoming, response) => response.writeHead(incoming.url === "/bad" ? 500 : 200).end());
+  const orders = await startTestSidecar(t, "orders", app.port, { instance: "orders-7" });
+  for (const path of ["/", "/", "/bad"]) await ask(orders.inbound.port, path);
+  const { id, calls, errors, inFlight, latency } = orders.load();
+  assert.deepEqual([id, calls, errors, inFlight], ["orders-7", 3n, 1n, 0]);
+  assert.equal(
+    latency.counts.reduce((sum, count) => sum + count, 0n),
+    3n,
+  );
+});
+
 test("a version is a name", async (t) => {
   const [one, two] = [await startApp(t, (_q, r) => r.end("1")), await startApp(t, (_q, r) => r.end("2"))];
   const [v1, v2] = [await startTestSidecar(t, "orders", one.port), await startTestSidecar(t, "orders", two.port)];

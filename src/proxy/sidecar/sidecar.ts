@@ -17,6 +17,9 @@ import { createTunnelServer } from "../../net/tunnel-server.ts";
 import type { Listener } from "../../net/types.ts";
 import type { UdpSessionListener } from "../../net/udp-session-listener.ts";
 import type { PolicyRuntime } from "../../policy/runtime.ts";
+import { InFlight } from "../../service/environment.ts";
+import { LoadMeter, type ServerLoad } from "../../service/load-meter.ts";
+import { ServedCalls } from "../../service/served-calls.ts";
 import { createMetrics, type Metrics } from "../../telemetry/metrics.ts";
 import { IdSource } from "../../telemetry/trace.ts";
 import type { Head } from "../../wire/head.ts";
@@ -24,7 +27,7 @@ import type { ConnectionLimits } from "../../wire/limits.ts";
 import type { PeerInfo } from "../../wire/stream.ts";
 import { type AccessLogMode, createAccessLog } from "../access-log.ts";
 import { createAdminHandler } from "../admin.ts";
-import type { CallEnd } from "../call-end.ts";
+import { type CallEnd, isServerError } from "../call-end.ts";
 import { createCallMetrics } from "../call-metrics.ts";
 import { decisionPage } from "../decision-page.ts";
 import { faultMetrics } from "../fault-metrics.ts";
@@ -99,6 +102,8 @@ export interface Sidecar {
   listenOutbound(at: Address, given: (localAddress: string) => Destination | null): Promise<Listener>;
   /** Takes connections that were redirected here (weft intercept): HTTP by its authority, TLS by its server name, others to where they were to go. */
   listenTransparent(at: Address): Promise<Listener>;
+  /** How much the application has to do, as the line to the control plane reports it. */
+  load(): ServerLoad;
   /** The inbound half of stopping: leaves the registry and lets calls for the application end; what the application calls still goes out. */
   drain(drainMs: number): Promise<void>;
   /** Leaves the registry, lets calls in flight end for at most `drainMs`, those that the application makes for them among them, and closes everything. */
@@ -159,6 +164,16 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
       accessLog.record(request, peerAddress, decision);
     },
   });
+  // Of the calls for the application: what the registry's readers are told of its load.
+  const inFlight = new InFlight();
+  const served = new ServedCalls(clock);
+  const onInboundEnd: typeof onEnd = (request, peer, end) => {
+    inFlight.end();
+    served.calls++;
+    if (isServerError(end)) served.errors++;
+    served.latency.record(end.durationMs);
+    onEnd(request, peer, end);
+  };
   const bytes = sessions.take;
 
   const listeners: Listener[] = [];
@@ -178,7 +193,14 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
   });
   const inbound = await listen({
     ...options.listen,
-    handler: createInboundHandler({ carrier, clock, ids, service, onEnd }),
+    handler: createInboundHandler({
+      carrier,
+      clock,
+      ids,
+      service,
+      onBegin: () => inFlight.begin(),
+      onEnd: onInboundEnd,
+    }),
     ...(identity && { mesh: { identity, mode: options.mutualTls ?? (() => policy.mutualTls(service)) } }),
     other: sessions.inbound,
     bytesOnly: () => options.appProtocol === "tcp",
@@ -234,6 +256,7 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
     faultMetrics(metrics, policy);
     objectiveMetrics(metrics, policy, clock);
     const host = options.advertise || (ANY_ADDRESS.has(inbound.host) ? "127.0.0.1" : inbound.host);
+    const endpointId = options.instance || `${service}@${host}:${inbound.port}`;
     application = new Application({
       ...options.app,
       protocol: options.appProtocol ?? "auto",
@@ -243,7 +266,7 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
       link,
       onProblem,
       endpoint: {
-        id: options.instance || `${service}@${host}:${inbound.port}`,
+        id: endpointId,
         service,
         host,
         port: inbound.port,
@@ -256,6 +279,7 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
       },
     });
     const app = application;
+    const meter = new LoadMeter(endpointId, inFlight, served, clock);
     let drained: Promise<void> | null = null;
     const leave = async (until: number): Promise<void> => {
       draining = true;
@@ -273,6 +297,7 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
       metrics,
       listenOutbound,
       listenTransparent,
+      load: () => meter.read(),
       drain,
       async stop(drainMs) {
         const until = clock.now() + drainMs;
