@@ -19,6 +19,7 @@ export const mesh: Suite = {
     const cases = await withSystem("examples/polyglot", async (system) => [
       ...(await table(system)),
       ...(await deaths(system)),
+      ...(await replacements(system)),
     ]);
     return [...cases, ...(await intercepted())];
   },
@@ -81,6 +82,27 @@ async function deaths(system: RunningSystem): Promise<Case[]> {
     // Replicas are all there again before the next one dies.
     await until(15_000, async () => (await system.ps()).instances.every(({ state }) => state === "ready"));
     await pause(2_500);
+  }
+  return cases;
+}
+
+/** Instances and sidecars that are replaced one after the other, under load. */
+async function replacements(system: RunningSystem): Promise<Case[]> {
+  const cases: Case[] = [];
+  for (const [unit, path] of [
+    ["pricing", "/orders/call?to=pricing&count=5"],
+    ["catalog@v2", "/catalog/hello"],
+    ["orders", "/orders/hello"],
+  ]) {
+    const load = startLoad(system.gateway.port, path);
+    const { status, output } = await system.weft("restart", unit);
+    const { calls, failed } = await load();
+    const detail = `${output.trim()}; ${calls} calls; ${failed.slice(0, 3).join("; ")}`;
+    cases.push({
+      name: `weft restart ${unit}: no call fails`,
+      ok: status === 0 && calls > 20 && failed.length === 0,
+      detail,
+    });
   }
   return cases;
 }
