@@ -1,7 +1,7 @@
 import type { DescService } from "@bufbuild/protobuf";
 import { descriptorSetOf } from "../contract/contract-set.ts";
 import { WeftError } from "../core/errors.ts";
-import type { IdentitySource } from "../core/identity.ts";
+import type { IdentitySource, MutualTls } from "../core/identity.ts";
 import type { Link, Registered, Registration } from "../link/types.ts";
 import { listen } from "../net/listener.ts";
 import type { ConnectionLimits, Listener, TlsServerOptions } from "../net/types.ts";
@@ -177,7 +177,7 @@ class ServerProcess implements Server {
     const identity = tls === undefined ? await this.#runtime.identity() : null;
     // A process that serves under several names proves the one that it was given.
     if (identity?.id.endsWith(`/${name}`)) this.#identity = identity;
-    const mesh = this.#identity && { identity: this.#identity, mode: () => this.#runtime.policy.mutualTls(name) };
+    const mesh = this.#identity && { identity: this.#identity, mode: modeOf(name, this.#runtime) };
     this.#listener = await listen({
       host: this.#options.host ?? settings.host,
       port: this.#options.port ?? settings.port ?? 0,
@@ -297,6 +297,17 @@ class ServerProcess implements Server {
     const scheme = this.#options.tls === undefined ? "http" : "https";
     console.log(`${names.join(", ")} on ${scheme}://${this.address} (gRPC and REST)`);
   }
+}
+
+/** Before the system's policies have come nobody is let in whom they might keep out. */
+function modeOf(name: string, runtime: Runtime): () => MutualTls {
+  const { policy } = runtime;
+  const link = runtime.link();
+  let known = link === null;
+  return () => {
+    known ||= link?.connected === true || policy.revision > 0;
+    return known ? policy.mutualTls(name) : "strict";
+  };
 }
 
 function printError(error: WeftError, call: Parameters<NonNullable<ServeOptions["onError"]>>[1]): void {
