@@ -196,6 +196,7 @@ async function sidecarCases(mesh: Mesh, check: Check): Promise<void> {
     await until(async () => (await from(plainOutbound, "/x")).status === 200, "plain text");
     same((await from(plainOutbound, "/secret")).status, 403);
   });
+  await ownSidecarCases(mesh, check, outbound);
   await check("sidecar: strict takes callers with a certificate alone", async () => {
     await mesh.publish(`${base()}
 ---
@@ -213,6 +214,28 @@ spec: { targetRefs: [{ kind: Service, name: ledger }], mtls: strict }
       "plain text to be refused",
     );
     same((await from(outbound, "/x")).status, 200);
+  });
+}
+
+/** Mutual TLS between weft's own sidecar and Envoy's, both ways. */
+async function ownSidecarCases(mesh: Mesh, check: Check, envoyOutbound: number): Promise<void> {
+  const ownOutbound = await freePort();
+  const ownInbound = await freePort();
+  await mesh.sidecar("shelf", { outbound: ownOutbound, listen: ownInbound, app: await mesh.application() });
+  const from = (port: number, host: string, path: string) => call({ port, path, headers: { host } });
+  await check("weft's sidecar calls through Envoy's, which knows who it is", async () => {
+    await until(async () => (await from(ownOutbound, "ledger.weft", "/pay")).status === 200, "an answer");
+    const { json } = await from(ownOutbound, "ledger.weft", "/pay");
+    same(json?.headers["x-forwarded-client-cert"]?.includes("URI=spiffe://shop/shelf"), true, JSON.stringify(json));
+    same((await from(ownOutbound, "ledger.weft", "/secret")).status, 403);
+  });
+  await check("Envoy's sidecar calls through weft's", async () => {
+    await until(async () => (await from(envoyOutbound, "shelf.weft", "/x")).status === 200, "an answer");
+    const { endpoints } = await mesh.registry.query(["shelf"]);
+    same(
+      endpoints.map(({ identity }) => identity),
+      ["spiffe://shop/shelf"],
+    );
   });
 }
 

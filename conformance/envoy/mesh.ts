@@ -15,6 +15,12 @@ import { tool } from "../tools.ts";
 
 const OPERATOR = "operator-of-the-suite-0123456789abcdef";
 
+const root = join(import.meta.dirname, "..", "..");
+/** As published; from its sources when the suites are run so (`node -C weft-source conformance/run.ts`). */
+const weft = process.execArgv.includes("weft-source")
+  ? ["-C", "weft-source", join(root, "src", "cli", "main.ts")]
+  : [join(root, "dist", "cli", "main.js")];
+
 /** A control plane in this process, stock Envoys that take everything from it, and backends that say what they got. */
 export class Mesh implements AsyncDisposable {
   readonly control: ControlPlane;
@@ -151,6 +157,20 @@ export class Mesh implements AsyncDisposable {
     this.#children.push(child);
     await until(async () => (await call({ port: admin, path: "/ready" })).status === 200, "Envoy to be ready");
     return { admin, child };
+  }
+
+  /** weft's own sidecar, for calls out and, with `app`, in. */
+  async sidecar(service: string, place: { outbound: number; listen?: number; app?: number }): Promise<void> {
+    const { outbound, listen, app } = place;
+    const inbound = listen === undefined ? [] : ["--listen", `127.0.0.1:${listen}`];
+    const args = ["sidecar", "--service", service, "--app", `127.0.0.1:${app ?? 9}`, ...inbound];
+    args.push("--control", this.control.address, "--outbound", `127.0.0.1:${outbound}`);
+    const env = { ...process.env, WEFT_JOIN_TOKEN: this.token(service) };
+    this.#children.push(spawn(process.execPath, [...weft, ...args], { stdio: "ignore", env }));
+    await until(
+      async () => (await call({ port: outbound, headers: { host: "nobody.weft" } })).status > 0,
+      "the sidecar",
+    );
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
