@@ -27,7 +27,7 @@ test("generated systems are valid, and what a place does not enforce can be take
         for (const resource of asEnforced(made.resources, [plane]) ?? [])
           assert.deepEqual(notEnforced(resource, plane), [], plane);
     }),
-    { numRuns: 150 },
+    { numRuns: 60 },
   );
 });
 
@@ -45,7 +45,7 @@ test("typed client, sidecar and gateway do the same with the same calls", async 
   });
   const harness = new Harness(backends, reference, places);
   const quick = anyCase(["web", "rpc", "in"]).filter(({ requests }) => !JSON.stringify(requests).includes("hang"));
-  for (const made of fc.sample(quick, { seed: 3, numRuns: 25 })) {
+  for (const made of fc.sample(quick, { seed: 3, numRuns: 12 })) {
     const differences = await harness.unexplained(made, 2);
     assert.equal(differences.length, 0, describeCase(made, differences));
   }
@@ -53,7 +53,7 @@ test("typed client, sidecar and gateway do the same with the same calls", async 
 
 test("what fails is made as small as it can be", async () => {
   const [made] = fc
-    .sample(anyCase(["edge"]), { seed: 5, numRuns: 200 })
+    .sample(anyCase(["edge"]), { seed: 5, numRuns: 60 })
     .filter(({ resources, requests }) => resources.length > 2 && requests.length > 3);
   const fails = async ({ resources, requests }: EqualityCase) =>
     resources.some(({ kind }) => kind === "HTTPRoute") && requests.some(({ kind }) => kind === "http");

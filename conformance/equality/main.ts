@@ -70,7 +70,19 @@ for (
   const tested = caseOf(number);
   ran++;
   requests += tested.requests.length;
-  const first = await harness.run(tested);
+  const first = await harness.run(tested).catch((error: unknown) => error as Error);
+  if (first instanceof Error) {
+    failures++;
+    const refused = (candidate: EqualityCase) =>
+      harness.run(candidate).then(
+        () => false,
+        () => true,
+      );
+    const smallest = await shrink(tested, refused, performance.now() + SHRINK_MS);
+    console.log(`\ncase ${number} cannot be run, shrunk: ${first.message}\n\n${describeCase(smallest, [])}`);
+    tell(`seed ${seed}, case ${number}`, false, first.message);
+    continue;
+  }
   for (const id of first.flatMap(({ listed }) => listed)) met.set(id, (met.get(id) ?? 0) + 1);
   if (first.every(({ listed }) => listed.length > 0)) continue;
   const stays = await harness.unexplained(tested, 2);
