@@ -21,6 +21,7 @@ import {
 } from "../src/xds.ts";
 import type { Case, Suite } from "./suite.ts";
 import { tool } from "./tools.ts";
+import { changeLatencies } from "./xds-scale.ts";
 
 /**
  * The xDS server against clients that others wrote: a stock Envoy by delta and by whole states, grpc-go and grpc-js. WEFT_XDS_REVISIONS revisions
@@ -60,6 +61,11 @@ async function run(): Promise<Case[]> {
       await check(`${how}: Envoy reports its load`, () => loads(mesh));
     });
   }
+  await check("1,000 services, 10,000 endpoints: a change is with all data planes within a second", async () => {
+    const latencies = await changeLatencies();
+    const p99 = latencies[Math.floor(latencies.length * 0.99)];
+    if (!(p99 < 1_000)) throw new Error(`p99 is ${Math.round(p99)} ms`);
+  });
   await check("grpc-go calls xds:///interop", () => grpc("go"));
   await check("grpc-js calls xds:///interop", () => grpc("js"));
   return done;
