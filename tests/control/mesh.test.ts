@@ -199,3 +199,42 @@ test("what a process tells of its calls is bounded, and goes with its line", asy
   await eventually(async () => (await admin.getTopology({})).edges.length === 1, "what made sense");
   assert.equal((await admin.getTopology({})).edges[0].calls, 7n);
 });
+
+test("a burst of revisions is accepted whole, every data plane ends at the last, and each holds what concerns it", async (t) => {
+  const world = new World();
+  t.after(() => world.close());
+  const plane = await world.startInMemory({ defaultTtlMs: 60_000 });
+  const services = Array.from({ length: 300 }, (_, i) => `service-${i}`);
+  const versions = services.map(() => 0);
+  const publish = () => {
+    const resources = services.flatMap((name, i) =>
+      traffic(name)
+        .timeout(1_000 + versions[i])
+        .resources(),
+    );
+    return plane.publish({ text: JSON.stringify(resources), source: "burst", author: "x", reason: "" });
+  };
+  await publish();
+  const lines = Array.from({ length: 40 }, (_, i) => {
+    const held: { names: string[] } = { names: [] };
+    const role = i === 0 ? "gateway" : "sidecar";
+    const process = world.link({ process: `${role}-${i}`, role });
+    const { applyResources } = process.policy;
+    process.policy.applyResources = function watching(revision, resources, methods) {
+      held.names = resources.map(({ metadata }) => metadata.name);
+      applyResources.call(this, revision, resources, methods);
+    };
+    const used = i === 0 ? ["*"] : Array.from({ length: 5 }, (_, n) => `service-${(i * 7 + n * 11) % 300}`);
+    return { ...process, held, used };
+  });
+  await Promise.all(lines.flatMap(({ link, used }) => used.map((name) => link.subscribe(name, 20_000))));
+  let last = 0;
+  for (let i = 0; i < 60; i++) {
+    versions[(i * 13) % services.length]++;
+    last = (await publish()).revision;
+  }
+  assert.equal(last, 61);
+  await eventually(() => lines.every(({ policy }) => policy.revision === last), "the last revision everywhere", 20_000);
+  for (const { held, used } of lines.slice(1)) assert.deepEqual(held.names.toSorted(), used.toSorted());
+  assert.equal(lines[0].held.names.length, services.length);
+});
