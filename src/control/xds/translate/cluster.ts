@@ -7,7 +7,7 @@ import { compact, type Document, extension, seconds, typed, UNLIMITED } from "./
 import { loadBalancing } from "./load-balancing.ts";
 import { publicAuthorities, upstreamTls } from "./transport.ts";
 
-export const HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+const HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 
 /**
  * What of a policy holds for a cluster as a whole. Calls whose policies differ in it go to clusters of their own, with the same endpoints. `maxStreams` stands where

@@ -3,7 +3,7 @@ import { type Document, quoted, typed } from "./document.ts";
 import { anyOfIds, anyToken, claimPrincipal, NOBODY, tokenText } from "./jwt-config.ts";
 
 export const RBAC = "envoy.extensions.filters.http.rbac.v3.RBAC";
-export const RBAC_PER_ROUTE = "envoy.extensions.filters.http.rbac.v3.RBACPerRoute";
+const RBAC_PER_ROUTE = "envoy.extensions.filters.http.rbac.v3.RBACPerRoute";
 
 /** What is known of a call before it comes. */
 export interface RuleContext {

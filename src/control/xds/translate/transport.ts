@@ -4,8 +4,8 @@ import { type Document, extension } from "./document.ts";
 /* Transport sockets of the mesh: certificates and authorities come by SDS, and are replaced while connections stay. */
 
 /** Names of the two secrets that a proven node gets. */
-export const IDENTITY_SECRET = "weft/identity";
-export const TRUST_SECRET = "weft/trust";
+const IDENTITY_SECRET = "weft/identity";
+const TRUST_SECRET = "weft/trust";
 
 const TLS = "envoy.transport_sockets.tls";
 const SDS: Document = { ads: {}, resource_api_version: "V3" };

@@ -1,11 +1,9 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
-import { VirtualClock } from "../../../core/clock.ts";
-import type { Endpoint } from "../../../core/endpoint.ts";
-import { createMemoryRegistry } from "../../../drivers/memory/memory-registry.ts";
-import { Authority } from "../../authority/authority.ts";
-import { Catalog } from "../../catalog.ts";
-import type { LedgerRevision } from "../../ledger.ts";
+import { Authority } from "../src/control/authority/authority.ts";
+import { Catalog } from "../src/control/catalog.ts";
+import type { LedgerRevision } from "../src/control/ledger.ts";
+import { MeshSource } from "../src/control/xds/translate/mesh-source.ts";
 import {
   CLUSTER,
   ENDPOINTS,
@@ -15,8 +13,10 @@ import {
   type XdsNode,
   type XdsResource,
   type XdsSnapshot,
-} from "../types.ts";
-import { MeshSource } from "./mesh-source.ts";
+} from "../src/control/xds/types.ts";
+import { VirtualClock } from "../src/core/clock.ts";
+import type { Endpoint } from "../src/core/endpoint.ts";
+import { createMemoryRegistry } from "../src/drivers/memory/memory-registry.ts";
 
 test("a node gets what its role needs, and certificates only if it has proven who it is", async (t) => {
   const { open } = await started(t, 3);
