@@ -5,7 +5,7 @@ import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Case, Suite } from "./suite.ts";
-import { type RunningSystem, weftCommand, withSystem } from "./system.ts";
+import { type RunningSystem, withSystem } from "./system.ts";
 
 /** What is not HTTP, with programs that are not weft's: redis, nginx, openssl, curl, dnsmasq, dig, haproxy. */
 export const tcp: Suite = {
@@ -14,6 +14,7 @@ export const tcp: Suite = {
     const port = 21_000 + 10 * (process.pid % 1_000);
     process.env.SUITE_PORT = `${port}`;
     const dir = mkdtempSync(join(tmpdir(), "weft-tcp-"));
+    process.env.SUITE_DIR = dir;
     try {
       return await withSystem("conformance/tcp", (system) => cases(system, port, dir));
     } finally {
@@ -162,24 +163,13 @@ async function cases(system: RunningSystem, port: number, dir: string): Promise<
     );
 
     // --- sidecars ----------------------------------------------------------------------------------------------------
-    const { control } = await system.ps();
-    const shell = [
-      "sidecar",
-      "--service",
-      "shell",
-      "--app",
-      "127.0.0.1:1",
-      "--control",
-      control.replace(/^https?:\/\//, ""),
-    ];
-    const where = ["--dns", `127.0.0.1:${port + 8}`, "--virtual-ports", "6379", "--access-log", "off"];
-    started.push(spawn(process.execPath, [...weftCommand, ...shell, ...where], { stdio: "ignore" }));
+    const [, resolver] = readFileSync(join(dir, "dns"), "utf8").split(":");
     let address = "";
     for (let tries = 0; tries < 60 && address === ""; tries++) {
       const found = await output("dig", [
         "@127.0.0.1",
         "-p",
-        `${port + 8}`,
+        resolver,
         "+time=1",
         "+tries=1",
         "+short",
@@ -192,6 +182,17 @@ async function cases(system: RunningSystem, port: number, dir: string): Promise<
     await check("redis: a virtual address, two sidecars", () => cache("set", "name", "weft"), /^OK\n$/);
     await check("redis: what was set is there", () => cache("get", "name"), /^weft\n$/);
     await check("redis: 2,000 commands through two sidecars", () => cache("-r", "2000", "echo", "x"), /^(x\n){2000}$/);
+
+    await check(
+      "strict mutual TLS: nobody reaches it without an identity",
+      async () => {
+        const { instances } = await system.ps();
+        const beside = instances.find(({ id }) => id === "cache-1-sidecar") as { address?: string } | undefined;
+        const port = /:(\d+)$/.exec(beside?.address ?? "")?.[1] ?? "no port";
+        return output("redis-cli", ["-h", "127.0.0.1", "-p", port, "ping"]);
+      },
+      /Server closed the connection|reset by peer/,
+    );
 
     // --- kill --------------------------------------------------------------------------------------------------------
     const victim = (await system.ps()).instances.find(({ service }) => service === "redis");

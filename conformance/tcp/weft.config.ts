@@ -34,7 +34,8 @@ export default defineSystem({
   },
   services: {
     redis: { run: sh("redis.sh"), protocol: "tcp", replicas: 2 },
-    cache: { run: sh("redis.sh"), protocol: "tcp", sidecar: true },
+    cache: { run: sh("redis.sh"), protocol: "tcp", sidecar: true, mtls: "strict" },
+    shell: { run: "shell.ts", protocol: "http1", sidecar: { dns: true, virtualPorts: [6379] } },
     "site-a": { run: sh("tls-site.sh", "a.site.test"), protocol: "tcp" },
     "site-b": { run: sh("tls-site.sh", "b.site.test"), protocol: "tcp" },
     names: {
