@@ -7,6 +7,7 @@ import { spiffeId } from "../core/identity.ts";
 import { didYouMean } from "../core/suggest.ts";
 import { Companions } from "./companions.ts";
 import { Guard } from "./guard.ts";
+import { joinTokenFor, type TokenKind } from "./join-tokens.ts";
 import { lastWords } from "./last-words.ts";
 import { addressOf, CONTROL_UNIT, DNS_UNIT, GATEWAY_UNIT, hostPort, LOAD_UNIT, launchOf } from "./launch.ts";
 import { freePort, probeFor, probePort } from "./probe.ts";
@@ -210,7 +211,11 @@ class SystemHost implements Host {
       beside,
       ports,
     };
-    const spec = await this.#companions.processOf(launch, launchOf(launch, this.#options), this.#options.stateDir);
+    const spec = await this.#companions.processOf(
+      launch,
+      launchOf(launch, { ...this.#options, joinToken: this.#joinToken }),
+      this.#options.stateDir,
+    );
     if (running.cancelled) return this.#exited(running, "was not started");
     const child = startProcess(spec, {
       onLine: (stream, line) => this.#onLine(running, stream, line),
@@ -353,6 +358,11 @@ class SystemHost implements Host {
   #serviceOf(unitName: string): string {
     return this.#units.get(unitName)?.service ?? unitName;
   }
+
+  readonly #joinToken = (service: string, kind: TokenKind): string => {
+    const { system, stateDir } = this.#options;
+    return joinTokenFor(service, system.name, stateDir, kind);
+  };
 
   #unitsNamed(name: string): string[] {
     const own = unitSpecs(this.#options.system, this.#options.load > 0)

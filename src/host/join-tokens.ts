@@ -24,8 +24,11 @@ function operatorTokenOf(stateDir: string): string {
   });
 }
 
+/** Of weft's own processes, of what a service runs, and of stock Envoys. */
+export type TokenKind = "own" | "run" | "envoy";
+
 /** For WEFT_JOIN_TOKEN of a process that is about to be started. */
-export function joinTokenFor(service: string, system: string, stateDir: string, kind: "own" | "run" | "envoy"): string {
+export function joinTokenFor(service: string, system: string, stateDir: string, kind: TokenKind): string {
   const id = randomBytes(16).toString("base64url");
   const [uses, lifetimeMs] = HOLDS[kind];
   return encodeJoinToken({ system, service, id, expiresMs: Date.now() + lifetimeMs, uses }, operatorTokenOf(stateDir));

@@ -1,6 +1,6 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { joinTokenFor } from "./join-tokens.ts";
+import type { TokenKind } from "./join-tokens.ts";
 import type { ProcessSpec } from "./process.ts";
 import type { Command, System, SystemUnit } from "./resolve-system.ts";
 import { sessionListenerText } from "./session-listener.ts";
@@ -15,6 +15,8 @@ export interface Launcher {
   readonly weft: readonly string[];
   /** Arguments of Node for services that are scripts: ["-C", "weft-source"] when weft itself runs from source. */
   readonly nodeArguments: readonly string[];
+  /** Makes what a process joins the mesh by. Default: none gets an identity. */
+  readonly joinToken?: (service: string, kind: TokenKind) => string;
   /** Calls a second of the system's load driver; 0 runs none. */
   readonly load: number;
 }
@@ -134,16 +136,13 @@ function virtualArguments({ dns, virtualPorts }: Sidecar, at: string): string[] 
 }
 
 /** Of who takes part in calls: gateway, sidecars, and services that have none. Never an argument, which everybody on the machine can read. */
-function joinToken({ unit, unitName, beside }: Launch, system: string, stateDir: string): string | null {
-  if (beside !== undefined) {
-    const kind = beside.sidecar?.proxy === "envoy" ? "envoy" : "own";
-    return joinTokenFor(beside.service, system, stateDir, kind);
-  }
-  if (unit !== undefined) return unit.sidecar === null ? joinTokenFor(unit.service, system, stateDir, "run") : null;
-  return unitName === GATEWAY_UNIT ? joinTokenFor(GATEWAY_UNIT, system, stateDir, "own") : null;
+function tokenOf({ unit, unitName, beside }: Launch, make: NonNullable<Launcher["joinToken"]>): string | null {
+  if (beside !== undefined) return make(beside.service, beside.sidecar?.proxy === "envoy" ? "envoy" : "own");
+  if (unit !== undefined) return unit.sidecar === null ? make(unit.service, "run") : null;
+  return unitName === GATEWAY_UNIT ? make(GATEWAY_UNIT, "own") : null;
 }
 
-function environmentOf(launch: Launch, { system, stateDir }: Launcher): Record<string, string> {
+function environmentOf(launch: Launch, { system, stateDir, joinToken }: Launcher): Record<string, string> {
   const env: Record<string, string> = {};
   // A system started from within another one must not see that one's variables.
   for (const [name, value] of Object.entries(process.env)) {
@@ -151,7 +150,7 @@ function environmentOf(launch: Launch, { system, stateDir }: Launcher): Record<s
   }
   Object.assign(env, { WEFT_SYSTEM: system.name, WEFT_INSTANCE: launch.id });
   const { unit, unitName } = launch;
-  const token = joinToken(launch, system.name, stateDir);
+  const token = joinToken === undefined ? null : tokenOf(launch, joinToken);
   if (token !== null) env.WEFT_JOIN_TOKEN = token;
   // Replicas share one: what they know of others is the same, and it is replaced whole.
   const stateFile = join(stateDir, KNOWN_FOLDER, `${unit?.prefix ?? unitName}.json`);
