@@ -290,9 +290,9 @@ export class Session {
     const { epoch, defaultTtlMs, ledger } = this.#hub;
     this.#subscriber.welcome({ epoch, heartbeatMs: Math.floor(defaultTtlMs / 3), defaultTtlMs });
     this.trustChanged();
-    // Of a part that it knows nobody can say whether it would still be the same.
+    // Of a part that it knows nobody can say whether it would still be the same, nor whether what it knows is a part.
     const known = hello.epoch === epoch && Number(hello.knownRevision) === ledger.current.revision;
-    if (!known || this.#scope !== null) this.resourcesChanged();
+    if (!known || hello.scoped) this.resourcesChanged();
     else this.revision = ledger.current.revision;
   }
 
