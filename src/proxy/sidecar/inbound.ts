@@ -30,7 +30,7 @@ export function createInboundHandler(options: InboundOptions): RequestHandler {
   const hooks: ExchangeHooks = {
     passesLoad: true,
     holdsHeads: true,
-    responseFields: (exchange) => ["x-request-id", exchange.context.requestId],
+    // No request id on answers: whoever passes them on to their caller says it, and heads that are equal need no second look.
     onEnd: (exchange, decision) => onEnd(exchange.request, exchange.context.peerAddress, decision),
   };
   const shapes = new RequestShapes();

@@ -18,6 +18,7 @@ test("a call passes both sidecars, by a proxy's target and by its host", async (
     assert.deepEqual([status, body], [200, "POST /x"], host);
   }
   assert.equal(app.requests.length, 5);
+  assert.match(absolute.headers["x-request-id"] as string, /^[0-9a-f]{16}$/);
   const { headers } = app.requests[0];
   assert.equal(headers.host, "orders.weft");
   assert.match(headers["x-request-id"] as string, /^[0-9a-f]{16}$/);
