@@ -39,6 +39,9 @@ async function gatewayCases(mesh: Mesh, check: Check): Promise<void> {
   const flaky = await mesh.backend("flaky", "v1", (n) => ({ status: n % 2 === 1 ? 503 : 200 }));
   const slow = await mesh.backend("slow", "v1", () => ({ delayMs: 1_500 }));
   await mesh.backend("orders", "v1");
+  const decides = await mesh.backend("decides", "v1", (_, headers) => ({
+    status: headers["x-pass"] === "yes" ? 200 : 403,
+  }));
   const { publicKey, privateKey } = generateKeyPairSync("rsa", { modulusLength: 2_048 });
   const jwk = { ...publicKey.export({ format: "jwk" }), kid: "k1", alg: "RS256", use: "sig" };
   const tokenOf = (claims: object): string => {
@@ -46,7 +49,7 @@ async function gatewayCases(mesh: Mesh, check: Check): Promise<void> {
     const text = `${part({ alg: "RS256", kid: "k1" })}.${part({ iss: "https://id.test", exp: Math.floor(Date.now() / 1000) + 600, ...claims })}`;
     return `Bearer ${text}.${createSign("RSA-SHA256").update(text).sign(privateKey).toString("base64url")}`;
   };
-  await mesh.publish(gatewayResources(JSON.stringify({ keys: [jwk] })));
+  await mesh.publish(gatewayResources(JSON.stringify({ keys: [jwk] }), decides.port));
   const port = await freePort();
   await mesh.envoy("gateway", { listen: port });
   const get = (path: string, headers: Record<string, string> = {}, method = "GET") =>
@@ -136,6 +139,17 @@ async function gatewayCases(mesh: Mesh, check: Check): Promise<void> {
     const { status, json } = await get("/faulty");
     same([status, json?.reason], [418, "FAULT_ABORT"]);
   });
+  await check("gateway: external authorization, where its rule matches", async () => {
+    const before = decides.requests;
+    same((await get("/asked/free")).status, 200);
+    same(decides.requests - before, 0, "questions");
+    same((await get("/asked/paid", { "x-pass": "yes" })).status, 200);
+    same((await get("/asked/paid")).status, 403);
+    same(decides.requests - before, 2, "questions");
+  });
+  await check("gateway: a deny rule wins", async () =>
+    same((await get("/asked/never", { "x-pass": "yes" })).status, 403),
+  );
   await check("gateway: a preflight", async () => {
     const headers = { origin: "https://a.shop.example", "access-control-request-method": "GET" };
     const found = await get("/cors", headers, "OPTIONS");
@@ -196,6 +210,12 @@ async function sidecarCases(mesh: Mesh, check: Check): Promise<void> {
     await until(async () => (await from(plainOutbound, "/x")).status === 200, "plain text");
     same((await from(plainOutbound, "/secret")).status, 403);
   });
+  await check("sidecar: who answers must be exactly who was called", async () => {
+    await mesh.register({ id: "vault-1", service: "vault", port: inbound, identity: "spiffe://shop/vault" });
+    await until(async () => (await from(outbound, "/x", "vault.weft")).status !== 404, "the service to be known");
+    const { status, json } = await from(outbound, "/x", "vault.weft");
+    same([status, json?.reason], [503, "UPSTREAM_CONNECT"]);
+  });
   await ownSidecarCases(mesh, check, outbound);
   await check("sidecar: strict takes callers with a certificate alone", async () => {
     await mesh.publish(`${base()}
@@ -252,7 +272,7 @@ spec:
     - { action: allow, paths: ["/secret"], peers: ["spiffe://shop/orders"] }`;
 }
 
-function gatewayResources(keys: string): string {
+function gatewayResources(keys: string, decides: number): string {
   return `apiVersion: gateway.networking.k8s.io/v1
 kind: HTTPRoute
 metadata: { name: shop }
@@ -291,6 +311,9 @@ spec:
     - name: faulty
       matches: [{ path: { value: /faulty } }]
       backendRefs: [{ name: products@v1 }]
+    - name: asked
+      matches: [{ path: { value: /asked } }]
+      backendRefs: [{ name: products@v1 }]
     - matches: [{ path: { value: /orders } }]
       backendRefs: [{ name: orders }]
     - matches: [{ path: { value: /cors }, method: GET }]
@@ -312,6 +335,15 @@ metadata: { name: buyers }
 spec:
   targetRefs: [{ kind: HTTPRoute, name: shop, sectionName: private }]
   rules: [{ action: allow, claims: [{ claim: role, equals: buyer }] }]
+---
+apiVersion: weftmesh.dev/v1
+kind: Authorization
+metadata: { name: asked }
+spec:
+  targetRefs: [{ kind: HTTPRoute, name: shop, sectionName: asked }]
+  rules:
+    - { action: deny, paths: ["/asked/never"] }
+    - { action: external, paths: ["/asked/paid"], external: { http: { url: "http://127.0.0.1:${decides}" }, timeout: 2s, sendHeaders: [x-pass] } }
 ---
 apiVersion: weftmesh.dev/v1
 kind: RateLimit
