@@ -145,8 +145,10 @@ class OpenStream implements XdsStream {
     try {
       const identity = await authenticate(this.#call.token, said);
       if (this.#ended) return;
-      this.node = Object.freeze({ ...said, identity });
-      this.#feed = source.open(this.node, () => this.#offer());
+      const node = Object.freeze({ ...said, identity });
+      this.#feed = source.open(node, () => this.#offer());
+      this.node = node;
+      this.#shared.status.named(this);
     } catch (thrown) {
       const error = toWeftError(thrown);
       this.#shared.status.sentAway(said, error);

@@ -218,6 +218,39 @@ test("reported loads are added up by cluster", async (t) => {
   assert.ok(performance.now() - began < 500, "streams end when the server stops");
 });
 
+test("a node with several streams is one data plane, and its load stays until the last of them ends", async (t) => {
+  const { server, client, closing } = await started(t);
+  const ads = client(AggregatedDiscoveryService);
+  const first = new Outbox<Delta>();
+  const second = new Outbox<Delta>();
+  closing.push(() => second.end());
+  for (const outbox of [first, second]) {
+    const responses = ads.deltaAggregatedResources(outbox)[Symbol.asyncIterator]();
+    outbox.send({ node, typeUrl: CLUSTER });
+    await responses.next();
+  }
+  const silent = new Outbox<Delta>();
+  closing.push(() => silent.end());
+  ads
+    .deltaAggregatedResources(silent)
+    [Symbol.asyncIterator]()
+    .next()
+    .catch(() => {});
+  const reports = new Outbox<object>();
+  closing.push(() => reports.end());
+  const asked = client(LoadReportingService).streamLoadStats(reports)[Symbol.asyncIterator]();
+  reports.send({ node });
+  await asked.next();
+  const report = () =>
+    reports.send({ clusterStats: [{ clusterName: "a", upstreamLocalityStats: [{ totalSuccessfulRequests: 1n }] }] });
+  report();
+  await until(() => plane(server)?.loads[0]?.calls === 1);
+  assert.equal(server.planes().length, 1);
+  first.end();
+  report();
+  await until(() => plane(server)?.loads[0]?.calls === 2);
+});
+
 test("who does not say who it is, asks for too much or says nothing is sent away", async (t) => {
   const { client } = await started(t, { limits: { maxNames: 2, firstRequestMs: 30, maxStreams: 1 } });
   const ads = client(AggregatedDiscoveryService);

@@ -7,6 +7,8 @@ import type { XdsNode } from "./types.ts";
 /** The data planes that are attached by xDS, what each has accepted and refused, and the load that it reports. Kept in memory. */
 export class XdsStatus {
   readonly #streams = new Set<XdsStream>();
+  /** Node to how many streams it has open. */
+  readonly #nodes = new Map<string, number>();
   /** Node to cluster to what it was called. */
   readonly #loads = new Map<string, Map<string, XdsLoad>>();
   readonly #log: (line: string) => void;
@@ -25,10 +27,21 @@ export class XdsStatus {
     this.#streams.add(stream);
   }
 
+  /** It has said who it is, and may have resources. */
+  named({ node }: XdsStream): void {
+    this.#nodes.set(node.id, (this.#nodes.get(node.id) ?? 0) + 1);
+  }
+
   detach(stream: XdsStream): void {
     this.#streams.delete(stream);
-    for (const other of this.#streams) if (other.node.id === stream.node.id) return;
-    this.#loads.delete(stream.node.id);
+    const { id } = stream.node;
+    const left = (this.#nodes.get(id) ?? 0) - 1;
+    if (left > 0) {
+      this.#nodes.set(id, left);
+      return;
+    }
+    this.#nodes.delete(id);
+    this.#loads.delete(id);
   }
 
   /** For other streams than those of resources. Returns how to stop listening. */
@@ -58,6 +71,7 @@ export class XdsStatus {
   planes(): XdsPlane[] {
     const planes = new Map<string, XdsPlane>();
     for (const { node, delta, machine, attachedMs } of this.#streams) {
+      if (node.id === "") continue; // it has not said yet who it is
       const before = planes.get(node.id);
       const revision = machine.applied?.revision ?? 0;
       planes.set(node.id, {
@@ -75,7 +89,7 @@ export class XdsStatus {
 
   /** Adds what a node reports to what it reported before. Only of nodes that are attached: others are nobody's. */
   report(node: string, stats: readonly ClusterStats[], nowMs: number): void {
-    if (![...this.#streams].some((stream) => stream.node.id === node)) return;
+    if (!this.#nodes.has(node)) return;
     let loads = this.#loads.get(node);
     if (loads === undefined) this.#loads.set(node, (loads = new Map()));
     for (const { clusterName, upstreamLocalityStats, totalDroppedRequests } of stats) {
