@@ -99,6 +99,9 @@ export class Companions {
 const LOOK_EVERY_MS = 100;
 
 async function freePorts(): Promise<SidecarPorts> {
-  const [app, inbound, outbound, admin, dns] = await Promise.all(Array.from({ length: 5 }, () => freePort()));
+  // Each is free again when the next one is looked for: the same may be found twice.
+  const found = new Set<number>();
+  while (found.size < 5) found.add(await freePort());
+  const [app, inbound, outbound, admin, dns] = found;
   return { app, inbound, outbound, admin, dns };
 }
