@@ -143,7 +143,6 @@ function kindRoutes(context: RouteContext, entry: Entry, kind: CallKind, as: Doc
   const targets: PolicyTarget[] = rule.backends.map(({ service }) => ({ ...target, service }));
   if (targets.length === 0) targets.push({ ...target, service: "" });
   const gates = gateConfigs(context, targets, rule);
-  const common = { typed_per_filter_config: gates.filters };
   if (gates.refusal !== null && rule.redirect === null) return [{ match, ...gates.refusal }];
   if (rule.redirect !== null) {
     // Before all gates but CORS, and as it is: what routes change are answers of backends.
@@ -153,7 +152,14 @@ function kindRoutes(context: RouteContext, entry: Entry, kind: CallKind, as: Doc
   }
   if (rule.backends.length === 0 || rule.totalWeight === 0) {
     const detail = `route ${rule.text} has no backend with a weight`;
-    return [tidy({ match, ...problemAnswer(503, "unavailable", "NO_BACKEND", detail), ...common })];
+    // Faults come before a backend is chosen, where there is one policy for all.
+    const faults = rule.backends.map(({ service, version }) =>
+      faultConfig(model.policyAt({ ...target, service, version }, rule.policy), kind.grpc),
+    );
+    const same = faults.every((fault) => JSON.stringify(fault) === JSON.stringify(faults[0]));
+    const fault = same && role !== "inbound" && faults[0] ? { [FAULT]: faults[0] } : {};
+    const answer = problemAnswer(503, "unavailable", "NO_BACKEND", detail);
+    return [tidy({ match, ...answer, typed_per_filter_config: { ...gates.filters, ...fault } })];
   }
   const bound = rule.backends
     .filter(({ weight }) => weight > 0)
