@@ -228,6 +228,38 @@ test("S5: a new instance that does not get ready is given up and the old one sta
   );
 });
 
+test("S5: a new instance that crashes after the old one was told to end is all there is, and started again", () => {
+  const world = new World([unit("a")]);
+  world.start();
+  world.ready("a-1");
+  world.machine.restart("a", world.now);
+  world.do(() => {});
+  world.ready("a-2");
+  world.exit("a-2");
+  world.advance(250);
+  world.exit("a-2");
+  world.exit("a-1", "exit status 0");
+  world.advance(500);
+  world.ready("a-2");
+  assert.deepEqual(
+    [...world.machine.instances].map(({ id, state }) => `${id} ${state}`),
+    ["a-2 ready"],
+  );
+  assert.ok(world.machine.restart("a", world.now), "the replacement is over");
+});
+
+test("S9: an instance that is replaced while it waits to be started again takes its companion with it", () => {
+  const world = new World([{ ...BESIDE[0], replicas: 1 }, BESIDE[1]]);
+  world.start();
+  world.ready("orders-1-sidecar", "orders-1");
+  world.exit("orders-1");
+  world.machine.restart("orders", world.now);
+  world.do(() => {});
+  world.take();
+  world.ready("orders-2-sidecar", "orders-2");
+  assert.deepEqual(world.take(), ["spawn orders-2", "terminate orders-1-sidecar"]);
+});
+
 test("what cannot run twice is ended first and started again under its name", () => {
   const world = new World([unit("control", { replace: "recreate" })]);
   world.start();
@@ -339,6 +371,39 @@ test("S9: a rolling replacement brings each new instance its own companion", () 
     [...world.machine.instances].map(({ id }) => id),
     ["orders-2-sidecar", "orders-2"],
   );
+});
+
+test("S9: what cannot run twice ends with its companion before both start again under their names", () => {
+  const world = new World([{ ...BESIDE[0], replicas: 1, replace: "recreate" }, BESIDE[1]]);
+  world.start();
+  world.ready("orders-1-sidecar", "orders-1");
+  world.take();
+  world.machine.restart("orders", world.now);
+  world.do(() => {});
+  world.exit("orders-1", "exit status 0");
+  assert.deepEqual(world.take(), ["terminate orders-1", "terminate orders-1-sidecar"]);
+  world.exit("orders-1-sidecar", "exit status 0");
+  assert.deepEqual(world.take(), ["spawn orders-1-sidecar"]);
+  world.ready("orders-1-sidecar", "orders-1");
+  assert.deepEqual(
+    [...world.machine.instances].map(({ id, state }) => `${id} ${state}`),
+    ["orders-1-sidecar ready", "orders-1 ready"],
+  );
+});
+
+test("S9: a companion that is being replaced while its instance ends is not started again", () => {
+  const world = new World([{ ...BESIDE[0], replicas: 1 }, BESIDE[1]]);
+  world.start();
+  world.ready("orders-1-sidecar", "orders-1");
+  world.machine.restart("orders", world.now);
+  world.do(() => {});
+  world.ready("orders-2-sidecar", "orders-2");
+  world.machine.restart("orders-sidecar", world.now);
+  world.do(() => {});
+  world.take();
+  world.exit("orders-1", "exit status 0");
+  world.exit("orders-1-sidecar", "exit status 0");
+  assert.deepEqual(world.take(), ["terminate orders-2-sidecar"]);
 });
 
 test("S7: the second stop kills every process at once", () => {
@@ -467,6 +532,23 @@ test("S1 to S9 hold for any system under any course of events", () => {
         }
         for (const alive of world.alive) assert.notEqual(state(alive), undefined, "a process is forgotten");
       }
+      // Left alone, every instance that is wanted gets ready.
+      for (let turn = 0; turn < 50 && world.machine.phase !== "stopped"; turn++) {
+        for (const id of [...world.alive]) {
+          if (world.terminated.has(id) || state(id) === "killing") world.exit(id, "exit status 0");
+          else world.ready(id);
+        }
+        world.advance(1_000);
+      }
+      if (world.machine.failure === null)
+        for (const spec of units) {
+          const wanted = spec.beside === undefined ? spec.replicas : ofUnit(spec.beside.unit).length;
+          assert.deepEqual(
+            ofUnit(spec.name).map((instance) => instance.state),
+            Array(wanted).fill("ready"),
+            spec.name,
+          );
+        }
       world.stop();
       world.stop();
       for (const id of [...world.alive]) if (world.alive.has(id)) world.exit(id, "killed by SIGKILL");

@@ -124,11 +124,11 @@ export class SupervisorMachine {
       instance.state === "exited"
     )
       return;
-    const wanted = instance.state === "draining" || (instance.state === "killing" && instance.killReason === null);
+    const wanted = isEnding(instance);
     const why = instance.killReason ?? reason;
     instance.killReason = null;
     this.#note("exited", instance, wanted ? `stopped (${reason})` : why, wanted);
-    if (wanted || this.#phase === "stopping") this.#instances.delete(id);
+    if (wanted || this.#phase === "stopping") this.#remove(instance, now);
     else this.#crashed(instance, why, now);
     this.#settle(now);
   }
@@ -172,7 +172,7 @@ export class SupervisorMachine {
     } else {
       this.#phase = "stopping";
       for (const unit of this.#units.values()) unit.roll = null;
-      for (const instance of [...this.#instances.values()]) if (!isAlive(instance)) this.#instances.delete(instance.id);
+      for (const instance of [...this.#instances.values()]) if (!isAlive(instance)) this.#remove(instance, now);
     }
     this.#settle(now);
   }
@@ -187,7 +187,6 @@ export class SupervisorMachine {
   // --- what follows from an event -------------------------------------------------------------------------------
 
   #settle(now: number): void {
-    this.#endCompanions(now);
     if (this.#phase === "stopping") this.#settleStopping(now);
     if (this.#phase !== "starting" && this.#phase !== "ready") return;
     for (const instance of this.#instances.values()) {
@@ -198,12 +197,6 @@ export class SupervisorMachine {
       this.#phase = "ready";
       this.#effects.push({ kind: "ready" });
     }
-  }
-
-  /** Of instances that are gone. */
-  #endCompanions(now: number): void {
-    for (const instance of this.#instances.values())
-      if (instance.main !== null && !this.#instances.has(instance.main)) this.#retire(instance, now);
   }
 
   #settleStopping(now: number): void {
@@ -226,15 +219,21 @@ export class SupervisorMachine {
       if (fresh !== undefined) {
         if (fresh.state !== "ready") return;
         if (old !== undefined) {
-          if (old.state !== "draining" && old.state !== "killing") this.#retire(old, now);
+          if (!isEnding(old)) this.#retire(old, now);
           if (this.#instances.has(old.id)) return;
         }
         roll.fresh = roll.old = null;
       } else if (old !== undefined) {
         if (isAlive(old)) return; // recreate: waits for its end
-        this.#instances.delete(old.id);
+        this.#remove(old, now);
         continue;
       } else if (roll.old !== null) {
+        // Its companion ends with it, and is made anew with it; a companion whose instance is gone is not wanted again.
+        if (unit.companion !== null && this.#instances.has(companionId(roll.old, unit.companion))) return;
+        if (unit.spec.beside !== undefined && !this.#instances.has(mainId(roll.old, unit))) {
+          roll.old = null;
+          continue;
+        }
         roll.fresh = this.#create(unit, "starting", now, roll.old).id;
         roll.old = null;
         return;
@@ -263,7 +262,14 @@ export class SupervisorMachine {
   /** Ends an instance that something else takes the place of. */
   #retire(instance: MutableInstance, now: number): void {
     if (instance.state === "starting" || instance.state === "ready") this.#drain(instance, now);
-    else if (!isAlive(instance)) this.#instances.delete(instance.id);
+    else if (!isAlive(instance)) this.#remove(instance, now);
+  }
+
+  /** Its companion ends with it. */
+  #remove({ id, unit: { companion } }: MutableInstance, now: number): void {
+    this.#instances.delete(id);
+    const beside = companion === null ? undefined : this.#instances.get(companionId(id, companion));
+    if (beside !== undefined) this.#retire(beside, now);
   }
 
   #crashed(instance: MutableInstance, reason: string, now: number): void {
@@ -273,9 +279,11 @@ export class SupervisorMachine {
     // A companion that does not start keeps its instance from starting.
     const kept = main?.state === "waiting" ? main : instance;
     const roll = kept.unit.roll;
-    if (roll !== null && roll.fresh === kept.id && kept.readySince < 0) {
+    const old = roll === null || roll.old === null ? undefined : this.#instances.get(roll.old);
+    // Once the new instance was ready, the old one ends, and nothing but the new one is left.
+    if (roll !== null && roll.fresh === kept.id && kept.readySince < 0 && (old === undefined || !isEnding(old))) {
       kept.unit.roll = null;
-      const oldStays = roll.old !== null && this.#instances.has(roll.old);
+      const oldStays = old !== undefined;
       const text = `${instance.id} did not get healthy (${reason}); ${oldStays ? `${roll.old} stays` : "it is tried again"}`;
       this.#effects.push({
         kind: "notice",
@@ -286,12 +294,12 @@ export class SupervisorMachine {
         delayMs: 0,
       });
       if (oldStays) {
-        this.#instances.delete(kept.id);
+        this.#remove(kept, now);
         this.#instances.delete(instance.id);
         return;
       }
     } else if (roll !== null && roll.old === instance.id) {
-      this.#instances.delete(instance.id); // its replacement is on the way
+      this.#remove(instance, now); // its replacement is on the way
       return;
     }
     const stable = instance.readySince >= 0 && now - instance.readySince >= this.#options.stableMs;
@@ -337,13 +345,12 @@ export class SupervisorMachine {
   #create(unit: Unit, state: "waiting" | "starting", now: number, sameId?: string): MutableInstance {
     const id = sameId ?? `${unit.spec.prefix}-${unit.nextNumber++}`;
     const { companion } = unit;
-    const beside = companion === null ? "" : `${id}${companionSuffix(companion)}`;
-    if (companion !== null && !this.#instances.has(beside)) this.#create(companion, state, now, beside);
+    if (companion !== null) this.#create(companion, state, now, companionId(id, companion));
     const instance: MutableInstance = {
       id,
       unit,
       unitName: unit.spec.name,
-      main: unit.spec.beside === undefined ? null : id.slice(0, -companionSuffix(unit).length),
+      main: unit.spec.beside === undefined ? null : mainId(id, unit),
       state: "waiting",
       since: now,
       readySince: -1,
@@ -407,7 +414,7 @@ export class SupervisorMachine {
   #mayStart({ id, unit }: MutableInstance): boolean {
     if (this.#phase === "starting" && !this.#needsReady(unit)) return false;
     const { companion } = unit;
-    return companion === null || this.#instances.get(`${id}${companionSuffix(companion)}`)?.state === "ready";
+    return companion === null || this.#instances.get(companionId(id, companion))?.state === "ready";
   }
 
   #alive(unit: Unit): boolean {
@@ -459,6 +466,21 @@ function isAlive(instance: Instance): boolean {
     instance.state === "draining" ||
     instance.state === "killing"
   );
+}
+
+/** It was asked to end, and is not started again. */
+function isEnding({ state, killReason }: MutableInstance): boolean {
+  return state === "draining" || (state === "killing" && killReason === null);
+}
+
+/** Of the instance of `companion` beside the instance `id`. */
+function companionId(id: string, companion: Unit): string {
+  return `${id}${companionSuffix(companion)}`;
+}
+
+/** Of the instance that `id`, an instance of `companion`, is beside. */
+function mainId(id: string, companion: Unit): string {
+  return id.slice(0, -companionSuffix(companion).length);
 }
 
 function companionSuffix({ spec }: Unit): string {
