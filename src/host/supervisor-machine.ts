@@ -294,8 +294,8 @@ export class SupervisorMachine {
         delayMs: 0,
       });
       if (oldStays) {
-        this.#remove(kept, now);
         this.#instances.delete(instance.id);
+        this.#remove(kept, now);
         return;
       }
     } else if (roll !== null && roll.old === instance.id) {
