@@ -10,8 +10,8 @@ const pages = ["README.md", ...globSync("docs/**/*.md", { cwd: root })].map((fil
   file,
   text: readFileSync(join(root, file), "utf8"),
 }));
-/** What looks like a metric and is none: cookies. */
-const OTHERS = new Set(["weft_session"]);
+/** What looks like a metric and is none: a cookie, a table of nftables, the prefix of Envoy's own statistics. */
+const OTHERS = new Set(["weft_session", "weft_intercept", "weft_audit_"]);
 /** Pages of docs/policies/ about tools, which have no metrics. */
 const TOOLS = new Set(["check.md", "explain.md", "replay.md"]);
 
