@@ -23,7 +23,7 @@ const ALLOWED: Record<string, readonly string[]> = {
   link: ["call", "contract", "policy", "registry", "settings", "net"],
   drivers: ["registry", "settings", "call", "contract", "policy"],
   service: ["contract", "call", "link", "telemetry", "registry", "net", "wire", "policy"],
-  proxy: ["call", "contract", "control", "link", "net", "policy", "wire", "telemetry", "service"], // a sidecar checks its application as the control plane checks endpoints
+  proxy: ["call", "contract", "dns", "link", "net", "policy", "wire", "telemetry", "service"], // a sidecar answers names
   dns: ["net", "wire"],
   intercept: [],
   control: ["call", "service", "policy", "registry", "settings", "telemetry", "contract"],

@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { assertHealthCheckOptions, type HealthCheckOptions } from "../call/health/health-check.ts";
 import { Control } from "../contract/gen/weft/control/v1/control.ts";
 import { type Clock, systemClock } from "../core/clock.ts";
 import type { Registry } from "../registry/registry.ts";
@@ -15,7 +16,6 @@ import { Catalog } from "./catalog.ts";
 import { ContractStore } from "./contract-store.ts";
 import { openControlDatabase } from "./control-database.ts";
 import { createFleetService, Fleet } from "./fleet.ts";
-import { assertHealthCheckOptions, type HealthCheckOptions } from "./health-check.ts";
 import { HealthChecker } from "./health-checker.ts";
 import { Hub } from "./hub.ts";
 import { Ledger, type Publication, type Published, type ResourceCheck } from "./ledger.ts";

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { ProbeResult } from "../call/health/probe.ts";
 import { VirtualClock } from "../core/clock.ts";
 import type { Endpoint, Health } from "../core/endpoint.ts";
 import { seededRandom } from "../core/random.ts";
@@ -7,7 +8,6 @@ import { LeaseTable } from "../registry/lease-table.ts";
 import { endpointOf } from "../registry/registry.case.ts";
 import type { EndpointDelta, Registry } from "../registry/registry.ts";
 import { HealthChecker } from "./health-checker.ts";
-import type { ProbeResult } from "./probe.ts";
 
 /** A checker over a real lease table, with probes that the test answers. */
 function world(maxProbes?: number) {

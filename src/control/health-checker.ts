@@ -1,11 +1,16 @@
+import {
+  describeHealthCheck,
+  type HealthCheck,
+  type HealthCheckOptions,
+  resolveHealthCheck,
+} from "../call/health/health-check.ts";
+import { HealthMachine } from "../call/health/health-machine.ts";
+import { createProber, type ProbeResult, type Prober } from "../call/health/probe.ts";
 import { type Cancel, type Clock, systemClock } from "../core/clock.ts";
 import type { Endpoint } from "../core/endpoint.ts";
 import type { IdentitySource } from "../core/identity.ts";
 import { type Random, systemRandom } from "../core/random.ts";
 import type { EndpointDelta, Registry, Watch } from "../registry/registry.ts";
-import { describeHealthCheck, type HealthCheck, type HealthCheckOptions, resolveHealthCheck } from "./health-check.ts";
-import { HealthMachine } from "./health-machine.ts";
-import { createProber, type ProbeResult, type Prober } from "./probe.ts";
 
 export interface HealthCheckerOptions extends HealthCheckOptions {
   registry: Registry;

@@ -1,6 +1,6 @@
-import { HEALTH_CHECK_METADATA, type HealthCheck, resolveHealthCheck } from "../../control/health-check.ts";
-import { HealthMachine } from "../../control/health-machine.ts";
-import { createProber } from "../../control/probe.ts";
+import { HEALTH_CHECK_METADATA, type HealthCheck, resolveHealthCheck } from "../../call/health/health-check.ts";
+import { HealthMachine } from "../../call/health/health-machine.ts";
+import { createProber } from "../../call/health/probe.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { Endpoint } from "../../core/endpoint.ts";
 import { toWeftError, WeftError } from "../../core/errors.ts";

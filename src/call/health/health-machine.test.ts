@@ -1,10 +1,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { endpointOf } from "../registry/registry.case.ts";
+import type { Endpoint } from "../../core/endpoint.ts";
+import { endpointAt } from "../../net/harness.case.ts";
 import { assertHealthCheckOptions, HEALTH_CHECK_METADATA, resolveHealthCheck } from "./health-check.ts";
 import { HealthMachine, type ProbeOutcome } from "./health-machine.ts";
 
-const CHECK = resolveHealthCheck(endpointOf("a", 1), {});
+function endpointOf(service: string, part: Partial<Endpoint> = {}): Endpoint {
+  return { ...endpointAt(9_000, "h2c"), service, host: "10.0.0.1", ...part };
+}
+
+const CHECK = resolveHealthCheck(endpointOf("a"), {});
 
 function verdicts(outcomes: ProbeOutcome[], machine = new HealthMachine()): string {
   return outcomes.map((outcome) => machine.probed(outcome, CHECK)?.[0] ?? "-").join("");
@@ -34,7 +39,7 @@ test("registered again, it is believed until the next probe, which suffices to r
 test("a check comes from the endpoint's metadata, then the service's options, then the defaults", () => {
   const options = { defaults: { intervalMs: 700 }, services: { a: { kind: "http" as const, path: "/up" } } };
   assert.deepEqual(
-    { ...resolveHealthCheck(endpointOf("a", 1), options) },
+    { ...resolveHealthCheck(endpointOf("a"), options) },
     {
       kind: "http",
       path: "/up",
@@ -46,13 +51,13 @@ test("a check comes from the endpoint's metadata, then the service's options, th
     },
   );
   const by = (word: string) =>
-    resolveHealthCheck(endpointOf("a", 1, { metadata: { [HEALTH_CHECK_METADATA]: word } }), options);
+    resolveHealthCheck(endpointOf("a", { metadata: { [HEALTH_CHECK_METADATA]: word } }), options);
   assert.equal(by("tcp").kind, "tcp");
   assert.equal(by("http:/healthz").path, "/healthz");
   assert.equal(by("grpc:orders.v1.Orders").service, "orders.v1.Orders");
   assert.equal(by("nonsense").path, "/up");
-  assert.equal(resolveHealthCheck(endpointOf("b", 1, { host: "127.0.0.1" }), {}).intervalMs, 500);
-  assert.equal(resolveHealthCheck(endpointOf("b", 1), {}).intervalMs, 5_000);
+  assert.equal(resolveHealthCheck(endpointOf("b", { host: "127.0.0.1" }), {}).intervalMs, 500);
+  assert.equal(resolveHealthCheck(endpointOf("b"), {}).intervalMs, 5_000);
 });
 
 test("options that are wrong are refused, naming the field", () => {

@@ -1,5 +1,5 @@
-import type { Endpoint } from "../core/endpoint.ts";
-import { WeftError } from "../core/errors.ts";
+import type { Endpoint } from "../../core/endpoint.ts";
+import { WeftError } from "../../core/errors.ts";
 
 /** How an endpoint is checked. Total; made by resolveHealthCheck. */
 export interface HealthCheck {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { createServer as createHttpServer } from "node:http";
 import { type AddressInfo, createServer, type Server } from "node:net";
 import { test } from "node:test";
-import { endpointOf } from "../registry/registry.case.ts";
+import { endpointAt } from "../../net/harness.case.ts";
 import { type HealthCheck, resolveHealthCheck } from "./health-check.ts";
 import { createProber } from "./probe.ts";
 
@@ -12,7 +12,7 @@ async function listening(server: Server): Promise<number> {
 }
 
 function proberOf(port: number, check: Partial<HealthCheck>) {
-  const endpoint = endpointOf("a", 1, { host: "127.0.0.1", port });
+  const endpoint = endpointAt(port, "h2c");
   return createProber(endpoint, resolveHealthCheck(endpoint, { defaults: { timeoutMs: 200, ...check } }));
 }
 

@@ -1,11 +1,14 @@
 import { request } from "node:http";
 import { type RequestOptions, request as requestSecure } from "node:https";
 import { connect } from "node:net";
-import { createDirectClient, type DirectClient } from "../call/direct.ts";
-import { Health, HealthCheckResponse_ServingStatus as ServingStatus } from "../contract/gen/grpc/health/v1/health.ts";
-import type { Endpoint } from "../core/endpoint.ts";
-import { toWeftError } from "../core/errors.ts";
-import type { IdentitySource } from "../core/identity.ts";
+import {
+  Health,
+  HealthCheckResponse_ServingStatus as ServingStatus,
+} from "../../contract/gen/grpc/health/v1/health.ts";
+import type { Endpoint } from "../../core/endpoint.ts";
+import { toWeftError } from "../../core/errors.ts";
+import type { IdentitySource } from "../../core/identity.ts";
+import { createDirectClient, type DirectClient } from "../direct.ts";
 import type { HealthCheck } from "./health-check.ts";
 import type { ProbeOutcome } from "./health-machine.ts";
 

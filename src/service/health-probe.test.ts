@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { resolveHealthCheck } from "../call/health/health-check.ts";
+import { createProber } from "../call/health/probe.ts";
 import { Health } from "../contract/gen/grpc/health/v1/health.ts";
 import { Admin } from "../contract/gen/weft/control/v1/control.ts";
 import { endpointOf } from "../registry/registry.case.ts";
-import { service } from "../service/definition.ts";
-import { createRuntime } from "../service/runtime.ts";
-import { serve } from "../service/serve.ts";
-import { resolveHealthCheck } from "./health-check.ts";
-import { createProber } from "./probe.ts";
+import { service } from "./definition.ts";
+import { createRuntime } from "./runtime.ts";
+import { serve } from "./serve.ts";
 
 test("grpc: SERVING passes, NOT_SERVING and unknown services fail, a closed port is refused", async () => {
   const server = await serve(service(Admin, {}), { runtime: createRuntime({ env: {} }), port: 0 });
