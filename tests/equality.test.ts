@@ -88,5 +88,8 @@ test("weft check tells which listed divergences resources run into", () => {
     /UNKNOWN.*\(envoy-redirects-grpc\)/,
   );
   assert.deepEqual(told(null), []);
+  const [before, last] = told("envoy").slice(-2);
+  assert.ok(before.place.field !== undefined, "it points at the resource");
+  assert.deepEqual(last.place, {}, "and what concerns none in particular stands at the end, once");
   assert.deepEqual([...new Set(told("envoy").map(({ severity }) => severity))], ["note"]);
 });

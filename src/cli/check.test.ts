@@ -39,6 +39,8 @@ test("findings have file, line, column, id and what to do; errors fail, warnings
   );
   assert.match(lenient.stdout, /\n1 warning\n$/);
   assert.equal((await weft("check", dir, "--strict")).status, EXIT.failed);
+  const strict = (await weft("check", dir, "--strict")).stdout;
+  assert.match(strict, /b\.yaml:7:13 spec\.fallback: note: .*\(fallback-as-message\) \[differs-by-place\]/);
   const envoy = await weft("check", join(dir, "b.yaml"), "--for", "envoy", "--json");
   assert.equal(envoy.status, EXIT.failed);
   const { findings, errors } = JSON.parse(envoy.stdout);

@@ -23,7 +23,7 @@ export interface CheckFlags {
 
 /** `weft check`: what is wrong with resources, or with those of a system. */
 export async function check(paths: readonly string[], flags: CheckFlags, terminal: Terminal): Promise<number> {
-  const findings = await findingsOf(paths, flags.for ?? null);
+  const findings = await findingsOf(paths, { dataPlane: flags.for ?? null, strict: flags.strict });
   const format = flags.json ? "json" : flags.format;
   if (format === "sarif") terminal.out(`${JSON.stringify(sarif(findings, packageVersion()), null, 2)}\n`);
   else if (format === "json") terminal.out(`${JSON.stringify({ findings, ...counts(findings) }, null, 2)}\n`);
@@ -32,7 +32,10 @@ export async function check(paths: readonly string[], flags: CheckFlags, termina
   return errors > 0 || (flags.strict && warnings > 0) ? EXIT.failed : EXIT.ok;
 }
 
-async function findingsOf(paths: readonly string[], dataPlane: DataPlane | null): Promise<Finding[]> {
+async function findingsOf(
+  paths: readonly string[],
+  asked: Pick<CheckOptions, "dataPlane" | "strict">,
+): Promise<Finding[]> {
   const [only = "."] = paths;
   if (paths.length <= 1 && isSystem(only)) {
     let system: System;
@@ -43,10 +46,10 @@ async function findingsOf(paths: readonly string[], dataPlane: DataPlane | null)
       if (thrown instanceof WeftError && thrown.reason === "INVALID_SYSTEM") return toldOnes(thrown);
       throw thrown;
     }
-    return checkSystem(systemDocuments(system), { ...callGraph(system), dataPlane });
+    return checkSystem(systemDocuments(system), { ...callGraph(system), ...asked });
   }
   try {
-    return checkSystem(readResourceFiles(paths), { dataPlane });
+    return checkSystem(readResourceFiles(paths), asked);
   } catch (thrown) {
     if (thrown instanceof WeftError && thrown.reason === "INVALID_YAML") return toldOnes(thrown);
     throw thrown;

@@ -26,6 +26,8 @@ export interface CheckOptions {
   placeOfNeeds?: (service: string) => Place;
   /** Default: weft's own data planes, each where it enforces things. */
   dataPlane?: DataPlane | null;
+  /** Also what is for people who want to know everything: how weft's own places differ. Default: false. */
+  strict?: boolean;
 }
 
 /**
@@ -50,6 +52,7 @@ export function checkSystem(documents: readonly unknown[], options: CheckOptions
     placeOfNeeds,
     listeners: options.listeners ?? null,
     dataPlane,
+    strict: options.strict ?? false,
   };
   return [
     ...errors.map((problem) => told("invalid-resource", problem)),

@@ -20,6 +20,7 @@ export interface CheckedSystem {
   placeOfNeeds(service: string): Place;
   /** The data plane that has to enforce all of it; null: weft's own. */
   readonly dataPlane: DataPlane | null;
+  readonly strict: boolean;
 }
 
 export interface CheckedListener {

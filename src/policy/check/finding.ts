@@ -56,8 +56,10 @@ export function finding(
   return { id, severity: FINDINGS[id].severity, place, message, suggestion, related };
 }
 
-/** By file, line and column. */
+/** By file, line and column; last what stands nowhere. */
 export function compareFindings(a: Finding, b: Finding): number {
+  const nowhere = (one: Finding): number => (one.place.file === undefined && one.place.field === undefined ? 1 : 0);
+  if (nowhere(a) !== nowhere(b)) return nowhere(a) - nowhere(b);
   const file = (one: Finding): string => one.place.file ?? "";
   if (file(a) !== file(b)) return file(a) < file(b) ? -1 : 1;
   return (a.place.line ?? 0) - (b.place.line ?? 0) || (a.place.column ?? 0) - (b.place.column ?? 0);
