@@ -242,6 +242,7 @@ test("retries multiply along the call graph: both figures, and a warning when th
     placeOfNeeds,
     listeners: null,
     dataPlane: null,
+    strict: false,
   };
   const [worst] = amplifications(system);
   assert.deepEqual(worst.path, ["gateway", "a", "b", "c", "d"]);
