@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
 import { generateKeyPairSync, X509Certificate } from "node:crypto";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "node:test";
 import { createCertificate, encodePem } from "../../core/certificate.ts";
 import { VirtualClock } from "../../core/clock.ts";
@@ -44,6 +47,19 @@ test("a rotation goes through its phases by the clock, and is begun by itself be
   const { trust: second } = authority;
   clock.advance(300 * 24 * 3_600_000);
   assert.notEqual(authority.trust, second, "replaced before it expires");
+  await authority.close();
+});
+
+test("what was kept by a control plane that did not run for years is replaced at once", async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "weft-authority-"));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const clock = new VirtualClock();
+  const options = { system: "shop", folder, clock };
+  await (await Authority.open(options)).close();
+  clock.advance(2 * 365 * 24 * 3_600_000);
+  const authority = await Authority.open(options);
+  assert.deepEqual(states(authority), ["retiring", "signing"]);
+  assert.ok(authority.issueWithKey("orders").notAfterMs > clock.wallMs());
   await authority.close();
 });
 

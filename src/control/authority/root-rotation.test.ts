@@ -25,12 +25,21 @@ test("another root is wanted when little is left of the one that signs, and none
   assert.equal(wantsRoot([first, { ...first, state: "distributing" }], 9_500, times), false);
 });
 
+test("a root that comes after one that has run out signs at once", () => {
+  const roots: readonly RootState[] = [
+    first,
+    { ...first, id: "b", state: "distributing", sinceMs: 10_000, notAfterMs: 20_000 },
+  ];
+  assert.equal(advanceRoots(roots, 9_999, times), roots);
+  assert.equal(states(advanceRoots(roots, 10_000, times)), "a retiring, b signing");
+});
+
 test("invariants 1 to 3 hold for any times at which it is looked at and rotated", () => {
   const step = fc.record({ afterMs: fc.integer({ min: 0, max: 400 }), rotate: fc.boolean() });
   fc.assert(
     fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
       let now = 0;
-      let roots: readonly RootState[] = [first];
+      let roots: readonly RootState[] = [{ ...first, notAfterMs: 100_000 }];
       const distributed = new Map([["a", Number.NEGATIVE_INFINITY]]);
       const stopped = new Map<string, number>();
       for (const { afterMs, rotate } of steps) {
@@ -48,7 +57,7 @@ test("invariants 1 to 3 hold for any times at which it is looked at and rotated"
         if (!rotate || roots.length > 1) continue;
         const id = String(now);
         distributed.set(id, now);
-        roots = [...roots, { id, state: "distributing", sinceMs: now, notAfterMs: now + 10_000 }];
+        roots = [...roots, { id, state: "distributing", sinceMs: now, notAfterMs: now + 100_000 }];
       }
     }),
   );

@@ -7,7 +7,8 @@
  * and does not trust the new root. Processes on the line hear at once.
  *
  * 1. Exactly one root signs.
- * 2. No root signs before all others have had `overlapMs` to hear of it (but for the first one, when there are no others).
+ * 2. No root signs before all others have had `overlapMs` to hear of it (but for the first one, when there are no others, and the one after a root
+ *    that has run out: nobody can hold a certificate of that any more).
  * 3. No root is forgotten while a certificate that it signed may be valid.
  */
 export interface RootState {
@@ -33,7 +34,8 @@ export function advanceRoots<R extends RootState>(
 ): readonly R[] {
   const due = (root: R): boolean => nowMs - root.sinceMs >= overlapMs;
   const kept = roots.filter((root) => root.state !== "retiring" || !due(root));
-  const ready = kept.some((root) => root.state === "distributing" && due(root));
+  const over = kept.some((root) => root.state === "signing" && root.notAfterMs <= nowMs);
+  const ready = kept.some((root) => root.state === "distributing" && (over || due(root)));
   if (!ready) return kept.length === roots.length ? roots : kept;
   return kept.map((root) => {
     if (root.state === "distributing") return { ...root, state: "signing" as const, sinceMs: nowMs };
