@@ -3,6 +3,7 @@ import { createDirectClient } from "../call/direct.ts";
 import { Admin } from "../contract/gen/weft/control/v1/control.ts";
 import { systemRandom } from "../core/random.ts";
 import type { ControlLine, EndpointChange } from "../host/types.ts";
+import { operatorLineProof } from "../link/line-proof.ts";
 import { createLink } from "../link/link.ts";
 import type { SuppliedPolicy } from "../link/types.ts";
 import type { PolicyRuntime } from "../policy/runtime.ts";
@@ -15,10 +16,13 @@ export async function openControlLine(
   url: string,
   onEndpoints: (change: EndpointChange) => void,
   onError: (error: Error) => void,
+  operatorToken: () => string,
 ): Promise<ControlLine> {
   const address = url.replace(/^http:\/\//, "");
   const policy = observed(createPolicyRuntime({ random: systemRandom }), onEndpoints);
-  const link = createLink({ address, policy, process: "host", version: `weft ${packageVersion()}`, onError });
+  // It registers what does not register itself.
+  const proof = operatorLineProof(operatorToken);
+  const link = createLink({ address, policy, process: "host", version: `weft ${packageVersion()}`, proof, onError });
   await link.subscribe("*", 10_000);
   return {
     async publish(system) {

@@ -18,6 +18,7 @@ export class Catalog {
   readonly #registry: Registry;
   readonly #onRemoved: (service: string, id: string) => void;
   readonly #states = new Map<string, ServiceState>();
+  readonly #byId = new Map<string, Endpoint>();
   readonly #ofAll = new Set<CatalogSubscriber>();
   #watch: Watch | null = null;
   #version = 0;
@@ -54,6 +55,11 @@ export class Catalog {
   /** The services that have endpoints or a contract. */
   services(): ServiceState[] {
     return Array.from(this.#states.values()).filter((state) => state.endpoints.size > 0 || state.methods !== null);
+  }
+
+  /** What is registered by an id, which is unique among all services. */
+  endpoint(id: string): Endpoint | undefined {
+    return this.#byId.get(id);
   }
 
   get(service: string): ServiceState | undefined {
@@ -116,9 +122,13 @@ export class Catalog {
     const before = state.endpoints.size;
     for (const { id } of removed) {
       state.endpoints.delete(id);
+      if (this.#byId.get(id)?.service === service) this.#byId.delete(id);
       this.#onRemoved(service, id);
     }
-    for (const endpoint of changed) state.endpoints.set(endpoint.id, endpoint);
+    for (const endpoint of changed) {
+      state.endpoints.set(endpoint.id, endpoint);
+      this.#byId.set(endpoint.id, endpoint);
+    }
     this.#endpoints += state.endpoints.size - before;
     state.endpointVersion = version;
     state.append({ service, endpointVersion: BigInt(version), changed: changed.map(endpointToMessage), removed });

@@ -127,6 +127,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       ledger,
       checker,
       authority,
+      tokens,
       clock,
       limits,
       epoch,
@@ -149,7 +150,15 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     const xdsPlanes = new XdsPlanes({ status, probeToken: source.probeToken, traffic, identified, clock });
     hub.planeSources.add(xdsPlanes.source);
     closing.push(() => xdsPlanes.close());
-    const sidecars = new SidecarEndpoints({ status, registry, catalog, system, clock, log: onEvent });
+    const sidecars = new SidecarEndpoints({
+      status,
+      registry,
+      catalog,
+      system,
+      mutualTls: (name) => hub.mutualTls(name),
+      clock,
+      log: onEvent,
+    });
     closing.push(() => sidecars.close());
     const issuing = createIdentityService({ authority, tokens, onRefused: onEvent });
     const server = await listen(hub, [issuing, ...meshXds.services], options);

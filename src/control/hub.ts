@@ -7,6 +7,7 @@ import { Snapshot } from "../policy/snapshot/snapshot.ts";
 import { StateKeeper } from "../policy/snapshot/state-keeper.ts";
 import type { Registry } from "../registry/registry.ts";
 import type { Authority } from "./authority/authority.ts";
+import type { JoinTokens } from "./authority/join-tokens.ts";
 import type { Catalog } from "./catalog.ts";
 import type { ContractStore } from "./contract-store.ts";
 import type { HealthChecker } from "./health-checker.ts";
@@ -25,6 +26,7 @@ export class Hub {
   readonly ledger: Ledger;
   readonly checker: HealthChecker;
   readonly authority: Authority;
+  readonly tokens: JoinTokens;
   readonly clock: Clock;
   readonly limits: Readonly<ControlLimits>;
   /** Unique to this run. */
@@ -54,6 +56,7 @@ export class Hub {
     this.ledger = parts.ledger;
     this.checker = parts.checker;
     this.authority = parts.authority;
+    this.tokens = parts.tokens;
     this.clock = parts.clock;
     this.limits = parts.limits;
     this.epoch = parts.epoch;
@@ -161,6 +164,7 @@ export interface HubParts {
   ledger: Ledger;
   checker: HealthChecker;
   authority: Authority;
+  tokens: JoinTokens;
   clock: Clock;
   limits: Readonly<ControlLimits>;
   epoch: string;

@@ -17,9 +17,7 @@ import {
 } from "../contract/gen/weft/control/v1/control.ts";
 import { create, type MessageInitShape } from "../contract/runtime.ts";
 import type { Cancel } from "../core/clock.ts";
-import type { Endpoint } from "../core/endpoint.ts";
 import { codeNumber, toWeftError, WeftError } from "../core/errors.ts";
-import { spiffeId } from "../core/identity.ts";
 import type { Lease } from "../registry/registry.ts";
 import { assertEndpoint, assertServiceName, assertTtl, CONTRACT_NAME } from "../registry/validate.ts";
 import type { ServiceState } from "./catalog.ts";
@@ -27,6 +25,7 @@ import type { StoredContract } from "./contract-store.ts";
 import type { Hub } from "./hub.ts";
 import type { DataPlaneState } from "./mesh/data-plane.ts";
 import { dataPlaneOf, nodeOf, readingOf } from "./mesh/session-plane.ts";
+import { assertMayRegister, Registrant } from "./registrant.ts";
 import { SessionScope } from "./session-scope.ts";
 import { Subscriber } from "./subscriber.ts";
 
@@ -58,6 +57,8 @@ export class Session {
   readonly contractNames = new Set<string>();
   /** As the process named them. */
   readonly subscriptions = new Set<string>();
+  /** Who the process has proved to be. */
+  readonly #registrant: Registrant;
   readonly #leases = new Map<string, Lease>();
   /** Requests of one endpoint are carried out in their order. */
   readonly #working = new Map<string, Promise<void>>();
@@ -77,6 +78,7 @@ export class Session {
     this.id = `${++sessions}`;
     this.address = address;
     this.attachedAtMs = hub.clock.wallMs();
+    this.#registrant = new Registrant(hub.authority, hub.tokens);
     this.#subscriber = new Subscriber(() => this.#changed());
     hub.attach(this);
   }
@@ -222,6 +224,9 @@ export class Session {
         case "hello":
           this.#greet(message.value);
           break;
+        case "prove":
+          this.#registrant.prove(message.value);
+          break;
         case "subscribe":
           this.#subscribe(message.value);
           break;
@@ -288,7 +293,8 @@ export class Session {
     this.service = hello.service;
     if (hello.scoped && !hello.services.includes("*")) this.#scope = new SessionScope(this.#hub, hello);
     const { epoch, defaultTtlMs, ledger } = this.#hub;
-    this.#subscriber.welcome({ epoch, heartbeatMs: Math.floor(defaultTtlMs / 3), defaultTtlMs });
+    const { challenge } = this.#registrant;
+    this.#subscriber.welcome({ epoch, heartbeatMs: Math.floor(defaultTtlMs / 3), defaultTtlMs, challenge });
     this.trustChanged();
     // Of a part that it knows nobody can say whether it would still be the same, nor whether what it knows is a part.
     const known = hello.epoch === epoch && Number(hello.knownRevision) === ledger.current.revision;
@@ -365,7 +371,13 @@ export class Session {
     const endpoint = endpointOfMessage(message);
     const ttl = ttlMs === 0 ? defaultTtlMs : ttlMs;
     assertEndpoint(endpoint);
-    assertOwnIdentity(endpoint, this.#hub.authority.system);
+    assertMayRegister(endpoint, {
+      system: this.#hub.authority.system,
+      mode: this.#hub.mutualTls(endpoint.service),
+      before: this.#hub.catalog.endpoint(endpoint.id),
+      proves: (name) => this.#registrant.proves(name),
+      refusal: this.#registrant.refusal,
+    });
     assertTtl(ttl);
     if (!this.#leases.has(endpoint.id) && this.#leases.size >= limits.maxRegistrations) {
       throw exhausted(
@@ -465,20 +477,6 @@ const MAX_REFUSAL_LENGTH = 2_000;
 const MAX_BUCKETS = 128;
 /** Asked of one process at once. */
 const MAX_QUESTIONS = 64;
-
-/** Nobody is led to call one service by the name of another. */
-function assertOwnIdentity({ id, service, identity }: Endpoint, system: string): void {
-  const own = spiffeId(system, service);
-  if (identity === undefined || identity === own) return;
-  throw new WeftError(
-    "invalid_argument",
-    `${id} cannot be registered as ${identity.slice(0, 256)}: an endpoint of ${service} proves ${own}`,
-    {
-      reason: "FOREIGN_IDENTITY",
-      place: { field: "identity" },
-    },
-  );
-}
 
 function exhausted(reason: string, message: string): WeftError {
   return new WeftError("resource_exhausted", message, { reason });

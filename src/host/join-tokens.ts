@@ -8,7 +8,7 @@ import { encodeJoinToken } from "../core/join-token.ts";
  * The operator's secret of a system that runs here, made by whoever needs it first, the host or its control plane, in a file that its user alone can read. With it the
  * host makes join tokens by itself: no process has to wait for the control plane to be told who it is.
  */
-function operatorTokenOf(stateDir: string): string {
+export function operatorTokenOf(stateDir: string): string {
   const folder = join(stateDir, "control");
   const file = join(folder, "operator-token");
   mkdirSync(folder, { recursive: true, mode: 0o700 });

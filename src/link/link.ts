@@ -20,6 +20,7 @@ import { BackOff, type BackOffOptions } from "./back-off.ts";
 import { errorOf, unreachable } from "./errors.ts";
 import { FleetLine } from "./fleet-line.ts";
 import { LimitLine } from "./limit-line.ts";
+import type { LineProof } from "./line-proof.ts";
 import { Mirror, type MirrorChange } from "./mirror.ts";
 import { type Applied, PolicyFeed } from "./policy-feed.ts";
 import { Registrations } from "./registrations.ts";
@@ -51,6 +52,8 @@ export interface LinkOptions {
   background?: boolean;
   /** Load of the endpoints, asked about once a second. Default: nothing is reported. */
   load?: () => readonly MessageInitShape<typeof EndpointLoadSchema>[];
+  /** Shows the control plane who this process is, on each line before it registers anything. Default: nobody, who registers what takes plain text. */
+  proof?: LineProof;
   /** Told whom to trust from now on: PEM of all authorities. */
   onTrust?: (pem: string) => void;
   /** Told what goes wrong in the background: a line that broke, resources that cannot be used here, an id that was taken. Default: nobody. */
@@ -120,6 +123,7 @@ class ControlLink implements Link {
       clock: this.#clock,
       backOff: this.#backOff,
       stream: () => (this.#stream?.welcomed ? this.#stream : null),
+      prove: (stream) => this.#prove(stream),
       unreachable: (timeoutMs) => this.#unreachable(timeoutMs),
       report: (error) => this.#report(error),
     });
@@ -240,6 +244,7 @@ class ControlLink implements Link {
     if (message.trust !== "") this.#options.onTrust?.(message.trust);
     if (message.welcome !== undefined && !stream.welcomed) {
       stream.welcomed = true;
+      stream.challenge = message.welcome.challenge;
       this.#lastError = null;
       this.#backOff.reset();
       this.#backOff.limit(message.welcome.heartbeatMs || 5_000);
@@ -260,6 +265,15 @@ class ControlLink implements Link {
       const answer = answerTo(question, this.#options.policy, this.#clock);
       if (answer !== null) stream.outbox.push({ message: { case: "answer", value: answer } });
     }
+  }
+
+  /** Says who this process is, unless that has been said. */
+  #prove(stream: Stream): void {
+    const { proof } = this.#options;
+    const by = proof?.by() ?? null;
+    if (proof === undefined || by === null || stream.provenBy === by || stream.challenge.length === 0) return;
+    stream.provenBy = by;
+    stream.outbox.push({ message: { case: "prove", value: proof.over(stream.challenge) } });
   }
 
   #tellApplied(applied: Applied): void {

@@ -14,6 +14,8 @@ export interface RegistrationLine {
   readonly backOff: BackOff;
   /** The stream that has been welcomed; null while the line is down. */
   stream(): Stream | null;
+  /** Shows who this process is, if that has not been shown on this stream. */
+  prove(stream: Stream): void;
   unreachable(timeoutMs: number): WeftError;
   report(error: WeftError): void;
 }
@@ -92,6 +94,7 @@ export class Registrations {
   }
 
   #send(stream: Stream, held: HeldRegistration, withDescriptors = !held.sent): void {
+    this.#line.prove(stream);
     const requestId = stream.request((ack) => {
       if (ack === null) return; // the next stream says it again
       if (ack.reason === "DESCRIPTORS_NEEDED" && !withDescriptors) return this.#send(stream, held, true);
@@ -104,8 +107,8 @@ export class Registrations {
       if (error === null) {
         held.sent = true;
         held.waiters.settle(null);
-      } else if (error.code === "unavailable" || error.code === "internal") {
-        // The registry behind the control plane is in trouble: that passes.
+      } else if (error.code === "unavailable" || error.code === "internal" || (held.sent && notProven(error))) {
+        // The registry behind the control plane is in trouble, or does not know this process's certificate until it is renewed: that passes.
         this.#line.report(error);
         const cancel = this.#line.clock.after(this.#line.backOff.next(), () =>
           this.#send(stream, held, withDescriptors),
@@ -147,6 +150,11 @@ export class Registrations {
   #sendRelease(stream: Stream, id: string): Promise<void> {
     return stream.ask((requestId) => ({ message: { case: "release", value: { requestId, id } } }));
   }
+}
+
+/** Who it was is not believed now, although it was before. */
+function notProven({ reason }: WeftError): boolean {
+  return reason === "NOT_PROVEN";
 }
 
 function ignore(): void {}

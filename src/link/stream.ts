@@ -13,6 +13,10 @@ export class Stream {
   /** Services that it told of. */
   readonly told = new Set<string>();
   welcomed = false;
+  /** Of its welcome. */
+  challenge: Uint8Array = new Uint8Array(0);
+  /** By what was proved who this process is; null: by nothing yet. */
+  provenBy: unknown = null;
   silentBeats = 0;
   failure: WeftError | null = null;
   timer: Cancel = ignore;

@@ -51,6 +51,8 @@ export function meshRefusal(socket: TLSSocket, own: string, expected: string | n
       return `it is of another system: ${whose}; this is ${systemOf(own)}${required}`;
     return `${who} is not signed by an authority that ${own} trusts (${code})${required}`;
   }
+  // X509-SVID, section 5.2: who may sign others is no leaf, whatever it is called.
+  if (certificate.ca) return `${whose || "its certificate"} is that of an authority, not of a process${required}`;
   if (whose === "")
     return `its certificate holds no SPIFFE id (${printable(certificate.subjectAltName ?? "no names")})${required}`;
   if (systemOf(whose) !== systemOf(own))

@@ -18,6 +18,7 @@ import type { IdentitySource } from "../core/identity.ts";
 import { systemRandom } from "../core/random.ts";
 import { TimerWheel } from "../core/timer-wheel.ts";
 import type { IdentityLine } from "../link/identity-line.ts";
+import { identityProof } from "../link/line-proof.ts";
 import { createLink } from "../link/link.ts";
 import type { Link } from "../link/types.ts";
 import { createUpstreamPool } from "../net/pool.ts";
@@ -170,6 +171,7 @@ class RuntimeState implements Runtime {
         load: () => [...this.meters].map((meter) => meter.read()),
         ...(stateFile !== "" && { stateFile }),
         onTrust: (pem) => this.#identity?.trust(pem),
+        proof: identityProof(() => this.#identity),
         onError: (error) => console.error(`weft: line to the control plane at ${address}: ${error.message}`),
       });
     }

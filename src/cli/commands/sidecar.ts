@@ -2,6 +2,7 @@ import { WeftError } from "../../core/errors.ts";
 import { systemRandom } from "../../core/random.ts";
 import { hostPort } from "../../host/launch.ts";
 import type { IdentityLine } from "../../link/identity-line.ts";
+import { identityProof } from "../../link/line-proof.ts";
 import { createLink } from "../../link/link.ts";
 import { DecisionJournal } from "../../policy/decision/journal.ts";
 import { createPolicyRuntime } from "../../policy/snapshot/create-runtime.ts";
@@ -51,6 +52,7 @@ export async function sidecar(flags: SidecarFlags, terminal: Terminal): Promise<
   const link = createLink({
     address: flags.control,
     onTrust: (pem) => identity?.trust(pem),
+    ...(identity && { proof: identityProof(() => identity) }),
     policy,
     service,
     role: "sidecar",

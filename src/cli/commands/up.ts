@@ -8,6 +8,7 @@ import { systemRandom } from "../../core/random.ts";
 import { findEnvoy, NO_ENVOY } from "../../host/envoy.ts";
 import { createHost } from "../../host/host.ts";
 import { startHostServer } from "../../host/host-server.ts";
+import { operatorTokenOf } from "../../host/join-tokens.ts";
 import { addressOf, GATEWAY_UNIT, hostPort, KNOWN_FOLDER } from "../../host/launch.ts";
 import { loadSystem, shownPath } from "../../host/load-system.ts";
 import { bindProblem, listenProblem } from "../../host/probe.ts";
@@ -77,7 +78,7 @@ export async function up(dir: string, flags: UpFlags, terminal: Terminal): Promi
     weft: [process.execPath, ...HEAP_ARGUMENTS, ...nodeArguments, main],
     nodeArguments,
     load: flags.load ?? 0,
-    openControl: (url, onEndpoints) => openControlLine(url, onEndpoints, warn),
+    openControl: (url, onEndpoints) => openControlLine(url, onEndpoints, warn, () => operatorTokenOf(stateDir)),
     clock: systemClock,
     random: systemRandom,
     onEvent: (event) => onEvent(event),

@@ -161,13 +161,14 @@ export class Authority {
       return { refusal: "the certificate was not signed by this authority" };
     const prefix = `URI:${spiffeId(this.system, "")}`;
     const names = certificate.subjectAltName ?? "";
-    if (certificate.ca || !names.startsWith(prefix) || names.includes(", "))
+    const service = names.slice(prefix.length);
+    if (certificate.ca || !names.startsWith(prefix) || !SERVICE.test(service) || service === "control")
       return { refusal: "the certificate is no identity of this system" };
     if (certificate.validToDate.getTime() + graceMs < this.#clock.wallMs())
       return {
         refusal: `the certificate expired at ${certificate.validToDate.toISOString()}, too long ago to be renewed`,
       };
-    return { service: names.slice(prefix.length) };
+    return { service };
   }
 
   /** An identity of the control plane's own processes, renewed by itself. */
@@ -340,6 +341,8 @@ export function parsePublicKey(spki: Uint8Array): KeyObject {
   });
 }
 
+/** As services are named; what another authority of the user's has signed may hold anything. */
+const SERVICE = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 const YEAR_MS = 365 * DAY_MS;

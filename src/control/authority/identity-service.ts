@@ -123,6 +123,6 @@ function refused(message: string, reason: string): WeftError {
 }
 
 /** After the control plane was away for longer than a certificate lives, processes come back by themselves. */
-const RENEWAL_GRACE_MS = 7 * 24 * 3_600_000;
+export const RENEWAL_GRACE_MS = 7 * 24 * 3_600_000;
 const MAX_TTL_SECONDS = 31_536_000;
 const MAX_USES = 10_000;

@@ -1,6 +1,7 @@
 import { createHash, createHmac, randomBytes, timingSafeEqual } from "node:crypto";
 import type { Clock } from "../../core/clock.ts";
 import { WeftError } from "../../core/errors.ts";
+import { isOperatorProof } from "../../core/identity-proof.ts";
 import { encodeJoinToken, type JoinToken, parseJoinToken } from "../../core/join-token.ts";
 import type { SqliteThread } from "../../core/sqlite/sqlite-thread.ts";
 import { assertServiceName } from "../../registry/validate.ts";
@@ -67,6 +68,11 @@ export class JoinTokens {
   isOperator(token: string): boolean {
     const digest = (text: string) => createHmac("sha256", "weft operator").update(text).digest();
     return timingSafeEqual(digest(token), digest(this.#secret));
+  }
+
+  /** Whether a process shows on its line that it has the operator's secret. */
+  isOperatorProof(challenge: Uint8Array, proof: Uint8Array): boolean {
+    return isOperatorProof(challenge, this.#secret, proof);
   }
 
   async #use(text: string, publicKey: Uint8Array): Promise<JoinToken> {

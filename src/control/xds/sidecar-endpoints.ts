@@ -1,17 +1,21 @@
 import { isIP } from "node:net";
 import type { Cancel, Clock } from "../../core/clock.ts";
 import type { Endpoint } from "../../core/endpoint.ts";
-import { spiffeId } from "../../core/identity.ts";
+import { type MutualTls, spiffeId } from "../../core/identity.ts";
 import type { Lease, Registry } from "../../registry/registry.ts";
+import { assertEndpoint } from "../../registry/validate.ts";
 import type { Catalog } from "../catalog.ts";
+import { assertMayRegister } from "../registrant.ts";
 import type { XdsStatus } from "./status.ts";
 import type { XdsNode } from "./types.ts";
 
 export interface SidecarEndpointsParts {
   readonly status: Pick<XdsStatus, "planes">;
   readonly registry: Pick<Registry, "register">;
-  readonly catalog: Pick<Catalog, "get">;
+  readonly catalog: Pick<Catalog, "get" | "endpoint">;
   readonly system: string;
+  /** How a service takes calls. */
+  readonly mutualTls: (service: string) => MutualTls;
   readonly clock: Clock;
   /** Told why one could not be registered. */
   readonly log: (line: string) => void;
@@ -24,6 +28,8 @@ export interface SidecarEndpointsParts {
 export class SidecarEndpoints {
   readonly #parts: SidecarEndpointsParts;
   readonly #leases = new Map<string, { readonly lease: Lease; readonly node: XdsNode }>();
+  /** Node to what was told of it. */
+  readonly #refused = new Map<string, string>();
   #cancel: Cancel;
   #closed = false;
 
@@ -77,13 +83,28 @@ export class SidecarEndpoints {
 
   async #register(node: XdsNode): Promise<void> {
     this.#leases.delete(node.id);
-    const { registry, log } = this.#parts;
+    const { registry, catalog, system, mutualTls, log } = this.#parts;
     try {
-      const lease = await registry.register(this.#endpointOf(node), TTL_MS);
+      const endpoint = this.#endpointOf(node);
+      assertEndpoint(endpoint);
+      assertMayRegister(endpoint, {
+        system,
+        mode: mutualTls(endpoint.service),
+        before: catalog.endpoint(endpoint.id),
+        proves: (service) => service === node.identity,
+        refusal: node.identity === null ? "the Envoy has shown no join token" : `the Envoy is "${node.identity}"`,
+      });
+      this.#refused.delete(node.id);
+      const lease = await registry.register(endpoint, TTL_MS);
       if (this.#closed) await lease.release();
       else this.#leases.set(node.id, { lease, node });
     } catch (thrown) {
-      log(`xds: "${node.id}" of ${node.cluster} cannot be registered: ${(thrown as Error).message}`);
+      const line = `xds: "${node.id}" of ${node.cluster} cannot be registered: ${(thrown as Error).message}`;
+      // It is tried every second.
+      if (this.#refused.get(node.id) === line) return;
+      if (this.#refused.size >= MAX_REFUSED) this.#refused.clear();
+      this.#refused.set(node.id, line);
+      log(line);
     }
   }
 
@@ -124,5 +145,6 @@ function hostOf({ inboundHost, address }: XdsNode): string {
 const EVERY_MS = 1_000;
 const SETTLED_MS = 2_000;
 const TTL_MS = 15_000;
+const MAX_REFUSED = 1_000;
 
 function ignore(): void {}

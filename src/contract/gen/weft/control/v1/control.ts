@@ -15,7 +15,7 @@ import type { Message, UnknownEnum } from "../../../../runtime.ts";
  * Describes the file weft/control/v1/control.proto.
  */
 export const file_weft_control_v1_control: GenFile = /*@__PURE__*/
-  fileDesc("Ch13ZWZ0L2NvbnRyb2wvdjEvY29udHJvbC5wcm90bxIPd2VmdC5jb250cm9sLnYxIuUDCg1BdHRhY2hSZXF1ZXN0EicKBWhlbGxvGAEgASgLMhYud2VmdC5jb250cm9sLnYxLkhlbGxvSAASLwoJc3Vic2NyaWJlGAIgASgLMhoud2VmdC5jb250cm9sLnYxLlN1YnNjcmliZUgAEi0KCHJlZ2lzdGVyGAMgASgLMhkud2VmdC5jb250cm9sLnYxLlJlZ2lzdGVySAASKwoHcmVsZWFzZRgEIAEoCzIYLndlZnQuY29udHJvbC52MS5SZWxlYXNlSAASMAoKc2V0X2hlYWx0aBgFIAEoCzIaLndlZnQuY29udHJvbC52MS5TZXRIZWFsdGhIABIvCgloZWFydGJlYXQYBiABKAsyGi53ZWZ0LmNvbnRyb2wudjEuSGVhcnRiZWF0SAASKwoEbG9hZBgHIAEoCzIbLndlZnQuY29udHJvbC52MS5Mb2FkUmVwb3J0SAASKwoHYXBwbGllZBgIIAEoCzIYLndlZnQuY29udHJvbC52MS5BcHBsaWVkSAASKwoHdHJhZmZpYxgJIAEoCzIYLndlZnQuY29udHJvbC52MS5UcmFmZmljSAASKQoGYW5zd2VyGA8gASgLMhcud2VmdC5jb250cm9sLnYxLkFuc3dlckgAQgkKB21lc3NhZ2UitgEKBUhlbGxvEg8KB3Byb2Nlc3MYASABKAkSDAoEbm9kZRgCIAEoCRIPCgd2ZXJzaW9uGAMgASgJEg0KBWVwb2NoGAQgASgJEhYKDmtub3duX3JldmlzaW9uGAUgASgEEg8KB3NlcnZpY2UYBiABKAkSIwoEcm9sZRgHIAEoDjIVLndlZnQuY29udHJvbC52MS5Sb2xlEg4KBnNjb3BlZBgIIAEoCBIQCghzZXJ2aWNlcxgJIAMoCSJjCglTdWJzY3JpYmUSEgoKcmVxdWVzdF9pZBgBIAEoBBIvCghzZXJ2aWNlcxgCIAMoCzIdLndlZnQuY29udHJvbC52MS5TdWJzY3JpcHRpb24SEQoJY29udHJhY3RzGAMgASgIIjMKDFN1YnNjcmlwdGlvbhIMCgRuYW1lGAEgASgJEhUKDWtub3duX3ZlcnNpb24YAiABKAQinwEKCFJlZ2lzdGVyEhIKCnJlcXVlc3RfaWQYASABKAQSKwoIZW5kcG9pbnQYAiABKAsyGS53ZWZ0LmNvbnRyb2wudjEuRW5kcG9pbnQSDgoGdHRsX21zGAMgASgNEhEKCWNvbnRyYWN0cxgEIAMoCRITCgtkZXNjcmlwdG9ycxgFIAEoDBIaChJkZXNjcmlwdG9yc19kaWdlc3QYBiABKAkiKQoHUmVsZWFzZRISCgpyZXF1ZXN0X2lkGAEgASgEEgoKAmlkGAIgASgJImQKCVNldEhlYWx0aBISCgpyZXF1ZXN0X2lkGAEgASgEEgoKAmlkGAIgASgJEicKBmhlYWx0aBgDIAEoDjIXLndlZnQuY29udHJvbC52MS5IZWFsdGgSDgoGcmVhc29uGAQgASgJIh8KCUhlYXJ0YmVhdBISCgpyZXF1ZXN0X2lkGAEgASgEIj4KCkxvYWRSZXBvcnQSMAoJZW5kcG9pbnRzGAEgAygLMh0ud2VmdC5jb250cm9sLnYxLkVuZHBvaW50TG9hZCIqCgdBcHBsaWVkEhAKCHJldmlzaW9uGAEgASgEEg0KBWVycm9yGAIgASgJIkQKB1RyYWZmaWMSJAoFZWRnZXMYASADKAsyFS53ZWZ0LmNvbnRyb2wudjEuRWRnZRITCgttZWFzdXJlZF9tcxgCIAEoASKdAQoERWRnZRIPCgdzZXJ2aWNlGAEgASgJEg8KB3ZlcnNpb24YAiABKAkSDQoFY2FsbHMYAyABKAQSDgoGZXJyb3JzGAQgASgEEg4KBnNlY3VyZRgFIAEoBBIQCghhdHRlbXB0cxgGIAEoBBIyCgdsYXRlbmN5GAcgASgLMiEud2VmdC5jb250cm9sLnYxLkxhdGVuY3lIaXN0b2dyYW0i6AEKDEVuZHBvaW50TG9hZBIKCgJpZBgBIAEoCRIRCglpbl9mbGlnaHQYAiABKA0SGAoQY2FsbHNfcGVyX3NlY29uZBgDIAEoARISCgpldmVudF9sb29wGAQgASgBEgsKA2NwdRgFIAEoARIWCg5yZXNpZGVudF9ieXRlcxgGIAEoBBINCgVjYWxscxgHIAEoBBIOCgZlcnJvcnMYCCABKAQSEwoLbWVhc3VyZWRfbXMYCSABKAESMgoHbGF0ZW5jeRgKIAEoCzIhLndlZnQuY29udHJvbC52MS5MYXRlbmN5SGlzdG9ncmFtIjMKEExhdGVuY3lIaXN0b2dyYW0SDwoHYnVja2V0cxgBIAMoDRIOCgZjb3VudHMYAiADKAQi/gEKDkF0dGFjaFJlc3BvbnNlEikKB3dlbGNvbWUYASABKAsyGC53ZWZ0LmNvbnRyb2wudjEuV2VsY29tZRIiCgRhY2tzGAIgAygLMhQud2VmdC5jb250cm9sLnYxLkFjaxIRCglyZXNvdXJjZXMYAyABKAwSEAoIc2VydmljZXMYBCADKAwSEQoJY29udHJhY3RzGAUgAygMEigKBGxvc3QYBiADKAsyGi53ZWZ0LmNvbnRyb2wudjEuTG9zdExlYXNlEg0KBXRydXN0GAcgASgJEiwKCXF1ZXN0aW9ucxgPIAMoCzIZLndlZnQuY29udHJvbC52MS5RdWVzdGlvbiJGCgdXZWxjb21lEg0KBWVwb2NoGAEgASgJEhQKDGhlYXJ0YmVhdF9tcxgCIAEoDRIWCg5kZWZhdWx0X3R0bF9tcxgDIAEoDSJXCgNBY2sSEgoKcmVxdWVzdF9pZBgBIAEoBBIMCgRjb2RlGAIgASgNEg4KBnJlYXNvbhgDIAEoCRIPCgdtZXNzYWdlGAQgASgJEg0KBWZpZWxkGAUgASgJIicKCUxvc3RMZWFzZRIKCgJpZBgBIAEoCRIOCgZyZWFzb24YAiABKAkijgEKCFF1ZXN0aW9uEhMKC3F1ZXN0aW9uX2lkGAEgASgEEjgKDmZpbmRfZGVjaXNpb25zGAIgASgLMh4ud2VmdC5jb250cm9sLnYxLkZpbmREZWNpc2lvbnNIABInCgVwcm9iZRgDIAEoCzIWLndlZnQuY29udHJvbC52MS5Qcm9iZUgAQgoKCHF1ZXN0aW9uIjIKDUZpbmREZWNpc2lvbnMSEgoKcmVxdWVzdF9pZBgBIAEoCRINCgVsaW1pdBgCIAEoDSIHCgVQcm9iZSJ9CgZBbnN3ZXISEwoLcXVlc3Rpb25faWQYASABKAQSMgoJZGVjaXNpb25zGAIgAygLMh8ud2VmdC5jb250cm9sLnYxLkRlY2lzaW9uUmVjb3JkEhAKCHJldmlzaW9uGAMgASgEEhgKEGVuZHBvaW50X3ZlcnNpb24YBCABKAQiRwoORGVjaXNpb25SZWNvcmQSDwoHcmVxdWVzdBgBIAEoCRISCgpzdGFydGVkX21zGAIgASgBEhAKCGRlY2lzaW9uGAMgASgJIkAKC1Jlc291cmNlU2V0EhAKCHJldmlzaW9uGAEgASgEEgwKBGpzb24YAiABKAkSEQoJdW5jaGFuZ2VkGAMgASgIItIBCg1TZXJ2aWNlVXBkYXRlEg8KB3NlcnZpY2UYASABKAkSGAoQZW5kcG9pbnRfdmVyc2lvbhgCIAEoBBIMCgRmdWxsGAMgASgIEioKB2NoYW5nZWQYBCADKAsyGS53ZWZ0LmNvbnRyb2wudjEuRW5kcG9pbnQSMQoHcmVtb3ZlZBgFIAMoCzIgLndlZnQuY29udHJvbC52MS5SZW1vdmVkRW5kcG9pbnQSKQoHbWV0aG9kcxgGIAEoCzIYLndlZnQuY29udHJvbC52MS5NZXRob2RzIkYKB01ldGhvZHMSEQoJY29udHJhY3RzGAEgAygJEigKB21ldGhvZHMYAiADKAsyFy53ZWZ0LmNvbnRyb2wudjEuTWV0aG9kIl4KBk1ldGhvZBIMCgRwYXRoGAEgASgJEhIKCmlkZW1wb3RlbnQYAiABKAgSGAoQY2xpZW50X3N0cmVhbWluZxgDIAEoCBIYChBzZXJ2ZXJfc3RyZWFtaW5nGAQgASgIIi0KD1JlbW92ZWRFbmRwb2ludBIKCgJpZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiWgoPU2VydmljZUNvbnRyYWN0Eg8KB3NlcnZpY2UYASABKAkSEQoJY29udHJhY3RzGAIgAygJEg4KBmRpZ2VzdBgDIAEoCRITCgtkZXNjcmlwdG9ycxgEIAEoDCLGAgoIRW5kcG9pbnQSCgoCaWQYASABKAkSDwoHc2VydmljZRgCIAEoCRIMCgRob3N0GAMgASgJEgwKBHBvcnQYBCABKA0SDwoHdmVyc2lvbhgFIAEoCRIMCgR6b25lGAYgASgJEg4KBndlaWdodBgHIAEoARIrCghwcm90b2NvbBgIIAEoDjIZLndlZnQuY29udHJvbC52MS5Qcm90b2NvbBInCgZoZWFsdGgYCSABKA4yFy53ZWZ0LmNvbnRyb2wudjEuSGVhbHRoEjkKCG1ldGFkYXRhGAogAygLMicud2VmdC5jb250cm9sLnYxLkVuZHBvaW50Lk1ldGFkYXRhRW50cnkSEAoIaWRlbnRpdHkYCyABKAkaLwoNTWV0YWRhdGFFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIhIKEEdldFN0YXR1c1JlcXVlc3QinwEKBlN0YXR1cxINCgVlcG9jaBgBIAEoCRIPCgd2ZXJzaW9uGAIgASgJEhgKEGVuZHBvaW50X3ZlcnNpb24YAyABKAQSEAoIcmV2aXNpb24YBCABKAQSEAoIc2VydmljZXMYBSABKA0SEQoJZW5kcG9pbnRzGAYgASgNEhEKCXByb2Nlc3NlcxgHIAEoDRIRCgl1cHRpbWVfbXMYCCABKAQiJwoTTGlzdFNlcnZpY2VzUmVxdWVzdBIQCghzZXJ2aWNlcxgBIAMoCSJgChRMaXN0U2VydmljZXNSZXNwb25zZRIYChBlbmRwb2ludF92ZXJzaW9uGAEgASgEEi4KCHNlcnZpY2VzGAIgAygLMhwud2VmdC5jb250cm9sLnYxLlNlcnZpY2VWaWV3ImMKC1NlcnZpY2VWaWV3Eg8KB3NlcnZpY2UYASABKAkSEQoJY29udHJhY3RzGAIgAygJEjAKCWVuZHBvaW50cxgDIAMoCzIdLndlZnQuY29udHJvbC52MS5FbmRwb2ludFZpZXcinwEKDEVuZHBvaW50VmlldxIrCghlbmRwb2ludBgBIAEoCzIZLndlZnQuY29udHJvbC52MS5FbmRwb2ludBINCgVjaGVjaxgCIAEoCRIVCg1jaGVja19tZXNzYWdlGAMgASgJEg8KB3Byb2Nlc3MYBCABKAkSKwoEbG9hZBgFIAEoCzIdLndlZnQuY29udHJvbC52MS5FbmRwb2ludExvYWQiFgoUTGlzdFByb2Nlc3Nlc1JlcXVlc3QiSAoVTGlzdFByb2Nlc3Nlc1Jlc3BvbnNlEi8KCXByb2Nlc3NlcxgBIAMoCzIcLndlZnQuY29udHJvbC52MS5Qcm9jZXNzVmlldyKaAgoLUHJvY2Vzc1ZpZXcSDwoHcHJvY2VzcxgBIAEoCRIMCgRub2RlGAIgASgJEg8KB3ZlcnNpb24YAyABKAkSDwoHYWRkcmVzcxgEIAEoCRITCgthdHRhY2hlZF9tcxgFIAEoBBIRCgllbmRwb2ludHMYBiADKAkSFQoNc3Vic2NyaXB0aW9ucxgHIAMoCRIQCghyZXZpc2lvbhgIIAEoBBIYChBhcHBsaWVkX3JldmlzaW9uGAkgASgEEhgKEHJlZnVzZWRfcmV2aXNpb24YCiABKAQSDwoHcmVmdXNhbBgLIAEoCRIPCgdzZXJ2aWNlGAwgASgJEiMKBHJvbGUYDSABKA4yFS53ZWZ0LmNvbnRyb2wudjEuUm9sZSIoChRMaXN0Q29udHJhY3RzUmVxdWVzdBIQCghzZXJ2aWNlcxgBIAMoCSJMChVMaXN0Q29udHJhY3RzUmVzcG9uc2USMwoJY29udHJhY3RzGAEgAygLMiAud2VmdC5jb250cm9sLnYxLlNlcnZpY2VDb250cmFjdCK5AQoWUHVibGlzaFJldmlzaW9uUmVxdWVzdBIRCglyZXNvdXJjZXMYASABKAkSDgoGc291cmNlGAIgASgJEg4KBmF1dGhvchgDIAEoCRIOCgZyZWFzb24YBCABKAkSHgoRZXhwZWN0ZWRfcmV2aXNpb24YBSABKARIAIgBARIVCg12YWxpZGF0ZV9vbmx5GAYgASgIEg8KB3dhaXRfbXMYByABKA1CFAoSX2V4cGVjdGVkX3JldmlzaW9uIksKF1JvbGxiYWNrUmV2aXNpb25SZXF1ZXN0EhAKCHJldmlzaW9uGAEgASgEEg4KBmF1dGhvchgCIAEoCRIOCgZyZWFzb24YAyABKAkiJgoSR2V0UmV2aXNpb25SZXF1ZXN0EhAKCHJldmlzaW9uGAEgASgEIrQBCghSZXZpc2lvbhIQCghyZXZpc2lvbhgBIAEoBBIOCgZhdXRob3IYAiABKAkSDgoGcmVhc29uGAMgASgJEhQKDHB1Ymxpc2hlZF9tcxgEIAEoBBIOCgZkaWdlc3QYBSABKAkSEQoJcmVzb3VyY2VzGAYgASgJEhAKCHdhcm5pbmdzGAcgAygJEisKCGRlbGl2ZXJ5GAggASgLMhkud2VmdC5jb250cm9sLnYxLkRlbGl2ZXJ5IjUKFExpc3RSZXZpc2lvbnNSZXF1ZXN0Eg0KBWxpbWl0GAEgASgNEg4KBmJlZm9yZRgCIAEoBCJFChVMaXN0UmV2aXNpb25zUmVzcG9uc2USLAoJcmV2aXNpb25zGAEgAygLMhkud2VmdC5jb250cm9sLnYxLlJldmlzaW9uIjwKEkV4cGxhaW5DYWxsUmVxdWVzdBISCgpyZXF1ZXN0X2lkGAEgASgJEhIKCnRpbWVvdXRfbXMYAiABKA0iagoTRXhwbGFpbkNhbGxSZXNwb25zZRI0Cglwcm9jZXNzZXMYASADKAsyIS53ZWZ0LmNvbnRyb2wudjEuUHJvY2Vzc0RlY2lzaW9ucxIOCgZzaWxlbnQYAiADKAkSDQoFYXNrZWQYAyABKA0ieAoQUHJvY2Vzc0RlY2lzaW9ucxIPCgdwcm9jZXNzGAEgASgJEgwKBG5vZGUYAiABKAkSEQoJZW5kcG9pbnRzGAMgAygJEjIKCWRlY2lzaW9ucxgEIAMoCzIfLndlZnQuY29udHJvbC52MS5EZWNpc2lvblJlY29yZCpSCgRSb2xlEhQKEFJPTEVfVU5TUEVDSUZJRUQQABIQCgxST0xFX0dBVEVXQVkQARIQCgxST0xFX1NFUlZJQ0UQAhIQCgxST0xFX1NJREVDQVIQAyp/CghQcm90b2NvbBIYChRQUk9UT0NPTF9VTlNQRUNJRklFRBAAEhAKDFBST1RPQ09MX0gyQxABEg8KC1BST1RPQ09MX0gyEAISEgoOUFJPVE9DT0xfSFRUUDEQAxIQCgxQUk9UT0NPTF9UQ1AQBBIQCgxQUk9UT0NPTF9VRFAQBSpfCgZIZWFsdGgSFgoSSEVBTFRIX1VOU1BFQ0lGSUVEEAASEgoOSEVBTFRIX0hFQUxUSFkQARIUChBIRUFMVEhfVU5IRUFMVEhZEAISEwoPSEVBTFRIX0RSQUlOSU5HEAMyWAoHQ29udHJvbBJNCgZBdHRhY2gSHi53ZWZ0LmNvbnRyb2wudjEuQXR0YWNoUmVxdWVzdBofLndlZnQuY29udHJvbC52MS5BdHRhY2hSZXNwb25zZSgBMAEylAkKBUFkbWluEl4KCUdldFN0YXR1cxIhLndlZnQuY29udHJvbC52MS5HZXRTdGF0dXNSZXF1ZXN0Ghcud2VmdC5jb250cm9sLnYxLlN0YXR1cyIVkAIBgtPkkwIMEgovdjEvc3RhdHVzEnQKDExpc3RTZXJ2aWNlcxIkLndlZnQuY29udHJvbC52MS5MaXN0U2VydmljZXNSZXF1ZXN0GiUud2VmdC5jb250cm9sLnYxLkxpc3RTZXJ2aWNlc1Jlc3BvbnNlIheQAgGC0+STAg4SDC92MS9zZXJ2aWNlcxJ4Cg1MaXN0UHJvY2Vzc2VzEiUud2VmdC5jb250cm9sLnYxLkxpc3RQcm9jZXNzZXNSZXF1ZXN0GiYud2VmdC5jb250cm9sLnYxLkxpc3RQcm9jZXNzZXNSZXNwb25zZSIYkAIBgtPkkwIPEg0vdjEvcHJvY2Vzc2VzEmYKC0dldFRvcG9sb2d5EiMud2VmdC5jb250cm9sLnYxLkdldFRvcG9sb2d5UmVxdWVzdBoZLndlZnQuY29udHJvbC52MS5Ub3BvbG9neSIXkAIBgtPkkwIOEgwvdjEvdG9wb2xvZ3kSeAoNTGlzdENvbnRyYWN0cxIlLndlZnQuY29udHJvbC52MS5MaXN0Q29udHJhY3RzUmVxdWVzdBomLndlZnQuY29udHJvbC52MS5MaXN0Q29udHJhY3RzUmVzcG9uc2UiGJACAYLT5JMCDxINL3YxL2NvbnRyYWN0cxJvCg9QdWJsaXNoUmV2aXNpb24SJy53ZWZ0LmNvbnRyb2wudjEuUHVibGlzaFJldmlzaW9uUmVxdWVzdBoZLndlZnQuY29udHJvbC52MS5SZXZpc2lvbiIYgtPkkwISOgEqIg0vdjEvcmV2aXNpb25zEoUBChBSb2xsYmFja1JldmlzaW9uEigud2VmdC5jb250cm9sLnYxLlJvbGxiYWNrUmV2aXNpb25SZXF1ZXN0Ghkud2VmdC5jb250cm9sLnYxLlJldmlzaW9uIiyC0+STAiY6ASoiIS92MS9yZXZpc2lvbnMve3JldmlzaW9ufTpyb2xsYmFjaxJyCgtFeHBsYWluQ2FsbBIjLndlZnQuY29udHJvbC52MS5FeHBsYWluQ2FsbFJlcXVlc3QaJC53ZWZ0LmNvbnRyb2wudjEuRXhwbGFpbkNhbGxSZXNwb25zZSIYkAIBgtPkkwIPEg0vdjEvZGVjaXNpb25zEnIKC0dldFJldmlzaW9uEiMud2VmdC5jb250cm9sLnYxLkdldFJldmlzaW9uUmVxdWVzdBoZLndlZnQuY29udHJvbC52MS5SZXZpc2lvbiIjkAIBgtPkkwIaEhgvdjEvcmV2aXNpb25zL3tyZXZpc2lvbn0SeAoNTGlzdFJldmlzaW9ucxIlLndlZnQuY29udHJvbC52MS5MaXN0UmV2aXNpb25zUmVxdWVzdBomLndlZnQuY29udHJvbC52MS5MaXN0UmV2aXNpb25zUmVzcG9uc2UiGJACAYLT5JMCDxINL3YxL3JldmlzaW9uc2IGcHJvdG8z", [file_google_api_annotations, file_weft_control_v1_mesh]);
+  fileDesc("Ch13ZWZ0L2NvbnRyb2wvdjEvY29udHJvbC5wcm90bxIPd2VmdC5jb250cm9sLnYxIo4ECg1BdHRhY2hSZXF1ZXN0EicKBWhlbGxvGAEgASgLMhYud2VmdC5jb250cm9sLnYxLkhlbGxvSAASLwoJc3Vic2NyaWJlGAIgASgLMhoud2VmdC5jb250cm9sLnYxLlN1YnNjcmliZUgAEi0KCHJlZ2lzdGVyGAMgASgLMhkud2VmdC5jb250cm9sLnYxLlJlZ2lzdGVySAASKwoHcmVsZWFzZRgEIAEoCzIYLndlZnQuY29udHJvbC52MS5SZWxlYXNlSAASMAoKc2V0X2hlYWx0aBgFIAEoCzIaLndlZnQuY29udHJvbC52MS5TZXRIZWFsdGhIABIvCgloZWFydGJlYXQYBiABKAsyGi53ZWZ0LmNvbnRyb2wudjEuSGVhcnRiZWF0SAASKwoEbG9hZBgHIAEoCzIbLndlZnQuY29udHJvbC52MS5Mb2FkUmVwb3J0SAASKwoHYXBwbGllZBgIIAEoCzIYLndlZnQuY29udHJvbC52MS5BcHBsaWVkSAASKwoHdHJhZmZpYxgJIAEoCzIYLndlZnQuY29udHJvbC52MS5UcmFmZmljSAASJwoFcHJvdmUYCiABKAsyFi53ZWZ0LmNvbnRyb2wudjEuUHJvdmVIABIpCgZhbnN3ZXIYDyABKAsyFy53ZWZ0LmNvbnRyb2wudjEuQW5zd2VySABCCQoHbWVzc2FnZSK2AQoFSGVsbG8SDwoHcHJvY2VzcxgBIAEoCRIMCgRub2RlGAIgASgJEg8KB3ZlcnNpb24YAyABKAkSDQoFZXBvY2gYBCABKAkSFgoOa25vd25fcmV2aXNpb24YBSABKAQSDwoHc2VydmljZRgGIAEoCRIjCgRyb2xlGAcgASgOMhUud2VmdC5jb250cm9sLnYxLlJvbGUSDgoGc2NvcGVkGAggASgIEhAKCHNlcnZpY2VzGAkgAygJImMKCVN1YnNjcmliZRISCgpyZXF1ZXN0X2lkGAEgASgEEi8KCHNlcnZpY2VzGAIgAygLMh0ud2VmdC5jb250cm9sLnYxLlN1YnNjcmlwdGlvbhIRCgljb250cmFjdHMYAyABKAgiMwoMU3Vic2NyaXB0aW9uEgwKBG5hbWUYASABKAkSFQoNa25vd25fdmVyc2lvbhgCIAEoBCKfAQoIUmVnaXN0ZXISEgoKcmVxdWVzdF9pZBgBIAEoBBIrCghlbmRwb2ludBgCIAEoCzIZLndlZnQuY29udHJvbC52MS5FbmRwb2ludBIOCgZ0dGxfbXMYAyABKA0SEQoJY29udHJhY3RzGAQgAygJEhMKC2Rlc2NyaXB0b3JzGAUgASgMEhoKEmRlc2NyaXB0b3JzX2RpZ2VzdBgGIAEoCSJBCgVQcm92ZRITCgtjZXJ0aWZpY2F0ZRgBIAEoCRIRCglzaWduYXR1cmUYAiABKAwSEAoIb3BlcmF0b3IYAyABKAwiKQoHUmVsZWFzZRISCgpyZXF1ZXN0X2lkGAEgASgEEgoKAmlkGAIgASgJImQKCVNldEhlYWx0aBISCgpyZXF1ZXN0X2lkGAEgASgEEgoKAmlkGAIgASgJEicKBmhlYWx0aBgDIAEoDjIXLndlZnQuY29udHJvbC52MS5IZWFsdGgSDgoGcmVhc29uGAQgASgJIh8KCUhlYXJ0YmVhdBISCgpyZXF1ZXN0X2lkGAEgASgEIj4KCkxvYWRSZXBvcnQSMAoJZW5kcG9pbnRzGAEgAygLMh0ud2VmdC5jb250cm9sLnYxLkVuZHBvaW50TG9hZCIqCgdBcHBsaWVkEhAKCHJldmlzaW9uGAEgASgEEg0KBWVycm9yGAIgASgJIkQKB1RyYWZmaWMSJAoFZWRnZXMYASADKAsyFS53ZWZ0LmNvbnRyb2wudjEuRWRnZRITCgttZWFzdXJlZF9tcxgCIAEoASKdAQoERWRnZRIPCgdzZXJ2aWNlGAEgASgJEg8KB3ZlcnNpb24YAiABKAkSDQoFY2FsbHMYAyABKAQSDgoGZXJyb3JzGAQgASgEEg4KBnNlY3VyZRgFIAEoBBIQCghhdHRlbXB0cxgGIAEoBBIyCgdsYXRlbmN5GAcgASgLMiEud2VmdC5jb250cm9sLnYxLkxhdGVuY3lIaXN0b2dyYW0i6AEKDEVuZHBvaW50TG9hZBIKCgJpZBgBIAEoCRIRCglpbl9mbGlnaHQYAiABKA0SGAoQY2FsbHNfcGVyX3NlY29uZBgDIAEoARISCgpldmVudF9sb29wGAQgASgBEgsKA2NwdRgFIAEoARIWCg5yZXNpZGVudF9ieXRlcxgGIAEoBBINCgVjYWxscxgHIAEoBBIOCgZlcnJvcnMYCCABKAQSEwoLbWVhc3VyZWRfbXMYCSABKAESMgoHbGF0ZW5jeRgKIAEoCzIhLndlZnQuY29udHJvbC52MS5MYXRlbmN5SGlzdG9ncmFtIjMKEExhdGVuY3lIaXN0b2dyYW0SDwoHYnVja2V0cxgBIAMoDRIOCgZjb3VudHMYAiADKAQi/gEKDkF0dGFjaFJlc3BvbnNlEikKB3dlbGNvbWUYASABKAsyGC53ZWZ0LmNvbnRyb2wudjEuV2VsY29tZRIiCgRhY2tzGAIgAygLMhQud2VmdC5jb250cm9sLnYxLkFjaxIRCglyZXNvdXJjZXMYAyABKAwSEAoIc2VydmljZXMYBCADKAwSEQoJY29udHJhY3RzGAUgAygMEigKBGxvc3QYBiADKAsyGi53ZWZ0LmNvbnRyb2wudjEuTG9zdExlYXNlEg0KBXRydXN0GAcgASgJEiwKCXF1ZXN0aW9ucxgPIAMoCzIZLndlZnQuY29udHJvbC52MS5RdWVzdGlvbiJZCgdXZWxjb21lEg0KBWVwb2NoGAEgASgJEhQKDGhlYXJ0YmVhdF9tcxgCIAEoDRIWCg5kZWZhdWx0X3R0bF9tcxgDIAEoDRIRCgljaGFsbGVuZ2UYBCABKAwiVwoDQWNrEhIKCnJlcXVlc3RfaWQYASABKAQSDAoEY29kZRgCIAEoDRIOCgZyZWFzb24YAyABKAkSDwoHbWVzc2FnZRgEIAEoCRINCgVmaWVsZBgFIAEoCSInCglMb3N0TGVhc2USCgoCaWQYASABKAkSDgoGcmVhc29uGAIgASgJIo4BCghRdWVzdGlvbhITCgtxdWVzdGlvbl9pZBgBIAEoBBI4Cg5maW5kX2RlY2lzaW9ucxgCIAEoCzIeLndlZnQuY29udHJvbC52MS5GaW5kRGVjaXNpb25zSAASJwoFcHJvYmUYAyABKAsyFi53ZWZ0LmNvbnRyb2wudjEuUHJvYmVIAEIKCghxdWVzdGlvbiIyCg1GaW5kRGVjaXNpb25zEhIKCnJlcXVlc3RfaWQYASABKAkSDQoFbGltaXQYAiABKA0iBwoFUHJvYmUifQoGQW5zd2VyEhMKC3F1ZXN0aW9uX2lkGAEgASgEEjIKCWRlY2lzaW9ucxgCIAMoCzIfLndlZnQuY29udHJvbC52MS5EZWNpc2lvblJlY29yZBIQCghyZXZpc2lvbhgDIAEoBBIYChBlbmRwb2ludF92ZXJzaW9uGAQgASgEIkcKDkRlY2lzaW9uUmVjb3JkEg8KB3JlcXVlc3QYASABKAkSEgoKc3RhcnRlZF9tcxgCIAEoARIQCghkZWNpc2lvbhgDIAEoCSJACgtSZXNvdXJjZVNldBIQCghyZXZpc2lvbhgBIAEoBBIMCgRqc29uGAIgASgJEhEKCXVuY2hhbmdlZBgDIAEoCCLSAQoNU2VydmljZVVwZGF0ZRIPCgdzZXJ2aWNlGAEgASgJEhgKEGVuZHBvaW50X3ZlcnNpb24YAiABKAQSDAoEZnVsbBgDIAEoCBIqCgdjaGFuZ2VkGAQgAygLMhkud2VmdC5jb250cm9sLnYxLkVuZHBvaW50EjEKB3JlbW92ZWQYBSADKAsyIC53ZWZ0LmNvbnRyb2wudjEuUmVtb3ZlZEVuZHBvaW50EikKB21ldGhvZHMYBiABKAsyGC53ZWZ0LmNvbnRyb2wudjEuTWV0aG9kcyJGCgdNZXRob2RzEhEKCWNvbnRyYWN0cxgBIAMoCRIoCgdtZXRob2RzGAIgAygLMhcud2VmdC5jb250cm9sLnYxLk1ldGhvZCJeCgZNZXRob2QSDAoEcGF0aBgBIAEoCRISCgppZGVtcG90ZW50GAIgASgIEhgKEGNsaWVudF9zdHJlYW1pbmcYAyABKAgSGAoQc2VydmVyX3N0cmVhbWluZxgEIAEoCCItCg9SZW1vdmVkRW5kcG9pbnQSCgoCaWQYASABKAkSDgoGcmVhc29uGAIgASgJIloKD1NlcnZpY2VDb250cmFjdBIPCgdzZXJ2aWNlGAEgASgJEhEKCWNvbnRyYWN0cxgCIAMoCRIOCgZkaWdlc3QYAyABKAkSEwoLZGVzY3JpcHRvcnMYBCABKAwixgIKCEVuZHBvaW50EgoKAmlkGAEgASgJEg8KB3NlcnZpY2UYAiABKAkSDAoEaG9zdBgDIAEoCRIMCgRwb3J0GAQgASgNEg8KB3ZlcnNpb24YBSABKAkSDAoEem9uZRgGIAEoCRIOCgZ3ZWlnaHQYByABKAESKwoIcHJvdG9jb2wYCCABKA4yGS53ZWZ0LmNvbnRyb2wudjEuUHJvdG9jb2wSJwoGaGVhbHRoGAkgASgOMhcud2VmdC5jb250cm9sLnYxLkhlYWx0aBI5CghtZXRhZGF0YRgKIAMoCzInLndlZnQuY29udHJvbC52MS5FbmRwb2ludC5NZXRhZGF0YUVudHJ5EhAKCGlkZW50aXR5GAsgASgJGi8KDU1ldGFkYXRhRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASISChBHZXRTdGF0dXNSZXF1ZXN0Ip8BCgZTdGF0dXMSDQoFZXBvY2gYASABKAkSDwoHdmVyc2lvbhgCIAEoCRIYChBlbmRwb2ludF92ZXJzaW9uGAMgASgEEhAKCHJldmlzaW9uGAQgASgEEhAKCHNlcnZpY2VzGAUgASgNEhEKCWVuZHBvaW50cxgGIAEoDRIRCglwcm9jZXNzZXMYByABKA0SEQoJdXB0aW1lX21zGAggASgEIicKE0xpc3RTZXJ2aWNlc1JlcXVlc3QSEAoIc2VydmljZXMYASADKAkiYAoUTGlzdFNlcnZpY2VzUmVzcG9uc2USGAoQZW5kcG9pbnRfdmVyc2lvbhgBIAEoBBIuCghzZXJ2aWNlcxgCIAMoCzIcLndlZnQuY29udHJvbC52MS5TZXJ2aWNlVmlldyJjCgtTZXJ2aWNlVmlldxIPCgdzZXJ2aWNlGAEgASgJEhEKCWNvbnRyYWN0cxgCIAMoCRIwCgllbmRwb2ludHMYAyADKAsyHS53ZWZ0LmNvbnRyb2wudjEuRW5kcG9pbnRWaWV3Ip8BCgxFbmRwb2ludFZpZXcSKwoIZW5kcG9pbnQYASABKAsyGS53ZWZ0LmNvbnRyb2wudjEuRW5kcG9pbnQSDQoFY2hlY2sYAiABKAkSFQoNY2hlY2tfbWVzc2FnZRgDIAEoCRIPCgdwcm9jZXNzGAQgASgJEisKBGxvYWQYBSABKAsyHS53ZWZ0LmNvbnRyb2wudjEuRW5kcG9pbnRMb2FkIhYKFExpc3RQcm9jZXNzZXNSZXF1ZXN0IkgKFUxpc3RQcm9jZXNzZXNSZXNwb25zZRIvCglwcm9jZXNzZXMYASADKAsyHC53ZWZ0LmNvbnRyb2wudjEuUHJvY2Vzc1ZpZXcimgIKC1Byb2Nlc3NWaWV3Eg8KB3Byb2Nlc3MYASABKAkSDAoEbm9kZRgCIAEoCRIPCgd2ZXJzaW9uGAMgASgJEg8KB2FkZHJlc3MYBCABKAkSEwoLYXR0YWNoZWRfbXMYBSABKAQSEQoJZW5kcG9pbnRzGAYgAygJEhUKDXN1YnNjcmlwdGlvbnMYByADKAkSEAoIcmV2aXNpb24YCCABKAQSGAoQYXBwbGllZF9yZXZpc2lvbhgJIAEoBBIYChByZWZ1c2VkX3JldmlzaW9uGAogASgEEg8KB3JlZnVzYWwYCyABKAkSDwoHc2VydmljZRgMIAEoCRIjCgRyb2xlGA0gASgOMhUud2VmdC5jb250cm9sLnYxLlJvbGUiKAoUTGlzdENvbnRyYWN0c1JlcXVlc3QSEAoIc2VydmljZXMYASADKAkiTAoVTGlzdENvbnRyYWN0c1Jlc3BvbnNlEjMKCWNvbnRyYWN0cxgBIAMoCzIgLndlZnQuY29udHJvbC52MS5TZXJ2aWNlQ29udHJhY3QiuQEKFlB1Ymxpc2hSZXZpc2lvblJlcXVlc3QSEQoJcmVzb3VyY2VzGAEgASgJEg4KBnNvdXJjZRgCIAEoCRIOCgZhdXRob3IYAyABKAkSDgoGcmVhc29uGAQgASgJEh4KEWV4cGVjdGVkX3JldmlzaW9uGAUgASgESACIAQESFQoNdmFsaWRhdGVfb25seRgGIAEoCBIPCgd3YWl0X21zGAcgASgNQhQKEl9leHBlY3RlZF9yZXZpc2lvbiJLChdSb2xsYmFja1JldmlzaW9uUmVxdWVzdBIQCghyZXZpc2lvbhgBIAEoBBIOCgZhdXRob3IYAiABKAkSDgoGcmVhc29uGAMgASgJIiYKEkdldFJldmlzaW9uUmVxdWVzdBIQCghyZXZpc2lvbhgBIAEoBCK0AQoIUmV2aXNpb24SEAoIcmV2aXNpb24YASABKAQSDgoGYXV0aG9yGAIgASgJEg4KBnJlYXNvbhgDIAEoCRIUCgxwdWJsaXNoZWRfbXMYBCABKAQSDgoGZGlnZXN0GAUgASgJEhEKCXJlc291cmNlcxgGIAEoCRIQCgh3YXJuaW5ncxgHIAMoCRIrCghkZWxpdmVyeRgIIAEoCzIZLndlZnQuY29udHJvbC52MS5EZWxpdmVyeSI1ChRMaXN0UmV2aXNpb25zUmVxdWVzdBINCgVsaW1pdBgBIAEoDRIOCgZiZWZvcmUYAiABKAQiRQoVTGlzdFJldmlzaW9uc1Jlc3BvbnNlEiwKCXJldmlzaW9ucxgBIAMoCzIZLndlZnQuY29udHJvbC52MS5SZXZpc2lvbiI8ChJFeHBsYWluQ2FsbFJlcXVlc3QSEgoKcmVxdWVzdF9pZBgBIAEoCRISCgp0aW1lb3V0X21zGAIgASgNImoKE0V4cGxhaW5DYWxsUmVzcG9uc2USNAoJcHJvY2Vzc2VzGAEgAygLMiEud2VmdC5jb250cm9sLnYxLlByb2Nlc3NEZWNpc2lvbnMSDgoGc2lsZW50GAIgAygJEg0KBWFza2VkGAMgASgNIngKEFByb2Nlc3NEZWNpc2lvbnMSDwoHcHJvY2VzcxgBIAEoCRIMCgRub2RlGAIgASgJEhEKCWVuZHBvaW50cxgDIAMoCRIyCglkZWNpc2lvbnMYBCADKAsyHy53ZWZ0LmNvbnRyb2wudjEuRGVjaXNpb25SZWNvcmQqUgoEUm9sZRIUChBST0xFX1VOU1BFQ0lGSUVEEAASEAoMUk9MRV9HQVRFV0FZEAESEAoMUk9MRV9TRVJWSUNFEAISEAoMUk9MRV9TSURFQ0FSEAMqfwoIUHJvdG9jb2wSGAoUUFJPVE9DT0xfVU5TUEVDSUZJRUQQABIQCgxQUk9UT0NPTF9IMkMQARIPCgtQUk9UT0NPTF9IMhACEhIKDlBST1RPQ09MX0hUVFAxEAMSEAoMUFJPVE9DT0xfVENQEAQSEAoMUFJPVE9DT0xfVURQEAUqXwoGSGVhbHRoEhYKEkhFQUxUSF9VTlNQRUNJRklFRBAAEhIKDkhFQUxUSF9IRUFMVEhZEAESFAoQSEVBTFRIX1VOSEVBTFRIWRACEhMKD0hFQUxUSF9EUkFJTklORxADMlgKB0NvbnRyb2wSTQoGQXR0YWNoEh4ud2VmdC5jb250cm9sLnYxLkF0dGFjaFJlcXVlc3QaHy53ZWZ0LmNvbnRyb2wudjEuQXR0YWNoUmVzcG9uc2UoATABMpQJCgVBZG1pbhJeCglHZXRTdGF0dXMSIS53ZWZ0LmNvbnRyb2wudjEuR2V0U3RhdHVzUmVxdWVzdBoXLndlZnQuY29udHJvbC52MS5TdGF0dXMiFZACAYLT5JMCDBIKL3YxL3N0YXR1cxJ0CgxMaXN0U2VydmljZXMSJC53ZWZ0LmNvbnRyb2wudjEuTGlzdFNlcnZpY2VzUmVxdWVzdBolLndlZnQuY29udHJvbC52MS5MaXN0U2VydmljZXNSZXNwb25zZSIXkAIBgtPkkwIOEgwvdjEvc2VydmljZXMSeAoNTGlzdFByb2Nlc3NlcxIlLndlZnQuY29udHJvbC52MS5MaXN0UHJvY2Vzc2VzUmVxdWVzdBomLndlZnQuY29udHJvbC52MS5MaXN0UHJvY2Vzc2VzUmVzcG9uc2UiGJACAYLT5JMCDxINL3YxL3Byb2Nlc3NlcxJmCgtHZXRUb3BvbG9neRIjLndlZnQuY29udHJvbC52MS5HZXRUb3BvbG9neVJlcXVlc3QaGS53ZWZ0LmNvbnRyb2wudjEuVG9wb2xvZ3kiF5ACAYLT5JMCDhIML3YxL3RvcG9sb2d5EngKDUxpc3RDb250cmFjdHMSJS53ZWZ0LmNvbnRyb2wudjEuTGlzdENvbnRyYWN0c1JlcXVlc3QaJi53ZWZ0LmNvbnRyb2wudjEuTGlzdENvbnRyYWN0c1Jlc3BvbnNlIhiQAgGC0+STAg8SDS92MS9jb250cmFjdHMSbwoPUHVibGlzaFJldmlzaW9uEicud2VmdC5jb250cm9sLnYxLlB1Ymxpc2hSZXZpc2lvblJlcXVlc3QaGS53ZWZ0LmNvbnRyb2wudjEuUmV2aXNpb24iGILT5JMCEjoBKiINL3YxL3JldmlzaW9ucxKFAQoQUm9sbGJhY2tSZXZpc2lvbhIoLndlZnQuY29udHJvbC52MS5Sb2xsYmFja1JldmlzaW9uUmVxdWVzdBoZLndlZnQuY29udHJvbC52MS5SZXZpc2lvbiIsgtPkkwImOgEqIiEvdjEvcmV2aXNpb25zL3tyZXZpc2lvbn06cm9sbGJhY2sScgoLRXhwbGFpbkNhbGwSIy53ZWZ0LmNvbnRyb2wudjEuRXhwbGFpbkNhbGxSZXF1ZXN0GiQud2VmdC5jb250cm9sLnYxLkV4cGxhaW5DYWxsUmVzcG9uc2UiGJACAYLT5JMCDxINL3YxL2RlY2lzaW9ucxJyCgtHZXRSZXZpc2lvbhIjLndlZnQuY29udHJvbC52MS5HZXRSZXZpc2lvblJlcXVlc3QaGS53ZWZ0LmNvbnRyb2wudjEuUmV2aXNpb24iI5ACAYLT5JMCGhIYL3YxL3JldmlzaW9ucy97cmV2aXNpb259EngKDUxpc3RSZXZpc2lvbnMSJS53ZWZ0LmNvbnRyb2wudjEuTGlzdFJldmlzaW9uc1JlcXVlc3QaJi53ZWZ0LmNvbnRyb2wudjEuTGlzdFJldmlzaW9uc1Jlc3BvbnNlIhiQAgGC0+STAg8SDS92MS9yZXZpc2lvbnNiBnByb3RvMw", [file_google_api_annotations, file_weft_control_v1_mesh]);
 
 /**
  * @generated from message weft.control.v1.AttachRequest
@@ -78,6 +78,12 @@ export type AttachRequest = Message<"weft.control.v1.AttachRequest"> & {
      */
     value: Traffic;
     case: "traffic";
+  } | {
+    /**
+     * @generated from field: weft.control.v1.Prove prove = 10;
+     */
+    value: Prove;
+    case: "prove";
   } | {
     /**
      * @generated from field: weft.control.v1.Answer answer = 15;
@@ -277,6 +283,41 @@ export const RegisterSchema: GenMessage<Register> = /*@__PURE__*/
   messageDesc(file_weft_control_v1_control, 4);
 
 /**
+ * Shows who the process is, before it registers what only its service may register. Not acknowledged: what it was good for shows in what follows.
+ *
+ * @generated from message weft.control.v1.Prove
+ */
+export type Prove = Message<"weft.control.v1.Prove"> & {
+  /**
+   * PEM of its certificate, without a chain.
+   *
+   * @generated from field: string certificate = 1;
+   */
+  certificate: string;
+
+  /**
+   * By that certificate's key, over the challenge of the welcome.
+   *
+   * @generated from field: bytes signature = 2;
+   */
+  signature: Uint8Array;
+
+  /**
+   * In place of both: the MAC of the challenge by the operator's secret, of a host that registers for others.
+   *
+   * @generated from field: bytes operator = 3;
+   */
+  operator: Uint8Array;
+};
+
+/**
+ * Describes the message weft.control.v1.Prove.
+ * Use `create(ProveSchema)` to create a new message.
+ */
+export const ProveSchema: GenMessage<Prove> = /*@__PURE__*/
+  messageDesc(file_weft_control_v1_control, 5);
+
+/**
  * @generated from message weft.control.v1.Release
  */
 export type Release = Message<"weft.control.v1.Release"> & {
@@ -296,7 +337,7 @@ export type Release = Message<"weft.control.v1.Release"> & {
  * Use `create(ReleaseSchema)` to create a new message.
  */
 export const ReleaseSchema: GenMessage<Release> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 5);
+  messageDesc(file_weft_control_v1_control, 6);
 
 /**
  * @generated from message weft.control.v1.SetHealth
@@ -328,7 +369,7 @@ export type SetHealth = Message<"weft.control.v1.SetHealth"> & {
  * Use `create(SetHealthSchema)` to create a new message.
  */
 export const SetHealthSchema: GenMessage<SetHealth> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 6);
+  messageDesc(file_weft_control_v1_control, 7);
 
 /**
  * Renews every lease of the process. A side that hears nothing for three periods takes the line for broken.
@@ -349,7 +390,7 @@ export type Heartbeat = Message<"weft.control.v1.Heartbeat"> & {
  * Use `create(HeartbeatSchema)` to create a new message.
  */
 export const HeartbeatSchema: GenMessage<Heartbeat> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 7);
+  messageDesc(file_weft_control_v1_control, 8);
 
 /**
  * Sent about once a second by processes that serve calls.
@@ -368,7 +409,7 @@ export type LoadReport = Message<"weft.control.v1.LoadReport"> & {
  * Use `create(LoadReportSchema)` to create a new message.
  */
 export const LoadReportSchema: GenMessage<LoadReport> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 8);
+  messageDesc(file_weft_control_v1_control, 9);
 
 /**
  * Whether resources came into force. Sent after each ResourceSet.
@@ -394,7 +435,7 @@ export type Applied = Message<"weft.control.v1.Applied"> & {
  * Use `create(AppliedSchema)` to create a new message.
  */
 export const AppliedSchema: GenMessage<Applied> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 9);
+  messageDesc(file_weft_control_v1_control, 10);
 
 /**
  * Sent about once a second by processes that make or pass on calls, for those backends alone whose numbers changed.
@@ -420,7 +461,7 @@ export type Traffic = Message<"weft.control.v1.Traffic"> & {
  * Use `create(TrafficSchema)` to create a new message.
  */
 export const TrafficSchema: GenMessage<Traffic> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 10);
+  messageDesc(file_weft_control_v1_control, 11);
 
 /**
  * Calls to one version of a service since the process began, as their caller saw them.
@@ -475,7 +516,7 @@ export type Edge = Message<"weft.control.v1.Edge"> & {
  * Use `create(EdgeSchema)` to create a new message.
  */
 export const EdgeSchema: GenMessage<Edge> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 11);
+  messageDesc(file_weft_control_v1_control, 12);
 
 /**
  * @generated from message weft.control.v1.EndpointLoad
@@ -544,7 +585,7 @@ export type EndpointLoad = Message<"weft.control.v1.EndpointLoad"> & {
  * Use `create(EndpointLoadSchema)` to create a new message.
  */
 export const EndpointLoadSchema: GenMessage<EndpointLoad> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 12);
+  messageDesc(file_weft_control_v1_control, 13);
 
 /**
  * Durations of calls with one request and one answer since the process began to serve. Of many calls some are timed, and stand for the rest.
@@ -572,7 +613,7 @@ export type LatencyHistogram = Message<"weft.control.v1.LatencyHistogram"> & {
  * Use `create(LatencyHistogramSchema)` to create a new message.
  */
 export const LatencyHistogramSchema: GenMessage<LatencyHistogram> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 13);
+  messageDesc(file_weft_control_v1_control, 14);
 
 /**
  * One message holds all that is to be told at that moment. Parts that go to many subscribers are encoded once, which is why they are bytes here.
@@ -638,7 +679,7 @@ export type AttachResponse = Message<"weft.control.v1.AttachResponse"> & {
  * Use `create(AttachResponseSchema)` to create a new message.
  */
 export const AttachResponseSchema: GenMessage<AttachResponse> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 14);
+  messageDesc(file_weft_control_v1_control, 15);
 
 /**
  * @generated from message weft.control.v1.Welcome
@@ -660,6 +701,13 @@ export type Welcome = Message<"weft.control.v1.Welcome"> & {
    * @generated from field: uint32 default_ttl_ms = 3;
    */
   defaultTtlMs: number;
+
+  /**
+   * Of this stream alone: what `prove` signs.
+   *
+   * @generated from field: bytes challenge = 4;
+   */
+  challenge: Uint8Array;
 };
 
 /**
@@ -667,7 +715,7 @@ export type Welcome = Message<"weft.control.v1.Welcome"> & {
  * Use `create(WelcomeSchema)` to create a new message.
  */
 export const WelcomeSchema: GenMessage<Welcome> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 15);
+  messageDesc(file_weft_control_v1_control, 16);
 
 /**
  * @generated from message weft.control.v1.Ack
@@ -706,7 +754,7 @@ export type Ack = Message<"weft.control.v1.Ack"> & {
  * Use `create(AckSchema)` to create a new message.
  */
 export const AckSchema: GenMessage<Ack> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 16);
+  messageDesc(file_weft_control_v1_control, 17);
 
 /**
  * @generated from message weft.control.v1.LostLease
@@ -728,7 +776,7 @@ export type LostLease = Message<"weft.control.v1.LostLease"> & {
  * Use `create(LostLeaseSchema)` to create a new message.
  */
 export const LostLeaseSchema: GenMessage<LostLease> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 17);
+  messageDesc(file_weft_control_v1_control, 18);
 
 /**
  * What the control plane asks a process, for whoever asked it.
@@ -764,7 +812,7 @@ export type Question = Message<"weft.control.v1.Question"> & {
  * Use `create(QuestionSchema)` to create a new message.
  */
 export const QuestionSchema: GenMessage<Question> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 18);
+  messageDesc(file_weft_control_v1_control, 19);
 
 /**
  * Which of the decisions that the process still remembers carry this request id, oldest first.
@@ -790,7 +838,7 @@ export type FindDecisions = Message<"weft.control.v1.FindDecisions"> & {
  * Use `create(FindDecisionsSchema)` to create a new message.
  */
 export const FindDecisionsSchema: GenMessage<FindDecisions> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 19);
+  messageDesc(file_weft_control_v1_control, 20);
 
 /**
  * Which revision decides calls now: a made-up call is decided and not carried.
@@ -805,7 +853,7 @@ export type Probe = Message<"weft.control.v1.Probe"> & {
  * Use `create(ProbeSchema)` to create a new message.
  */
 export const ProbeSchema: GenMessage<Probe> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 20);
+  messageDesc(file_weft_control_v1_control, 21);
 
 /**
  * @generated from message weft.control.v1.Answer
@@ -839,7 +887,7 @@ export type Answer = Message<"weft.control.v1.Answer"> & {
  * Use `create(AnswerSchema)` to create a new message.
  */
 export const AnswerSchema: GenMessage<Answer> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 21);
+  messageDesc(file_weft_control_v1_control, 22);
 
 /**
  * What one process decided about one call.
@@ -874,7 +922,7 @@ export type DecisionRecord = Message<"weft.control.v1.DecisionRecord"> & {
  * Use `create(DecisionRecordSchema)` to create a new message.
  */
 export const DecisionRecordSchema: GenMessage<DecisionRecord> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 22);
+  messageDesc(file_weft_control_v1_control, 23);
 
 /**
  * The resources of one revision, as far as they concern the process, whole.
@@ -907,7 +955,7 @@ export type ResourceSet = Message<"weft.control.v1.ResourceSet"> & {
  * Use `create(ResourceSetSchema)` to create a new message.
  */
 export const ResourceSetSchema: GenMessage<ResourceSet> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 23);
+  messageDesc(file_weft_control_v1_control, 24);
 
 /**
  * What changed of one service.
@@ -955,7 +1003,7 @@ export type ServiceUpdate = Message<"weft.control.v1.ServiceUpdate"> & {
  * Use `create(ServiceUpdateSchema)` to create a new message.
  */
 export const ServiceUpdateSchema: GenMessage<ServiceUpdate> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 24);
+  messageDesc(file_weft_control_v1_control, 25);
 
 /**
  * @generated from message weft.control.v1.Methods
@@ -979,7 +1027,7 @@ export type Methods = Message<"weft.control.v1.Methods"> & {
  * Use `create(MethodsSchema)` to create a new message.
  */
 export const MethodsSchema: GenMessage<Methods> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 25);
+  messageDesc(file_weft_control_v1_control, 26);
 
 /**
  * @generated from message weft.control.v1.Method
@@ -1013,7 +1061,7 @@ export type Method = Message<"weft.control.v1.Method"> & {
  * Use `create(MethodSchema)` to create a new message.
  */
 export const MethodSchema: GenMessage<Method> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 26);
+  messageDesc(file_weft_control_v1_control, 27);
 
 /**
  * @generated from message weft.control.v1.RemovedEndpoint
@@ -1035,7 +1083,7 @@ export type RemovedEndpoint = Message<"weft.control.v1.RemovedEndpoint"> & {
  * Use `create(RemovedEndpointSchema)` to create a new message.
  */
 export const RemovedEndpointSchema: GenMessage<RemovedEndpoint> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 27);
+  messageDesc(file_weft_control_v1_control, 28);
 
 /**
  * @generated from message weft.control.v1.ServiceContract
@@ -1067,7 +1115,7 @@ export type ServiceContract = Message<"weft.control.v1.ServiceContract"> & {
  * Use `create(ServiceContractSchema)` to create a new message.
  */
 export const ServiceContractSchema: GenMessage<ServiceContract> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 28);
+  messageDesc(file_weft_control_v1_control, 29);
 
 /**
  * @generated from message weft.control.v1.Endpoint
@@ -1138,7 +1186,7 @@ export type Endpoint = Message<"weft.control.v1.Endpoint"> & {
  * Use `create(EndpointSchema)` to create a new message.
  */
 export const EndpointSchema: GenMessage<Endpoint> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 29);
+  messageDesc(file_weft_control_v1_control, 30);
 
 /**
  * @generated from message weft.control.v1.GetStatusRequest
@@ -1151,7 +1199,7 @@ export type GetStatusRequest = Message<"weft.control.v1.GetStatusRequest"> & {
  * Use `create(GetStatusRequestSchema)` to create a new message.
  */
 export const GetStatusRequestSchema: GenMessage<GetStatusRequest> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 30);
+  messageDesc(file_weft_control_v1_control, 31);
 
 /**
  * @generated from message weft.control.v1.Status
@@ -1203,7 +1251,7 @@ export type Status = Message<"weft.control.v1.Status"> & {
  * Use `create(StatusSchema)` to create a new message.
  */
 export const StatusSchema: GenMessage<Status> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 31);
+  messageDesc(file_weft_control_v1_control, 32);
 
 /**
  * @generated from message weft.control.v1.ListServicesRequest
@@ -1222,7 +1270,7 @@ export type ListServicesRequest = Message<"weft.control.v1.ListServicesRequest">
  * Use `create(ListServicesRequestSchema)` to create a new message.
  */
 export const ListServicesRequestSchema: GenMessage<ListServicesRequest> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 32);
+  messageDesc(file_weft_control_v1_control, 33);
 
 /**
  * @generated from message weft.control.v1.ListServicesResponse
@@ -1244,7 +1292,7 @@ export type ListServicesResponse = Message<"weft.control.v1.ListServicesResponse
  * Use `create(ListServicesResponseSchema)` to create a new message.
  */
 export const ListServicesResponseSchema: GenMessage<ListServicesResponse> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 33);
+  messageDesc(file_weft_control_v1_control, 34);
 
 /**
  * @generated from message weft.control.v1.ServiceView
@@ -1271,7 +1319,7 @@ export type ServiceView = Message<"weft.control.v1.ServiceView"> & {
  * Use `create(ServiceViewSchema)` to create a new message.
  */
 export const ServiceViewSchema: GenMessage<ServiceView> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 34);
+  messageDesc(file_weft_control_v1_control, 35);
 
 /**
  * @generated from message weft.control.v1.EndpointView
@@ -1314,7 +1362,7 @@ export type EndpointView = Message<"weft.control.v1.EndpointView"> & {
  * Use `create(EndpointViewSchema)` to create a new message.
  */
 export const EndpointViewSchema: GenMessage<EndpointView> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 35);
+  messageDesc(file_weft_control_v1_control, 36);
 
 /**
  * @generated from message weft.control.v1.ListProcessesRequest
@@ -1327,7 +1375,7 @@ export type ListProcessesRequest = Message<"weft.control.v1.ListProcessesRequest
  * Use `create(ListProcessesRequestSchema)` to create a new message.
  */
 export const ListProcessesRequestSchema: GenMessage<ListProcessesRequest> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 36);
+  messageDesc(file_weft_control_v1_control, 37);
 
 /**
  * @generated from message weft.control.v1.ListProcessesResponse
@@ -1344,7 +1392,7 @@ export type ListProcessesResponse = Message<"weft.control.v1.ListProcessesRespon
  * Use `create(ListProcessesResponseSchema)` to create a new message.
  */
 export const ListProcessesResponseSchema: GenMessage<ListProcessesResponse> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 37);
+  messageDesc(file_weft_control_v1_control, 38);
 
 /**
  * @generated from message weft.control.v1.ProcessView
@@ -1429,7 +1477,7 @@ export type ProcessView = Message<"weft.control.v1.ProcessView"> & {
  * Use `create(ProcessViewSchema)` to create a new message.
  */
 export const ProcessViewSchema: GenMessage<ProcessView> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 38);
+  messageDesc(file_weft_control_v1_control, 39);
 
 /**
  * @generated from message weft.control.v1.ListContractsRequest
@@ -1446,7 +1494,7 @@ export type ListContractsRequest = Message<"weft.control.v1.ListContractsRequest
  * Use `create(ListContractsRequestSchema)` to create a new message.
  */
 export const ListContractsRequestSchema: GenMessage<ListContractsRequest> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 39);
+  messageDesc(file_weft_control_v1_control, 40);
 
 /**
  * @generated from message weft.control.v1.ListContractsResponse
@@ -1463,7 +1511,7 @@ export type ListContractsResponse = Message<"weft.control.v1.ListContractsRespon
  * Use `create(ListContractsResponseSchema)` to create a new message.
  */
 export const ListContractsResponseSchema: GenMessage<ListContractsResponse> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 40);
+  messageDesc(file_weft_control_v1_control, 41);
 
 /**
  * @generated from message weft.control.v1.PublishRevisionRequest
@@ -1520,7 +1568,7 @@ export type PublishRevisionRequest = Message<"weft.control.v1.PublishRevisionReq
  * Use `create(PublishRevisionRequestSchema)` to create a new message.
  */
 export const PublishRevisionRequestSchema: GenMessage<PublishRevisionRequest> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 41);
+  messageDesc(file_weft_control_v1_control, 42);
 
 /**
  * @generated from message weft.control.v1.RollbackRevisionRequest
@@ -1547,7 +1595,7 @@ export type RollbackRevisionRequest = Message<"weft.control.v1.RollbackRevisionR
  * Use `create(RollbackRevisionRequestSchema)` to create a new message.
  */
 export const RollbackRevisionRequestSchema: GenMessage<RollbackRevisionRequest> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 42);
+  messageDesc(file_weft_control_v1_control, 43);
 
 /**
  * @generated from message weft.control.v1.GetRevisionRequest
@@ -1566,7 +1614,7 @@ export type GetRevisionRequest = Message<"weft.control.v1.GetRevisionRequest"> &
  * Use `create(GetRevisionRequestSchema)` to create a new message.
  */
 export const GetRevisionRequestSchema: GenMessage<GetRevisionRequest> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 43);
+  messageDesc(file_weft_control_v1_control, 44);
 
 /**
  * @generated from message weft.control.v1.Revision
@@ -1628,7 +1676,7 @@ export type Revision = Message<"weft.control.v1.Revision"> & {
  * Use `create(RevisionSchema)` to create a new message.
  */
 export const RevisionSchema: GenMessage<Revision> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 44);
+  messageDesc(file_weft_control_v1_control, 45);
 
 /**
  * @generated from message weft.control.v1.ListRevisionsRequest
@@ -1654,7 +1702,7 @@ export type ListRevisionsRequest = Message<"weft.control.v1.ListRevisionsRequest
  * Use `create(ListRevisionsRequestSchema)` to create a new message.
  */
 export const ListRevisionsRequestSchema: GenMessage<ListRevisionsRequest> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 45);
+  messageDesc(file_weft_control_v1_control, 46);
 
 /**
  * @generated from message weft.control.v1.ListRevisionsResponse
@@ -1671,7 +1719,7 @@ export type ListRevisionsResponse = Message<"weft.control.v1.ListRevisionsRespon
  * Use `create(ListRevisionsResponseSchema)` to create a new message.
  */
 export const ListRevisionsResponseSchema: GenMessage<ListRevisionsResponse> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 46);
+  messageDesc(file_weft_control_v1_control, 47);
 
 /**
  * @generated from message weft.control.v1.ExplainCallRequest
@@ -1695,7 +1743,7 @@ export type ExplainCallRequest = Message<"weft.control.v1.ExplainCallRequest"> &
  * Use `create(ExplainCallRequestSchema)` to create a new message.
  */
 export const ExplainCallRequestSchema: GenMessage<ExplainCallRequest> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 47);
+  messageDesc(file_weft_control_v1_control, 48);
 
 /**
  * @generated from message weft.control.v1.ExplainCallResponse
@@ -1728,7 +1776,7 @@ export type ExplainCallResponse = Message<"weft.control.v1.ExplainCallResponse">
  * Use `create(ExplainCallResponseSchema)` to create a new message.
  */
 export const ExplainCallResponseSchema: GenMessage<ExplainCallResponse> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 48);
+  messageDesc(file_weft_control_v1_control, 49);
 
 /**
  * @generated from message weft.control.v1.ProcessDecisions
@@ -1762,7 +1810,7 @@ export type ProcessDecisions = Message<"weft.control.v1.ProcessDecisions"> & {
  * Use `create(ProcessDecisionsSchema)` to create a new message.
  */
 export const ProcessDecisionsSchema: GenMessage<ProcessDecisions> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_control, 49);
+  messageDesc(file_weft_control_v1_control, 50);
 
 /**
  * What a process is to the mesh.
