@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { ProbeResult } from "../call/health/probe.ts";
+import type { ProbeResult } from "../call/health/probe-result.ts";
 import { VirtualClock } from "../core/clock.ts";
 import type { Endpoint, Health } from "../core/endpoint.ts";
 import { seededRandom } from "../core/random.ts";

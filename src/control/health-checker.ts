@@ -5,7 +5,8 @@ import {
   resolveHealthCheck,
 } from "../call/health/health-check.ts";
 import { HealthMachine } from "../call/health/health-machine.ts";
-import { createProber, type ProbeResult, type Prober } from "../call/health/probe.ts";
+import { createProber, type Prober } from "../call/health/probe.ts";
+import type { ProbeResult } from "../call/health/probe-result.ts";
 import { type Cancel, type Clock, systemClock } from "../core/clock.ts";
 import type { Endpoint } from "../core/endpoint.ts";
 import type { IdentitySource } from "../core/identity.ts";

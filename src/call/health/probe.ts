@@ -1,5 +1,3 @@
-import { request } from "node:http";
-import { type RequestOptions, request as requestSecure } from "node:https";
 import { connect } from "node:net";
 import {
   Health,
@@ -10,13 +8,7 @@ import { toWeftError } from "../../core/errors.ts";
 import type { IdentitySource } from "../../core/identity.ts";
 import { createDirectClient, type DirectClient } from "../direct.ts";
 import type { HealthCheck } from "./health-check.ts";
-import type { ProbeOutcome } from "./health-machine.ts";
-
-export interface ProbeResult {
-  readonly outcome: ProbeOutcome;
-  /** "" when it passed: "connection refused", "GET /healthz answered 503". */
-  readonly message: string;
-}
+import { connectionFailed, PASSED, type ProbeResult, timedOut } from "./probe-result.ts";
 
 /** Probes one endpoint, again and again. */
 export interface Prober {
@@ -31,11 +23,12 @@ export interface Prober {
  */
 export function createProber(endpoint: Endpoint, check: HealthCheck, identity?: IdentitySource): Prober {
   if (check.kind === "grpc") return new GrpcProber(endpoint, check, identity);
-  const probe = () => (check.kind === "http" ? probeHttp(endpoint, check, identity) : probeTcp(endpoint, check));
+  const probe =
+    check.kind === "http"
+      ? async () => (await import("./http-probe.ts")).probeHttp(endpoint, check, identity)
+      : () => probeTcp(endpoint, check);
   return { probe, close() {} };
 }
-
-const PASSED: ProbeResult = { outcome: "passed", message: "" };
 
 function probeTcp({ host, port }: Endpoint, { timeoutMs }: HealthCheck): Promise<ProbeResult> {
   return new Promise((resolve) => {
@@ -47,38 +40,6 @@ function probeTcp({ host, port }: Endpoint, { timeoutMs }: HealthCheck): Promise
     socket.once("connect", () => done(PASSED));
     socket.once("timeout", () => done(timedOut(timeoutMs)));
     socket.once("error", (error) => done(connectionFailed(error)));
-  });
-}
-
-function probeHttp(
-  { host, port, identity: expected }: Endpoint,
-  { path, timeoutMs }: HealthCheck,
-  identity: IdentitySource | undefined,
-): Promise<ProbeResult> {
-  return new Promise((resolve) => {
-    const secure = identity !== undefined && expected !== undefined;
-    const call = (secure ? requestSecure : request)({
-      ...(secure && mutualTls(identity, expected)),
-      host,
-      port,
-      path,
-      method: "GET",
-      agent: false,
-      headers: { "user-agent": "weft-health-check" },
-    });
-    // A time-out for the whole probe: an answer that trickles is no answer. Real time, for it is a real socket's.
-    const timer = setTimeout(() => done(timedOut(timeoutMs)), timeoutMs);
-    const done = (result: ProbeResult) => {
-      clearTimeout(timer);
-      call.destroy();
-      resolve(result);
-    };
-    call.once("response", ({ statusCode = 0 }) => {
-      const passed = statusCode >= 200 && statusCode < 400;
-      done(passed ? PASSED : { outcome: "failed", message: `GET ${path} answered ${statusCode}` });
-    });
-    call.on("error", (error) => done(connectionFailed(error)));
-    call.end();
   });
 }
 
@@ -119,35 +80,6 @@ class GrpcProber implements Prober {
   }
 }
 
-/** For node:https; each probe is a connection of its own, with what holds now. */
-function mutualTls({ current }: IdentitySource, expected: string): RequestOptions & { ALPNProtocols: string[] } {
-  return {
-    cert: current.certificate,
-    key: current.privateKey,
-    ca: current.trust,
-    minVersion: "TLSv1.3",
-    servername: "",
-    ALPNProtocols: ["http/1.1"],
-    checkServerIdentity: (_host, { subjectaltname }) =>
-      subjectaltname === `URI:${expected}` ? undefined : new Error(`it is not ${expected}, but ${subjectaltname}`),
-  };
-}
-
 const STATUS_NAMES: Record<number, string> = Object.fromEntries(
   Object.entries(ServingStatus).map(([name, number]) => [number, name]),
 );
-
-/** Errors of this side: out of file descriptors, ports or memory. */
-const OURS = new Set(["EMFILE", "ENFILE", "EADDRNOTAVAIL", "ENOBUFS", "ENOMEM"]);
-
-function timedOut(timeoutMs: number): ProbeResult {
-  return { outcome: "failed", message: `no answer within ${timeoutMs} ms` };
-}
-
-function connectionFailed(error: Error): ProbeResult {
-  const { code } = error as NodeJS.ErrnoException;
-  if (code === "ECONNREFUSED") return { outcome: "refused", message: "connection refused" };
-  if (code !== undefined && OURS.has(code))
-    return { outcome: "unknown", message: `no probe could be made: ${error.message}` };
-  return { outcome: "failed", message: error.message };
-}
