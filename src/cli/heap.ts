@@ -8,12 +8,23 @@
  *
  * Compilers on threads of their own leave up to 19 MB behind that the allocator does not give back: 104 to 116 MB resident, against 89 without them. The
  * first 200,000 calls cost the same either way (7.0 to 7.6 us each, the slowest answered after 56 to 76 ms), and so do later ones (4.6 to 5.2 us).
+ *
+ * The collector is at hand for collectStart.
  */
 export const HEAP_ARGUMENTS: readonly string[] = [
   "--max-semi-space-size=4",
   "--heap-growing-percent=50",
   "--no-concurrent-recompilation",
+  "--expose-gc",
 ];
+
+/**
+ * Collects what a start has left behind: source text and its trees, what was read and parsed once. To be called when everything listens and nothing has come yet; takes
+ * 40 ms, and gives 11 MB back that would lie in pages of the heap until there are many calls. Without HEAP_ARGUMENTS nothing is done.
+ */
+export function collectStart(): void {
+  globalThis.gc?.({ type: "major", execution: "sync", flavor: "last-resort" });
+}
 
 const LONG_RUNNING: ReadonlySet<string> = new Set(["proxy", "gateway", "sidecar", "control", "dns"]);
 
