@@ -35,6 +35,7 @@ export function parseNode(node: Node | undefined, address: string): XdsNode {
     outboundHost: text(said.outboundHost) || "127.0.0.1",
     app: text(said.app),
     version: text(said.version),
+    ...(said.register === false && { registers: false }),
     identity: null,
     address,
   });
