@@ -42,6 +42,10 @@ export function addEnvoyBootstrapCommand(program: Command, terminal: Terminal): 
     )
     .addOption(new Option("--zone <zone>", "where it stands (WEFT_ZONE)").env("WEFT_ZONE").default("", "none"))
     .option("--token-file <file>", "file with the join token (default: WEFT_JOIN_TOKEN)")
+    .option(
+      "--no-register",
+      "somebody else registers its endpoint; otherwise the control plane does while it is attached",
+    )
     .option("--sotw", "take whole states instead of changes (delta)", false)
     .option("--json", "print JSON instead of YAML", false)
     .addHelpText("after", HELP)

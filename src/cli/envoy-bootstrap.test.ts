@@ -82,3 +82,17 @@ test("what makes no data plane is wrong usage, with the reason", async () => {
     assert.match(err, message);
   }
 });
+
+test("a bootstrap limits Envoy's connections, and says when somebody else registers it", async () => {
+  const { stdout } = await weft(
+    "envoy-bootstrap",
+    "--service",
+    "orders",
+    "--control",
+    "10.0.0.1:7070",
+    "--no-register",
+  );
+  const { node, overload_manager } = parse(stdout);
+  assert.equal(node.metadata.weft.register, false);
+  assert.equal(overload_manager.resource_monitors[0].typed_config.max_active_downstream_connections, 20_000);
+});

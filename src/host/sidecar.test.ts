@@ -62,6 +62,8 @@ test("a sidecar is told where its application listens, and the application where
 test("in front of Envoy stands what prints its bootstrap", (t) => {
   const { args } = launched(t, { sidecar: "envoy" }, "orders-1-sidecar");
   assert.deepEqual(args.slice(0, 5), ["envoy-bootstrap", "--service", "orders", "--instance", "orders-1"]);
+  // The host registers it once its application answers.
+  assert.ok(args.includes("--no-register"));
 });
 
 test("each unit with sidecars has a unit of them beside it", () => {
@@ -85,6 +87,11 @@ test("what cannot be meant by sidecar is refused, with what to write instead", (
     assert.throws(() => systemOf({ orders: { ...LEGACY, ...service } }), message, JSON.stringify(service));
   assert.throws(
     () => systemOf({ orders: { ...LEGACY, sidecar: true }, "orders-sidecar": LEGACY }),
+    /is the name of the sidecars of orders/,
+  );
+  const versions = { v1: {}, v2: {} };
+  assert.throws(
+    () => systemOf({ orders: { ...LEGACY, versions, sidecar: true }, "orders-sidecar": LEGACY }),
     /is the name of the sidecars of orders/,
   );
 });

@@ -20,6 +20,7 @@ export interface EnvoyBootstrapFlags {
   admin?: Address;
   tokenFile?: string;
   sotw: boolean;
+  register: boolean;
   json: boolean;
 }
 
@@ -53,6 +54,7 @@ export function printEnvoyBootstrap(
     admin: flags.admin ?? null,
     token: tokenOf(flags.tokenFile, env),
     delta: !flags.sotw,
+    register: flags.register,
   });
   const text = flags.json
     ? `${JSON.stringify(bootstrap, null, 2)}\n`

@@ -21,6 +21,8 @@ export interface EnvoyBootstrap {
   /** Join token, which proves what it is; "" for none. */
   readonly token: string;
   readonly delta: boolean;
+  /** Whether the control plane registers it while it is attached; false where somebody else does. Default true. */
+  readonly register?: boolean;
 }
 
 export interface Address {
@@ -30,13 +32,28 @@ export interface Address {
 
 /** All that a stock Envoy needs to be told; everything else it asks the control plane for. An object as Envoy's bootstrap is in JSON or YAML. */
 export function envoyBootstrap(options: EnvoyBootstrap): object {
-  const { control, service, role, instance, version, zone, listen, outbound, app, admin, token, delta } = options;
+  const {
+    control,
+    service,
+    role,
+    instance,
+    version,
+    zone,
+    listen,
+    outbound,
+    app,
+    admin,
+    token,
+    delta,
+    register = true,
+  } = options;
   const weft = {
     role,
     ...(version !== "" && { version }),
     ...(listen !== null && { inbound: listen.port, inboundHost: listen.host }),
     ...(outbound !== null && { outbound: outbound.port, outboundHost: outbound.host }),
     ...(app !== null && { app: app.host.includes(":") ? `[${app.host}]:${app.port}` : `${app.host}:${app.port}` }),
+    ...(!register && { register }),
   };
   const grpc = {
     envoy_grpc: { cluster_name: CONTROL },
@@ -58,6 +75,19 @@ export function envoyBootstrap(options: EnvoyBootstrap): object {
     },
     // Regular expressions have been checked against limits of weft's own (policy/route/pattern.ts); Envoy's are tighter.
     layered_runtime: { layers: [{ name: "weft", static_layer: { "re2.max_program_size.error_level": 32_768 } }] },
+    // As many connections as a listener of weft's own takes.
+    overload_manager: {
+      resource_monitors: [
+        {
+          name: "envoy.resource_monitors.global_downstream_max_connections",
+          typed_config: {
+            "@type":
+              "type.googleapis.com/envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
+            max_active_downstream_connections: MAX_CONNECTIONS,
+          },
+        },
+      ],
+    },
     cluster_manager: {
       load_stats_config: { api_type: "GRPC", transport_api_version: "V3", grpc_services: [grpc] },
     },
@@ -88,6 +118,7 @@ export function envoyBootstrap(options: EnvoyBootstrap): object {
 
 /** No service has such a name. */
 const CONTROL = "weft.control";
+const MAX_CONNECTIONS = 20_000;
 const HTTP = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 
 function socket({ host, port }: Address) {

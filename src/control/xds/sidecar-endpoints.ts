@@ -22,8 +22,8 @@ export interface SidecarEndpointsParts {
 }
 
 /**
- * Registers the Envoys that stand before an application, for as long as they are attached and have accepted their listeners: an Envoy registers nothing itself. One whose
- * address somebody else has registered (a host that started it) is left to that.
+ * Registers the Envoys that stand before an application, for as long as they are attached and have accepted their listeners: an Envoy registers nothing itself. One that
+ * says that somebody else registers it (the host that started it), or whose address somebody else has registered, is left to that.
  */
 export class SidecarEndpoints {
   readonly #parts: SidecarEndpointsParts;
@@ -57,7 +57,14 @@ export class SidecarEndpoints {
     const { status, clock } = this.#parts;
     const present = new Map<string, XdsNode>();
     for (const { node, revision, attachedMs, target } of status.planes()) {
-      if (node.role !== "sidecar" || node.inbound === 0 || node.app === "" || node.cluster === "") continue;
+      if (
+        node.role !== "sidecar" ||
+        node.inbound === 0 ||
+        node.app === "" ||
+        node.cluster === "" ||
+        node.registers === false
+      )
+        continue;
       // Whoever started it may register it; before it has its listeners nobody can call it.
       const known = this.#leases.has(node.id);
       if (!known && (revision === 0 || revision < target || clock.wallMs() - attachedMs < SETTLED_MS)) continue;

@@ -45,6 +45,8 @@ export interface XdsNode {
   readonly identity: string | null;
   /** Of the application that it stands beside. */
   readonly version: string;
+  /** Whether the control plane registers its endpoint; false: somebody else does. Default true. */
+  readonly registers?: boolean;
   /** Where it connects from. */
   readonly address: string;
 }
