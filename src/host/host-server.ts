@@ -82,7 +82,7 @@ export async function startHostServer(
           response.end();
           return;
         }
-        const follower = { service: name.split("@")[0], response };
+        const follower = { service: host.serviceOf(name), response };
         followers.add(follower);
         response.on("close", () => followers.delete(follower));
         return;
@@ -112,7 +112,7 @@ export async function startHostServer(
       const text = `${new Date().toISOString()} ${event.id} ${event.type === "log" ? event.line : event.text}\n`;
       if (event.type === "starting" || event.type === "ready") return;
       for (const follower of followers) {
-        if (event.unit.split("@")[0] !== follower.service) continue;
+        if (host.serviceOf(event.unit) !== follower.service) continue;
         // One who does not read is cut off rather than queued for.
         if (follower.response.writableLength > MAX_BEHIND_BYTES) follower.response.destroy();
         else follower.response.write(text);

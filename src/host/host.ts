@@ -14,7 +14,7 @@ import { freePort, probeFor, probePort } from "./probe.ts";
 import { type HostProcess, startProcess } from "./process.ts";
 import type { SystemUnit } from "./resolve-system.ts";
 import { ServiceLogs } from "./service-logs.ts";
-import { besideOf } from "./sidecar.ts";
+import { besideOf, sidecarsOf } from "./sidecar.ts";
 import { SupervisorMachine } from "./supervisor-machine.ts";
 import type { NoticeType, SupervisorPhase } from "./supervisor-types.ts";
 import type { ControlLine, EndpointChange, Host, HostOptions, InstanceView, ListeningMessage } from "./types.ts";
@@ -101,8 +101,8 @@ class SystemHost implements Host {
       const endpoint = this.#endpoints.get(instance.id);
       views.push({
         id: instance.id,
-        service: unit?.service ?? instance.unitName,
-        version: unit?.version ?? "",
+        service: this.serviceOf(instance.unitName),
+        version: (unit ?? this.#companions.besides(instance.unitName))?.version ?? "",
         unit: instance.unitName,
         state: instance.state,
         health: endpoint?.health ?? (unit === undefined && instance.state === "ready" ? "healthy" : null),
@@ -121,7 +121,12 @@ class SystemHost implements Host {
 
   logFile(name: string): string {
     const [unit] = this.#unitsNamed(name);
-    return this.#logs.path(this.#serviceOf(unit));
+    return this.#logs.path(this.serviceOf(unit));
+  }
+
+  serviceOf(unitName: string): string {
+    const beside = this.#companions.besides(unitName);
+    return beside === undefined ? (this.#units.get(unitName)?.service ?? unitName) : sidecarsOf(beside.service);
   }
 
   // --- the machine's shell --------------------------------------------------------------------------------------
@@ -295,7 +300,7 @@ class SystemHost implements Host {
     this.#companions.exited(running.id);
     void running.registered?.release().catch(() => {});
     const last =
-      running.cancelled || reason === "exit status 0" ? "" : lastWords(running.lastErrors, this.#options.system.dir);
+      running.cancelled || WORDLESS.has(reason) ? "" : lastWords(running.lastErrors, this.#options.system.dir);
     this.#apply((now) => this.#machine.exited(running.id, last === "" ? reason : `${reason}: ${last}`, now));
     if (this.#companions.besides(running.unitName) !== undefined && this.#machine.instance(running.id) === undefined)
       this.#companions.forget(besideOf(running.id));
@@ -352,11 +357,7 @@ class SystemHost implements Host {
   // --- logs and the end -----------------------------------------------------------------------------------------
 
   #log(unitName: string, line: string): void {
-    this.#logs.write(this.#serviceOf(unitName), line);
-  }
-
-  #serviceOf(unitName: string): string {
-    return this.#units.get(unitName)?.service ?? unitName;
+    this.#logs.write(this.serviceOf(unitName), line);
   }
 
   readonly #joinToken = (service: string, kind: TokenKind): string => {
@@ -365,18 +366,13 @@ class SystemHost implements Host {
   };
 
   #unitsNamed(name: string): string[] {
-    const own = unitSpecs(this.#options.system, this.#options.load > 0)
-      .map((spec) => spec.name)
-      .filter((unit) => !this.#units.has(unit));
-    const units = this.#options.system.units
-      .filter((unit) => unit.service === name || unit.name === name)
-      .map((unit) => unit.name);
-    if (own.includes(name)) units.push(name);
+    const specs = unitSpecs(this.#options.system, this.#options.load > 0).map((spec) => spec.name);
+    const units = specs.filter((unit) => unit === name || this.serviceOf(unit) === name);
     if (units.length > 0) return units;
-    const known = [...new Set(this.#options.system.units.map((unit) => unit.service)), ...own];
+    const known = new Set(specs.map((unit) => this.serviceOf(unit)));
     throw new WeftError(
       "not_found",
-      `there is no service "${name}"${didYouMean(name, known) || `; there are ${known.join(", ")}`}`,
+      `there is no service "${name}"${didYouMean(name, [...known]) || `; there are ${[...known].join(", ")}`}`,
       {
         reason: "NO_SUCH_SERVICE",
       },
@@ -413,6 +409,8 @@ interface Running {
   port: number;
 }
 
+/** What was printed last does not say why: it was asked to end, or killed from outside. */
+const WORDLESS = new Set(["exit status 0", "killed by SIGKILL"]);
 const KEPT_ERRORS = 30;
 const PROBE_EVERY_MS = 100;
 

@@ -8,7 +8,7 @@ import { type TrafficPolicy, WEFT_API } from "../policy/resource/resources.ts";
 import { DescriptionReader, type Fields } from "./description-reader.ts";
 import { type FieldPath, kindOf, type Locator, Problems } from "./problems.ts";
 import { LISTENER_NAME, parseSessionListener, type SessionListener } from "./session-listener.ts";
-import { readSidecar, type Sidecar, sidecarUnit } from "./sidecar.ts";
+import { readSidecar, type Sidecar, sidecarsOf, sidecarUnit } from "./sidecar.ts";
 import type { SystemDescription } from "./system.ts";
 
 /** A system, total and checked: what a description means. Frozen. */
@@ -173,8 +173,12 @@ function readSystem(
     problems.add(["services"], "has no service; name at least one");
   const ordered = readNeeds(reader, services ?? {}, units);
   for (const own of units.filter((unit) => unit.sidecar !== null)) {
-    if (units.some((unit) => unit.service === sidecarUnit(own) || unit.prefix === sidecarUnit(own)))
-      problems.add(["services", sidecarUnit(own)], `is the name of the sidecars of ${own.service}; choose another`);
+    const taken = units.find(
+      ({ service, prefix }) =>
+        service === sidecarUnit(own) || prefix === sidecarUnit(own) || service === sidecarsOf(own.service),
+    );
+    if (taken !== undefined)
+      problems.add(["services", taken.service], `is the name of the sidecars of ${own.service}; choose another`);
   }
 
   const resources: PlacedResource[] = [];

@@ -57,6 +57,11 @@ export function sidecarUnit({ prefix }: { readonly prefix: string }): string {
   return `${prefix}-${SIDECAR_SUFFIX}`;
 }
 
+/** "products-sidecar": the sidecars of all versions of a service, as people name them. */
+export function sidecarsOf(service: string): string {
+  return `${service}-${SIDECAR_SUFFIX}`;
+}
+
 /** Instance ids: "orders-1-sidecar". */
 export const SIDECAR_SUFFIX = "sidecar";
 

@@ -27,11 +27,13 @@ export interface Host {
   instances(): readonly InstanceView[];
   /** The log file of a service, of the gateway or of the control plane. Throws `not_found`. */
   logFile(name: string): string;
+  /** What people call a unit by: "products" of "products@v1", "products-sidecar" of the sidecars of all versions. */
+  serviceOf(unit: string): string;
 }
 
 export interface InstanceView {
   readonly id: string;
-  /** "products", "gateway", "control", "dns". */
+  /** "products", "products-sidecar", "gateway", "control", "dns". */
   readonly service: string;
   readonly version: string;
   readonly unit: string;

@@ -1,4 +1,5 @@
 import type { System } from "../../host/resolve-system.ts";
+import { SIDECAR_SUFFIX } from "../../host/sidecar.ts";
 import type { HostEvent } from "../../host/types.ts";
 import { type Style, sanitize } from "../terminal.ts";
 
@@ -11,7 +12,10 @@ export class LogLines {
 
   constructor(system: System, style: Style, keepColors: boolean) {
     // Room for two-digit numbers, so that nothing moves when instances are replaced.
-    this.#width = Math.max("gateway-1".length, ...system.units.map((unit) => unit.prefix.length + 3));
+    this.#width = Math.max(
+      "gateway-1".length,
+      ...system.units.map((unit) => unit.prefix.length + 3 + (unit.sidecar === null ? 0 : BESIDE.length)),
+    );
     this.#style = style;
     this.#keepColors = keepColors;
   }
@@ -53,3 +57,6 @@ export class LogLines {
     return this.#style.nth(color, id.padEnd(this.#width));
   }
 }
+
+/** What the id of a sidecar has behind that of its instance. */
+const BESIDE = `-${SIDECAR_SUFFIX}`;

@@ -86,3 +86,26 @@ test("several addresses are counted, and calls are shown in the row of who serve
   const rows = renderTable(system, [instance("products@v1", 1), instance("products@v1", 2)], stats, PLAIN);
   assert.match(rows[2], /^products {2}v1 +2\/2 {2}healthy +0 {2}127\.0\.0\.1:9001 \+1 +100 {2}0\.7 ms {2}1\.0 ms +2$/);
 });
+
+test("where services have sidecars, it is told how many of them take calls", () => {
+  const beside = {
+    users: { run: ["x"], sidecar: true, replicas: 2 },
+    stock: { run: ["x"], sidecar: "envoy" },
+    web: { run: ["x"] },
+  };
+  const meshed = resolveSystem({ name: "shop", services: beside }, "weft.config.ts", process.cwd(), () => null);
+  const instances = [
+    instance("users", 1),
+    instance("users", 2),
+    instance("users-sidecar", 1),
+    instance("users-sidecar", 2, { state: "backoff" }),
+    instance("stock", 1),
+    instance("stock-sidecar", 1),
+    instance("web", 1),
+  ];
+  const rows = renderTable(meshed, instances, new GatewayStats(), PLAIN);
+  assert.match(rows[0], /REPLICAS {2}SIDECARS +HEALTH/);
+  assert.match(rows[1], /^users +2\/2 {2}1\/2 +healthy/);
+  assert.match(rows[2], /^stock +1\/1 {2}1\/1 envoy +healthy/);
+  assert.match(rows[3], /^web +1\/1 +healthy/);
+});

@@ -1,8 +1,9 @@
 import { formatMs } from "../../host/format-ms.ts";
 import { CONTROL_UNIT, DNS_UNIT, GATEWAY_UNIT, LOAD_UNIT } from "../../host/launch.ts";
-import type { System } from "../../host/resolve-system.ts";
+import type { System, SystemUnit } from "../../host/resolve-system.ts";
+import { sidecarUnit } from "../../host/sidecar.ts";
 import type { InstanceView } from "../../host/types.ts";
-import { type Cell, formatColumns } from "../columns.ts";
+import { type Cell, type Column, formatColumns } from "../columns.ts";
 import type { Style } from "../terminal.ts";
 import type { CallFigures, CallStats } from "./call-stats.ts";
 
@@ -16,6 +17,7 @@ export function renderTable(
   const byUnit = Map.groupBy(instances, (instance) => instance.unit);
   const names = system.units.map((unit) => unit.name);
   for (const name of [GATEWAY_UNIT, DNS_UNIT, CONTROL_UNIT, LOAD_UNIT]) if (byUnit.has(name)) names.push(name);
+  const withSidecars = system.units.some((unit) => unit.sidecar !== null);
   const rows = names.map((name) => {
     const own = byUnit.get(name) ?? [];
     const unit = system.units.find((candidate) => candidate.name === name);
@@ -28,7 +30,7 @@ export function renderTable(
     const ready = own.filter((instance) => instance.state === "ready" && instance.health === "healthy").length;
     const wanted = unit?.replicas ?? 1;
     const restarts = own.reduce((total, instance) => total + instance.restarts, 0);
-    return [
+    const cells: Cell[] = [
       { text: unit?.service ?? name, style: unit === undefined ? style.dim : style.bold },
       { text: unit?.version ?? "" },
       { text: `${ready}/${wanted}`, style: ready >= wanted ? undefined : style.yellow },
@@ -37,11 +39,14 @@ export function renderTable(
       { text: addresses(own) },
       ...figureCells(figures, style),
     ];
+    const beside = unit === undefined || unit.sidecar === null ? [] : (byUnit.get(sidecarUnit(unit)) ?? []);
+    if (withSidecars) cells.splice(3, 0, unit === undefined ? { text: "" } : sidecars(unit, beside, style));
+    return cells;
   });
-  return formatColumns(COLUMNS, rows, style.dim);
+  return formatColumns(withSidecars ? COLUMNS.toSpliced(3, 0, { title: "SIDECARS" }) : COLUMNS, rows, style.dim);
 }
 
-const COLUMNS = [
+const COLUMNS: readonly Column[] = [
   { title: "SERVICE" },
   { title: "VERSION" },
   { title: "REPLICAS", align: "right" },
@@ -52,7 +57,15 @@ const COLUMNS = [
   { title: "P50", align: "right" },
   { title: "P99", align: "right" },
   { title: "ERRORS", align: "right" },
-] as const;
+];
+
+/** "2/2", "1/2 envoy": those that take calls, of those that there should be. */
+function sidecars({ sidecar, replicas }: SystemUnit, own: readonly InstanceView[], style: Style): Cell {
+  if (sidecar === null) return { text: "" };
+  const ready = own.filter((instance) => instance.state === "ready").length;
+  const text = `${ready}/${replicas}${sidecar.proxy === "envoy" ? " envoy" : ""}`;
+  return { text, style: ready >= replicas ? undefined : style.yellow };
+}
 
 /** What a person must know first of a unit: the worst of its instances. */
 function health(instances: readonly InstanceView[], needs: readonly string[], style: Style): Cell {
