@@ -3,6 +3,7 @@ import type { Head } from "../wire/head.ts";
 import type { HttpStream, StreamFailure, StreamSink } from "../wire/stream.ts";
 import type { LocalBody } from "./local-body.ts";
 import { sendAbort, sendLocalResponse } from "./local-response.ts";
+import { requestTrailers } from "./request-trailers.ts";
 import type { CarriedCall, Carrier, Downstream } from "./types.ts";
 import { upgradeResponse } from "./upgrade.ts";
 import { factsOf } from "./upstream-head.ts";
@@ -99,7 +100,9 @@ export class Exchange implements Downstream {
 
   requestTrailers(head: Head): void {
     this.#requestEnded = true;
-    this.#call?.trailers(head);
+    const passed = requestTrailers(head);
+    if (passed.fields.length > 0) this.#call?.trailers(passed);
+    else this.#call?.data(NOTHING, 0, 0, true);
   }
 
   requestReset(): void {
@@ -254,3 +257,5 @@ function isShort({ fields }: Head): boolean {
 const SHORT_DIGITS = 5;
 const NO_ERROR = 0;
 const MAX_DROPPED_BYTES = 65_536;
+
+const NOTHING = new Uint8Array(0);

@@ -56,10 +56,13 @@ class Out implements Outbound {
   readonly #shapes = new RequestShapes();
   readonly #hooks: ExchangeHooks;
   readonly #outside: ExchangeHooks;
+  /** What this sidecar is called in `via`, by which it knows a request that it has sent out itself. */
+  readonly #pseudonym: string;
 
   constructor(options: OutboundOptions) {
     const { onEnd } = options;
     this.#options = options;
+    this.#pseudonym = `weft-${options.ids.next().slice(-12)}`;
     this.#hooks = {
       responseFields: (exchange) => ["x-request-id", exchange.context.requestId],
       onEnd: (exchange, decision) => onEnd(exchange.request, exchange.context.peerAddress, decision),
@@ -136,6 +139,7 @@ class Out implements Outbound {
     if (refusal !== null) return this.#refuse(stream, head, fin, plan, refusal);
     const http2 = stream.connection.version === "2";
     const { carrier, service } = egress.carrierTo(destination, http2);
+    if (hasPassed(head, this.#pseudonym)) return this.#refuse(stream, head, fin, plan, loops(head.authority));
     const requestId = plan.requestId === "" ? ids.next() : plan.requestId;
     carryExchange(
       carrier,
@@ -143,7 +147,7 @@ class Out implements Outbound {
       plan.onward,
       fin,
       this.#context(stream, plan, service, requestId),
-      null,
+      ["via", `${stream.connection.version} ${this.#pseudonym}`],
       this.#outside,
     );
   }
@@ -181,7 +185,9 @@ class Out implements Outbound {
     const passOut = (): void => {
       const refusal = egress.refusal(destination);
       if (refusal !== null) return this.#refuseTunnel(stream, head, refusal);
-      openHostTunnel(stream, destination, (message) => this.#refuseTunnel(stream, head, unreached(head, message)));
+      openHostTunnel(stream, destination, isOwn, (message) =>
+        this.#refuseTunnel(stream, head, unreached(head, message)),
+      );
     };
     if (destination.kind === "host") return passOut();
     if (service === null) return this.#refuseTunnel(stream, head, tooMany(services.size));
@@ -221,6 +227,18 @@ function nobodyNamed(authority: string): WeftError {
     `${authority} is the sidecar itself; say which service is meant: as the host, NAME.weft, or by an HTTP proxy setting`,
     { reason: "NO_SERVICE_NAMED" },
   );
+}
+
+/** Names that lead back here are without number ("0.0.0.0", whatever a DNS server answers); what has come by shows it. */
+function hasPassed({ fields }: Head, pseudonym: string): boolean {
+  for (let i = 0; i < fields.length; i += 2) if (fields[i] === "via" && fields[i + 1].includes(pseudonym)) return true;
+  return false;
+}
+
+function loops(authority: string): WeftError {
+  return new WeftError("failed_precondition", `${authority} leads back to this sidecar: the request went in a circle`, {
+    reason: "PROXY_LOOP",
+  });
 }
 
 function tooMany(count: number): WeftError {

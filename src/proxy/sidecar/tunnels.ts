@@ -75,10 +75,11 @@ class FirstBytes implements StreamSink {
   onWritable(): void {}
 }
 
-/** Opens a tunnel to a host outside of the mesh: granted once it is connected. `failed` is told why it is not. */
+/** Opens a tunnel to a host outside of the mesh: granted once it is connected, and not to the sidecar itself (`isOwn`). `failed` is told why it is not. */
 export function openHostTunnel(
   stream: HttpStream,
   { host, port }: HostDestination | Destination,
+  isOwn: (host: string, port: number) => boolean,
   failed: (message: string) => void,
 ): void {
   const socket = connect({ host, port, allowHalfOpen: true, noDelay: true });
@@ -97,6 +98,8 @@ export function openHostTunnel(
   socket.once("connect", () => {
     clearTimeout(timer);
     if (stream.closed) return void socket.destroy();
+    const at = (socket.remoteAddress ?? "").replace(/^::ffff:/, "");
+    if (isOwn(at, socket.remotePort ?? 0)) return void socket.destroy(new Error("it leads back to this sidecar"));
     granted = true;
     stream.sendHead(GRANTED, null, false);
     splice(new StreamDuplex(stream), socket);
