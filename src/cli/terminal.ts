@@ -71,7 +71,8 @@ export function sanitize(text: string, keepColors: boolean): string {
 
 // biome-ignore-start lint/suspicious/noControlCharactersInRegex: control characters are what these are about
 /** CSI, OSC and two-character sequences, then single control characters. Source: ECMA-48. */
-const CONTROL = /\x1b\[[0-9;:?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[@-Z\\-_]?|[\x00-\x08\x0b-\x1f\x7f]/g;
+const CONTROL =
+  /\x1b\[[0-9;:?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[@-Z\\-_]?|[\x00-\x08\x0b-\x1f\x7f-\x9f]/g;
 const IS_COLOR = /^\x1b\[[0-9;:]*m$/;
 const COLOR = /(\x1b\[[0-9;:]*m)/;
 // biome-ignore-end lint/suspicious/noControlCharactersInRegex: control characters are what these are about

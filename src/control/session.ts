@@ -18,6 +18,7 @@ import {
 import { create, type MessageInitShape } from "../contract/runtime.ts";
 import type { Cancel } from "../core/clock.ts";
 import { codeNumber, toWeftError, WeftError } from "../core/errors.ts";
+import { isPrintable, printable } from "../core/printable.ts";
 import type { Lease } from "../registry/registry.ts";
 import { assertEndpoint, assertServiceName, assertTtl, CONTRACT_NAME } from "../registry/validate.ts";
 import type { ServiceState } from "./catalog.ts";
@@ -282,9 +283,10 @@ export class Session {
   #greet(hello: Hello): void {
     if (this.hello !== null)
       throw new WeftError("failed_precondition", "a second hello arrived", { reason: "SECOND_HELLO" });
-    for (const field of ["process", "node", "version", "epoch"] as const) {
-      if (hello[field].length <= 256) continue;
-      throw new WeftError("invalid_argument", `hello: ${field} has more than 256 characters`, {
+    for (const field of ["process", "node", "version", "epoch", "service"] as const) {
+      if (hello[field].length <= 256 && isPrintable(hello[field])) continue;
+      const what = hello[field].length > 256 ? "more than 256" : "control";
+      throw new WeftError("invalid_argument", `hello: ${field} has ${what} characters`, {
         reason: "BAD_HELLO",
         place: { field },
       });
@@ -415,7 +417,7 @@ export class Session {
     if (!this.#leases.has(id)) {
       throw new WeftError("failed_precondition", `"${id}" is not registered by this process`, { reason: "NOT_OWNER" });
     }
-    await this.#hub.registry.setHealth(id, healthOfMessage(health), reason.slice(0, 256));
+    await this.#hub.registry.setHealth(id, healthOfMessage(health), printable(reason, 256));
   }
 
   #heartbeat(): void {
@@ -441,7 +443,9 @@ export class Session {
   }
 
   #takeApplied({ revision, error }: Applied): void {
-    this.applied = { revision: Number(revision), error: error.slice(0, MAX_REFUSAL_LENGTH) };
+    // Of a revision that is still to come nobody can say anything.
+    if (revision > BigInt(this.#hub.ledger.current.revision)) return;
+    this.applied = { revision: Number(revision), error: printable(error, MAX_REFUSAL_LENGTH) };
     if (error === "") this.acknowledged = Number(revision);
   }
 

@@ -4,6 +4,7 @@ import { createDirectClient } from "../../src/call/direct.ts";
 import { SecretSchema } from "../../src/contract/gen/envoy/extensions/transport_sockets/tls/v3/secret.ts";
 import { AggregatedDiscoveryService } from "../../src/contract/gen/envoy/service/discovery/v3/ads.ts";
 import type { DeltaDiscoveryResponse } from "../../src/contract/gen/envoy/service/discovery/v3/discovery.ts";
+import { LoadReportingService } from "../../src/contract/gen/envoy/service/load_stats/v3/lrs.ts";
 import { fromBinary } from "../../src/contract/runtime.ts";
 import { startControlPlane } from "../../src/control/control-plane.ts";
 import { CLUSTER, SECRET } from "../../src/control/xds/types.ts";
@@ -54,7 +55,7 @@ async function plane(t: TestContext) {
       done();
     }
   };
-  return { ask, lines };
+  return { ask, lines, address: control.address };
 }
 
 test("only a node with its service's token gets a certificate, and the key is never logged", async (t) => {
@@ -88,4 +89,46 @@ test("a token of another service, another system or nobody's gets nothing, with 
     ["OTHER_SERVICE", ...wrong.map(([, reason]) => reason)],
   );
   for (const [token] of wrong) for (const line of lines) assert.ok(!line.includes(token.split(".")[2] ?? token), line);
+});
+
+test("nobody speaks for a node that has proved who it is: by its id, by load reports, or by control characters in the log", async (t) => {
+  const { ask, lines, address } = await plane(t);
+  const streams = createDirectClient(AggregatedDiscoveryService, address);
+  const loads = createDirectClient(LoadReportingService, address);
+  t.after(() => Promise.all([streams.close(), loads.close()]));
+  const held = Promise.withResolvers<void>();
+  const node = { id: "orders-1", cluster: "orders", metadata: { weft: { role: "sidecar", outbound: 15_001 } } };
+  const attached = streams.client.deltaAggregatedResources(
+    (async function* () {
+      yield { node, typeUrl: SECRET, resourceNamesSubscribe: ["weft/identity"] };
+      await held.promise;
+    })(),
+    { metadata: { "x-weft-join-token": tokenFor("orders") } },
+  );
+  const iterator = attached[Symbol.asyncIterator]();
+  await iterator.next();
+  await assert.rejects(ask("orders", null, CLUSTER), { code: "permission_denied", reason: "NODE_TAKEN" });
+  await ask("orders", tokenFor("orders"), CLUSTER); // another stream of the same
+  const report = async (token: string | null): Promise<string> => {
+    const metadata: Record<string, string> = token === null ? {} : { "x-weft-join-token": token };
+    const ended = Promise.withResolvers<void>();
+    const requests = (async function* () {
+      yield { node, clusterStats: [] };
+      await ended.promise;
+    })();
+    try {
+      for await (const _response of loads.client.streamLoadStats(requests, { metadata })) return "taken";
+      return "ended";
+    } catch (thrown) {
+      return (thrown as { reason: string }).reason;
+    } finally {
+      ended.resolve();
+    }
+  };
+  assert.equal(await report(null), "NODE_TAKEN");
+  assert.equal(await report(tokenFor("payments")), "NODE_TAKEN");
+  assert.equal(await report(tokenFor("orders")), "taken");
+  await assert.rejects(ask("orders\x1b[2J", null, CLUSTER), { code: "invalid_argument", reason: "BAD_NODE" });
+  held.resolve();
+  for (const line of lines) assert.ok(!line.includes("\x1b"), line);
 });

@@ -1,5 +1,6 @@
 import { type Edge, Role } from "../../contract/gen/weft/control/v1/control.ts";
 import { LATENCY_BUCKETS } from "../../core/latency-buckets.ts";
+import { isPrintable } from "../../core/printable.ts";
 import type { Session } from "../session.ts";
 import type { DataPlaneKind, DataPlaneState } from "./data-plane.ts";
 import type { EdgeReading } from "./traffic-store.ts";
@@ -38,6 +39,7 @@ export function nodeOf({ service, hello }: Pick<Session, "service" | "hello">): 
 export function readingOf({ service, version, calls, errors, secure, attempts, latency }: Edge): EdgeReading[] {
   const { buckets = [], counts = [] } = latency ?? {};
   if (service.length > MAX_NAME || version.length > MAX_NAME) return [];
+  if (!isPrintable(service) || !isPrintable(version)) return [];
   if (buckets.length !== counts.length || buckets.length > LATENCY_BUCKETS) return [];
   return [
     {

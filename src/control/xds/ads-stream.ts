@@ -145,6 +145,7 @@ class OpenStream implements XdsStream {
     try {
       const identity = await authenticate(this.#call.token, said);
       if (this.#ended) return;
+      this.#shared.status.assertNobodyElse(said.id, identity);
       const node = Object.freeze({ ...said, identity });
       this.#feed = source.open(node, () => this.#offer());
       this.node = node;

@@ -1,13 +1,15 @@
 import { LoadReportingService } from "../../contract/gen/envoy/service/load_stats/v3/lrs.ts";
-import type { Clock } from "../../core/clock.ts";
 import { type ServiceDefinition, service } from "../../service/definition.ts";
+import type { ServerCall } from "../../service/server-call.ts";
+import type { AdsShared } from "./ads-stream.ts";
 import { parseNode } from "./node.ts";
-import type { XdsStatus } from "./status.ts";
 
-/** LRS: data planes are asked for the load of all their clusters, every `intervalMs`. */
+/**
+ * LRS: data planes are asked for the load of all their clusters, every `intervalMs`. Of a node that is attached with an identity only who proves that one may tell.
+ */
 export function createLoadReportingService(
-  status: XdsStatus,
-  clock: Clock,
+  { status, clock, authenticate }: Pick<AdsShared, "status" | "clock" | "authenticate">,
+  tokenOf: (call: ServerCall) => string | null,
   intervalMs = 2_000,
 ): ServiceDefinition<typeof LoadReportingService> {
   const loadReportingInterval = { seconds: BigInt(Math.floor(intervalMs / 1_000)), nanos: (intervalMs % 1_000) * 1e6 };
@@ -19,7 +21,9 @@ export function createLoadReportingService(
         let node = "";
         for await (const { node: said, clusterStats } of requests) {
           if (node === "") {
-            node = parseNode(said, call.peer.address).id;
+            const named = parseNode(said, call.peer.address);
+            status.assertNobodyElse(named.id, await authenticate(tokenOf(call), named));
+            node = named.id;
             begun.resolve(true);
           }
           status.report(node, clusterStats, clock.now());

@@ -1,5 +1,6 @@
 import type { Node } from "../../contract/gen/envoy/config/core/v3/base.ts";
 import { WeftError } from "../../core/errors.ts";
+import { isPrintable, printable } from "../../core/printable.ts";
 import type { XdsNode } from "./types.ts";
 
 /** What a data plane says of itself in its first request. Throws `invalid_argument` for a node without an id, or one that says too much. */
@@ -13,8 +14,9 @@ export function parseNode(node: Node | undefined, address: string): XdsNode {
   }
   const zone = locality?.zone ?? "";
   for (const [field, value] of Object.entries({ id, cluster, zone, user_agent_name: userAgentName })) {
-    if (value.length <= MAX_LENGTH) continue;
-    throw new WeftError("invalid_argument", `node.${field} has more than ${MAX_LENGTH} characters`, {
+    if (value.length <= MAX_LENGTH && isPrintable(value)) continue;
+    const what = value.length > MAX_LENGTH ? `more than ${MAX_LENGTH}` : "control";
+    throw new WeftError("invalid_argument", `node.${field} has ${what} characters`, {
       reason: "BAD_NODE",
       place: { field: `node.${field}` },
     });
@@ -22,7 +24,8 @@ export function parseNode(node: Node | undefined, address: string): XdsNode {
   const weft = metadata?.weft;
   const said = typeof weft === "object" && weft !== null && !Array.isArray(weft) ? weft : {};
   const port = (value: unknown) => (typeof value === "number" && value > 0 && value < 65_536 ? Math.floor(value) : 0);
-  const text = (value: unknown) => (typeof value === "string" && value.length <= MAX_LENGTH ? value : "");
+  const text = (value: unknown) =>
+    typeof value === "string" && value.length <= MAX_LENGTH && isPrintable(value) ? value : "";
   return Object.freeze({
     id,
     cluster,
@@ -48,7 +51,7 @@ function roleOf(said: unknown, cluster: string, agent: string): XdsNode["role"] 
 }
 
 function agentOf(name: string, type: Node["userAgentVersionType"] | undefined): string {
-  if (type?.case === "userAgentVersion") return `${name} ${type.value.slice(0, MAX_LENGTH)}`;
+  if (type?.case === "userAgentVersion") return `${name} ${printable(type.value, MAX_LENGTH)}`;
   const version = type?.case === "userAgentBuildVersion" ? type.value.version : undefined;
   if (version === undefined) return name;
   return `${name} ${version.majorNumber}.${version.minorNumber}.${version.patch}`;

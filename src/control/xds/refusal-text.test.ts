@@ -19,3 +19,7 @@ test("of a long one the beginning and the end are kept", () => {
   assert.match(shown, /^first x .* \.\.\. .* last$/);
   assert.ok(shown.length < 1_300);
 });
+
+test("what would move a terminal's cursor is not shown", () => {
+  assert.equal(refusalText("no \x1b[2J\x9b31m\x07 good\nreally"), "no ?[2J?31m? good really");
+});

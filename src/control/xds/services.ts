@@ -31,7 +31,7 @@ export function createXdsServices(shared: AdsShared): AnyServiceDefinition[] {
     service(ClusterDiscoveryService, { streamClusters: sotw(CLUSTER), deltaClusters: changes(CLUSTER) }),
     service(EndpointDiscoveryService, { streamEndpoints: sotw(ENDPOINTS), deltaEndpoints: changes(ENDPOINTS) }),
     service(SecretDiscoveryService, { streamSecrets: sotw(SECRET), deltaSecrets: changes(SECRET) }),
-    createLoadReportingService(shared.status, shared.clock),
+    createLoadReportingService(shared, tokenOf),
     createClientStatusService(shared.status),
   ];
 }
@@ -48,6 +48,10 @@ export const defaultXdsLimits: XdsLimits = Object.freeze({
 /** By which a data plane proves what it is. */
 const TOKEN_HEADER = "x-weft-join-token";
 
-function adsCall({ signal, peer, requestHeaders }: ServerCall, only: string | null): AdsCall {
-  return { signal, address: peer.address, token: requestHeaders.get(TOKEN_HEADER) ?? null, only };
+function tokenOf({ requestHeaders }: ServerCall): string | null {
+  return requestHeaders.get(TOKEN_HEADER) ?? null;
+}
+
+function adsCall(call: ServerCall, only: string | null): AdsCall {
+  return { signal: call.signal, address: call.peer.address, token: tokenOf(call), only };
 }

@@ -1,5 +1,6 @@
 import type { ClusterStats } from "../../contract/gen/envoy/config/endpoint/v3/load_report.ts";
-import type { WeftError } from "../../core/errors.ts";
+import { WeftError } from "../../core/errors.ts";
+import { printable } from "../../core/printable.ts";
 import type { AdsMachine } from "./ads-machine.ts";
 import type { Refusal } from "./subscription.ts";
 import type { XdsNode } from "./types.ts";
@@ -32,6 +33,15 @@ export class XdsStatus {
     this.#nodes.set(node.id, (this.#nodes.get(node.id) ?? 0) + 1);
   }
 
+  /** Throws `permission_denied` where a node of this id is attached that has proved another identity: nobody speaks for it. */
+  assertNobodyElse(id: string, identity: string | null): void {
+    for (const { node } of this.#streams) {
+      if (node.id !== id || node.identity === null || node.identity === identity) continue;
+      const text = `a data plane "${id}" of ${node.identity} is attached, and this one has not proved to be it; give it an id of its own (node.id), or the same join token`;
+      throw new WeftError("permission_denied", text, { reason: "NODE_TAKEN", place: { field: "node.id" } });
+    }
+  }
+
   detach(stream: XdsStream): void {
     this.#streams.delete(stream);
     const { id } = stream.node;
@@ -59,12 +69,14 @@ export class XdsStatus {
   refused({ node, machine }: XdsStream, { typeUrl, name, reason }: Refusal): void {
     const kind = typeUrl.slice(typeUrl.lastIndexOf(".") + 1);
     const line = `xds: ${node.agent || "a data plane"} "${node.id}" of ${node.cluster || "no service"} refuses ${kind} "${name}" of revision ${machine.target?.revision ?? 0} and keeps what it had: ${reason}`;
-    this.#log(line);
+    this.#log(printable(line, MAX_LINE));
   }
 
   /** A node that is not who it says, or gets nothing. */
   sentAway({ id, cluster, address }: XdsNode, { message, reason }: WeftError): void {
-    this.#log(`xds: "${id}" of ${cluster || "no service"} at ${address} was sent away: ${message} (${reason})`);
+    this.#log(
+      printable(`xds: "${id}" of ${cluster || "no service"} at ${address} was sent away: ${message} (${reason})`),
+    );
   }
 
   /** One entry a node, with the streams that it has open taken together. */
@@ -143,5 +155,7 @@ export interface XdsLoad {
   readonly measuredMs: number;
 }
 
+/** A refusal has the text of a data plane. */
+const MAX_LINE = 8_000;
 /** Reported by one node. */
 const MAX_CLUSTERS = 10_000;
