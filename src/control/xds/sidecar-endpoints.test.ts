@@ -1,0 +1,78 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { VirtualClock } from "../../core/clock.ts";
+import type { Endpoint } from "../../core/endpoint.ts";
+import { createMemoryRegistry } from "../../drivers/memory/memory-registry.ts";
+import { Catalog } from "../catalog.ts";
+import { SidecarEndpoints } from "./sidecar-endpoints.ts";
+import type { XdsPlane } from "./status.ts";
+import type { XdsNode } from "./types.ts";
+
+const NODE: XdsNode = {
+  ...{ id: "pricing-1", cluster: "pricing", role: "sidecar", zone: "", agent: "envoy 1.40.0", version: "v1" },
+  ...{ inbound: 15_006, inboundHost: "127.0.0.1", outbound: 0, outboundHost: "127.0.0.1", app: "127.0.0.1:3000" },
+  ...{ registers: true, identity: null, address: "127.0.0.1:4000" },
+};
+
+async function started(t: { after(end: () => Promise<void>): void }) {
+  const clock = new VirtualClock();
+  const registry = createMemoryRegistry({ clock });
+  const catalog = new Catalog(registry);
+  await catalog.start();
+  const planes: XdsPlane[] = [];
+  const attach = (node: Partial<XdsNode> = {}): void =>
+    void planes.push({
+      ...{ node: { ...NODE, ...node }, protocol: "delta", attachedMs: clock.wallMs(), revision: 1, target: 1 },
+      ...{ refusals: [], loads: [] },
+    });
+  const log: string[] = [];
+  const sidecars = new SidecarEndpoints({
+    ...{ status: { planes: () => planes }, registry, catalog, system: "shop", mutualTls: () => "permissive", clock },
+    log: (line) => log.push(line),
+  });
+  t.after(async () => {
+    await sidecars.close();
+    catalog.close();
+    await registry.close();
+  });
+  const pass = async (ms: number): Promise<void> => {
+    for (let passed = 0; passed < ms; passed += 500) {
+      clock.advance(500);
+      await new Promise(setImmediate);
+    }
+  };
+  const known = (): string[] => [...(catalog.get("pricing")?.endpoints.keys() ?? [])];
+  return { attach, planes, pass, known, registry, log };
+}
+
+test("an Envoy before an application is registered while it is attached", async (t) => {
+  const { attach, planes, pass, known, log } = await started(t);
+  attach();
+  await pass(1_000);
+  assert.deepEqual(known(), [], "whoever started it may be about to register it");
+  await pass(3_000);
+  assert.deepEqual(known(), ["pricing-1"]);
+  await pass(30_000);
+  assert.deepEqual(known(), ["pricing-1"], "the lease is renewed");
+  planes.length = 0;
+  await pass(1_500);
+  assert.deepEqual(known(), []);
+  assert.deepEqual(log, []);
+});
+
+test("an Envoy that somebody else registers is left to that, before its application is there and when that ends", async (t) => {
+  const { attach, pass, known, registry } = await started(t);
+  attach({ registers: false });
+  await pass(10_000);
+  assert.deepEqual(known(), [], "the application does not listen yet");
+  const own: Endpoint = {
+    ...{ id: "pricing-1", service: "pricing", host: "127.0.0.1", port: 15_006, version: "v1", zone: "", weight: 1 },
+    ...{ protocol: "http1", health: "healthy", metadata: {} },
+  };
+  const lease = await registry.register(own, 60_000);
+  await pass(3_000);
+  assert.deepEqual(known(), ["pricing-1"]);
+  await lease.release();
+  await pass(10_000);
+  assert.deepEqual(known(), [], "it drains");
+});
