@@ -1,3 +1,5 @@
+import { setFlagsFromString } from "node:v8";
+
 /**
  * Arguments of Node for weft's own long-running processes: a young generation of at most 4 MB semi-spaces instead of 16, an old one that
  * is collected when it is half again as large as after the last time, instead of four times as large, and functions optimized on the main thread.
@@ -9,7 +11,7 @@
  * Compilers on threads of their own leave up to 19 MB behind that the allocator does not give back: 104 to 116 MB resident, against 89 without them. The
  * first 200,000 calls cost the same either way (7.0 to 7.6 us each, the slowest answered after 56 to 76 ms), and so do later ones (4.6 to 5.2 us).
  *
- * The collector is at hand for collectStart.
+ * The collector is at hand for endStart.
  */
 export const HEAP_ARGUMENTS: readonly string[] = [
   "--max-semi-space-size=4",
@@ -19,21 +21,36 @@ export const HEAP_ARGUMENTS: readonly string[] = [
 ];
 
 /**
- * Collects what a start has left behind: source text and its trees, what was read and parsed once. To be called when everything listens and nothing has come yet; takes
- * 40 ms, and gives 11 MB back that would lie in pages of the heap until there are many calls. Without HEAP_ARGUMENTS nothing is done.
+ * Ends the start of a long-running command, when everything listens and nothing has come yet: collects what it has left behind (source text and its trees, what
+ * was read and parsed once) and lets the optimizing compiler in. Takes 40 ms. Gives 11 MB back that would lie in pages of the heap until there are many calls.
  */
-export function collectStart(): void {
+export function endStart(): void {
+  // Without HEAP_ARGUMENTS it is out of reach.
   globalThis.gc?.({ type: "major", execution: "sync", flavor: "last-resort" });
+  setFlagsFromString("--turbofan");
+}
+
+/** Resolving the paths of 500 modules would be optimized, which maps 5 MB of compiler for code that never runs again. */
+function beginStart(): void {
+  setFlagsFromString("--no-turbofan");
+  // What the tiers below have compiled meanwhile must go on to count how hot it is.
+  setFlagsFromString("--force-emit-interrupt-budget-checks");
 }
 
 const LONG_RUNNING: ReadonlySet<string> = new Set(["proxy", "gateway", "sidecar", "control", "dns"]);
 
 /**
- * Replaces this process by one with HEAP_ARGUMENTS when it is to run such a command: same process id, same streams. To be called before
- * anything else is loaded. Returns when there is nothing to do, or it cannot be done (Windows): the command then runs as it is.
+ * Begins the start of a long-running command, which is to call endStart; does nothing for others. To be called before anything else is loaded. Replaces this process
+ * by one with HEAP_ARGUMENTS: same process id, same streams. Where that cannot be done (Windows), the command runs in the heap that there is.
  */
 export function enterSmallHeap(command: string | undefined): void {
-  if (command === undefined || !LONG_RUNNING.has(command) || process.execve === undefined) return;
+  if (command === undefined || !LONG_RUNNING.has(command)) return;
+  replaceProcess();
+  beginStart();
+}
+
+function replaceProcess(): void {
+  if (process.execve === undefined) return;
   // The channel to a parent would be lost; such parents (weft up) give the arguments themselves.
   if (process.send !== undefined) return;
   const given = [...process.execArgv, process.env.NODE_OPTIONS ?? ""];

@@ -1,12 +1,12 @@
 import { EXIT } from "./exit-status.ts";
-import { collectStart } from "./heap.ts";
+import { endStart } from "./heap.ts";
 
 /**
- * To be called when a command has started all it runs: collects what that left behind. Runs until SIGINT or SIGTERM, or until the parent that started this process
+ * To be called when a command has started all it runs: ends that (endStart). Runs until SIGINT or SIGTERM, or until the parent that started this process
  * with a channel is gone; then `stop` drains. A second signal ends the process at once. Resolves to the exit status.
  */
 export function untilStopped(stop: () => Promise<void>): Promise<number> {
-  collectStart();
+  endStart();
   return new Promise((resolve, reject) => {
     let stopping = false;
     const end = (): void => {
