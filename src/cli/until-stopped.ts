@@ -1,12 +1,15 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { EXIT } from "./exit-status.ts";
 import { endStart } from "./heap.ts";
 
 /**
- * To be called when a command has started all it runs: ends that (endStart). Runs until SIGINT or SIGTERM, or until the parent that started this process
- * with a channel is gone; then `stop` drains. A second signal ends the process at once. Resolves to the exit status.
+ * To be called when a command has started all it runs: ends the start (endStart), or does so when `started` resolves, for which it does not wait long. Runs until
+ * SIGINT or SIGTERM, or until the parent that started this process with a channel is gone; then `stop` drains. A second signal ends the process at once. Resolves
+ * to the exit status.
  */
-export function untilStopped(stop: () => Promise<void>): Promise<number> {
-  endStart();
+export function untilStopped(stop: () => Promise<void>, started?: Promise<void>): Promise<number> {
+  if (started === undefined) endStart();
+  else void Promise.race([started, sleep(START_MS, undefined, { ref: false })]).then(endStart);
   return new Promise((resolve, reject) => {
     let stopping = false;
     const end = (): void => {
@@ -31,3 +34,5 @@ export function tellHost(url: string, admin: string, more: { readonly outbound?:
   process.send({ type: "weft:listening", url, admin, ...more });
   return true;
 }
+
+const START_MS = 10_000;

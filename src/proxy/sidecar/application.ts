@@ -46,6 +46,7 @@ export class Application {
   #contracts: ReflectedContracts | null = null;
   #stopped = false;
   #wake: () => void = () => {};
+  readonly #met = Promise.withResolvers<void>();
   readonly #running: Promise<void>;
 
   constructor(options: ApplicationOptions) {
@@ -55,6 +56,11 @@ export class Application {
     // Calls that come before it is known go to it as most would take them.
     options.policy.forwardTo({ ...options, protocol: options.protocol === "auto" ? "http1" : options.protocol });
     this.#running = this.#run();
+  }
+
+  /** Resolves when the application has been met for the first time, before anybody is told where it is. */
+  get met(): Promise<void> {
+    return this.#met.promise;
   }
 
   /** Null until the application has been met. */
@@ -89,14 +95,14 @@ export class Application {
       const { outcome, message } = await prober.probe();
       if (this.#stopped) break;
       if (!up && this.#protocol === null) {
-        if (outcome === "passed" || this.#check.kind === "grpc") up = await this.#met();
+        if (outcome === "passed" || this.#check.kind === "grpc") up = await this.#meet();
         if (up) {
           prober.close();
           prober = createProber(this.#endpoint(this.#protocol ?? "http1"), this.#check);
         }
       } else {
         const verdict = this.#machine.probed(outcome, this.#check);
-        if (verdict === "healthy") await this.#met();
+        if (verdict === "healthy") await this.#meet();
         if (verdict !== null) await this.#tell(verdict, message);
       }
       await this.#pause(up ? this.#check.intervalMs : FIRST_INTERVAL_MS);
@@ -105,7 +111,7 @@ export class Application {
   }
 
   /** It answers: what does it speak and serve? False: it went again. */
-  async #met(): Promise<boolean> {
+  async #meet(): Promise<boolean> {
     const { host, port, protocol: wanted, policy } = this.#options;
     const protocol = wanted === "auto" ? await detectProtocol(host, port, DETECT_MS) : wanted;
     if (protocol === null || this.#stopped) return false;
@@ -116,6 +122,7 @@ export class Application {
     const contracts = protocol === "h2c" ? await this.#reflect() : null;
     if (this.#stopped) return false;
     this.#protocol = protocol;
+    this.#met.resolve();
     await this.#register(contracts);
     return true;
   }

@@ -98,6 +98,8 @@ export interface Sidecar {
   readonly outbound: { readonly host: string; readonly port: number };
   readonly admin: { readonly host: string; readonly port: number } | null;
   readonly metrics: Metrics;
+  /** Resolves when the application has been met for the first time: what it speaks and serves is known, and its registration begins. */
+  readonly met: Promise<void>;
   /** Another way in for the application's calls, which `given` says where to take; HTTP as on the outbound listener, anything else as bytes. */
   listenOutbound(at: Address, given: (localAddress: string) => Destination | null): Promise<Listener>;
   /** Takes connections that were redirected here (weft intercept): HTTP by its authority, TLS by its server name, others to where they were to go. */
@@ -295,6 +297,7 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
       outbound: { host: out.host, port: out.port },
       admin: admin === null ? null : { host: admin.host, port: admin.port },
       metrics,
+      met: app.met,
       listenOutbound,
       listenTransparent,
       load: () => meter.read(),
