@@ -313,10 +313,13 @@ class ControlLink implements Link {
     this.#lastError = failure;
     if (hadBeenWelcome || first) {
       this.#report(
-        new WeftError("unavailable", `the line is down, the last state stays in use: ${failure.message}`, {
-          reason: "LINE_DOWN",
-          cause: failure,
-        }),
+        new WeftError(
+          "unavailable",
+          hadBeenWelcome
+            ? `the line is down, the last state stays in use: ${failure.message}`
+            : `no line to the control plane yet: ${failure.message}; trying again`,
+          { reason: "LINE_DOWN", cause: failure },
+        ),
       );
     }
     if (this.#mirror.services.size === 0 && (await this.#saver?.load())) {
