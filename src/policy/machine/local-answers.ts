@@ -96,7 +96,8 @@ export function upstreamAnswer(
 ): LocalResponse {
   const last = attempts.at(-1);
   const text = said || last?.message || last?.outcome || "";
-  const message = `${name}: ${text}${attempts.length > 1 ? ` (attempt ${attempts.length})` : ""}`;
+  const where = text.includes(name) ? "" : `${name}: `; // an endpoint may be named by its address
+  const message = `${where}${text}${attempts.length > 1 ? ` (attempt ${attempts.length})` : ""}`;
   if (event === EventKind.timeout) return errorAnswer("deadline_exceeded", 504, "ATTEMPT_TIMEOUT", message);
   const status = event === EventKind.reset || event === EventKind.protocol ? 502 : 503;
   return errorAnswer("unavailable", status, UPSTREAM_REASONS[event], message, unprocessed);
