@@ -3,6 +3,7 @@ import { type Command, InvalidArgumentError } from "commander";
 import { parseNetwork } from "../core/network.ts";
 import { parseAddress } from "../host/address.ts";
 import { LISTENER_NAME, parseSessionListener, type SessionListener } from "../host/session-listener.ts";
+import { isServiceName } from "../registry/validate.ts";
 
 /** How the values of options are read. */
 
@@ -24,6 +25,14 @@ export function addressText(text: string): string {
   const bare = text.replace(/^https?:\/\//, "").replace(/\/$/, "");
   address(bare);
   return bare.includes(":") ? bare : `127.0.0.1:${bare}`;
+}
+
+/** A service as it stands in the registry. */
+export function serviceName(text: string): string {
+  if (isServiceName(text)) return text;
+  throw new InvalidArgumentError(
+    "It must be a DNS label: lower-case letters, digits and inner hyphens, at most 63 characters.",
+  );
 }
 
 export function addresses(text: string, previous: Address[] | undefined): Address[] {

@@ -1,5 +1,5 @@
 import { type Command, Option } from "commander";
-import { address, addressText } from "./arguments.ts";
+import { address, addressText, serviceName } from "./arguments.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** `weft envoy-bootstrap`. */
@@ -11,7 +11,7 @@ export function addEnvoyBootstrapCommand(program: Command, terminal: Terminal): 
       "Prints a bootstrap for a stock Envoy, which becomes a gateway or the sidecar of a service by it: everything else it takes from the control plane, and " +
         "follows from then on. What it prints is secret when there is a join token: keep it where only Envoy reads it.",
     )
-    .option("--service <name>", "be the sidecar of an instance of this service")
+    .addOption(new Option("--service <name>", "be the sidecar of an instance of this service").argParser(serviceName))
     .option("--gateway", "be a gateway", false)
     .addOption(
       new Option("--control <address>", "the control plane, HOST:PORT (WEFT_CONTROL)")
@@ -57,4 +57,7 @@ export function addEnvoyBootstrapCommand(program: Command, terminal: Terminal): 
 const HELP = `
 Example:
   weft envoy-bootstrap --gateway --control 127.0.0.1:7070 --listen 8080 > envoy.yaml && envoy -c envoy.yaml
-  weft envoy-bootstrap --service orders --app 3000 --listen 15006 --outbound 15001 --control 127.0.0.1:7070 > envoy.yaml`;
+  weft envoy-bootstrap --service orders --app 3000 --listen 15006 --outbound 15001 --control 127.0.0.1:7070 > envoy.yaml
+  envoy -c envoy.yaml
+
+Without a join token (WEFT_JOIN_TOKEN or --token-file; weft token create orders) it gets no certificate, and calls in plain text.`;

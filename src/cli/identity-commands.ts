@@ -1,5 +1,5 @@
 import { type Command, Option } from "commander";
-import { addressText, count } from "./arguments.ts";
+import { addressText, count, serviceName } from "./arguments.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** `weft token` and `weft ca`. */
@@ -27,10 +27,11 @@ export function addIdentityCommands(program: Command, terminal: Terminal, exit: 
     token
       .command("create")
       .description("Prints a join token for WEFT_JOIN_TOKEN of a process of SERVICE. It is a secret.")
-      .argument("<service>", 'who joins by it; "gateway" for a gateway'),
+      .argument("<service>", 'who joins by it; "gateway" for a gateway', serviceName),
   )
     .addOption(new Option("--ttl <seconds>", "how long it holds").argParser(count).default(3_600))
     .addOption(new Option("--uses <n>", "how many processes may join by it").argParser(count).default(1))
+    .addHelpText("after", TOKEN_HELP)
     .action(async (service, options) => exit(await (await load()).createToken(service, options, terminal)));
 
   const ca = program.command("ca").summary("look at the certificate authority, rotate its root");
@@ -42,7 +43,13 @@ export function addIdentityCommands(program: Command, terminal: Terminal, exit: 
     ca
       .command("rotate")
       .description(
-        "Begins to replace the root: a new one is trusted by everybody first, then signs; later the old one is dropped.",
+        "Begins to replace the root: a new one is trusted by everybody first, then signs; later the old one is dropped. No connection is closed for it.",
       ),
   ).action(async (options) => exit(await (await load()).rotateAuthority(options, terminal)));
 }
+
+const TOKEN_HELP = `
+Examples:
+  weft token create orders                       of the system that runs here
+  WEFT_JOIN_TOKEN=$(weft token create orders --control 127.0.0.1:7070 --data /var/lib/weft) \\
+    weft sidecar --service orders --app 3000 --control 127.0.0.1:7070`;

@@ -1,5 +1,5 @@
 import { type Command, Option } from "commander";
-import { address, addressText, count, healthCheck, ports, resolvers } from "./arguments.ts";
+import { address, addressText, count, healthCheck, ports, resolvers, serviceName } from "./arguments.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** `weft sidecar`. */
@@ -14,6 +14,7 @@ export function addSidecarCommand(program: Command, terminal: Terminal, exit: (s
     )
     .addOption(
       new Option("--service <name>", "what the application is in the registry (WEFT_SERVICE)")
+        .argParser(serviceName)
         .env("WEFT_SERVICE")
         .makeOptionMandatory(),
     )
@@ -129,5 +130,8 @@ export function addSidecarCommand(program: Command, terminal: Terminal, exit: (s
 const SIDECAR_HELP = `
 Example:
   weft sidecar --service orders --app 127.0.0.1:3000 --outbound 127.0.0.1:15001 --control 127.0.0.1:7070
-  HTTP_PROXY=http://127.0.0.1:15001 curl http://products.weft/v1/products
-  curl -H 'host: products.weft' http://127.0.0.1:15001/v1/products`;
+  http_proxy=http://127.0.0.1:15001 curl http://products.weft/v1/products
+  curl -H 'host: products.weft' http://127.0.0.1:15001/v1/products
+
+With WEFT_JOIN_TOKEN (weft token create orders) it proves who it is, and calls are mutual TLS. WEFT_ZONE says where it stands. It says when it is ready;
+--admin has /readyz, /metrics and /decisions.`;

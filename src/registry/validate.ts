@@ -37,11 +37,15 @@ export function assertEndpoint(endpoint: Endpoint): void {
 
 /** Lower-case DNS label (RFC 1123): letters, digits and inner hyphens, 1 to 63 characters, so that every service can have a DNS name. */
 export function assertServiceName(name: string, field = "service"): void {
-  if (typeof name === "string" && LABEL.test(name)) return;
+  if (isServiceName(name)) return;
   throw invalid(
     field,
     `must be a DNS label (lower-case letters, digits and inner hyphens, at most 63 characters), not ${show(name)}`,
   );
+}
+
+export function isServiceName(name: string): boolean {
+  return typeof name === "string" && LABEL.test(name);
 }
 
 /** Full name of a gRPC service ("orders.v1.Orders"), which may stand for the services that serve it; registry names have no dots. */

@@ -4,7 +4,6 @@ import { stringify } from "yaml";
 import { type Address, envoyBootstrap } from "../../control/xds/envoy-bootstrap.ts";
 import { WeftError } from "../../core/errors.ts";
 import { parseAddress } from "../../host/address.ts";
-import { assertServiceName } from "../../registry/validate.ts";
 import type { Terminal } from "../terminal.ts";
 
 export interface EnvoyBootstrapFlags {
@@ -40,7 +39,6 @@ export function printEnvoyBootstrap(
     );
   }
   const service = gateway ? "gateway" : (flags.service ?? "");
-  assertServiceName(service, "--service");
   const bootstrap = envoyBootstrap({
     control: parseAddress(flags.control) as Address,
     service,
