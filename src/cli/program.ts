@@ -137,7 +137,7 @@ NO_COLOR=1 switches colours off. Each command has its own help: weft up --help`,
       .command("logs")
       .summary("show what a service prints")
       .description("Shows what the processes of a service (or of the gateway, or of the control plane) have printed.")
-      .argument("<name>", 'a service, "gateway" or "control"'),
+      .argument("<name>", 'a service, "gateway" or "control"; "NAME-sidecar" for the sidecars of one'),
   )
     .option("-f, --follow", "go on until Ctrl-C", false)
     .option("-n, --lines <count>", "how many of the last lines", count, 100)
@@ -235,7 +235,7 @@ NO_COLOR=1 switches colours off. Each command has its own help: weft up --help`,
     .command("control")
     .summary("run a control plane alone")
     .description(
-      "Runs the control plane: registry, leases, health checks, routes and policies. `weft up` starts one by itself.",
+      "Runs the control plane: registry, leases, health checks, routes and policies, certificates, xDS for Envoy and gRPC. `weft up` starts one by itself.",
     )
     .addOption(
       new Option("--listen <address>", "PORT or HOST:PORT; port 0 picks a free one")
@@ -259,7 +259,8 @@ NO_COLOR=1 switches colours off. Each command has its own help: weft up --help`,
     .command("gateway")
     .summary("run a gateway alone")
     .description(
-      "Runs a gateway that gets routes, policies and endpoints from a control plane. `weft up` starts one by itself.",
+      "Runs a gateway that gets routes, policies and endpoints from a control plane. With WEFT_JOIN_TOKEN (weft token create gateway) it proves who it is, and calls " +
+        "are mutual TLS. `weft up` starts one by itself.",
     )
     .addOption(
       new Option("--control <address>", "the control plane, HOST:PORT (WEFT_CONTROL)")

@@ -11,6 +11,7 @@ import type { AppProtocol } from "../../proxy/sidecar/application.ts";
 import type { EgressMode } from "../../proxy/sidecar/egress.ts";
 import type { Names } from "../../proxy/sidecar/names.ts";
 import { type Sidecar, startSidecar } from "../../proxy/sidecar/sidecar.ts";
+import { tellOfApplication } from "../tell-of-application.ts";
 import type { Terminal } from "../terminal.ts";
 import { tellHost, untilStopped } from "../until-stopped.ts";
 import { packageVersion } from "../version.ts";
@@ -80,8 +81,10 @@ export async function sidecar(flags: SidecarFlags, terminal: Terminal): Promise<
     const url = `http://${hostPort(running.inbound.host, running.inbound.port)}`;
     const outbound = hostPort(running.outbound.host, running.outbound.port);
     const admin = running.admin === null ? "" : `http://${hostPort(running.admin.host, running.admin.port)}`;
-    if (!tellHost(url, admin, { outbound }))
+    if (!tellHost(url, admin, { outbound })) {
       terminal.out(`${service} at ${url}; its calls go out at ${outbound}; metrics at ${admin}/metrics\n`);
+      tellOfApplication(running.met, hostPort(flags.app.host, flags.app.port), service, terminal);
+    }
     drainWhenTold(running, flags.drain);
     return await untilStopped(async () => {
       await running.stop(flags.drain);
