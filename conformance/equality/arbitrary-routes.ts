@@ -105,6 +105,15 @@ const redirect = (prefixOnly: boolean): fc.Arbitrary<RouteFilter> =>
     statusCode: optional(fc.constantFrom(301, 302, 303, 307, 308)) as never,
   }).map((requestRedirect): RouteFilter => ({ type: "RequestRedirect", requestRedirect }));
 
+const cors = record<Record<string, never>>({
+  allowOrigins: fc.constantFrom(["https://shop.test"], ["https://*.shop.test"], ["*"]) as never,
+  allowMethods: optional(fc.constantFrom(["PUT"], ["PUT", "DELETE"], ["*"])) as never,
+  allowHeaders: optional(fc.constantFrom(["x-lane"], ["*"])) as never,
+  exposeHeaders: optional(fc.constant(["x-set"])) as never,
+  allowCredentials: optional(fc.boolean()) as never,
+  maxAge: optional(fc.constantFrom(60)) as never,
+}).map((made): RouteFilter => ({ type: "CORS", cors: made }));
+
 const backends = (names: readonly string[], versions: string): fc.Arbitrary<BackendRef[]> =>
   fc.oneof(
     {
@@ -138,8 +147,13 @@ function httpRule(scope: Scope) {
     const serves = record<Record<string, never>>({
       filters: optional(
         fc
-          .tuple(fc.array(modifier, { maxLength: 2 }), seldom(mirror), seldom(rewrite(prefixOnly)))
-          .map(([changes, copy, other]) => [...changes, ...[copy, other].filter((one) => one !== undefined)]),
+          .tuple(
+            fc.array(modifier, { maxLength: 2 }),
+            seldom(mirror),
+            seldom(rewrite(prefixOnly)),
+            scope === "edge" ? seldom(cors) : fc.constant(undefined),
+          )
+          .map(([changes, ...others]) => [...changes, ...others.filter((one) => one !== undefined)]),
       ) as never,
       backendRefs: backends(["web", "other", "split@v1", "split@v2", "closed", "gone"], "split") as never,
       timeouts: fc.option(timeouts) as never,

@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import { createServer as createHttp2Server, type Http2Server, type ServerHttp2Stream } from "node:http2";
 import type { AddressInfo, Server, Socket } from "node:net";
 import type { Endpoint } from "../../src/core/endpoint.ts";
+import { digestOf, framed } from "./bodies.ts";
 import { comparedHeaders } from "./headers.ts";
 import type { Attempt, Behaviour } from "./model.ts";
 
@@ -54,16 +55,19 @@ export async function startBackends(): Promise<Backends> {
   const endpoints: Endpoint[] = [];
   const add = async (service: string, version: string, number: number, protocol: "http1" | "h2c"): Promise<void> => {
     const name = version === "" ? service : `${service}@${version}`;
-    const look = (headers: Record<string, unknown>, method: string, path: string, host: string): Behaviour => {
+    const look: Look = (headers, method, path, host) => {
       const found = told.get(String(headers[ID_FIELD] ?? ""));
-      if (found === undefined) return { do: "answer", status: 200 };
-      const attempt = { backend: name, endpoint: number, method, path, host, headers: comparedHeaders(headers) };
+      const fine: Behaviour = { do: "answer", status: 200 };
+      if (found === undefined) return { step: fine, got() {} };
+      const about = { backend: name, endpoint: number, method, path, host, headers: comparedHeaders(headers) };
+      const attempt = { ...about, body: "unfinished" };
+      const got = (chunks: readonly Uint8Array[]): void => void (attempt.body = digestOf(chunks));
       if (service === "shadow") {
         found.mirrors.push(attempt);
-        return { do: "answer", status: 200 };
+        return { step: fine, got };
       }
       found.attempts.push(attempt);
-      return found.steps[Math.min(found.attempts.length, found.steps.length) - 1] ?? { do: "answer", status: 200 };
+      return { step: found.steps[Math.min(found.attempts.length, found.steps.length) - 1] ?? fine, got };
     };
     const server = protocol === "http1" ? http1Server(name, look) : grpcServer(name, look);
     const sockets = new Set<Socket>();
@@ -98,16 +102,25 @@ export async function startBackends(): Promise<Backends> {
   };
 }
 
-type Look = (headers: Record<string, unknown>, method: string, path: string, host: string) => Behaviour;
+/** What to do with a request; `got` is told its body when that has come. */
+type Look = (
+  headers: Record<string, unknown>,
+  method: string,
+  path: string,
+  host: string,
+) => { step: Behaviour; got(chunks: readonly Uint8Array[]): void };
 
 function http1Server(name: string, look: Look): Server {
   const answer = (request: IncomingMessage, response: ServerResponse): void => {
-    const step = look(request.headers, request.method ?? "", request.url ?? "", request.headers.host ?? "");
+    const { step, got } = look(request.headers, request.method ?? "", request.url ?? "", request.headers.host ?? "");
     const head = (status: number, more: Record<string, string> = {}): void => {
       response.writeHead(status, { "x-origin": name, "x-set": "backend", "x-drop": "backend", ...more });
     };
     // The body is read to its end first: a connection may not be kept otherwise.
-    request.resume().on("end", () => {
+    const chunks: Uint8Array[] = [];
+    request.on("data", (chunk: Uint8Array) => chunks.push(chunk));
+    request.on("end", () => {
+      got(chunks);
       if (step.do === "reset") request.socket.destroy();
       else if (step.do === "answer") {
         head(step.status, step.retryAfter === undefined ? {} : { "retry-after": step.retryAfter });
@@ -133,15 +146,18 @@ function grpcServer(name: string, look: Look): Http2Server {
   const server = createHttp2Server();
   server.on("stream", (stream: ServerHttp2Stream, headers) => {
     stream.on("error", () => {});
-    const step = look(headers, `${headers[":method"]}`, `${headers[":path"]}`, `${headers[":authority"]}`);
+    const { step, got } = look(headers, `${headers[":method"]}`, `${headers[":path"]}`, `${headers[":authority"]}`);
     const said = { "content-type": "application/grpc", "x-origin": name, "x-set": "backend", "x-drop": "backend" };
-    const message = framed(name);
+    const message = framed(Buffer.from(name));
     const succeed = (): void => {
       stream.respond({ ":status": 200, ...said }, { waitForTrailers: true });
       stream.on("wantTrailers", () => stream.sendTrailers({ "grpc-status": "0" }));
       stream.end(message);
     };
-    stream.resume().on("end", () => {
+    const chunks: Uint8Array[] = [];
+    stream.on("data", (chunk: Uint8Array) => chunks.push(chunk));
+    stream.on("end", () => {
+      got(chunks);
       if (stream.destroyed) return;
       if (step.do === "reset") stream.close(INTERNAL_ERROR);
       else if (step.do === "late") setTimeout(() => !stream.destroyed && succeed(), step.afterMs);
@@ -149,9 +165,11 @@ function grpcServer(name: string, look: Look): Http2Server {
         stream.respond({ ":status": 200, ...said });
         stream.write(message, () => setTimeout(() => stream.destroy(new Error("cut")), CUT_AFTER_MS));
       } else if (step.do === "answer" && step.status >= 300) {
-        stream.respond({ ":status": step.status, "x-origin": name }, { endStream: true });
+        const after = step.retryAfter === undefined ? {} : { "retry-after": step.retryAfter };
+        stream.respond({ ":status": step.status, "x-origin": name, ...after }, { endStream: true });
       } else if (step.do === "grpc" && step.code !== 0) {
-        const failure = { "grpc-status": String(step.code), "grpc-message": `code ${step.code}` };
+        const asks = step.pushback === undefined ? {} : { "grpc-retry-pushback-ms": step.pushback };
+        const failure = { "grpc-status": String(step.code), "grpc-message": `code ${step.code}`, ...asks };
         if (step.trailersOnly) stream.respond({ ":status": 200, ...said, ...failure }, { endStream: true });
         else {
           stream.respond({ ":status": 200, ...said }, { waitForTrailers: true });
@@ -162,12 +180,6 @@ function grpcServer(name: string, look: Look): Http2Server {
     });
   });
   return server;
-}
-
-/** weft.test.v1.TrialResponse { name } in gRPC's frame. */
-function framed(name: string): Buffer {
-  const text = Buffer.from(name);
-  return Buffer.concat([Buffer.from([0, 0, 0, 0, text.length + 2, 0x0a, text.length]), text]);
 }
 
 /** RFC 9113 section 7. */

@@ -1,3 +1,4 @@
+import type { Endpoint } from "../../src/core/endpoint.ts";
 import {
   GATEWAY_API,
   type HTTPRoute,
@@ -37,6 +38,11 @@ const STEADY: TrafficPolicy = {
 
 export function withBase(scope: Scope, resources: readonly Resource[]): Resource[] {
   return scope === "in" ? [STEADY, ONCE, ...resources] : [STEADY, ...resources];
+}
+
+/** Endpoints that nothing is known of yet, whatever calls have seen before. */
+export function unknownAs(turn: number, endpoints: readonly Endpoint[]): Endpoint[] {
+  return endpoints.map((endpoint) => ({ ...endpoint, id: `${endpoint.id}-${turn}` }));
 }
 
 /** What has arrived is not sent again; a gateway that stands for such a place is told so. */

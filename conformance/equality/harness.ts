@@ -24,7 +24,7 @@ export class Harness {
     const { scope, resources, requests } = tested;
     const enforced = asEnforced(inGatewayTerms(scope, resources), this.#reference.planes);
     if (enforced === null) return [];
-    const ofReference = inServerTerms(scope, enforced);
+    const ofReference = inPlacesTerms(scope, enforced);
     const known = new Map<string, readonly Observation[]>();
     const asked = places.filter((place) => requests.some((request) => place.takes(scope, request)));
     for (const place of asked) {
@@ -85,7 +85,7 @@ export class Harness {
       this.#backends.script(id, request.script);
       const answer = await place.call(scope, request, id);
       if (mirrored) await new Promise((resolve) => setTimeout(resolve, MIRROR_MS));
-      return observe({ scope, resources }, answer, this.#backends.seen(id));
+      return observe({ scope, resources }, answer, this.#backends.seen(id), request);
     };
     if (!counted) return Promise.all(requests.map(one));
     const seen: Observation[] = [];
@@ -94,18 +94,22 @@ export class Harness {
   }
 }
 
-/** Where calls arrive a gateway stands in for the service: its limits are the gateway's there. */
+/** A gateway stands in for the place under test: limits of services and quotas of callers are the gateway's there. */
 function inGatewayTerms(scope: Scope, resources: readonly Resource[]): Resource[] {
-  return limitsBy(scope, resources, "server", "gateway");
+  return limitsBy(resources, ENFORCED_BY[scope], "gateway");
 }
 
-function inServerTerms(scope: Scope, resources: readonly Resource[]): Resource[] {
-  return limitsBy(scope, resources, "gateway", "server");
+function inPlacesTerms(scope: Scope, resources: readonly Resource[]): Resource[] {
+  return limitsBy(resources, "gateway", ENFORCED_BY[scope]);
 }
 
-function limitsBy(scope: Scope, resources: readonly Resource[], from: string, to: "server" | "gateway"): Resource[] {
+/** Whose limits those of a scope are. */
+const ENFORCED_BY = { edge: "gateway", in: "server", web: "client", rpc: "client" } as const;
+type EnforcedBy = (typeof ENFORCED_BY)[Scope];
+
+function limitsBy(resources: readonly Resource[], from: EnforcedBy, to: EnforcedBy): Resource[] {
   return resources.map((resource) =>
-    scope === "in" && resource.kind === "RateLimit" && (resource.spec.enforcedBy ?? "gateway") === from
+    resource.kind === "RateLimit" && (resource.spec.enforcedBy ?? "gateway") === from
       ? { ...resource, spec: { ...resource.spec, enforcedBy: to } }
       : resource,
   );

@@ -7,7 +7,22 @@
  *     x-request-id traceparent x-forwarded-* x-envoy-* x-weft-*     how hops speak to each other; believed of peers alone
  *     grpc-timeout te user-agent accept-encoding                    made by each client library, shrunk by each hop
  */
-export const COMPARED = ["x-set", "x-add", "x-drop", "x-user", "x-lane", "x-origin", "location", "retry-after"];
+export const COMPARED = [
+  "x-set",
+  "x-add",
+  "x-drop",
+  "x-user",
+  "x-lane",
+  "x-origin",
+  "location",
+  "retry-after",
+  "access-control-allow-origin",
+  "access-control-allow-credentials",
+  "access-control-allow-methods",
+  "access-control-allow-headers",
+  "access-control-expose-headers",
+  "access-control-max-age",
+];
 
 /** Values of one name as one list, however many lines they came in (RFC 9110 section 5.3). */
 export function comparedHeaders(headers: Readonly<Record<string, unknown>>): Record<string, readonly string[]> {

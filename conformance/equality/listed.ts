@@ -1,5 +1,6 @@
 import { GATEWAY_API, type Resource, WEFT_API } from "../../src/policy/resource/resources.ts";
-import type { EqualityCase, EqualityRequest, Observation } from "./model.ts";
+import type { Behaviour, EqualityCase, EqualityRequest, Observation } from "./model.ts";
+import { PROVIDER } from "./tokens.ts";
 
 /** What a listed divergence (src/policy/check/divergences.ts) looks like: no wider than need be, since whatever it explains is not told. */
 export interface Listed {
@@ -21,6 +22,10 @@ const grpc = (more: Partial<EqualityRequest> = {}): EqualityRequest => ({
 });
 const httpRoute = (rule: object): Resource =>
   ({ apiVersion: GATEWAY_API, kind: "HTTPRoute", metadata: { name: "one" }, spec: { rules: [rule] } }) as Resource;
+/** More than policy waits for (5 s), or what is no time. */
+const asksForMuch = (step: Behaviour): boolean =>
+  (step.do === "answer" && step.retryAfter !== undefined && !/^[0-5]$/.test(step.retryAfter)) ||
+  (step.do === "grpc" && step.pushback !== undefined && !/^\d{1,3}$/.test(step.pushback));
 const policy = (kind: string, spec: object): Resource =>
   ({ apiVersion: WEFT_API, kind, metadata: { name: "two" }, spec }) as unknown as Resource;
 
@@ -75,6 +80,42 @@ export const LISTED: Readonly<Record<string, Listed>> = {
     explains: ({ kind, script }, expected, found) =>
       kind === "grpc" && script.some((step) => step.do === "cut") && expected.origin === "backend" && found.broken,
     example: { scope: "rpc", resources: [], requests: [grpc({ host: "rpc.weft", script: [{ do: "cut" }] })] },
+  },
+  "envoy-pushback": {
+    explains: ({ script }, expected, found) =>
+      script.some(asksForMuch) && expected.attempts.length < found.attempts.length,
+    example: {
+      scope: "web",
+      resources: [],
+      requests: [http({ host: "web.weft", script: [{ do: "answer", status: 503, retryAfter: "9" }] })],
+    },
+  },
+  "envoy-waits-past-deadline": {
+    explains: ({ script }, expected, found) =>
+      script.some((step) => step.do === "answer" && step.retryAfter === "1") &&
+      expected.origin === "backend" &&
+      found.reason === "DEADLINE_EXCEEDED",
+    example: {
+      scope: "web",
+      resources: [policy("TrafficPolicy", { timeout: "150ms" })],
+      requests: [http({ host: "web.weft", script: [{ do: "answer", status: 503, retryAfter: "1" }] })],
+    },
+  },
+  "envoy-forbids-anonymous": {
+    explains: ({ token }, expected, found) =>
+      token === undefined && expected.reason === "AUTHENTICATION_REQUIRED" && found.reason === "FORBIDDEN",
+    example: {
+      scope: "edge",
+      resources: [
+        httpRoute({ backendRefs: [{ name: "web" }] }),
+        policy("Authentication", { providers: [PROVIDER], optional: true }),
+        {
+          ...policy("Authorization", { rules: [{ action: "allow", subjects: ["ann"] }] }),
+          metadata: { name: "three" },
+        },
+      ],
+      requests: [http()],
+    },
   },
   "envoy-retry-after": {
     explains: (_request, expected, found) =>

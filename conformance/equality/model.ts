@@ -1,6 +1,9 @@
 import type { DataPlane } from "../../src/policy/check/enforcement.ts";
 import type { Resource } from "../../src/policy/resource/resources.ts";
 
+/** "ann" and "bob" are well, the others are not. */
+export type TokenName = "ann" | "bob" | "expired" | "forged" | "strangers" | "elsewhere" | "garbled";
+
 /** A system and what is asked of it: what the generator makes, and what is shrunk. */
 export interface EqualityCase {
   readonly scope: Scope;
@@ -28,13 +31,17 @@ export interface EqualityRequest {
   /** The host it names; elsewhere than at the edge the service's name. */
   readonly host: string;
   readonly headers: readonly (readonly [name: string, value: string])[];
+  /** How many bytes its body has, or of gRPC its message's text. Default none. */
+  readonly body?: number;
+  /** Whose token it shows (tokens.ts). Default nobody's. */
+  readonly token?: TokenName;
   /** What each attempt of it meets at a backend, in their order; the last one also what follows. */
   readonly script: readonly Behaviour[];
 }
 
 export type Behaviour =
   | { readonly do: "answer"; readonly status: number; readonly retryAfter?: string }
-  | { readonly do: "grpc"; readonly code: number; readonly trailersOnly: boolean }
+  | { readonly do: "grpc"; readonly code: number; readonly trailersOnly: boolean; readonly pushback?: string }
   /** The connection (HTTP/1.1) or stream (HTTP/2) is reset before anything was said. */
   | { readonly do: "reset" }
   /** A head and part of a body, then a reset. */
@@ -68,6 +75,8 @@ export interface Attempt {
   readonly path: string;
   readonly host: string;
   readonly headers: Readonly<Record<string, readonly string[]>>;
+  /** Length and digest of its body, "" where there is none. */
+  readonly body: string;
 }
 
 /** All that is compared of one request at one place. */

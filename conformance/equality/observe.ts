@@ -1,13 +1,16 @@
 import type { BackendRef, Resource } from "../../src/policy/resource/resources.ts";
+import { asBrowsersSee } from "./cors-answers.ts";
 import { headersText } from "./headers.ts";
-import type { Answer, Attempt, EqualityCase, Observation } from "./model.ts";
+import type { Answer, Attempt, EqualityCase, EqualityRequest, Observation } from "./model.ts";
 
 /** Makes of what a caller got and backends saw what is compared: without what chance or the place's own words decide. */
 export function observe(
   { scope, resources }: Pick<EqualityCase, "scope" | "resources">,
-  answer: Answer,
+  got: Answer,
   seen: { attempts: readonly Attempt[]; mirrors: readonly Attempt[] },
+  request: EqualityRequest,
 ): Observation {
+  const answer = asBrowsersSee(request, got);
   const drawn = drawnServices(resources);
   const ofBackend = answer.headers["x-origin"] !== undefined;
   const attempts = seen.attempts.map((attempt, i) => {
@@ -28,14 +31,14 @@ export function observe(
     headers: headersText(withoutOrigin(answer.headers)),
     body: ofBackend && !answer.broken ? (drawn ? answer.body.replace(/[a-z]+(@v\d)?$/, "drawn") : answer.body) : "",
     attempts,
-    mirrors: seen.mirrors.map((mirror) => `${mirror.backend} ${mirror.method} ${mirror.path}`).sort(),
+    mirrors: seen.mirrors.map((mirror) => `${mirror.backend} ${mirror.method} ${mirror.path} ${mirror.body}`).sort(),
   };
 }
 
-function line({ method, path, host, headers }: Attempt, scope: string): string {
+function line({ method, path, host, headers, body }: Attempt, scope: string): string {
   // Inside a mesh every place has its own way to name a service; a host that a route wrote is another matter.
   const named = scope === "edge" || host.includes("rewritten") ? host : "";
-  return [method, path, named, headersText(headers)].filter((part) => part !== "").join(" ");
+  return [method, path, named, headersText(headers), body].filter((part) => part !== "").join(" ");
 }
 
 function withoutOrigin({ "x-origin": _origin, ...rest }: Answer["headers"]): Answer["headers"] {

@@ -2,8 +2,10 @@ import { request } from "node:http";
 import { type ClientHttp2Session, connect, type IncomingHttpHeaders } from "node:http2";
 import { errorFromTrailers } from "../../src/contract/status.ts";
 import { ID_FIELD } from "./backends.ts";
+import { bodyOf, messageOf } from "./bodies.ts";
 import { comparedHeaders } from "./headers.ts";
 import type { Answer, EqualityRequest } from "./model.ts";
+import { sentHeaders } from "./tokens.ts";
 
 export const TRIAL = "weft.test.v1.Trial";
 
@@ -30,9 +32,11 @@ export class RawCaller {
     this.reset();
   }
 
-  #http({ method, path, host, headers }: EqualityRequest, id: string): Promise<Answer> {
+  #http(asked: EqualityRequest, id: string): Promise<Answer> {
+    const { method, path, host, body: bytes = 0 } = asked;
     return new Promise((resolve) => {
-      const fields = [["host", host], [ID_FIELD, id], ...headers].flat();
+      const fields = [["host", host], [ID_FIELD, id], ...sentHeaders(asked)].flat();
+      if (bytes > 0) fields.push("content-length", String(bytes));
       let answer: Answer = BROKEN;
       const sent = request(
         { host: "127.0.0.1", port: this.#port, method, path, headers: fields, agent: false, timeout: CALL_MS },
@@ -55,11 +59,12 @@ export class RawCaller {
       sent.on("timeout", () => sent.destroy());
       sent.on("error", () => {});
       sent.on("close", () => resolve(answer));
-      sent.end();
+      sent.end(bytes > 0 ? bodyOf(bytes) : undefined);
     });
   }
 
-  #grpc({ method, host, headers }: EqualityRequest, id: string): Promise<Answer> {
+  #grpc(asked: EqualityRequest, id: string): Promise<Answer> {
+    const { method, host, body: bytes = 0 } = asked;
     return new Promise((resolve) => {
       let session = this.#session;
       if (session === null || session.closed || session.destroyed) {
@@ -73,7 +78,7 @@ export class RawCaller {
         "content-type": "application/grpc",
         te: "trailers",
         [ID_FIELD]: id,
-        ...Object.fromEntries(headers),
+        ...Object.fromEntries(sentHeaders(asked)),
       });
       let head: IncomingHttpHeaders = {};
       let tail: IncomingHttpHeaders = {};
@@ -98,7 +103,7 @@ export class RawCaller {
           body: body.subarray(7).toString(),
         });
       });
-      stream.end(Buffer.from([0, 0, 0, 0, 0]));
+      stream.end(messageOf(bytes));
     });
   }
 }

@@ -7,9 +7,11 @@ export function describeCase({ scope, resources, requests }: EqualityCase, diffe
   const lines = [`scope: ${scope}`, "", resources.map((resource) => stringify(resource).trimEnd()).join("\n---\n"), ""];
   const differing = new Set(differences.map(({ request }) => request));
   for (const index of requests.keys()) {
-    const { kind, method, path, host, headers, script } = requests[index];
+    const { kind, method, path, host, headers, script, body, token } = requests[index];
     lines.push(`request: ${kind} ${method} ${host}${path}`);
     for (const [name, value] of headers) lines.push(`  ${name}: ${value}`);
+    if (token !== undefined) lines.push(`  the token of ${token}`);
+    if (body !== undefined) lines.push(`  a body of ${body} bytes`);
     lines.push(`  backends: ${script.map((step) => JSON.stringify(step)).join(", then ")}`, "");
     if (!differing.has(index)) continue;
     const about = differences.filter(({ request }) => request === index);

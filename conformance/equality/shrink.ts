@@ -16,7 +16,7 @@ export async function shrink(
     for (const path of removable(best)) {
       if (performance.now() >= until) break;
       const candidate = without(best, path);
-      if (candidate === null || !isValid(candidate) || !(await stillFails(candidate))) continue;
+      if (candidate === null || !isValid(candidate) || !(await stillFails(candidate).catch(no))) continue;
       best = candidate;
       smaller = true;
       break; // the paths are of another case now
@@ -25,13 +25,16 @@ export async function shrink(
   return best;
 }
 
+/** What cannot be run fails in another way. */
+const no = (): boolean => false;
+
 type Path = readonly (string | number)[];
 
 /** Parts that might go, those that hold most first. */
 function removable({ requests, resources }: EqualityCase): Path[] {
   const found: { path: Path; size: number }[] = [];
   const visit = (value: unknown, path: Path): void => {
-    if (typeof value !== "object" || value === null || path.at(-1) === "parentRefs") return;
+    if (typeof value !== "object" || value === null || WHOLE.has(String(path.at(-1)))) return;
     if (path[0] === "requests" && path.at(-2) === "headers") return; // name and value belong together
     const keys = Array.isArray(value) ? value.keys() : Object.keys(value);
     for (const key of keys) {
@@ -49,9 +52,12 @@ function removable({ requests, resources }: EqualityCase): Path[] {
 
 /** Fields without which a case is not one. */
 const KEPT: ReadonlySet<string> = new Set([
-  ...["apiVersion", "kind", "metadata", "spec", "parentRefs", "per", "enforcedBy"],
+  ...["apiVersion", "kind", "metadata", "spec", "parentRefs", "per", "enforcedBy", "at", "jwks"],
   ...["method", "path", "host", "script", "headers", "do", "code", "trailersOnly", "status", "afterMs"],
 ]);
+
+/** What is one thing. */
+const WHOLE: ReadonlySet<string> = new Set(["parentRefs", "jwks", "at"]);
 
 /** What those are called in resources, where they can go. */
 const CONDITIONS: ReadonlySet<string> = new Set(["method", "path", "headers", "status"]);

@@ -8,15 +8,16 @@ import { createUpstreamPool } from "../../../src/net/pool.ts";
 import { createPolicyRuntime } from "../../../src/policy/snapshot/create-runtime.ts";
 import { Trial } from "../../gen/weft/test/v1/trial.ts";
 import { ID_FIELD } from "../backends.ts";
-import { METHODS, withBase } from "../base.ts";
+import { METHODS, unknownAs, withBase } from "../base.ts";
+import { bodyOf } from "../bodies.ts";
 import { comparedHeaders } from "../headers.ts";
 import type { Answer, Place } from "../model.ts";
 import { CALL_MS } from "../raw-call.ts";
+import { sentHeaders } from "../tokens.ts";
 
 /** A typed client of "rpc" in this process. What it throws is told as the answer that a gRPC caller would have got. */
 export function openClient(endpoints: readonly Endpoint[], seed: number): Place {
   const policy = createPolicyRuntime({ random: seededRandom(seed) });
-  policy.applyEndpoints({ endpointVersion: 1, full: true, changed: endpoints, removed: [] });
   const pool = createUpstreamPool({});
   const client = createClient(Trial, {
     carrier: createCarrier({ policy, pool }),
@@ -31,12 +32,16 @@ export function openClient(endpoints: readonly Endpoint[], seed: number): Place 
     tellsReasons: true,
     takes: (scope, { kind }) => scope === "rpc" && kind === "grpc",
     async apply(scope, resources) {
-      policy.applyResources(++revision, withBase(scope, resources), METHODS);
+      revision++;
+      const changed = unknownAs(revision, endpoints);
+      policy.applyEndpoints({ endpointVersion: revision, full: true, changed, removed: [] });
+      policy.applyResources(revision, withBase(scope, resources), METHODS);
     },
-    async call(_scope, { method, headers }, id): Promise<Answer> {
+    async call(_scope, asked, id): Promise<Answer> {
+      const { method, body: bytes = 0 } = asked;
       let head: Metadata | null = null;
       const onHeader = (fields: Metadata): void => void (head = fields);
-      const metadata = { ...Object.fromEntries(headers), [ID_FIELD]: id };
+      const metadata = { ...Object.fromEntries(sentHeaders(asked)), [ID_FIELD]: id };
       const got = (rest: Pick<Answer, "grpcStatus" | "reason" | "body">, fields: readonly string[]): Answer => ({
         status: 200,
         broken: false,
@@ -45,7 +50,7 @@ export function openClient(endpoints: readonly Endpoint[], seed: number): Place 
       });
       try {
         const { name } = await unary[method as keyof typeof unary](
-          {},
+          { name: bodyOf(bytes) },
           { metadata, onHeader, signal: AbortSignal.timeout(CALL_MS) },
         );
         return got({ grpcStatus: 0, reason: "", body: name }, (head as Metadata | null)?.fields ?? []);

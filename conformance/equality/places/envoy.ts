@@ -38,7 +38,13 @@ export function openEnvoys(endpoints: readonly Endpoint[]): Promise<Place[]> {
     takes: (scope, request) => scope === "in" && request.kind === kind,
   });
   const kinds: Kind[] = [
-    { name: "envoy", role: "gateway", service: "gateway", planes: ["envoy"], takes: (scope) => scope !== "in" },
+    {
+      name: "envoy",
+      role: "gateway",
+      service: "gateway",
+      planes: ["envoy", "gateway"],
+      takes: (scope) => scope !== "in",
+    },
     {
       name: "envoy-out",
       role: "sidecar",

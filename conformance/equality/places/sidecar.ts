@@ -3,7 +3,7 @@ import { seededRandom } from "../../../src/core/random.ts";
 import type { Resource } from "../../../src/policy/resource/resources.ts";
 import { createPolicyRuntime } from "../../../src/policy/snapshot/create-runtime.ts";
 import { startSidecar } from "../../../src/proxy/sidecar/sidecar.ts";
-import { METHODS, withBase } from "../base.ts";
+import { METHODS, unknownAs, withBase } from "../base.ts";
 import type { Place, Scope } from "../model.ts";
 import { RawCaller } from "../raw-call.ts";
 
@@ -50,7 +50,6 @@ export async function openInbound(endpoints: readonly Endpoint[], seed: number):
 
 async function start(service: string, endpoints: readonly Endpoint[], seed: number) {
   const policy = createPolicyRuntime({ random: seededRandom(seed) });
-  policy.applyEndpoints({ endpointVersion: 1, full: true, changed: endpoints, removed: [] });
   const app = endpoints.find((endpoint) => endpoint.service === service) ?? endpoints[0];
   const appProtocol = app.protocol === "h2c" ? ("h2c" as const) : ("http1" as const);
   const quiet = { accessLog: "off", onProblem() {}, admin: null } as const;
@@ -59,8 +58,12 @@ async function start(service: string, endpoints: readonly Endpoint[], seed: numb
   return {
     inbound: sidecar.inbound,
     outbound: sidecar.outbound,
-    apply: (scope: Scope, resources: readonly Resource[]) =>
-      policy.applyResources(++revision, withBase(scope, resources), METHODS),
+    apply(scope: Scope, resources: readonly Resource[]): void {
+      revision++;
+      const changed = unknownAs(revision, endpoints);
+      policy.applyEndpoints({ endpointVersion: revision, full: true, changed, removed: [] });
+      policy.applyResources(revision, withBase(scope, resources), METHODS);
+    },
     stop: () => sidecar.stop(0),
   };
 }

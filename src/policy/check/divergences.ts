@@ -70,6 +70,35 @@ export const DIVERGENCES: readonly Divergence[] = [
     appliesTo: null,
   },
   {
+    id: "envoy-pushback",
+    places: ["envoy"],
+    what: "Where a server asks to be left alone (grpc-retry-pushback-ms: -1, a retry-after longer than retry.backoff.maxPushback or that is no time) Envoy tries again after its own back-off; weft gives up.",
+    reason: "Envoy does not know grpc-retry-pushback-ms, and takes a retry-after that it cannot follow for none",
+    shows: ["status", "grpcStatus", "reason", "broken", "origin", "headers", "body", "attempts"],
+    appliesTo: null,
+  },
+  {
+    id: "envoy-waits-past-deadline",
+    places: ["envoy"],
+    what: "Where a retry would come after the time-out of the call Envoy waits for the time-out and answers 504; weft gives the answer that it has at once.",
+    reason: "Envoy's router does not compare its back-off with the time that is left",
+    shows: ["status", "grpcStatus", "reason", "origin", "headers", "body"],
+    appliesTo: null,
+  },
+  {
+    id: "envoy-forbids-anonymous",
+    places: ["envoy"],
+    what: "A caller without a token whom only a rule about users would let in gets 403 from Envoy; weft asks for a token: 401.",
+    reason: "Envoy's RBAC has one answer; an Authentication that is not optional asks for a token everywhere",
+    shows: ["status", "grpcStatus", "reason"],
+    appliesTo: (resource) => {
+      if (resource.kind !== "Authorization") return [];
+      return (resource.spec.rules ?? []).flatMap((rule, i) =>
+        rule.action === "allow" && USERS.some((field) => rule[field] !== undefined) ? [["spec", "rules", i]] : [],
+      );
+    },
+  },
+  {
     id: "envoy-retry-after",
     places: ["envoy"],
     what: "Envoy tells callers over a limit the same retry-after whenever they come; weft how long it is until there is room.",
@@ -107,6 +136,9 @@ export const DIVERGENCES: readonly Divergence[] = [
     },
   },
 ];
+
+/** What a rule says of end users. */
+const USERS = ["subjects", "issuers", "claims", "authenticatedBy"] as const;
 
 type Path = readonly (string | number)[];
 

@@ -63,7 +63,6 @@ export class JwtFilter {
     return typed(`${JWT_CONFIG}.JwtAuthentication`, {
       providers: Object.fromEntries(this.#providers),
       requirement_map: Object.fromEntries(this.#requirements),
-      bypass_cors_preflight: true,
     });
   }
 
