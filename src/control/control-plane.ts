@@ -195,6 +195,7 @@ function listen(hub: Hub, more: readonly AnyServiceDefinition[], options: Contro
   return serve([control, createAdminService(hub, version), createFleetService(new Fleet(clock)), ...more], {
     host: options.host ?? "127.0.0.1",
     port: options.port ?? 0,
+    limits: { silenceTimeoutMs: hub.limits.silenceTimeoutMs },
     // A runtime of its own: the control plane is nobody's process.
     runtime: createRuntime({ env: {}, clock }),
     quiet: true,

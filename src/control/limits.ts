@@ -14,6 +14,8 @@ export interface ControlLimits {
   maxRequestBytes: number;
   /** Time for a new stream's hello, ms. Default 10,000. */
   helloTimeoutMs: number;
+  /** How long a process with streams open may give no sign of life, ms; halfway it is asked for one (PING of HTTP/2). Default 15,000. */
+  silenceTimeoutMs: number;
 }
 
 export const defaultControlLimits: Readonly<ControlLimits> = Object.freeze({
@@ -24,4 +26,5 @@ export const defaultControlLimits: Readonly<ControlLimits> = Object.freeze({
   maxPendingRequests: 256,
   maxRequestBytes: 4 * 1024 * 1024,
   helloTimeoutMs: 10_000,
+  silenceTimeoutMs: 15_000,
 });

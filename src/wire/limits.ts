@@ -18,6 +18,8 @@ export interface ConnectionLimits {
   idleTimeoutMs: number;
   /** Time without streams before an HTTP/2 connection is drained, ms. Default 300,000. */
   idleTimeoutHttp2Ms: number;
+  /** How long an HTTP/2 client with streams open may give no sign of life before a server cuts it, ms; halfway it is asked for one (PING). Default 120,000. */
+  silenceTimeoutMs: number;
   /** Resets, empty frames, pings and settings a peer may send beyond what its requests explain, within 30 s (rapid reset, CVE-2023-44487). Default 400. */
   maxAbusePer30s: number;
   /** Open connections of one listener. Default 20,000. Over it: the newest is closed. */
@@ -34,6 +36,7 @@ const defaultLimits: Readonly<ConnectionLimits> = Object.freeze({
   headTimeoutMs: 10_000,
   idleTimeoutMs: 75_000,
   idleTimeoutHttp2Ms: 300_000,
+  silenceTimeoutMs: 120_000,
   maxAbusePer30s: 400,
   maxConnections: 20_000,
 });

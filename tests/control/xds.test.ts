@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { type TestContext, test } from "node:test";
 import { createDirectClient } from "../../src/call/direct.ts";
 import { SecretSchema } from "../../src/contract/gen/envoy/extensions/transport_sockets/tls/v3/secret.ts";
@@ -8,6 +9,7 @@ import { LoadReportingService } from "../../src/contract/gen/envoy/service/load_
 import { fromBinary } from "../../src/contract/runtime.ts";
 import { startControlPlane } from "../../src/control/control-plane.ts";
 import { CLUSTER, SECRET } from "../../src/control/xds/types.ts";
+import { VirtualClock } from "../../src/core/clock.ts";
 import { encodeJoinToken } from "../../src/core/join-token.ts";
 import { createMemoryRegistry } from "../../src/drivers/memory/memory-registry.ts";
 
@@ -131,4 +133,51 @@ test("nobody speaks for a node that has proved who it is: by its id, by load rep
   await assert.rejects(ask("orders\x1b[2J", null, CLUSTER), { code: "invalid_argument", reason: "BAD_NODE" });
   held.resolve();
   for (const line of lines) assert.ok(!line.includes("\x1b"), line);
+});
+
+test("a data plane whose machine has vanished is let go, without waiting for TCP to notice", async (t) => {
+  const clock = new VirtualClock();
+  const registry = createMemoryRegistry();
+  const control = await startControlPlane({ registry, clock, health: { defaults: { kind: "ttl" } } });
+  /** Between the two, until the wire is cut: from then on nobody hears anything. */
+  const sockets: Socket[] = [];
+  const relay = createServer((near) => {
+    const far = connect({ host: "127.0.0.1", port: control.port });
+    sockets.push(near, far);
+    for (const socket of sockets) socket.on("error", () => {});
+    near.pipe(far);
+    far.pipe(near);
+  });
+  await new Promise<void>((resolve) => relay.listen(0, "127.0.0.1", resolve));
+  const direct = createDirectClient(AggregatedDiscoveryService, `127.0.0.1:${(relay.address() as AddressInfo).port}`);
+  const stop = new AbortController();
+  t.after(async () => {
+    stop.abort();
+    for (const socket of sockets) socket.destroy();
+    await direct.close();
+    await control.stop();
+    relay.close();
+  });
+  const requests = (async function* () {
+    yield { node: { id: "orders-1", cluster: "orders" }, typeUrl: CLUSTER };
+    await new Promise(() => {});
+  })();
+  const answers = direct.client.deltaAggregatedResources(requests, { signal: stop.signal })[Symbol.asyncIterator]();
+  await answers.next();
+  let closed = false;
+  const [near, far] = sockets;
+  far.once("close", () => (closed = true)).once("end", () => (closed = true));
+  const pass = async (seconds: number): Promise<void> => {
+    for (let i = 0; i < seconds; i++) {
+      clock.advance(1_000);
+      for (let turn = 0; turn < 10; turn++) await new Promise((resolve) => setImmediate(resolve));
+    }
+  };
+  await pass(60);
+  assert.equal(closed, false, "it answers");
+  near.unpipe(far);
+  far.unpipe(near);
+  far.resume();
+  await pass(20);
+  assert.equal(closed, true);
 });

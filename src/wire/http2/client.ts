@@ -3,12 +3,12 @@ import type { ClientMachine, ClientMachineOptions } from "../connection.ts";
 import type { Head } from "../head.ts";
 import type { HttpStream, StreamFailure, StreamSink } from "../stream.ts";
 import { Http2Connection } from "./connection.ts";
-import { Countdown } from "./countdown.ts";
 import { ErrorCode, errorCodeName } from "./errors.ts";
 import { CLIENT_PREFACE, MAX_UINT31 } from "./frame.ts";
 import type { HeaderSource } from "./header-block.ts";
 import { encodeHead } from "./hpack/encoder.ts";
 import { Http2Stream } from "./http2-stream.ts";
+import { Keepalive } from "./keepalive.ts";
 import { RESPONSE, TRAILERS } from "./message.ts";
 import { SettingId } from "./settings.ts";
 
@@ -45,10 +45,8 @@ class Http2ClientConnection extends Http2Connection implements Http2Client {
   protected readonly isServer = false;
   maxStreams = Number.POSITIVE_INFINITY;
   readonly #onAvailable: () => void;
-  readonly #keepalive: Http2ClientOptions["keepalive"];
-  readonly #silence = new Countdown();
-  readonly #pinged = new Countdown();
-  #heard = false;
+  readonly #keepalive: Keepalive | null;
+  readonly #keepaliveOptions: Http2ClientOptions["keepalive"];
   #nextId = 1;
   #draining = false;
   #goawayId = MAX_UINT31;
@@ -58,7 +56,9 @@ class Http2ClientConnection extends Http2Connection implements Http2Client {
   constructor(options: Http2ClientOptions) {
     super(options);
     this.#onAvailable = options.onAvailable;
-    this.#keepalive = options.keepalive;
+    const { keepalive } = options;
+    this.#keepaliveOptions = keepalive;
+    this.#keepalive = keepalive === undefined ? null : new Keepalive(keepalive.intervalMs, keepalive.timeoutMs);
     this.writer.raw(CLIENT_PREFACE);
     this.open([[SettingId.enablePush, 0]]);
   }
@@ -110,11 +110,6 @@ class Http2ClientConnection extends Http2Connection implements Http2Client {
     if (this.closing || this.#draining) return;
     this.#draining = true;
     if (this.streams.size === 0) this.#leave();
-  }
-
-  override receive(chunk: Uint8Array, start: number, end: number): void {
-    this.#heard = true;
-    super.receive(chunk, start, end);
   }
 
   protected onHeaders(id: number, fin: boolean, _selfDependent: boolean, source: HeaderSource): void {
@@ -200,31 +195,14 @@ class Http2ClientConnection extends Http2Connection implements Http2Client {
     this.finish();
   }
 
-  protected onPingAck(): void {
-    this.#pinged.stop();
+  protected onPingAck(payload: Buffer, start: number): void {
+    this.#keepalive?.answered(payload, start);
   }
 
   protected onTick(now: number): void {
-    const keepalive = this.#keepalive;
-    if (keepalive === undefined) return;
-    if (this.#heard) {
-      this.#heard = false;
-      this.#silence.start();
-      this.#pinged.stop();
-    }
-    if (this.#pinged.over(now, keepalive.timeoutMs)) {
-      const text = `${this.peer.address} did not answer a keepalive ping in ${keepalive.timeoutMs} ms`;
-      this.failAll("connection-lost", 0, text);
-      this.finish();
-      return;
-    }
-    if (this.streams.size === 0 && keepalive.withoutStreams !== true) return this.#silence.start();
-    if (!this.#silence.running) this.#silence.start();
-    if (!this.#pinged.running && this.#silence.over(now, keepalive.intervalMs)) {
-      this.writer.ping(KEEPALIVE_PING, 0, false);
-      this.#pinged.start();
-      this.#pinged.over(now, keepalive.timeoutMs);
-    }
+    if (this.#keepalive === null) return;
+    const wanted = this.streams.size > 0 || this.#keepaliveOptions?.withoutStreams === true;
+    this.keepAlive(this.#keepalive.tick(now, this.heard, wanted));
   }
 
   #leave(): void {
@@ -241,4 +219,3 @@ class Http2ClientConnection extends Http2Connection implements Http2Client {
 
 /** The RFC sets no limit before SETTINGS; few servers allow fewer. */
 const STREAMS_BEFORE_SETTINGS = 100;
-const KEEPALIVE_PING = Buffer.from("weftlive", "latin1");

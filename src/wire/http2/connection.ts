@@ -15,6 +15,7 @@ import {
 import { FrameReader, type FrameSink } from "./frame-reader.ts";
 import { HeaderBlock, type HeaderSource } from "./header-block.ts";
 import type { Http2Stream } from "./http2-stream.ts";
+import { KEEPALIVE_PING, type Keepalive } from "./keepalive.ts";
 import type { Block, MessageKind } from "./message.ts";
 import { applySettings, defaultPeerSettings, SettingId } from "./settings.ts";
 
@@ -43,7 +44,7 @@ export abstract class Http2Connection extends ConnectionCore implements FrameSin
   #receiveWindow: number;
   #unreported = 0;
   /** Something was received since the last tick. */
-  #active = false;
+  protected heard = false;
 
   protected constructor(options: MachineOptions) {
     super(options);
@@ -72,7 +73,7 @@ export abstract class Http2Connection extends ConnectionCore implements FrameSin
   receive(chunk: Uint8Array, start: number, end: number): void {
     if (this.closing || this.gone) return;
     const buffer = Buffer.isBuffer(chunk) ? chunk : Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
-    this.#active = true;
+    this.heard = true;
     this.#reader.read(buffer, start, end);
     this.wakeIfPending();
   }
@@ -97,13 +98,21 @@ export abstract class Http2Connection extends ConnectionCore implements FrameSin
       this.abuse.tick(now);
       if (this.idle.over(now, this.limits.idleTimeoutHttp2Ms)) this.drain();
       this.onTick(now);
-      if (!this.#active && this.streams.size === 0) {
+      if (!this.heard && this.streams.size === 0) {
         this.streams.shrink();
         this.#blocks.release();
       }
-      this.#active = false;
+      this.heard = false;
     }
     this.wakeIfPending();
+  }
+
+  /** What a Keepalive says. */
+  protected keepAlive(says: ReturnType<Keepalive["tick"]>): void {
+    if (says === "ping") this.writer.ping(KEEPALIVE_PING, 0, false);
+    if (says !== "give up") return;
+    this.failAll("connection-lost", 0, `${this.peer.address} gives no sign of life: a PING was not answered in time`);
+    this.finish();
   }
 
   /** Our SETTINGS, and the window that the connection gets at once. */

@@ -254,7 +254,7 @@ test("time-outs: no preface, no SETTINGS, no ACK, an unfinished header block", (
 
 test("a connection without streams drains after the idle time, one with a stream does not", () => {
   const requests = keeper();
-  const s = server(requests, { idleTimeoutHttp2Ms: 60_000 });
+  const s = server(requests, { idleTimeoutHttp2Ms: 60_000, silenceTimeoutMs: 1_000_000 });
   const c = client();
   c.request(GET, null, true, new Recorder());
   settle(c, s);
@@ -300,6 +300,38 @@ test("keepalive: off by default; when on, silence is answered or the connection 
   c.tick(26_000);
   assert.equal(c.wantsClose, true);
   assert.equal(sink.failure?.kind, "connection-lost");
+});
+
+test("a client with a stream open that gives no sign of life is asked for one, and cut without", () => {
+  const requests = keeper();
+  const s = server(requests, { silenceTimeoutMs: 20_000 });
+  const c = client();
+  c.request(GET, null, true, new Recorder());
+  settle(c, s);
+  const sink = new Recorder();
+  requests.streams[0].sink = sink;
+  s.tick(0);
+  s.tick(9_000);
+  assert.equal(s.pendingBytes, 0);
+  s.tick(10_000);
+  settle(c, s); // answers
+  s.tick(11_000);
+  s.tick(20_000);
+  assert.equal(s.pendingBytes, 0);
+  s.tick(21_000);
+  assert.equal(framesOf(s)[0].type, FrameType.ping);
+  s.tick(30_000);
+  assert.equal(s.wantsClose, false);
+  s.tick(31_000);
+  assert.equal(s.wantsClose, true);
+  assert.equal(sink.failure?.kind, "connection-lost");
+});
+
+test("a connection without streams is not asked for a sign of life", () => {
+  const s = server(keeper(), { silenceTimeoutMs: 20_000 });
+  settle(client(), s);
+  for (let now = 0; now < 100_000; now += 1_000) s.tick(now);
+  assert.equal(s.pendingBytes, 0);
 });
 
 test("a peer that makes its HPACK table smaller is told so before the next block", () => {

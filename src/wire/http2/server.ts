@@ -8,6 +8,7 @@ import { CLIENT_PREFACE, MAX_UINT31 } from "./frame.ts";
 import type { HeaderSource } from "./header-block.ts";
 import { encodeHead } from "./hpack/encoder.ts";
 import { Http2Stream, NO_SINK } from "./http2-stream.ts";
+import { Keepalive } from "./keepalive.ts";
 import { type Block, REQUEST, TRAILERS } from "./message.ts";
 import { SettingId } from "./settings.ts";
 
@@ -36,12 +37,15 @@ class Http2ServerConnection extends Http2Connection {
   readonly #warned = new Countdown();
   #goawayId = MAX_UINT31;
   #peerLeaves = false;
+  readonly #keepalive: Keepalive;
   /** Answered in full before the request was complete. */
   #early: Http2Stream[] = [];
 
   constructor(options: ServerMachineOptions) {
     super(options);
     this.#handler = options.handler;
+    const half = options.limits.silenceTimeoutMs / 2;
+    this.#keepalive = new Keepalive(half, half);
     this.open([
       [SettingId.maxConcurrentStreams, options.limits.maxConcurrentStreams],
       [SettingId.enableConnectProtocol, 1],
@@ -174,6 +178,7 @@ class Http2ServerConnection extends Http2Connection {
   protected onSettings(): void {}
 
   protected onPingAck(payload: Buffer, start: number): void {
+    if (this.#keepalive.answered(payload, start)) return;
     for (let i = 0; i < 8; i++) {
       if (payload[start + i] !== DRAIN_PING[i]) {
         this.abused(1);
@@ -185,6 +190,7 @@ class Http2ServerConnection extends Http2Connection {
 
   protected onTick(now: number): void {
     if (this.#state === WARNED && this.#warned.over(now, WARNING_MS)) this.#refuseFromNowOn();
+    this.keepAlive(this.#keepalive.tick(now, this.heard, this.streams.size > 0));
   }
 
   #refuseFromNowOn(): void {
