@@ -242,6 +242,11 @@ NO_COLOR=1 switches colours off. Each command has its own help: weft up --help`,
         .argParser(address)
         .default({ host: "127.0.0.1", port: 7070 }, "127.0.0.1:7070"),
     )
+    .option(
+      "--plain",
+      "take plain text from other machines, too, for what carries no secret; default: TLS alone, by join tokens and WEFT_CONTROL_PIN",
+      false,
+    )
     .option("--data <folder>", "where registry and revisions are kept; default: in memory")
     .option("--system <name>", "name of the system: the trust domain of its identities; default: default", "")
     .option(

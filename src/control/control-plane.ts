@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { assertHealthCheckOptions, type HealthCheckOptions } from "../call/health/health-check.ts";
 import { Control } from "../contract/gen/weft/control/v1/control.ts";
 import { type Clock, systemClock } from "../core/clock.ts";
+import { formatControlPin } from "../core/control-pin.ts";
 import type { Registry } from "../registry/registry.ts";
 import { assertServiceName } from "../registry/validate.ts";
 import { type AnyServiceDefinition, service } from "../service/definition.ts";
@@ -21,6 +22,7 @@ import { Hub } from "./hub.ts";
 import { Ledger, type Publication, type Published, type ResourceCheck } from "./ledger.ts";
 import { type ControlLimits, defaultControlLimits } from "./limits.ts";
 import { XdsPlanes } from "./mesh/xds-planes.ts";
+import { refusePlainText } from "./plain-text.ts";
 import { presentPlanes } from "./present-planes.ts";
 import { ResourceChecker } from "./resource-check.ts";
 import { Session } from "./session.ts";
@@ -32,8 +34,10 @@ export interface ControlPlaneOptions {
   registry: Registry;
   /** Folder of the ledger and the contracts, made if need be. "" (default) keeps them in memory. */
   dataDir?: string;
-  /** Default "127.0.0.1". Whoever reaches the port can register and publish. */
+  /** Default "127.0.0.1". Whoever reaches the port can register and publish. From other machines over TLS alone. */
   host?: string;
+  /** Plain text from other machines is taken, too, for all that carries no secret. Default false. */
+  plain?: boolean;
   /** Default 0: a free one. */
   port?: number;
   /** Lease period of processes that ask for none, ms; they beat three times as often. Default 15,000. */
@@ -66,6 +70,8 @@ export interface ControlPlane {
   readonly port: number;
   /** "127.0.0.1:7070", for WEFT_CONTROL. */
   readonly address: string;
+  /** By what tools know it over TLS: WEFT_CONTROL_PIN. */
+  readonly pin: string;
   readonly revision: number;
   publish(publication: Publication): Promise<Published>;
   /** Ends the lines (processes keep what they know and come back), then closes ledger and registry. Idempotent. */
@@ -98,7 +104,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     const authority = await Authority.open({ ...lifetimes, system, folder: dataDir, clock, onEvent });
     closing.push(() => authority.close());
     const operatorToken = await new AuthorityFile(dataDir).operatorToken(given);
-    const tokens = new JoinTokens(system, operatorToken, database, clock);
+    const tokens = new JoinTokens(system, operatorToken, database, clock, () => authority.pins);
     const contracts = await ContractStore.open(database);
     const sessions: Hub["sessions"] = new Set();
     const resourceChecker = new ResourceChecker();
@@ -161,7 +167,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     });
     closing.push(() => sidecars.close());
     const issuing = createIdentityService({ authority, tokens, onRefused: onEvent });
-    const server = await listen(hub, [issuing, ...meshXds.services], options);
+    const server = await listen(hub, [issuing, ...meshXds.services], options, onEvent);
     closing.push(async () => {
       for (const session of hub.sessions) session.end(null);
       meshXds.close();
@@ -172,6 +178,9 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       host: server.host,
       port: server.port,
       address: server.address,
+      get pin() {
+        return formatControlPin({ system, pins: authority.pins });
+      },
       get revision() {
         return ledger.current.revision;
       },
@@ -184,9 +193,15 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   }
 }
 
-function listen(hub: Hub, more: readonly AnyServiceDefinition[], options: ControlPlaneOptions): Promise<Server> {
-  const { version = "" } = options;
-  const { clock } = hub;
+/** TLS and plain text on one port. Who shows a certificate of the system's is known by it; who has none yet joins over TLS all the same. */
+function listen(
+  hub: Hub,
+  more: readonly AnyServiceDefinition[],
+  options: ControlPlaneOptions,
+  onEvent: (line: string) => void,
+): Promise<Server> {
+  const { version = "", plain = false } = options;
+  const { authority, clock } = hub;
   const control = service(
     Control,
     { attach: (requests, call) => new Session(hub, call.peer.address).run(requests, call.signal) },
@@ -195,6 +210,8 @@ function listen(hub: Hub, more: readonly AnyServiceDefinition[], options: Contro
   return serve([control, createAdminService(hub, version), createFleetService(new Fleet(clock)), ...more], {
     host: options.host ?? "127.0.0.1",
     port: options.port ?? 0,
+    mesh: { identity: authority.identity("control"), mode: () => "permissive", anonymous: true },
+    interceptors: [refusePlainText(plain, onEvent)],
     limits: { silenceTimeoutMs: hub.limits.silenceTimeoutMs },
     // A runtime of its own: the control plane is nobody's process.
     runtime: createRuntime({ env: {}, clock }),

@@ -31,7 +31,7 @@ export interface CertificateRequest {
   readonly uri: string;
   readonly notBeforeMs: number;
   readonly notAfterMs: number;
-  /** May sign leaves, and nothing else. */
+  /** May sign others: leaves, and the authority that follows it. */
   readonly authority: boolean;
 }
 
@@ -101,7 +101,7 @@ const OID = {
 function extensions({ uri, authority }: CertificateRequest, own: Buffer, issuer: Buffer | null): Buffer[] {
   const usage = authority ? derBits(Buffer.from([0x06]), 1) : derBits(Buffer.from([0x80]), 7); // keyCertSign, cRLSign | digitalSignature
   const list = [
-    extension(OID.basicConstraints, true, authority ? derSequence(derBoolean(true), derInteger(0)) : derSequence()),
+    extension(OID.basicConstraints, true, authority ? derSequence(derBoolean(true)) : derSequence()),
     extension(OID.keyUsage, true, usage),
     extension(OID.subjectKeyId, false, derOctets(own)),
     extension(OID.subjectAltName, false, derSequence(derImplicit(6, Buffer.from(uri, "latin1")))),

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { pinsOf } from "../core/control-pin.ts";
 import { WeftError } from "../core/errors.ts";
 import { encodeJoinToken } from "../core/join-token.ts";
 
@@ -31,7 +32,18 @@ export type TokenKind = "own" | "run" | "envoy";
 export function joinTokenFor(service: string, system: string, stateDir: string, kind: TokenKind): string {
   const id = randomBytes(16).toString("base64url");
   const [uses, lifetimeMs] = HOLDS[kind];
-  return encodeJoinToken({ system, service, id, expiresMs: Date.now() + lifetimeMs, uses }, operatorTokenOf(stateDir));
+  const claims = { system, service, id, expiresMs: Date.now() + lifetimeMs, uses, pins: rootsOf(stateDir) };
+  return encodeJoinToken(claims, operatorTokenOf(stateDir));
+}
+
+/** Of the control plane's authority, which it tells in a file before it listens. None: it is asked in plain text, here on its own machine. */
+function rootsOf(stateDir: string): string[] {
+  try {
+    return pinsOf(readFileSync(join(stateDir, "control", "trust.pem"), "utf8"));
+  } catch (thrown) {
+    if ((thrown as NodeJS.ErrnoException).code === "ENOENT") return [];
+    throw thrown;
+  }
 }
 
 const HOUR_MS = 3_600_000;

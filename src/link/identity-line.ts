@@ -9,12 +9,15 @@ import type { IdentityMaterial, IdentitySource } from "../core/identity.ts";
 import { signProof } from "../core/identity-proof.ts";
 import { type Random, systemRandom } from "../core/random.ts";
 import { BackOff } from "./back-off.ts";
+import { type ControlSecurity, controlSecurityOf } from "./control-security.ts";
 
 export interface IdentityLineOptions {
   /** The control plane, "host:port". */
   address: string;
   /** A join token (WEFT_JOIN_TOKEN). */
   token: string;
+  /** How the control plane is spoken with, shared with the other lines to it. Default: by what the token says of it. */
+  control?: ControlSecurity | null;
   clock?: Clock;
   random?: Random;
   /** Told what goes wrong, the louder the nearer the certificate's end. Never holds a token or a key. Default: nobody. */
@@ -27,6 +30,8 @@ export interface IdentityLine extends IdentitySource {
   readonly system: string;
   /** "orders" */
   readonly service: string;
+  /** How the control plane is spoken with; null: in plain text, as the token says nothing of it. */
+  readonly control: ControlSecurity | null;
   /** PEM of the authorities to trust from now on, as the line to the control plane tells it. */
   trust(pem: string): void;
   /** Renews no more. `current` stays. */
@@ -35,7 +40,7 @@ export interface IdentityLine extends IdentitySource {
 
 /**
  * Joins the mesh: makes a key in this process, where it stays, and has it certified. Waits for a control plane that is away; rejects `unauthenticated` when
- * it refuses the token.
+ * it refuses the token, or does not prove to be the one that the token is for.
  *
  *     joining --issued--> valid --half of its life--> renewing --issued--> valid
  *                                                       '--fails--> tries again, and warns: calls go on until the certificate ends, and
@@ -55,6 +60,7 @@ class RenewedIdentity implements IdentityLine {
   id = "";
   system = "";
   service = "";
+  readonly control: ControlSecurity | null;
   current: IdentityMaterial = { certificate: "", privateKey: "", trust: "", notAfterMs: 0 };
   readonly #options: IdentityLineOptions;
   readonly #clock: Clock;
@@ -73,7 +79,11 @@ class RenewedIdentity implements IdentityLine {
     this.#clock = options.clock ?? systemClock;
     this.#random = options.random ?? systemRandom;
     this.#backOff = new BackOff(this.#random, { baseMs: 100, maxMs: 5_000 });
-    this.#direct = createDirectClient(Identity, options.address, { clock: this.#clock, pool: { background: true } });
+    this.control = options.control ?? controlSecurityOf(options.token, options.address, this.#clock);
+    this.#direct = createDirectClient(Identity, options.address, {
+      clock: this.#clock,
+      ...(this.control?.direct(true) ?? { pool: { background: true } }),
+    });
   }
 
   async join(): Promise<void> {
@@ -117,6 +127,7 @@ class RenewedIdentity implements IdentityLine {
   }
 
   async #renew(): Promise<void> {
+    await this.control?.prepare();
     const { publicKey, privateKey } = await makeKeyPair("ec", { namedCurve: "P-256" });
     const spki = publicKey.export({ type: "spki", format: "der" });
     const asked = { publicKey: spki, proof: signProof("issue", spki, privateKey) };
@@ -194,6 +205,7 @@ class RenewedIdentity implements IdentityLine {
 
   #take(material: IdentityMaterial): void {
     this.current = material;
+    this.control?.take(material);
     for (const listener of this.#listeners) listener();
   }
 }

@@ -17,6 +17,7 @@ import { assertServiceName, CONTRACT_NAME } from "../registry/validate.ts";
 import { alsoNeeded } from "./also-needed.ts";
 import { answerTo } from "./answers.ts";
 import { BackOff, type BackOffOptions } from "./back-off.ts";
+import type { ControlSecurity } from "./control-security.ts";
 import { errorOf, unreachable } from "./errors.ts";
 import { FleetLine } from "./fleet-line.ts";
 import { LimitLine } from "./limit-line.ts";
@@ -54,6 +55,8 @@ export interface LinkOptions {
   load?: () => readonly MessageInitShape<typeof EndpointLoadSchema>[];
   /** Shows the control plane who this process is, on each line before it registers anything. Default: nobody, who registers what takes plain text. */
   proof?: LineProof;
+  /** How the control plane is spoken with, as the identity's line says (`control`). Default: in plain text. */
+  control?: ControlSecurity | null;
   /** Told whom to trust from now on: PEM of all authorities. */
   onTrust?: (pem: string) => void;
   /** Told what goes wrong in the background: a line that broke, resources that cannot be used here, an id that was taken. Default: nobody. */
@@ -113,7 +116,9 @@ class ControlLink implements Link {
     this.#direct = createDirectClient(Control, options.address, {
       clock: this.#clock,
       maxMessageBytes: MAX_MESSAGE_BYTES,
-      pool: { background: options.background === true },
+      ...(options.control?.direct(options.background === true) ?? {
+        pool: { background: options.background === true },
+      }),
     });
     // Over the same connection.
     const { carrier, service, authority } = this.#direct;
@@ -210,6 +215,8 @@ class ControlLink implements Link {
   }
 
   async #attach(stream: Stream): Promise<void> {
+    await this.#options.control?.prepare();
+    if (this.#closed) return;
     const { epoch, revision } = this.#mirror;
     const { service = "", role } = this.#options;
     stream.outbox.push({
@@ -241,7 +248,10 @@ class ControlLink implements Link {
     const change = this.#mirror.apply(message);
     for (const service of change.touched) stream.told.add(service);
     this.#supply(change);
-    if (message.trust !== "") this.#options.onTrust?.(message.trust);
+    if (message.trust !== "") {
+      this.#options.control?.take({ trust: message.trust });
+      this.#options.onTrust?.(message.trust);
+    }
     if (message.welcome !== undefined && !stream.welcomed) {
       stream.welcomed = true;
       stream.challenge = message.welcome.challenge;

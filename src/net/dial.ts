@@ -30,6 +30,12 @@ export function dial(
     );
     return () => clearImmediate(failing);
   }
+  if (mesh && identity.current.trust === "") {
+    // Node would take the machine's public authorities in place of none.
+    const cause = `it is not known yet which authority may sign for ${endpoint.identity}`;
+    const failing = setImmediate(() => target.onFailed(`${endpoint.id} is not called: ${cause}`));
+    return () => clearImmediate(failing);
+  }
   const secure = mesh || endpoint.protocol === "h2";
   let read: ReadCallback | null = null;
   const host = endpoint.host.replace(/^\[(.*)\]$/, "$1");

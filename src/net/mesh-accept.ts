@@ -140,7 +140,9 @@ export class MeshAccept {
     const path = pathOf(socket);
     this.#shaking.get(path)?.release();
     this.#shaking.delete(path);
-    const refusal = meshRefusal(socket, this.#options.mesh.identity.id, null);
+    const { identity, anonymous = false } = this.#options.mesh;
+    const nobody = anonymous && socket.getPeerX509Certificate() === undefined && !socket.isSessionReused();
+    const refusal = nobody ? null : meshRefusal(socket, identity.id, null);
     if (refusal === null) return this.#options.onSecure(socket);
     this.#options.onRefused({ ...peerOf(socket), identity: "" }, `refused: ${refusal}`);
     socket.on("error", ignore);

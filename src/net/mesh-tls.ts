@@ -10,8 +10,8 @@ import { tlsModule } from "./tls-module.ts";
  */
 export function meshContextOptions({ certificate, privateKey, trust }: IdentityMaterial): SecureContextOptions {
   return {
-    cert: certificate,
-    key: privateKey,
+    // Who has not joined yet shows none.
+    ...(certificate !== "" && { cert: certificate, key: privateKey }),
     ca: trust,
     minVersion: "TLSv1.3",
     maxVersion: "TLSv1.3",

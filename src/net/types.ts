@@ -28,7 +28,12 @@ export interface ListenOptions {
   /** Absent: plain text. With TLS the protocol is chosen by ALPN, otherwise by the connection's first bytes. */
   tls?: TlsServerOptions;
   /** Takes connections of the mesh, as `mode` says when each arrives; a change of it leaves those that are open. Excludes `tls`. */
-  mesh?: { readonly identity: IdentitySource; readonly mode: () => MutualTls };
+  mesh?: {
+    readonly identity: IdentitySource;
+    readonly mode: () => MutualTls;
+    /** Callers that show no certificate are taken as well, over TLS that proves this side alone; one that is shown has to hold. Default false. */
+    readonly anonymous?: boolean;
+  };
   /** A forward proxy: CONNECT is taken over HTTP/1.1, too, and a target with a host is believed whatever the host field says. Default false. */
   proxy?: boolean;
   /**

@@ -15,8 +15,10 @@ import type { Carrier } from "../call/types.ts";
 import { type Clock, systemClock } from "../core/clock.ts";
 import { WeftError } from "../core/errors.ts";
 import type { IdentitySource } from "../core/identity.ts";
+import { readJoinToken } from "../core/join-token.ts";
 import { systemRandom } from "../core/random.ts";
 import { TimerWheel } from "../core/timer-wheel.ts";
+import { type ControlSecurity, controlSecurityOf } from "../link/control-security.ts";
 import type { IdentityLine } from "../link/identity-line.ts";
 import { identityProof } from "../link/line-proof.ts";
 import { createLink } from "../link/link.ts";
@@ -124,6 +126,7 @@ class RuntimeState implements Runtime {
   #link: Link | null = null;
   #opening: Promise<IdentityLine | null> | null = null;
   #identity: IdentityLine | null = null;
+  #control: ControlSecurity | null = null;
   readonly #subscriptions = new Map<string, Subscription>();
   readonly #direct = new Map<string, DirectCarrier>();
   /** Not shared: each may have a certificate of its own. */
@@ -170,6 +173,7 @@ class RuntimeState implements Runtime {
         background: true,
         load: () => [...this.meters].map((meter) => meter.read()),
         ...(stateFile !== "" && { stateFile }),
+        control: this.#lineSecurity(),
         onTrust: (pem) => this.#identity?.trust(pem),
         proof: identityProof(() => this.#identity),
         onError: (error) => console.error(`weft: line to the control plane at ${address}: ${error.message}`),
@@ -221,12 +225,30 @@ class RuntimeState implements Runtime {
     return this.close();
   }
 
-  async #openIdentity(): Promise<IdentityLine | null> {
+  get #joins(): boolean {
     const { control, joinToken, sidecar } = this.settings;
-    if (joinToken === "" || control === "" || sidecar !== "") return null;
+    return joinToken !== "" && control !== "" && sidecar === "";
+  }
+
+  /** How the control plane is spoken with, on every line to it. A token that is none is told of where the process joins by it. */
+  #lineSecurity(): ControlSecurity | null {
+    if (!this.#joins || readJoinToken(this.settings.joinToken) === null) return null;
+    this.#control ??= controlSecurityOf(this.settings.joinToken, this.settings.control, this.clock);
+    return this.#control;
+  }
+
+  async #openIdentity(): Promise<IdentityLine | null> {
+    const { control, joinToken } = this.settings;
+    if (!this.#joins) return null;
     const { openIdentity } = await import("../link/identity-line.ts");
     const onProblem = (message: string): void => console.error(`weft: ${message}`);
-    const identity = await openIdentity({ address: control, token: joinToken, clock: this.clock, onProblem });
+    const identity = await openIdentity({
+      address: control,
+      token: joinToken,
+      control: this.#lineSecurity(),
+      clock: this.clock,
+      onProblem,
+    });
     this.#identity = identity;
     if (this.#closed) await identity.close();
     return identity;

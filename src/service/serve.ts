@@ -4,7 +4,7 @@ import { WeftError } from "../core/errors.ts";
 import type { IdentitySource, MutualTls } from "../core/identity.ts";
 import type { Link, Registered, Registration } from "../link/types.ts";
 import { listen } from "../net/listener.ts";
-import type { ConnectionLimits, Listener, TlsServerOptions } from "../net/types.ts";
+import type { ConnectionLimits, Listener, ListenOptions, TlsServerOptions } from "../net/types.ts";
 import { BufferBudget } from "./buffer-budget.ts";
 import type { AnyServiceDefinition } from "./definition.ts";
 import { createDispatcher } from "./dispatch.ts";
@@ -40,6 +40,8 @@ export interface ServeOptions {
   /** Serve gRPC reflection. Default true. */
   reflection?: boolean;
   tls?: TlsServerOptions;
+  /** How connections of a mesh are taken, by an identity that is not the runtime's: for who issues identities. Excludes `tls`. */
+  mesh?: ListenOptions["mesh"];
   /** Limits on what a peer can make the server hold; see docs/limits.md. */
   limits?: Partial<ConnectionLimits>;
   /** What incomplete requests and unread messages may hold in memory together, bytes. Default 256 MiB. Over it: `resource_exhausted`. */
@@ -177,7 +179,8 @@ class ServerProcess implements Server {
     const identity = tls === undefined ? await this.#runtime.identity() : null;
     // A process that serves under several names proves the one that it was given.
     if (identity?.id.endsWith(`/${name}`)) this.#identity = identity;
-    const mesh = this.#identity && { identity: this.#identity, mode: modeOf(name, this.#runtime) };
+    const own = this.#identity && { identity: this.#identity, mode: modeOf(name, this.#runtime) };
+    const mesh = this.#options.mesh ?? own;
     this.#listener = await listen({
       host: this.#options.host ?? settings.host,
       port: this.#options.port ?? settings.port ?? 0,

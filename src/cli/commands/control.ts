@@ -11,6 +11,7 @@ import { packageVersion } from "../version.ts";
 
 export interface ControlFlags {
   listen: { host: string; port: number };
+  plain: boolean;
   data?: string;
   system: string;
   caCert?: string;
@@ -29,6 +30,7 @@ export async function control(flags: ControlFlags, terminal: Terminal): Promise<
     registry,
     dataDir,
     ...flags.listen,
+    plain: flags.plain,
     version: packageVersion(),
     ...(flags.system !== "" && { system: flags.system }),
     onRefusal: (line) => terminal.err(`${line}\n`),

@@ -41,6 +41,7 @@ export async function gateway(flags: GatewayFlags, terminal: Terminal): Promise<
   const identity = await joinMesh(flags.control, (message) => terminal.err(`${message}\n`));
   const link = createLink({
     address: flags.control,
+    control: identity?.control,
     onTrust: (pem) => identity?.trust(pem),
     policy,
     process: "gateway",

@@ -52,6 +52,7 @@ export async function sidecar(flags: SidecarFlags, terminal: Terminal): Promise<
   let beside: Sidecar | null = null;
   const link = createLink({
     address: flags.control,
+    control: identity?.control,
     onTrust: (pem) => identity?.trust(pem),
     ...(identity && { proof: identityProof(() => identity) }),
     policy,

@@ -13,6 +13,16 @@ export interface KeptRoot {
   readonly privateKey: string;
 }
 
+/** A root that signs no more, and how whoever still trusts it comes to the one that followed it. PEM. */
+export interface PastRoot {
+  readonly certificate: string;
+  /** The next root's key and name, signed by this one's. */
+  readonly successor: string;
+  readonly notAfterMs: number;
+  /** When it was dropped; null while it is trusted. */
+  readonly droppedMs: number | null;
+}
+
 /** The authority's own files in the control plane's folder, readable by its user alone. "" for the folder keeps nothing. */
 export class AuthorityFile {
   readonly #folder: string;
@@ -22,18 +32,18 @@ export class AuthorityFile {
   }
 
   /** Null when there is none yet. Rejects `failed_precondition` for a file that cannot be used: it is never written over. */
-  async read(system: string): Promise<readonly KeptRoot[] | null> {
+  async read(system: string): Promise<{ roots: readonly KeptRoot[]; past: readonly PastRoot[] } | null> {
     if (this.#folder === "") return null;
     const file = join(this.#folder, ROOTS_FILE);
     const text = await readOrNull(file);
     if (text === null) return null;
     await chmod(file, 0o600);
     try {
-      const kept = JSON.parse(text) as { version: number; system: string; roots: KeptRoot[] };
+      const kept = JSON.parse(text) as { version: number; system: string; roots: KeptRoot[]; past?: PastRoot[] };
       if (kept.version !== 1 || !Array.isArray(kept.roots) || kept.roots.length === 0)
         throw new Error("it holds no roots");
       if (kept.system !== system) throw new Error(`it is of the system "${kept.system}", and this is "${system}"`);
-      return kept.roots;
+      return { roots: kept.roots, past: kept.past ?? [] };
     } catch (cause) {
       throw new WeftError(
         "failed_precondition",
@@ -43,8 +53,14 @@ export class AuthorityFile {
     }
   }
 
-  async write(system: string, roots: readonly KeptRoot[]): Promise<void> {
-    await this.#replace(ROOTS_FILE, `${JSON.stringify({ version: 1, system, roots }, null, 2)}\n`);
+  async write(system: string, roots: readonly KeptRoot[], past: readonly PastRoot[]): Promise<void> {
+    await this.#replace(ROOTS_FILE, `${JSON.stringify({ version: 1, system, roots, past }, null, 2)}\n`);
+  }
+
+  /** For who makes join tokens or asks the control plane from here: the authorities that are trusted now. */
+  async writeTrust(pem: string): Promise<void> {
+    if (this.#folder === "" || (await readOrNull(join(this.#folder, TRUST_FILE))) === pem) return;
+    await this.#replace(TRUST_FILE, pem);
   }
 
   /** The operator's secret: the one given, otherwise the one kept, otherwise a new one. */
@@ -77,6 +93,7 @@ export class AuthorityFile {
 /** Within the control plane's folder: what `weft token` and `weft ca` show to be the operator's. */
 const OPERATOR_FILE = "operator-token";
 const ROOTS_FILE = "authority.json";
+const TRUST_FILE = "trust.pem";
 
 async function readOrNull(file: string): Promise<string | null> {
   try {

@@ -8,9 +8,10 @@ import {
 } from "node:crypto";
 import { createCertificate, encodePem } from "../../core/certificate.ts";
 import type { Cancel, Clock } from "../../core/clock.ts";
+import { pinsOf } from "../../core/control-pin.ts";
 import { WeftError } from "../../core/errors.ts";
 import { type IdentityMaterial, type IdentitySource, spiffeId } from "../../core/identity.ts";
-import { AuthorityFile, type KeptRoot } from "./authority-file.ts";
+import { AuthorityFile, type KeptRoot, type PastRoot } from "./authority-file.ts";
 import { type CheckedAuthority, checkGivenAuthority, type GivenAuthority } from "./given-authority.ts";
 import { advanceRoots, nextDueMs, type RotationTimes, untilMs, wantsRoot } from "./root-rotation.ts";
 
@@ -61,6 +62,8 @@ export class Authority {
   readonly #listeners = new Set<() => void>();
   readonly #own = new Map<string, OwnIdentity>();
   #roots: readonly KeptRoot[] = [];
+  /** Oldest first; the last one's successor is the newest of `#roots`. */
+  #past: readonly PastRoot[] = [];
   /** Of the root that signs. */
   #signer: { readonly certificate: Uint8Array; readonly privateKey: KeyObject } | null = null;
   #trust = "";
@@ -97,10 +100,12 @@ export class Authority {
     if (given !== null) authority.#take([], given);
     else {
       const kept = await authority.#file.read(options.system);
-      authority.#take(kept ?? [authority.#makeRoot("signing")], null);
+      authority.#past = kept?.past ?? [];
+      authority.#take(kept?.roots ?? [authority.#makeRoot("signing")], null);
       if (kept === null) await authority.#save();
       authority.#advance();
     }
+    await authority.#file.writeTrust(authority.#trust);
     return authority;
   }
 
@@ -111,6 +116,21 @@ export class Authority {
   /** PEM of all that are to be trusted now. */
   get trust(): string {
     return this.#trust;
+  }
+
+  /** Digests of the roots that are to be trusted now: what join tokens tell. */
+  get pins(): readonly string[] {
+    return pinsOf(this.#trust);
+  }
+
+  /**
+   * PEM of what the control plane shows behind its own certificate, so that whoever knows one root by its digest gets it whole, and whoever has been away while roots were
+   * replaced finds from the one that it trusts to the one that signs now. Steps come before the roots: verifiers take the first that fits.
+   */
+  get chain(): string {
+    const steps = this.#past.map(({ successor }) => successor).reverse();
+    const roots = this.#past.map(({ certificate }) => certificate).filter((each) => !this.#trust.includes(each));
+    return [...steps, ...roots, this.#trust].join("");
   }
 
   get roots(): readonly RootView[] {
@@ -153,10 +173,17 @@ export class Authority {
     return { ...this.issue(publicKey, service), privateKey: pem };
   }
 
-  /** The service that a certificate names, if this authority has signed it and it expired no longer than `graceMs` ago; otherwise why not. */
+  /**
+   * The service that a certificate names, if this authority has signed it and it expired no longer than `graceMs` ago; otherwise why not. Roots that were dropped no longer
+   * ago than that count: a process that was away meanwhile has nothing else to show.
+   */
   holderOf(certificate: X509Certificate, graceMs: number): { service: string } | { refusal: string } {
+    const nowMs = this.#clock.wallMs();
+    const past = this.#past.filter(({ droppedMs }) => droppedMs !== null && nowMs - droppedMs <= graceMs);
     const signers =
-      this.#given === null ? this.#roots.map((root) => new X509Certificate(root.certificate)) : [this.#given.signer];
+      this.#given === null
+        ? [...this.#roots, ...past].map((root) => new X509Certificate(root.certificate))
+        : [this.#given.signer];
     if (!signers.some((root) => certificate.checkIssued(root) && certificate.verify(root.publicKey)))
       return { refusal: "the certificate was not signed by this authority" };
     const prefix = `URI:${spiffeId(this.system, "")}`;
@@ -164,7 +191,7 @@ export class Authority {
     const service = names.slice(prefix.length);
     if (certificate.ca || !names.startsWith(prefix) || !SERVICE.test(service) || service === "control")
       return { refusal: "the certificate is no identity of this system" };
-    if (certificate.validToDate.getTime() + graceMs < this.#clock.wallMs())
+    if (certificate.validToDate.getTime() + graceMs < nowMs)
       return {
         refusal: `the certificate expired at ${certificate.validToDate.toISOString()}, too long ago to be renewed`,
       };
@@ -230,9 +257,30 @@ export class Authority {
   }
 
   #addRoot(): void {
-    this.#take([...this.#roots, this.#makeRoot("distributing")], null);
+    const next = this.#makeRoot("distributing");
+    const before = this.#roots.find(({ state }) => state === "signing");
+    if (before !== undefined) this.#past = [...this.#past, this.#stepTo(next, before)].slice(-MAX_PAST);
+    this.#take([...this.#roots, next], null);
     void this.#save();
     this.#advance();
+  }
+
+  /** Says in the name of the root before that this one follows it. */
+  #stepTo(next: KeptRoot, { certificate, privateKey, notAfterMs }: KeptRoot): PastRoot {
+    const { publicKey, subject } = new X509Certificate(next.certificate);
+    const der = createCertificate(
+      {
+        publicKey,
+        commonName: /^CN=(.+)$/m.exec(subject)?.[1] ?? "",
+        organization: this.system,
+        uri: `spiffe://${this.system}`,
+        notBeforeMs: this.#clock.wallMs() - BACKDATED_MS,
+        notAfterMs,
+        authority: true,
+      },
+      { certificate: new X509Certificate(certificate).raw, privateKey: createPrivateKey(privateKey) },
+    );
+    return { certificate, successor: encodePem(der), notAfterMs, droppedMs: null };
   }
 
   /** Carries out what is due, and waits for the next. */
@@ -251,11 +299,21 @@ export class Authority {
   }
 
   #take(roots: readonly KeptRoot[], given: CheckedAuthority | null): void {
+    // Where there is one root, and was none or only this, nothing happens that people must know of.
+    const replaced = this.#roots.length > 0 || roots.length > 1;
     for (const { id, state } of roots)
-      if (this.#roots.find((root) => root.id === id)?.state !== state) this.#options.onEvent?.(`root ${id}: ${state}`);
+      if (replaced && this.#roots.find((root) => root.id === id)?.state !== state)
+        this.#options.onEvent?.(`root ${id}: ${state}`);
     for (const { id } of this.#roots)
       if (!roots.some((root) => root.id === id)) this.#options.onEvent?.(`root ${id}: dropped`);
     this.#roots = roots;
+    const nowMs = this.#clock.wallMs();
+    this.#past = this.#past
+      .filter(({ notAfterMs }) => notAfterMs > nowMs)
+      .map((past) => {
+        const dropped = past.droppedMs === null && !roots.some(({ certificate }) => certificate === past.certificate);
+        return dropped ? { ...past, droppedMs: nowMs } : past;
+      });
     const signing = roots.find(({ state }) => state === "signing");
     if (given !== null) this.#signer = { certificate: given.signer.raw, privateKey: given.privateKey };
     else if (signing !== undefined) {
@@ -268,8 +326,11 @@ export class Authority {
 
   #save(): Promise<void> {
     const roots = this.#roots;
+    const past = this.#past;
+    const trust = this.#trust;
     this.#saving = this.#saving
-      .then(() => this.#file.write(this.system, roots))
+      .then(() => this.#file.write(this.system, roots, past))
+      .then(() => this.#file.writeTrust(trust))
       .catch((thrown) =>
         this.#options.onEvent?.(`the authority's roots could not be kept: ${(thrown as Error).message}`),
       );
@@ -281,6 +342,8 @@ export class Authority {
 class OwnIdentity implements IdentitySource {
   readonly id: string;
   current: IdentityMaterial;
+  /** Without what is shown behind the certificate. */
+  #material: IdentityMaterial;
   readonly #authority: Authority;
   readonly #service: string;
   readonly #clock: Clock;
@@ -293,8 +356,9 @@ class OwnIdentity implements IdentitySource {
     this.#service = service;
     this.#clock = clock;
     this.id = spiffeId(authority.system, service);
-    this.current = authority.issueWithKey(service);
-    this.#stop = authority.onChange(() => this.#replace({ ...this.current, trust: authority.trust }));
+    this.#material = authority.issueWithKey(service);
+    this.current = this.#shown();
+    this.#stop = authority.onChange(() => this.#replace({ ...this.#material, trust: authority.trust }));
     this.#wait();
   }
 
@@ -319,8 +383,13 @@ class OwnIdentity implements IdentitySource {
     });
   }
 
+  #shown(): IdentityMaterial {
+    return { ...this.#material, certificate: this.#material.certificate + this.#authority.chain };
+  }
+
   #replace(material: IdentityMaterial): void {
-    this.current = material;
+    this.#material = material;
+    this.current = this.#shown();
     for (const listener of this.#listeners) listener();
   }
 }
@@ -346,5 +415,7 @@ const SERVICE = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 const YEAR_MS = 365 * DAY_MS;
+/** Roots that were replaced, of which the control plane still shows the way. */
+const MAX_PAST = 8;
 /** Clocks of machines differ. */
 const BACKDATED_MS = 60_000;

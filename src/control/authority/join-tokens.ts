@@ -15,14 +15,23 @@ export class JoinTokens {
   readonly #secret: string;
   readonly #database: SqliteThread;
   readonly #clock: Clock;
+  readonly #pins: () => readonly string[];
   /** Uses are counted one after the other. */
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor(system: string, secret: string, database: SqliteThread, clock: Clock) {
+  /** `pins`: of the roots that are trusted at the moment, for whom tokens are made. */
+  constructor(
+    system: string,
+    secret: string,
+    database: SqliteThread,
+    clock: Clock,
+    pins: () => readonly string[] = () => [],
+  ) {
     this.#system = system;
     this.#secret = secret;
     this.#database = database;
     this.#clock = clock;
+    this.#pins = pins;
   }
 
   create(service: string, ttlSeconds: number, uses: number): { token: string; expiresMs: number } {
@@ -34,7 +43,8 @@ export class JoinTokens {
       });
     const expiresMs = this.#clock.wallMs() + ttlSeconds * 1_000;
     const id = randomBytes(16).toString("base64url");
-    return { token: encodeJoinToken({ system: this.#system, service, id, expiresMs, uses }, this.#secret), expiresMs };
+    const claims = { system: this.#system, service, id, expiresMs, uses, pins: this.#pins() };
+    return { token: encodeJoinToken(claims, this.#secret), expiresMs };
   }
 
   /** Which service the token is for. Throws `unauthenticated` unless it is one of this system's and has not expired. */
