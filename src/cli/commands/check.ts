@@ -57,7 +57,7 @@ async function findingsOf(
 }
 
 /** A folder with a description, or a description. */
-function isSystem(path: string): boolean {
+export function isSystem(path: string): boolean {
   if (!existsSync(path)) return false;
   if (/\.[cm]?[jt]s$/.test(path) || /(^|[/\\])weft\.ya?ml$/.test(path)) return true;
   if (!statSync(path).isDirectory()) return false;

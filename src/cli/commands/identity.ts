@@ -62,7 +62,7 @@ async function withIdentity(
 }
 
 /** Of the environment, or of the control plane's folder; "" where neither is there, which the control plane then says. */
-function operatorToken({ data, ...flags }: IdentityFlags): string {
+export function operatorToken({ data, ...flags }: IdentityFlags): string {
   const given = process.env.WEFT_OPERATOR_TOKEN ?? "";
   if (given !== "") return given;
   try {
