@@ -18,6 +18,7 @@ import { addInterceptCommand } from "./intercept-command.ts";
 import { addMeshCommand } from "./mesh-command.ts";
 import { addPolicyCommands } from "./policy-commands.ts";
 import { printError } from "./print-error.ts";
+import { addPublishCommand } from "./publish-command.ts";
 import { addSidecarCommand } from "./sidecar-command.ts";
 import type { Terminal } from "./terminal.ts";
 import { packageVersion } from "./version.ts";
@@ -361,6 +362,7 @@ NO_COLOR=1 switches colours off. Each command has its own help: weft up --help`,
 
   addInterceptCommand(program, terminal, exit);
   addMeshCommand(program, terminal, exit);
+  addPublishCommand(program, terminal, exit);
   addPolicyCommands(program, terminal, exit);
 
   for (const command of program.commands)
