@@ -14,7 +14,7 @@ import {
   type XdsResource,
   type XdsSnapshot,
 } from "../src/control/xds/types.ts";
-import { VirtualClock } from "../src/core/clock.ts";
+import { type Clock, VirtualClock } from "../src/core/clock.ts";
 import type { Endpoint } from "../src/core/endpoint.ts";
 import { createMemoryRegistry } from "../src/drivers/memory/memory-registry.ts";
 
@@ -77,6 +77,31 @@ test("a service that comes has a cluster and a name", async (t) => {
   assert.deepEqual(names(feed, CLUSTER), ["late", "s0", "s1"]);
 });
 
+test("revisions that come one after the other are left out while what they cost is made up for, and endpoints do not wait", async (t) => {
+  const costs = { modelMs: 0 };
+  const { open, clock, publish, registry } = await started(t, 3, costs);
+  const feed = open({ role: "sidecar", cluster: "s1", outbound: 15_001 });
+  const revisions: number[] = [];
+  const seen = open({ role: "sidecar", cluster: "s2", outbound: 15_002 }, () =>
+    revisions.push((seen.snapshot as XdsSnapshot).revision),
+  );
+  costs.modelMs = 50;
+  publish([]); // 2
+  clock.advance(5);
+  assert.deepEqual(revisions, [2], "the first is told at once");
+  publish([]); // 3
+  clock.advance(100);
+  publish([]); // 4
+  const before = feed.snapshot as XdsSnapshot;
+  await registry.setHealth("s2-0", "draining", "test");
+  await settle(clock);
+  assert.deepEqual(changed(before, feed.snapshot as XdsSnapshot, ENDPOINTS), ["s2"]);
+  assert.equal((feed.snapshot as XdsSnapshot).revision, 2);
+  clock.advance(100);
+  assert.equal((feed.snapshot as XdsSnapshot).revision, 4);
+  assert.ok(!revisions.includes(3));
+});
+
 test("a certificate is renewed at half its life, and trust follows the authority", async (t) => {
   const { open, clock, authority } = await started(t, 1);
   let told = 0;
@@ -96,8 +121,15 @@ test("a certificate is renewed at half its life, and trust follows the authority
   assert.equal(told, after);
 });
 
-async function started(t: TestContext, services: number) {
+/** `costs`: time that passes while a revision is translated. */
+async function started(t: TestContext, services: number, costs = { modelMs: 0 }) {
   const clock = new VirtualClock(Date.now());
+  let spent = 0;
+  const slow: Clock = {
+    now: () => clock.now() + spent,
+    wallMs: () => clock.wallMs(),
+    after: (ms, fire) => clock.after(ms, fire),
+  };
   const registry = createMemoryRegistry();
   const catalog = new Catalog(registry);
   for (let s = 0; s < services; s++) for (let i = 0; i < 2; i++) await registry.register(endpoint(`s${s}`, i), 60_000);
@@ -108,7 +140,14 @@ async function started(t: TestContext, services: number) {
     current: revisionOf(1, []),
     onChange: (listener: (revision: LedgerRevision) => void) => void listeners.push(listener),
   };
-  const source = new MeshSource({ ledger, catalog, contracts: { all: () => [] }, authority, clock });
+  // What is asked for twice a revision.
+  const contracts = {
+    all: () => {
+      spent += costs.modelMs / 2;
+      return [];
+    },
+  };
+  const source = new MeshSource({ ledger, catalog, contracts, authority, clock: slow });
   t.after(async () => {
     source.close();
     catalog.close();

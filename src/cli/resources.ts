@@ -14,7 +14,7 @@ import { type ParsedResources, parseResources } from "../policy/resource/validat
 export function systemResources(system: System): ParsedResources {
   const services = [...new Set(system.units.map((unit) => unit.service))];
   const parsed = parseResources(systemDocuments(system), { services });
-  return { ...parsed, warnings: publishWarnings(parsed, planesOf(system)) };
+  return { ...parsed, warnings: publishWarnings(parsed, planesOf(system)).told };
 }
 
 /** Where a system enforces policy. What registers by itself is weft's, with typed clients; what the host registers may be anything. */

@@ -2,7 +2,8 @@ import { formatPlace } from "../core/errors.ts";
 import { EndpointTable } from "../policy/balance/endpoint-table.ts";
 import type { DataPlane } from "../policy/check/enforcement.ts";
 import { publishWarnings } from "../policy/check/publish-warnings.ts";
-import { KnownResources } from "../policy/resource/known-resources.ts";
+import { JsonPlaces } from "../policy/resource/json-places.ts";
+import { KnownResources, type ReadResources } from "../policy/resource/known-resources.ts";
 import { readResourceDocuments } from "../policy/resource/read-resource-documents.ts";
 import { ResourceDocument } from "../policy/resource/resource-document.ts";
 import { parseResources } from "../policy/resource/validate.ts";
@@ -32,12 +33,12 @@ export class ResourceChecker {
     planes: readonly DataPlane[],
   ): CheckedResources {
     const written = this.#known.read(text);
-    const documents = written === null ? read(text, source) : written.values.map(placedIn(text, source));
+    const documents = written === null ? read(text, source) : placed(written, source);
     const parsed = parseResources(documents, { checked: this.#checked });
     const { resources } = parsed;
     new Snapshot(1, resources, methodsOf(contracts), new EndpointTable(), new StateKeeper());
-    const warnings = publishWarnings(parsed, planes).map(({ place, message }) => `${formatPlace(place)}: ${message}`);
-    const more = warnings.splice(MAX_WARNINGS).length;
+    const { told, more } = publishWarnings(parsed, planes, MAX_WARNINGS);
+    const warnings = told.map(({ place, message }) => `${formatPlace(place)}: ${message}`);
     for (const resource of resources) this.#checked.add(resource);
     // Of kinds without an effect fewer come out than went in.
     const whole = written !== null && resources.length === written.values.length;
@@ -56,11 +57,9 @@ function read(text: string, source: string): ResourceDocument[] {
   );
 }
 
-/** Items of an array that was not read by that: where they stand is looked up when somebody asks. */
-function placedIn(text: string, source: string): (value: unknown, index: number) => ResourceDocument {
-  let documents: readonly ResourceDocument[] | null = null;
-  return (value, index) =>
-    new ResourceDocument(value, (path) => (documents ??= read(text, source))[index].placeOf(path));
+function placed({ values, texts }: ReadResources, source: string): ResourceDocument[] {
+  const places = new JsonPlaces(values, source, texts);
+  return values.map((value, index) => new ResourceDocument(value, (path) => places.placeOf([index, ...path])));
 }
 
 const MAX_WARNINGS = 200;

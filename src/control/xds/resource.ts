@@ -8,6 +8,7 @@ import {
 import { ClusterLoadAssignmentSchema } from "../../contract/gen/envoy/config/endpoint/v3/endpoint.ts";
 import { type Listener, ListenerSchema } from "../../contract/gen/envoy/config/listener/v3/listener.ts";
 import { type RouteConfiguration, RouteConfigurationSchema } from "../../contract/gen/envoy/config/route/v3/route.ts";
+import type { VirtualHost } from "../../contract/gen/envoy/config/route/v3/route_components.ts";
 import { HttpConnectionManagerSchema } from "../../contract/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.ts";
 import { TcpProxySchema } from "../../contract/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy.ts";
 import { SecretSchema } from "../../contract/gen/envoy/extensions/transport_sockets/tls/v3/secret.ts";
@@ -55,9 +56,34 @@ function resourceOf<D extends DescMessage>(
       place: { field: schema === (ClusterLoadAssignmentSchema as DescMessage) ? "clusterName" : "name" },
     });
   }
-  const bytes = codecOf(schema).encode(message);
+  return frozen(schema, name, codecOf(schema).encode(message), needs);
+}
+
+function frozen(schema: DescMessage, name: string, bytes: Uint8Array, needs: readonly XdsReference[]): XdsResource {
   const version = createHash("sha256").update(bytes).digest("hex").slice(0, 16);
   return Object.freeze({ typeUrl: `type.googleapis.com/${schema.typeName}`, name, version, bytes, needs });
+}
+
+/** A virtual host as it stands in the bytes of a RouteConfiguration, and the clusters that it names. */
+export interface EncodedHost {
+  readonly bytes: Uint8Array;
+  readonly needs: readonly XdsReference[];
+}
+
+export function encodedHost(host: VirtualHost): EncodedHost {
+  const bytes = codecOf(RouteConfigurationSchema).encode({ virtualHosts: [host] });
+  return { bytes, needs: clustersOf({ virtualHosts: [host], requestMirrorPolicies: [] }) };
+}
+
+/** Routes of hosts that are encoded already: fields of a message may follow each other in any order (protobuf's encoding). */
+export function routeResourceOf(rest: RouteConfiguration, hosts: readonly EncodedHost[]): XdsResource {
+  const bytes = Buffer.concat([
+    codecOf(RouteConfigurationSchema).encode({ ...rest, virtualHosts: [] }),
+    ...hosts.map((host) => host.bytes),
+  ]);
+  const needs = new Map<string, XdsReference>();
+  for (const host of [{ needs: clustersOf(rest) }, ...hosts]) for (const need of host.needs) needs.set(need.name, need);
+  return frozen(RouteConfigurationSchema, rest.name, bytes, [...needs.values()]);
 }
 
 function needsOfCluster(cluster: Cluster): XdsReference[] {
@@ -66,7 +92,10 @@ function needsOfCluster(cluster: Cluster): XdsReference[] {
   return [{ typeUrl: ENDPOINTS, name: edsClusterConfig?.serviceName || name }];
 }
 
-function clustersOf({ virtualHosts, requestMirrorPolicies }: RouteConfiguration): XdsReference[] {
+function clustersOf({
+  virtualHosts,
+  requestMirrorPolicies,
+}: Pick<RouteConfiguration, "virtualHosts" | "requestMirrorPolicies">): XdsReference[] {
   const names = new Set<string>();
   for (const { cluster } of requestMirrorPolicies) names.add(cluster);
   for (const host of virtualHosts) {

@@ -7,7 +7,7 @@ import { type DataPlane, notEnforced } from "./enforcement.ts";
 import { publishWarnings } from "./publish-warnings.ts";
 
 const said = (resources: readonly Resource[], ...planes: DataPlane[]) =>
-  publishWarnings(parseResources(resources), planes).map(({ place, message }) => `${place.field}: ${message}`);
+  publishWarnings(parseResources(resources), planes).told.map(({ place, message }) => `${place.field}: ${message}`);
 
 test("what some data plane enforces is nothing to warn of, what none does is, once, with what to use instead", () => {
   const limit = rateLimit("orders").allow(5).resources();
@@ -52,4 +52,10 @@ test("every field that a data plane leaves out which is not weft's own is told, 
       told.some((line) => line.includes(`${field} is not enforced by Envoy`)),
       field,
     );
+});
+
+test("of very many some are told, and the others counted", () => {
+  const resources = ["a", "b", "c"].flatMap((name) => rateLimit(name).allow(5).resources());
+  const { told, more } = publishWarnings(parseResources(resources), ["client"], 2);
+  assert.deepEqual([told.length, more], [2, 1]);
 });

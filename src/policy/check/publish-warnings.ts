@@ -4,22 +4,34 @@ import { type DataPlane, type NotEnforced, notEnforced } from "./enforcement.ts"
 
 /**
  * What is said when resources are put in force: what is doubtful about them, what nothing that is there enforces, and what those data planes leave out that are
- * not weft's own, so that nothing is dropped in silence. `planes`: what is there.
+ * not weft's own, so that nothing is dropped in silence. `planes`: what is there. `most`: so many are told with their places, the others are counted.
  */
 export function publishWarnings(
   { resources, warnings, placeOf }: ParsedResources,
   planes: readonly DataPlane[],
-): Problem[] {
-  const unenforced = resources.flatMap((resource) =>
-    leftOut(resource, planes).map(({ path, field, why, by }) => ({
-      place: placeOf(resource, path),
-      message:
-        by === null
-          ? `${field} is enforced by nothing that is there (${planes.join(", ")}): ${why}`
-          : `${field} is not enforced by ${NAMES[by]}, which is there: ${why}`,
-    })),
-  );
-  return [...warnings, ...unenforced];
+  most = Number.POSITIVE_INFINITY,
+): PublishWarnings {
+  const told = warnings.slice(0, most);
+  let more = warnings.length - told.length;
+  for (const resource of resources) {
+    for (const { path, field, why, by } of leftOut(resource, planes)) {
+      if (told.length >= most) more++;
+      else
+        told.push({
+          place: placeOf(resource, path),
+          message:
+            by === null
+              ? `${field} is enforced by nothing that is there (${planes.join(", ")}): ${why}`
+              : `${field} is not enforced by ${NAMES[by]}, which is there: ${why}`,
+        });
+    }
+  }
+  return { told, more };
+}
+
+export interface PublishWarnings {
+  readonly told: readonly Problem[];
+  readonly more: number;
 }
 
 /** The same for the same resource, which never changes: a revision takes most of them from the one before. */

@@ -1,5 +1,6 @@
 import { isDocument, LineCounter, parseAllDocuments } from "yaml";
 import { type Place, WeftError } from "../../core/errors.ts";
+import { JsonPlaces } from "./json-places.ts";
 import { ResourceDocument } from "./resource-document.ts";
 import type { FieldPath } from "./shape.ts";
 
@@ -41,19 +42,15 @@ function inYaml(text: string, file: string): ResourceDocument[] {
   return documents;
 }
 
-/**
- * JSON as programs write it, without a blank and without a key that comes twice: a hundred times faster to read than YAML is. It is read as YAML for the place of a
- * field, if somebody asks. Null for every other text.
- */
+/** JSON as programs write it, without a blank and without a key that comes twice: a hundred times faster to read than YAML is. Null for every other text. */
 function canonical(text: string, file: string): ResourceDocument | null {
   const first = text.charCodeAt(0);
   if (first !== 0x5b && first !== 0x7b) return null;
   try {
     const value: unknown = JSON.parse(text);
     if (JSON.stringify(value) !== text) return null;
-    let read: ResourceDocument | null = null;
-    const place = (path: FieldPath): Place => (read ??= inYaml(text, file)[0]).placeOf(path);
-    return new ResourceDocument(value, place);
+    const places = new JsonPlaces(value, file);
+    return new ResourceDocument(value, (path) => places.placeOf(path));
   } catch {
     return null; // the other way says what is wrong with it
   }

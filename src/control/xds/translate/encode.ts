@@ -2,7 +2,7 @@ import { ClusterSchema } from "../../../contract/gen/envoy/config/cluster/v3/clu
 import { ClusterLoadAssignmentSchema } from "../../../contract/gen/envoy/config/endpoint/v3/endpoint.ts";
 import { ListenerSchema } from "../../../contract/gen/envoy/config/listener/v3/listener.ts";
 import { RouteConfigurationSchema } from "../../../contract/gen/envoy/config/route/v3/route.ts";
-import { FilterConfigSchema } from "../../../contract/gen/envoy/config/route/v3/route_components.ts";
+import { FilterConfigSchema, VirtualHostSchema } from "../../../contract/gen/envoy/config/route/v3/route_components.ts";
 import { ExpressionFilterSchema } from "../../../contract/gen/envoy/extensions/access_loggers/filters/cel/v3/cel.ts";
 import { CorsPolicySchema, CorsSchema } from "../../../contract/gen/envoy/extensions/filters/http/cors/v3/cors.ts";
 import { ExtAuthzSchema } from "../../../contract/gen/envoy/extensions/filters/http/ext_authz/v3/ext_authz.ts";
@@ -37,7 +37,16 @@ import {
 } from "../../../contract/gen/envoy/extensions/transport_sockets/tls/v3/tls.ts";
 import { HttpProtocolOptionsSchema } from "../../../contract/gen/envoy/extensions/upstreams/http/v3/http_protocol_options.ts";
 import { createRegistry, fromJson, type JsonValue } from "../../../contract/runtime.ts";
-import { clusterResource, endpointsResource, listenerResource, routeResource, secretResource } from "../resource.ts";
+import {
+  clusterResource,
+  type EncodedHost,
+  encodedHost,
+  endpointsResource,
+  listenerResource,
+  routeResource,
+  routeResourceOf,
+  secretResource,
+} from "../resource.ts";
 import { CLUSTER, ENDPOINTS, LISTENER, ROUTE, SECRET, type XdsResource } from "../types.ts";
 import type { Document } from "./document.ts";
 
@@ -73,6 +82,32 @@ const registry = createRegistry(
   UpstreamTlsContextSchema,
   HttpProtocolOptionsSchema,
 );
+
+/** Virtual hosts by their documents: from one revision to the next most stay as they are, and what is remembered is not encoded anew. */
+export class EncodedHosts {
+  #hosts = new Map<string, EncodedHost>();
+  #before = new Map<string, EncodedHost>();
+
+  /** From now on what is not asked for is forgotten the next time. */
+  turn(): void {
+    this.#before = this.#hosts;
+    this.#hosts = new Map();
+  }
+
+  /** A RouteConfiguration, which has a name. */
+  resource({ virtual_hosts = [], ...rest }: Document): XdsResource {
+    const hosts = (virtual_hosts as readonly Document[]).map((document) => {
+      const key = JSON.stringify(document);
+      const host =
+        this.#hosts.get(key) ??
+        this.#before.get(key) ??
+        encodedHost(fromJson(VirtualHostSchema, document as unknown as JsonValue, { registry }));
+      this.#hosts.set(key, host);
+      return host;
+    });
+    return routeResourceOf(fromJson(RouteConfigurationSchema, rest as unknown as JsonValue, { registry }), hosts);
+  }
+}
 
 /** A document as the resource that is sent; throws for a field that proto/envoy does not have. */
 export function encodeResource(typeUrl: string, document: Document): XdsResource {

@@ -10,6 +10,7 @@ import { methodsOf } from "../../resource-check.ts";
 import {
   CLUSTER,
   ENDPOINTS,
+  ROUTE,
   SECRET,
   type XdsFeed,
   type XdsNode,
@@ -18,7 +19,7 @@ import {
   type XdsSource,
 } from "../types.ts";
 import type { Document } from "./document.ts";
-import { encodeResource } from "./encode.ts";
+import { EncodedHosts, encodeResource } from "./encode.ts";
 import { MeshModel } from "./mesh-model.ts";
 import { MeshView, nodeDocuments, type ViewKey } from "./mesh-view.ts";
 import { NodeIdentity } from "./node-identity.ts";
@@ -40,7 +41,9 @@ type Resources = ReadonlyMap<string, ReadonlyMap<string, XdsResource>>;
  *     an endpoint                 ------------^ its service's clusters and endpoints alone
  *     node                        -> its view + its listeners + its certificate
  *
- * Changes are taken together for SETTLE_MS. What comes out the same stays the same object, so that nobody is told of it again.
+ * Changes are taken together for SETTLE_MS. A revision of a large system costs much, and whoever publishes one after the other must not leave the control plane time for
+ * nothing else: the next one waits until REST times as long has passed as the one before took, at most MAX_REST_MS, and those between are left out. Endpoints do not wait.
+ * What comes out the same stays the same object, so that nobody is told of it again.
  */
 export class MeshSource implements XdsSource {
   readonly #parts: MeshSourceParts;
@@ -51,10 +54,17 @@ export class MeshSource implements XdsSource {
   /** Encoded resources by a digest of their documents, of this generation and the one before. */
   #encoded = new Map<string, XdsResource>();
   #before = new Map<string, XdsResource>();
+  readonly #hosts = new EncodedHosts();
   #model: MeshModel | null = null;
   #known = "";
   #version = 0;
   #cancel: Cancel | null = null;
+  /** When it settles, where `#cancel` is set. */
+  #due = 0;
+  /** There is a revision, or a contract, that the model is not of. */
+  #stale = false;
+  /** Before that no other model is made. */
+  #restUntil = Number.NEGATIVE_INFINITY;
 
   constructor(parts: MeshSourceParts) {
     this.#parts = parts;
@@ -96,10 +106,6 @@ export class MeshSource implements XdsSource {
     return feed;
   }
 
-  get revision(): number {
-    return this.#parts.ledger.current.revision;
-  }
-
   get model(): MeshModel {
     return (this.#model ??= this.#makeModel());
   }
@@ -117,10 +123,11 @@ export class MeshSource implements XdsSource {
   }
 
   stamp(): { revision: number; token: string } {
-    return { revision: this.revision, token: this.#probeToken };
+    return { revision: this.model.state.revision, token: this.#probeToken };
   }
 
   encode(typeUrl: string, document: Document): XdsResource {
+    if (typeUrl === ROUTE) return this.#hosts.resource(document);
     const key = createHash("sha256").update(typeUrl).update(JSON.stringify(document)).digest("base64");
     let resource = this.#encoded.get(key) ?? this.#before.get(key);
     resource ??= encodeResource(typeUrl, document);
@@ -129,9 +136,18 @@ export class MeshSource implements XdsSource {
   }
 
   #changed(service: string | null): void {
-    if (service === null) this.#model = null;
+    if (service === null) this.#stale = true;
     else this.#dirty.add(service);
-    this.#cancel ??= this.#parts.clock.after(SETTLE_MS, () => {
+    this.#settleIn(SETTLE_MS);
+  }
+
+  #settleIn(ms: number): void {
+    const { clock } = this.#parts;
+    const due = clock.now() + ms;
+    if (this.#cancel !== null && due >= this.#due) return;
+    this.#cancel?.();
+    this.#due = due;
+    this.#cancel = clock.after(ms, () => {
       this.#cancel = null;
       this.#settle();
     });
@@ -142,20 +158,28 @@ export class MeshSource implements XdsSource {
       // Made anew when somebody comes.
       this.#views.clear();
       this.#model = null;
+      this.#stale = false;
       this.#dirty.clear();
       return;
     }
-    if (this.#model !== null && this.#known !== this.#knowledge()) this.#model = null;
+    const { clock } = this.#parts;
+    const began = clock.now();
+    this.#stale ||= this.#model === null || this.#known !== this.#knowledge();
     this.#version++;
-    if (this.#model === null) {
+    if (this.#stale && began >= this.#restUntil) {
+      this.#stale = false;
+      this.#model = null;
       this.#before = this.#encoded;
       this.#encoded = new Map();
+      this.#hosts.turn();
       for (const view of this.#views.values()) view.rebuild();
+      this.#restUntil = clock.now() + Math.min(MAX_REST_MS, REST * (clock.now() - began));
     } else for (const view of this.#views.values()) view.refresh(this.#dirty);
     this.#dirty.clear();
     for (const feed of this.#feeds) feed.refresh(this.#version);
     const used = new Set(Array.from(this.#feeds, ({ view }) => view));
     for (const [id, view] of this.#views) if (!used.has(view)) this.#views.delete(id);
+    if (this.#stale) this.#settleIn(Math.max(SETTLE_MS, this.#restUntil - clock.now()));
   }
 
   /** Which services and methods there are: routes name them. */
@@ -350,3 +374,6 @@ function alike(a: ReadonlyMap<string, XdsResource>, b: ReadonlyMap<string, XdsRe
 const FEW = 16;
 /** Changes that come together are told together. */
 const SETTLE_MS = 5;
+/** A fifth of the time goes into models, or a little more where one takes long. */
+const REST = 4;
+const MAX_REST_MS = 500;
