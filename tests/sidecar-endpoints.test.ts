@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { VirtualClock } from "../../core/clock.ts";
-import type { Endpoint } from "../../core/endpoint.ts";
-import { createMemoryRegistry } from "../../drivers/memory/memory-registry.ts";
-import { Catalog } from "../catalog.ts";
-import { SidecarEndpoints } from "./sidecar-endpoints.ts";
-import type { XdsPlane } from "./status.ts";
-import type { XdsNode } from "./types.ts";
+import { Catalog } from "../src/control/catalog.ts";
+import { SidecarEndpoints } from "../src/control/xds/sidecar-endpoints.ts";
+import type { XdsPlane } from "../src/control/xds/status.ts";
+import type { XdsNode } from "../src/control/xds/types.ts";
+import { VirtualClock } from "../src/core/clock.ts";
+import type { Endpoint } from "../src/core/endpoint.ts";
+import { createMemoryRegistry } from "../src/drivers/memory/memory-registry.ts";
 
 const NODE: XdsNode = {
   ...{ id: "pricing-1", cluster: "pricing", role: "sidecar", zone: "", agent: "envoy 1.40.0", version: "v1" },
