@@ -142,7 +142,7 @@ class HttpListener implements Listener, SocketConnectionOwner {
     const mesh = this.#mesh;
     const accept =
       mesh === null
-        ? (socket: Socket) => this.#accept(socket)
+        ? (socket: Socket) => (this.#options.closed?.() === true ? null : this.#accept(socket))
         : (socket: Socket) => (this.connections >= this.#limits.maxConnections ? null : mesh.accept(socket));
     const { proxied, sharedRead } = this.#options;
     if (proxied === undefined) return createPlainServer(accept, sharedRead);

@@ -34,6 +34,8 @@ export interface ListenOptions {
     /** Callers that show no certificate are taken as well, over TLS that proves this side alone; one that is shown has to hold. Default false. */
     readonly anonymous?: boolean;
   };
+  /** Of a listener in plain text. True: connections are closed as they come, for who listens must not be called so. */
+  closed?: () => boolean;
   /** A forward proxy: CONNECT is taken over HTTP/1.1, too, and a target with a host is believed whatever the host field says. Default false. */
   proxy?: boolean;
   /**

@@ -6,6 +6,7 @@ import type { Link, Registered, Registration } from "../link/types.ts";
 import { listen } from "../net/listener.ts";
 import type { ConnectionLimits, Listener, ListenOptions, TlsServerOptions } from "../net/types.ts";
 import { BufferBudget } from "./buffer-budget.ts";
+import { closedWhenStrict } from "./closed-when-strict.ts";
 import type { AnyServiceDefinition } from "./definition.ts";
 import { createDispatcher } from "./dispatch.ts";
 import { InFlight } from "./environment.ts";
@@ -192,6 +193,12 @@ class ServerProcess implements Server {
         onConnectionError: (peer, message) =>
           console.error(`weft: ${name}: connection from ${peer.address}: ${message}`),
       }),
+      // Its sidecar proves who it is.
+      ...(!mesh &&
+        !tls &&
+        !behindSidecar && {
+          closed: closedWhenStrict(name, this.#runtime.policy, (error) => console.error(`weft: ${error.message}`)),
+        }),
       ...(limits && { limits }),
     });
     try {

@@ -40,7 +40,8 @@ export function meshProblems({ nodes, edges, planes, revision, publishedMs, prob
       behind.push({ kind: "not-enforced", subject: process, message });
     }
   }
-  return [...refused, ...unreachable(nodes), ...behind, ...failing(edges), ...inPlainText(nodes, edges)];
+  const inClear = [...unproven(nodes), ...inPlainText(nodes, edges)];
+  return [...refused, ...unreachable(nodes), ...behind, ...failing(edges), ...inClear];
 }
 
 function unreachable(nodes: readonly MeshNode[]): Problem[] {
@@ -62,6 +63,18 @@ function failing(edges: readonly MeshEdge[]): Problem[] {
       const subject = `${from} -> ${version === "" ? to : `${to}@${version}`}`;
       return { kind: "errors", subject, message: `${Math.round((100 * errors) / calls)} % of ${calls} calls failed` };
     });
+}
+
+/** Endpoints that nobody may call. */
+function unproven(nodes: readonly MeshNode[]): Problem[] {
+  return nodes.flatMap(({ name, mtls, versions = [] }): Problem[] => {
+    if (mtls !== "strict") return [];
+    const all = versions.reduce((sum, { endpoints = 0 }) => sum + endpoints, 0);
+    const without = versions.reduce((sum, { endpoints = 0, identified = 0 }) => sum + endpoints - identified, 0);
+    if (without === 0) return [];
+    const message = `takes mutual TLS alone, and ${without} of its ${all} endpoints ${without === 1 ? "proves" : "prove"} no identity: start them with a join token`;
+    return [{ kind: "no-identity", subject: name, message }];
+  });
 }
 
 /** Calls that came through in plain text although the service wants none; whoever answered them was not it. */

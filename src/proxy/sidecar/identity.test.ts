@@ -70,6 +70,18 @@ test("a strict service takes no plain text, and callers no other identity than t
   assert.equal(app.requests.length, 0);
 });
 
+test("a strict service is closed while its sidecar has no identity to prove", async (t) => {
+  const app = await startApp(t);
+  let mode: "strict" | "permissive" = "strict";
+  const orders = await startTestSidecar(t, "orders", app.port, { mutualTls: () => mode });
+  await assert.rejects(ask(orders.inbound.port, "/"));
+  await assert.rejects(ask(orders.inbound.port, "/"));
+  assert.equal(app.requests.length, 0);
+  assert.equal(orders.problems.filter((problem) => problem.includes("has no identity")).length, 1);
+  mode = "permissive";
+  assert.equal((await ask(orders.inbound.port, "/")).status, 200);
+});
+
 test("a typed service beside its sidecar knows its callers, too", async (t) => {
   const shop = new TestAuthority();
   const peers: string[] = [];

@@ -17,6 +17,7 @@ import { createTunnelServer } from "../../net/tunnel-server.ts";
 import type { Listener } from "../../net/types.ts";
 import type { UdpSessionListener } from "../../net/udp-session-listener.ts";
 import type { PolicyRuntime } from "../../policy/runtime.ts";
+import { closedWhenStrict } from "../../service/closed-when-strict.ts";
 import { InFlight } from "../../service/environment.ts";
 import { LoadMeter, type ServerLoad } from "../../service/load-meter.ts";
 import { ServedCalls } from "../../service/served-calls.ts";
@@ -193,6 +194,7 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
     isOwn,
     onEnd,
   });
+  const mutualTls = options.mutualTls ?? ((name: string): MutualTls => policy.mutualTls(name));
   const inbound = await listen({
     ...options.listen,
     handler: createInboundHandler({
@@ -203,7 +205,9 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
       onBegin: () => inFlight.begin(),
       onEnd: onInboundEnd,
     }),
-    ...(identity && { mesh: { identity, mode: options.mutualTls ?? (() => policy.mutualTls(service)) } }),
+    ...(identity === null
+      ? { closed: closedWhenStrict(service, { mutualTls }, onProblem) }
+      : { mesh: { identity, mode: () => mutualTls(service) } }),
     other: sessions.inbound,
     bytesOnly: () => options.appProtocol === "tcp",
     limits,

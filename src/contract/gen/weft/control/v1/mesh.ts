@@ -375,7 +375,7 @@ export const RefusalSchema: GenMessage<Refusal> = /*@__PURE__*/
  */
 export type MeshProblem = Message<"weft.control.v1.MeshProblem"> & {
   /**
-   * "refused", "unhealthy", "errors", "not-enforced", "silent", "behind", "plaintext".
+   * "refused", "unhealthy", "errors", "not-enforced", "silent", "behind", "no-identity", "plaintext".
    *
    * @generated from field: string kind = 1;
    */
