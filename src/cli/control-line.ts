@@ -33,7 +33,8 @@ export async function openControlLine(
         const current = await client.getRevision({}).catch(() => null);
         if (current !== null && sameJson(current.resources, resources)) return;
         const reason = `start of ${system.name}`;
-        await client.publishRevision({ resources, source: system.file, author: "weft up", reason });
+        const metadata = { authorization: `Bearer ${operatorToken()}` };
+        await client.publishRevision({ resources, source: system.file, author: "weft up", reason }, { metadata });
       } finally {
         await close();
       }

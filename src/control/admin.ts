@@ -10,6 +10,7 @@ import type { MessageInitShape } from "../contract/runtime.ts";
 import type { Endpoint } from "../core/endpoint.ts";
 import { WeftError } from "../core/errors.ts";
 import { type ServiceDefinition, service } from "../service/definition.ts";
+import { assertOperator } from "./authority/operator.ts";
 import { createCallExplainer } from "./call-explainer.ts";
 import type { ServiceState } from "./catalog.ts";
 import type { Hub } from "./hub.ts";
@@ -29,6 +30,10 @@ export function createAdminService(hub: Hub, version: string): ServiceDefinition
       process: hub.owners.get(endpoint.id)?.hello?.process ?? "",
       load: hub.loads.get(endpoint.id),
     };
+  };
+  // Who publishes policies can take mutual TLS and authorization away.
+  const assertPublisher = (fields: Parameters<typeof assertOperator>[0]): void => {
+    if (hub.publishers === "operator") assertOperator(fields, hub.tokens);
   };
   const found = (names: readonly string[]): ServiceState[] => {
     const states = hub.catalog.services().filter(({ name }) => names.length === 0 || names.includes(name));
@@ -99,8 +104,9 @@ export function createAdminService(hub: Hub, version: string): ServiceDefinition
         })),
     }),
 
-    publishRevision: async (request: PublishRevisionRequest) => {
+    publishRevision: async (request: PublishRevisionRequest, { requestHeaders }) => {
       const { resources, source, author, reason, expectedRevision, validateOnly, waitMs } = request;
+      if (!validateOnly) assertPublisher(requestHeaders);
       const published = await hub.ledger.publish({
         text: resources,
         source: source || "resources",
@@ -114,8 +120,10 @@ export function createAdminService(hub: Hub, version: string): ServiceDefinition
       return revisionMessage({ ...published, delivery });
     },
 
-    rollbackRevision: async ({ revision, author, reason }) =>
-      revisionMessage(await hub.ledger.rollback(Number(revision), author, reason)),
+    rollbackRevision: async ({ revision, author, reason }, { requestHeaders }) => {
+      assertPublisher(requestHeaders);
+      return revisionMessage(await hub.ledger.rollback(Number(revision), author, reason));
+    },
 
     explainCall: createCallExplainer(hub.sessions),
 

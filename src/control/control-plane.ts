@@ -18,7 +18,7 @@ import { ContractStore } from "./contract-store.ts";
 import { openControlDatabase } from "./control-database.ts";
 import { createFleetService, Fleet } from "./fleet.ts";
 import { HealthChecker } from "./health-checker.ts";
-import { Hub } from "./hub.ts";
+import { Hub, type Publishers } from "./hub.ts";
 import { Ledger, type Publication, type Published, type ResourceCheck } from "./ledger.ts";
 import { type ControlLimits, defaultControlLimits } from "./limits.ts";
 import { XdsPlanes } from "./mesh/xds-planes.ts";
@@ -42,6 +42,8 @@ export interface ControlPlaneOptions {
   port?: number;
   /** Lease period of processes that ask for none, ms; they beat three times as often. Default 15,000. */
   defaultTtlMs?: number;
+  /** Who may publish resources and roll them back over the line. Default "anyone" who reaches the port. */
+  publishers?: Publishers;
   health?: HealthCheckOptions;
   limits?: Partial<ControlLimits>;
   /** Name of the system, which is the trust domain of its identities. Default "default". */
@@ -134,6 +136,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       checker,
       authority,
       tokens,
+      publishers: options.publishers ?? "anyone",
       clock,
       limits,
       epoch,
@@ -211,8 +214,8 @@ function listen(
     host: options.host ?? "127.0.0.1",
     port: options.port ?? 0,
     mesh: { identity: authority.identity("control"), mode: () => "permissive", anonymous: true },
-    interceptors: [refusePlainText(plain, onEvent)],
     limits: { silenceTimeoutMs: hub.limits.silenceTimeoutMs },
+    interceptors: [refusePlainText(plain, onEvent)],
     // A runtime of its own: the control plane is nobody's process.
     runtime: createRuntime({ env: {}, clock }),
     quiet: true,

@@ -18,6 +18,9 @@ import { TrafficStore } from "./mesh/traffic-store.ts";
 import { ResourceScopes } from "./resource-scopes.ts";
 import type { Session } from "./session.ts";
 
+/** Who may publish resources over the line: whoever has the operator's token, or anyone who reaches the port. */
+export type Publishers = "operator" | "anyone";
+
 /** What the sessions of a control plane share. */
 export class Hub {
   readonly registry: Registry;
@@ -27,6 +30,8 @@ export class Hub {
   readonly checker: HealthChecker;
   readonly authority: Authority;
   readonly tokens: JoinTokens;
+  /** Who may publish resources. */
+  readonly publishers: Publishers;
   readonly clock: Clock;
   readonly limits: Readonly<ControlLimits>;
   /** Unique to this run. */
@@ -57,6 +62,7 @@ export class Hub {
     this.checker = parts.checker;
     this.authority = parts.authority;
     this.tokens = parts.tokens;
+    this.publishers = parts.publishers;
     this.clock = parts.clock;
     this.limits = parts.limits;
     this.epoch = parts.epoch;
@@ -165,6 +171,7 @@ export interface HubParts {
   checker: HealthChecker;
   authority: Authority;
   tokens: JoinTokens;
+  publishers: Publishers;
   clock: Clock;
   limits: Readonly<ControlLimits>;
   epoch: string;

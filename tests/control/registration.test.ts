@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { createDirectClient } from "../../src/call/direct.ts";
+import { Admin } from "../../src/contract/gen/weft/control/v1/control.ts";
 import { startControlPlane } from "../../src/control/control-plane.ts";
 import { toWeftError } from "../../src/core/errors.ts";
 import type { IdentitySource } from "../../src/core/identity.ts";
@@ -74,5 +76,35 @@ test("nobody takes a service's callers away: endpoints of strict services and of
   assert.equal(await outcome(linkBy(operatorLineProof(() => "guess")).register(identified("cart"))), "NOT_PROVEN");
   assert.equal(await outcome(linkBy(operatorLineProof(() => OPERATOR)).register(identified("cart"))), "registered");
   await Promise.all([...links, payments, orders].map((each) => each.close()));
+  await control.stop();
+});
+
+test("where the operator publishes nobody else does: policies decide what strict is worth", async () => {
+  const control = await startControlPlane({
+    registry: createMemoryRegistry(),
+    system: "shop",
+    identity: { operatorToken: OPERATOR },
+    publishers: "operator",
+    resources: { text: STRICT, source: "test", author: "test", reason: "" },
+  });
+  const { client, close } = createDirectClient(Admin, control.address);
+  const off = { resources: STRICT.replace("strict", "off"), source: "x", author: "x" };
+  const reason = (work: Promise<unknown>) =>
+    work.then(
+      () => "done",
+      (thrown: unknown) => toWeftError(thrown).reason,
+    );
+  assert.equal(await reason(client.publishRevision(off)), "NOT_OPERATOR");
+  assert.equal(
+    await reason(client.publishRevision(off, { metadata: { authorization: "Bearer guess" } })),
+    "NOT_OPERATOR",
+  );
+  assert.equal(await reason(client.rollbackRevision({ revision: 1n, author: "x" })), "NOT_OPERATOR");
+  assert.equal(await reason(client.publishRevision({ ...off, validateOnly: true })), "done", "which changes nothing");
+  assert.equal(control.revision, 1);
+  const metadata = { authorization: `Bearer ${OPERATOR}` };
+  assert.equal(await reason(client.publishRevision(off, { metadata })), "done");
+  assert.equal(control.revision, 2);
+  await close();
   await control.stop();
 });

@@ -22,7 +22,9 @@ export interface ControlFlags {
 
 export async function control(flags: ControlFlags, terminal: Terminal): Promise<number> {
   const dataDir = flags.data === undefined ? "" : resolve(flags.data);
-  if (dataDir !== "") mkdirSync(dataDir, { recursive: true });
+  // Endpoints, contracts and policies are its user's business alone, as its keys are.
+  if (dataDir !== "") mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+  const operatorToken = givenOperatorToken(process.env.WEFT_OPERATOR_TOKEN ?? "");
   const onError = (error: Error): void => terminal.err(`registry: ${error.message}\n`);
   const registry =
     dataDir === "" ? createMemoryRegistry() : await openSqliteRegistry({ file: join(dataDir, REGISTRY_FILE), onError });
@@ -31,11 +33,13 @@ export async function control(flags: ControlFlags, terminal: Terminal): Promise<
     dataDir,
     ...flags.listen,
     plain: flags.plain,
+    // Where nobody can know the token, anyone may.
+    publishers: dataDir === "" && operatorToken === "" ? "anyone" : "operator",
     version: packageVersion(),
     ...(flags.system !== "" && { system: flags.system }),
     onRefusal: (line) => terminal.err(`${line}\n`),
     identity: {
-      operatorToken: process.env.WEFT_OPERATOR_TOKEN ?? "",
+      operatorToken,
       onEvent: (message) => terminal.err(`identity: ${message}\n`),
       ...(flags.certLifetime !== undefined && { leafLifetimeMs: flags.certLifetime * 1_000 }),
       ...givenAuthority(flags),
@@ -48,6 +52,15 @@ export async function control(flags: ControlFlags, terminal: Terminal): Promise<
     );
   return untilStopped(() => plane.stop());
 }
+
+/** Whoever has one join token can try guesses against it without asking anybody. */
+function givenOperatorToken(token: string): string {
+  if (token === "" || token.length >= MIN_TOKEN) return token;
+  const text = `WEFT_OPERATOR_TOKEN has ${token.length} characters, and could be guessed; it needs at least ${MIN_TOKEN}: openssl rand -base64 32`;
+  throw new WeftError("invalid_argument", text, { reason: "BAD_OPERATOR_TOKEN" });
+}
+
+const MIN_TOKEN = 16;
 
 /** Read when it starts. Throws `invalid_argument` for a certificate without its key, and the other way round. */
 function givenAuthority({ caCert, caKey, caTrust }: ControlFlags): Pick<IdentityOptions, "given"> {

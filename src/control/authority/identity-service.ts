@@ -12,6 +12,7 @@ import { isProof } from "../../core/identity-proof.ts";
 import { type ServiceDefinition, service } from "../../service/definition.ts";
 import { type Authority, parsePublicKey } from "./authority.ts";
 import type { JoinTokens } from "./join-tokens.ts";
+import { assertOperator } from "./operator.ts";
 
 export interface IdentityServiceParts {
   readonly authority: Authority;
@@ -23,15 +24,6 @@ export interface IdentityServiceParts {
 /** Issues identities: docs/identity.md. */
 export function createIdentityService(parts: IdentityServiceParts): ServiceDefinition<typeof Identity> {
   const { authority, tokens, onRefused } = parts;
-  const assertOperator = (metadata: { get(name: string): string | undefined }): void => {
-    const shown = metadata.get("authorization") ?? "";
-    if (shown.startsWith("Bearer ") && shown.length <= 512 && tokens.isOperator(shown.slice(7))) return;
-    throw new WeftError(
-      "unauthenticated",
-      "the operator's token is needed: the file operator-token in the control plane's data folder holds it (--data, or WEFT_OPERATOR_TOKEN)",
-      { reason: "NOT_OPERATOR" },
-    );
-  };
   const guarded = <A>(peer: string, what: string, body: () => A | Promise<A>): Promise<A> =>
     Promise.resolve()
       .then(body)
@@ -46,7 +38,7 @@ export function createIdentityService(parts: IdentityServiceParts): ServiceDefin
       issue: (request, { peer }) => guarded(peer.address, "a certificate was", () => issue(request, parts)),
       createJoinToken: ({ service: name, ttlSeconds, uses }, { peer, requestHeaders }) =>
         guarded(peer.address, "a join token was", () => {
-          assertOperator(requestHeaders);
+          assertOperator(requestHeaders, tokens);
           assertMost("ttl_seconds", ttlSeconds, MAX_TTL_SECONDS);
           assertMost("uses", uses, MAX_USES);
           const { token, expiresMs } = tokens.create(name, ttlSeconds || 3_600, uses || 1);
@@ -55,7 +47,7 @@ export function createIdentityService(parts: IdentityServiceParts): ServiceDefin
       getAuthority: () => authorityMessage(authority),
       rotateAuthority: (_request, { peer, requestHeaders }) =>
         guarded(peer.address, "a rotation was", async () => {
-          assertOperator(requestHeaders);
+          assertOperator(requestHeaders, tokens);
           await authority.rotate();
           return authorityMessage(authority);
         }),
