@@ -19,6 +19,7 @@ const benches: Record<string, () => Promise<Result[]>> = {
   codec: async () => (await import("./codec.ts")).codec(smoke),
   "grpc-server": async () => (await import("./grpc-server.ts")).grpcServer(smoke),
   "grpc-client": async () => (await import("./client.ts")).unaryClient(smoke),
+  "mesh-scale": async () => (await import("./mesh-scale.ts")).meshScale(smoke),
   "grpc-proxy": async () => (await import("./proxy.ts")).grpcProxy(smoke),
   routes: async () => (await import("./routes.ts")).routes(smoke),
   "policy-cost": async () => (await import("./proxy.ts")).policyCost(smoke),
