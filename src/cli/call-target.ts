@@ -19,6 +19,7 @@ import { didYouMean } from "../core/suggest.ts";
 import { createLink } from "../link/link.ts";
 import { createUpstreamPool } from "../net/pool.ts";
 import { createPolicyRuntime } from "../policy/snapshot/create-runtime.ts";
+import { controlClient, toolSecurity } from "./control-client.ts";
 
 /** A method to call, with its contract and the way to whoever serves it. */
 export interface CallTarget {
@@ -42,7 +43,7 @@ export function parseMethodName(text: string): { service: string; method: string
 /** Finds a method through the control plane; the call goes under policy, with every decision recorded. Rejects `not_found` with the nearest name. */
 export async function targetByControl(address: string, name: string): Promise<CallTarget> {
   const wanted = parseMethodName(name);
-  const admin = createDirectClient(Admin, address);
+  const admin = await controlClient(Admin, address);
   const { contracts } = await admin.client
     .listContracts({})
     .catch((cause: WeftError) => {
@@ -60,7 +61,7 @@ export async function targetByControl(address: string, name: string): Promise<Ca
   const method = methodOf(contract, wanted);
 
   const policy = createPolicyRuntime({ random: systemRandom, record: "all" });
-  const link = createLink({ address, policy, process: "weft-call" });
+  const link = createLink({ address, policy, process: "weft-call", control: await toolSecurity(address) });
   const pool = createUpstreamPool({});
   const close = async (): Promise<void> => {
     await pool.close(0);

@@ -4,6 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { parse } from "yaml";
+import { startControlPlane } from "../control/control-plane.ts";
+import { encodeJoinToken } from "../core/join-token.ts";
+import { createMemoryRegistry } from "../drivers/memory/memory-registry.ts";
 import { weft } from "./weft.case.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "weft-bootstrap-"));
@@ -11,9 +14,11 @@ after(() => rmSync(folder, { recursive: true }));
 
 test("a sidecar's bootstrap says who it is, where the control plane is, and how it takes everything else", async () => {
   const tokenFile = join(folder, "token");
-  writeFileSync(tokenFile, "weft1.secret\n");
+  const claims = { system: "shop", service: "orders", id: "x", expiresMs: Date.now() + 60_000, uses: 1 };
+  const token = encodeJoinToken(claims, "secret");
+  writeFileSync(tokenFile, `${token}\n`);
   const command =
-    "envoy-bootstrap --service orders --instance orders-1 --control 10.0.0.1:7070 --app 3000 --listen 0.0.0.0:15006 --outbound 15001 --admin 9901 --zone a --token-file";
+    "envoy-bootstrap --service orders --instance orders-1 --control 127.0.0.1:7070 --app 3000 --listen 0.0.0.0:15006 --outbound 15001 --admin 9901 --zone a --token-file";
   const { status, stdout: out } = await weft(...command.split(" "), tokenFile);
   assert.equal(status, 0);
   const { node, admin, dynamic_resources, static_resources, cluster_manager } = parse(out);
@@ -35,15 +40,40 @@ test("a sidecar's bootstrap says who it is, where the control plane is, and how 
   assert.deepEqual(admin.address.socket_address, { address: "127.0.0.1", port_value: 9901 });
   const { ads_config, cds_config } = dynamic_resources;
   assert.equal(ads_config.api_type, "DELTA_GRPC");
-  const metadata = [{ key: "x-weft-join-token", value: "weft1.secret" }];
+  const metadata = [{ key: "x-weft-join-token", value: token }];
   assert.deepEqual(ads_config.grpc_services[0].initial_metadata, metadata);
   assert.deepEqual(cluster_manager.load_stats_config.grpc_services[0].initial_metadata, metadata);
   assert.deepEqual(cds_config.ads, {});
   const [{ name, load_assignment }] = static_resources.clusters;
   assert.equal(ads_config.grpc_services[0].envoy_grpc.cluster_name, name);
   const { socket_address } = load_assignment.endpoints[0].lb_endpoints[0].endpoint.address;
-  assert.deepEqual(socket_address, { address: "10.0.0.1", port_value: 7070 });
+  assert.deepEqual(socket_address, { address: "127.0.0.1", port_value: 7070 });
   assert.ok(!out.includes("&a"), "nothing that only YAML can say");
+});
+
+test("by a token that names an authority Envoy speaks TLS with the control plane that proves it, and with no other", async () => {
+  const plane = await startControlPlane({
+    registry: createMemoryRegistry(),
+    system: "shop",
+    identity: { operatorToken: "secret" },
+  });
+  const tokenOf = (pins: readonly string[]) => {
+    const file = join(folder, `token-${pins[0].slice(0, 4)}`);
+    const claims = { system: "shop", service: "orders", id: "x", expiresMs: Date.now() + 60_000, uses: 1, pins };
+    writeFileSync(file, encodeJoinToken(claims, "secret"));
+    return file;
+  };
+  const flags = ["envoy-bootstrap", "--service", "orders", "--control", plane.address, "--json", "--token-file"];
+  const { stdout } = await weft(...flags, tokenOf(plane.pin.split("/")[1].split(",")));
+  const [{ transport_socket }] = JSON.parse(stdout).static_resources.clusters;
+  const { validation_context, alpn_protocols } = transport_socket.typed_config.common_tls_context;
+  assert.match(validation_context.trusted_ca.inline_string, /^-----BEGIN CERTIFICATE-----/);
+  assert.deepEqual(validation_context.match_typed_subject_alt_names[0].matcher, { exact: "spiffe://shop/control" });
+  assert.deepEqual(alpn_protocols, ["h2"]);
+  const refused = await weft(...flags, tokenOf(["A".repeat(43)]));
+  assert.notEqual(refused.status, 0);
+  assert.match(refused.stdout, /does not prove to be the control plane/);
+  await plane.stop();
 });
 
 test("a gateway's is JSON on request, and of whole states", async () => {

@@ -207,7 +207,7 @@ function listen(
   const { authority, clock } = hub;
   const control = service(
     Control,
-    { attach: (requests, call) => new Session(hub, call.peer.address).run(requests, call.signal) },
+    { attach: (requests, call) => new Session(hub, call.peer).run(requests, call.signal) },
     { maxRequestBytes: hub.limits.maxRequestBytes },
   );
   return serve([control, createAdminService(hub, version), createFleetService(new Fleet(clock)), ...more], {

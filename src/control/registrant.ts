@@ -9,7 +9,7 @@ import { RENEWAL_GRACE_MS } from "./authority/identity-service.ts";
 import type { JoinTokens } from "./authority/join-tokens.ts";
 
 /**
- * Who an attached process has proved to be, by its certificate's key or the operator's secret, over a challenge that is its line's alone. It goes by that what it may
+ * Who an attached process has proved to be, by its certificate's key or the operator's secret, over a challenge that is its line's alone, or already by TLS. It goes by that what it may
  * register (assertMayRegister). A proof that does not hold takes nothing away: its reason is told with the first registration that needed one.
  */
 export class Registrant {
@@ -21,7 +21,14 @@ export class Registrant {
   #refusal = "its process has shown no identity: start it with a join token (WEFT_JOIN_TOKEN)";
   #failed = 0;
 
-  constructor(authority: Pick<Authority, "holderOf">, tokens: Pick<JoinTokens, "isOperatorProof">) {
+  /** `identity`: what its connection has proved, a SPIFFE id of the own system; "" for nothing. */
+  constructor(
+    authority: Pick<Authority, "holderOf" | "system">,
+    tokens: Pick<JoinTokens, "isOperatorProof">,
+    identity = "",
+  ) {
+    const own = spiffeId(authority.system, "");
+    if (identity.startsWith(own)) this.#service = identity.slice(own.length);
     this.#authority = authority;
     this.#tokens = tokens;
   }
@@ -33,6 +40,11 @@ export class Registrant {
     this.#refusal = refusal;
     if (++this.#failed < MAX_FAILED) return;
     throw new WeftError("permission_denied", `${MAX_FAILED} proofs did not hold: ${refusal}`, { reason: "NOT_PROVEN" });
+  }
+
+  /** The one service that it has proved to be; null while it has not. */
+  get service(): string | null {
+    return this.#service;
   }
 
   proves(service: string): boolean {

@@ -21,6 +21,7 @@ import { codeNumber, toWeftError, WeftError } from "../core/errors.ts";
 import { isPrintable, printable } from "../core/printable.ts";
 import type { Lease } from "../registry/registry.ts";
 import { assertEndpoint, assertServiceName, assertTtl, CONTRACT_NAME } from "../registry/validate.ts";
+import type { ServerCall } from "../service/server-call.ts";
 import type { ServiceState } from "./catalog.ts";
 import type { StoredContract } from "./contract-store.ts";
 import type { Hub } from "./hub.ts";
@@ -74,12 +75,12 @@ export class Session {
   #changed: () => void = ignore;
   #room: () => void = ignore;
 
-  constructor(hub: Hub, address: string) {
+  constructor(hub: Hub, { address, identity }: Pick<ServerCall["peer"], "address" | "identity">) {
     this.#hub = hub;
     this.id = `${++sessions}`;
     this.address = address;
     this.attachedAtMs = hub.clock.wallMs();
-    this.#registrant = new Registrant(hub.authority, hub.tokens);
+    this.#registrant = new Registrant(hub.authority, hub.tokens, identity);
     this.#subscriber = new Subscriber(() => this.#changed());
     hub.attach(this);
   }
@@ -227,6 +228,7 @@ export class Session {
           break;
         case "prove":
           this.#registrant.prove(message.value);
+          this.#believe();
           break;
         case "subscribe":
           this.#subscribe(message.value);
@@ -293,6 +295,7 @@ export class Session {
     }
     this.hello = hello;
     this.service = hello.service;
+    this.#believe();
     if (hello.scoped && !hello.services.includes("*")) this.#scope = new SessionScope(this.#hub, hello);
     const { epoch, defaultTtlMs, ledger } = this.#hub;
     const { challenge } = this.#registrant;
@@ -302,6 +305,15 @@ export class Session {
     const known = hello.epoch === epoch && Number(hello.knownRevision) === ledger.current.revision;
     if (!known || hello.scoped) this.resourcesChanged();
     else this.revision = ledger.current.revision;
+  }
+
+  /** What it tells of calls and revisions is taken as of the service that it has proved to be, whatever it says. */
+  #believe(): void {
+    const { hello } = this;
+    const { service } = this.#registrant;
+    if (hello === null || service === null || service === GATEWAY) return;
+    this.service = hello.service = service;
+    if (hello.role === Role.GATEWAY) hello.role = Role.SERVICE;
   }
 
   #subscribe({ requestId, services, contracts }: Subscribe): void {
@@ -475,6 +487,8 @@ export class Session {
 }
 
 let sessions = 0;
+/** The service whose identity gateways have. */
+const GATEWAY = "gateway";
 /** Of what a process says of resources that it cannot use. */
 const MAX_REFUSAL_LENGTH = 2_000;
 /** More than a histogram has. */

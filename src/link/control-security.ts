@@ -40,6 +40,10 @@ export class ControlSecurity implements IdentitySource {
     this.id = spiffeId(options.pin.system, "");
   }
 
+  get system(): string {
+    return this.#options.pin.system;
+  }
+
   get current(): IdentityMaterial {
     const { certificate, notAfterMs, trust } = this.#material;
     if (certificate !== "" && notAfterMs <= this.#clock.wallMs()) this.#material = { ...NOTHING, trust };
@@ -104,7 +108,7 @@ export function controlSecurityOf(token: string, address: string, clock?: Clock)
 }
 
 /** "127.0.0.1:7070", "[::1]:7070", "localhost:7070" */
-function isOnThisMachine(address: string): boolean {
+export function isOnThisMachine(address: string): boolean {
   return /^(?:127(?:\.\d{1,3}){3}|\[::1\]|localhost):\d+$/.test(address);
 }
 

@@ -86,6 +86,21 @@ test("a token says whom to believe, and a process joins, attaches and renews ove
     control: line.control,
   });
   await link.subscribe("somebody", 3_000);
+  const endpoint = {
+    id: "orders-1",
+    service: "orders",
+    host: "127.0.0.1",
+    port: 9,
+    version: "",
+    zone: "",
+    weight: 1,
+    protocol: "h2c" as const,
+    metadata: {},
+  };
+  const registration = { endpoint: { ...endpoint, identity: line.id }, contracts: [], descriptors: null };
+  await link.register(registration);
+  const foreign = { ...endpoint, id: "web-1", service: "web", identity: "spiffe://shop/web" };
+  await assert.rejects(link.register({ ...registration, endpoint: foreign }), { reason: "NOT_PROVEN" });
   const seen = between.bytes();
   assert.ok(seen.length > 1_000);
   for (const secret of [text, text.split(".")[1].slice(0, 60), "orders-that-nobody-sees", "PRI * HTTP"])
@@ -131,6 +146,30 @@ test("who stands in the middle with another authority, or speaks plain text, is 
   assert.ok(!Buffer.concat(got).includes("PRI * HTTP"));
   plain.close();
   await other.stop();
+  await stop();
+});
+
+test("what a process tells is taken as of the service that its connection proves, whatever it says to be", async () => {
+  const { control, token, stop } = await plane();
+  const line = await openIdentity({ address: control.address, token: await token("orders") });
+  const link = createLink({
+    address: control.address,
+    policy: createPolicyRuntime(),
+    process: "gateway",
+    role: "gateway",
+    service: "payments",
+    control: line.control,
+  });
+  await link.subscribe("somebody", 3_000);
+  const admin = createDirectClient(Admin, control.address);
+  const { planes } = await admin.client.getTopology({});
+  assert.deepEqual(
+    planes.map(({ service, kind }) => [service, kind]),
+    [["orders", "service"]],
+  );
+  await admin.close();
+  await link.close();
+  await line.close();
   await stop();
 });
 

@@ -5,6 +5,7 @@ import { createLink } from "../../link/link.ts";
 import type { SuppliedPolicy } from "../../link/types.ts";
 import { ProcessState } from "../../policy/snapshot/process-state.ts";
 import { controlAddress } from "../control-address.ts";
+import { toolSecurity } from "../control-client.ts";
 import type { Terminal } from "../terminal.ts";
 import { tellHost, untilStopped } from "../until-stopped.ts";
 import { packageVersion } from "../version.ts";
@@ -21,8 +22,10 @@ export interface DnsFlags extends DirFlags {
 /** `weft dns`: names of the registry's endpoints, until it is stopped. */
 export async function dns(flags: DnsFlags, terminal: Terminal): Promise<number> {
   const zone = new Zone({ ttl: flags.ttl, zone: process.env.WEFT_ZONE ?? "" });
+  const address = controlAddress(flags);
   const link = createLink({
-    address: controlAddress(flags),
+    address,
+    control: await toolSecurity(address),
     policy: endpointsOnly(zone),
     process: "dns",
     version: `weft ${packageVersion()}`,

@@ -4,6 +4,7 @@ import { stringify } from "yaml";
 import { type Address, envoyBootstrap } from "../../control/xds/envoy-bootstrap.ts";
 import { WeftError } from "../../core/errors.ts";
 import { parseAddress } from "../../host/address.ts";
+import { controlSecurityOf } from "../../link/control-security.ts";
 import type { Terminal } from "../terminal.ts";
 
 export interface EnvoyBootstrapFlags {
@@ -23,12 +24,15 @@ export interface EnvoyBootstrapFlags {
   json: boolean;
 }
 
-/** `weft envoy-bootstrap`: prints what a stock Envoy is started with. Throws BAD_USAGE. */
-export function printEnvoyBootstrap(
+/**
+ * `weft envoy-bootstrap`: prints what a stock Envoy is started with. A token that says which authority to expect makes it speak TLS with the control plane, which is asked for
+ * that authority now. Throws BAD_USAGE.
+ */
+export async function printEnvoyBootstrap(
   flags: EnvoyBootstrapFlags,
   env: Readonly<Record<string, string | undefined>>,
   terminal: Terminal,
-): void {
+): Promise<void> {
   const { gateway, app = null, outbound = null, listen = null } = flags;
   if (gateway === (flags.service !== undefined)) throw usage("say what Envoy is to be: --service NAME or --gateway");
   if (gateway && (app !== null || outbound !== null))
@@ -39,6 +43,8 @@ export function printEnvoyBootstrap(
     );
   }
   const service = gateway ? "gateway" : (flags.service ?? "");
+  const token = tokenOf(flags.tokenFile, env);
+  const trust = token === "" ? null : await trustOf(token, flags.control);
   const bootstrap = envoyBootstrap({
     control: parseAddress(flags.control) as Address,
     service,
@@ -50,7 +56,8 @@ export function printEnvoyBootstrap(
     outbound,
     app,
     admin: flags.admin ?? null,
-    token: tokenOf(flags.tokenFile, env),
+    token,
+    ...(trust !== null && { trust }),
     delta: !flags.sotw,
     register: flags.register,
   });
@@ -58,6 +65,13 @@ export function printEnvoyBootstrap(
     ? `${JSON.stringify(bootstrap, null, 2)}\n`
     : stringify(bootstrap, { aliasDuplicateObjects: false });
   terminal.out(text);
+}
+
+async function trustOf(token: string, control: string): Promise<{ system: string; roots: string } | null> {
+  const security = controlSecurityOf(token, control);
+  if (security === null) return null;
+  await security.prepare();
+  return { system: security.system, roots: security.current.trust };
 }
 
 function tokenOf(file: string | undefined, env: Readonly<Record<string, string | undefined>>): string {

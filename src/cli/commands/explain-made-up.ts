@@ -16,6 +16,7 @@ import { createRest, type Rest } from "../../proxy/rest.ts";
 import { Head } from "../../wire/head.ts";
 import { formatColumns } from "../columns.ts";
 import { controlAddress } from "../control-address.ts";
+import { toolSecurity } from "../control-client.ts";
 import { EXIT } from "../exit-status.ts";
 import { paintDecision } from "../paint-decision.ts";
 import { readResourceFiles } from "../resource-files.ts";
@@ -126,7 +127,9 @@ interface Decider {
 /** Resources, methods and endpoints as the control plane has them now; statistics, limits and breakers of its own, all fresh. */
 async function liveRuntime(flags: MadeUpFlags, terminal: Terminal): Promise<Decider> {
   const runtime = createPolicyRuntime({ random: systemRandom, record: "all" });
-  const link = createLink({ address: controlAddress(flags), policy: runtime, process: "weft-explain" });
+  const address = controlAddress(flags);
+  const control = await toolSecurity(address);
+  const link = createLink({ address, policy: runtime, process: "weft-explain", control });
   const rest = createRest(runtime, ({ message }) =>
     terminal.err(`${terminal.errColor.yellow("warning:")} ${message}\n`),
   );

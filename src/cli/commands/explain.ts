@@ -1,9 +1,9 @@
-import { createDirectClient } from "../../call/direct.ts";
 import { Admin } from "../../contract/gen/weft/control/v1/control.ts";
 import { type Code, WeftError } from "../../core/errors.ts";
 import type { Decision } from "../../policy/call.ts";
 import { callTree, explainCallTree, type HopDecision } from "../../policy/decision/call-tree.ts";
 import { controlAddress } from "../control-address.ts";
+import { controlClient } from "../control-client.ts";
 import { EXIT } from "../exit-status.ts";
 import { paintDecision } from "../paint-decision.ts";
 import { sanitize, type Terminal, timeOfDay } from "../terminal.ts";
@@ -57,7 +57,7 @@ interface Found {
 
 async function fromControl(requestId: string, flags: ExplainFlags): Promise<Found> {
   const address = controlAddress(flags);
-  const { client, close } = createDirectClient(Admin, address);
+  const { client, close } = await controlClient(Admin, address);
   try {
     const { processes, silent } = await client.explainCall({ requestId, timeoutMs: flags.timeout });
     const hops = processes.flatMap(({ process, node, endpoints, decisions }) =>

@@ -1,10 +1,11 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Client } from "../../call/client-types.ts";
-import { createDirectClient } from "../../call/direct.ts";
 import { type Authority, Identity } from "../../contract/gen/weft/control/v1/identity.ts";
+import { formatControlPin, pinsOf } from "../../core/control-pin.ts";
 import { WeftError } from "../../core/errors.ts";
 import { controlAddress } from "../control-address.ts";
+import { controlClient } from "../control-client.ts";
 import { EXIT } from "../exit-status.ts";
 import type { Terminal } from "../terminal.ts";
 import { type DirFlags, stateDirOf } from "./host.ts";
@@ -47,9 +48,9 @@ async function withIdentity(
   body: (client: Client<typeof Identity>, metadata: Record<string, string>) => Promise<void>,
 ): Promise<number> {
   const address = controlAddress(flags);
-  const { client, close } = createDirectClient(Identity, address);
+  const token = operatorToken(flags);
+  const { client, close } = await controlClient(Identity, address, token !== "");
   try {
-    const token = operatorToken(flags);
     await body(client, token === "" ? {} : { authorization: `Bearer ${token}` });
     return EXIT.ok;
   } catch (thrown) {
@@ -72,7 +73,7 @@ export function operatorToken({ data, ...flags }: IdentityFlags): string {
   }
 }
 
-function textOf({ system, kind, leafLifetimeMs, roots }: Authority): string {
+function textOf({ system, kind, leafLifetimeMs, roots, trust }: Authority): string {
   const lines = [
     `authority of ${system}, ${kind === "own" ? "with roots of its own" : "by a certificate that was given"}`,
   ];
@@ -81,6 +82,7 @@ function textOf({ system, kind, leafLifetimeMs, roots }: Authority): string {
     const until = untilMs === 0n ? "" : `, ${NEXT[state] ?? "changes"} ${new Date(Number(untilMs)).toISOString()}`;
     lines.push(`root ${id}  ${state.padEnd(12)}  expires ${new Date(Number(notAfterMs)).toISOString()}${until}`);
   }
+  lines.push(`WEFT_CONTROL_PIN=${formatControlPin({ system, pins: pinsOf(trust) })}`);
   return `${lines.join("\n")}\n`;
 }
 

@@ -1,8 +1,8 @@
-import { createDirectClient } from "../../call/direct.ts";
 import { Admin } from "../../contract/gen/weft/control/v1/control.ts";
 import type { Topology } from "../../contract/gen/weft/control/v1/mesh.ts";
 import { WeftError } from "../../core/errors.ts";
 import { controlAddress } from "../control-address.ts";
+import { controlClient } from "../control-client.ts";
 import { EXIT } from "../exit-status.ts";
 import { renderMesh } from "../mesh/render-mesh.ts";
 import { showScreen } from "../mesh/screen.ts";
@@ -20,7 +20,7 @@ export interface MeshFlags extends DirFlags {
 /** `weft mesh`: who calls whom, and what every data plane enforces. */
 export async function mesh(flags: MeshFlags, terminal: Terminal): Promise<number> {
   const address = controlAddress(flags);
-  const { client, close } = createDirectClient(Admin, address);
+  const { client, close } = await controlClient(Admin, address);
   const ask = async (): Promise<Topology> => {
     try {
       return await client.getTopology({ services: flags.service, probeTimeoutMs: flags.timeout });

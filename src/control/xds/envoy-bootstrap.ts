@@ -1,4 +1,5 @@
 import { isIP } from "node:net";
+import { spiffeId } from "../../core/identity.ts";
 
 export interface EnvoyBootstrap {
   /** Of the control plane. */
@@ -20,6 +21,8 @@ export interface EnvoyBootstrap {
   readonly admin: Address | null;
   /** Join token, which proves what it is; "" for none. */
   readonly token: string;
+  /** The control plane's system and its roots (PEM), for TLS; absent: it is spoken with in plain text. */
+  readonly trust?: { readonly system: string; readonly roots: string };
   readonly delta: boolean;
   /** Whether the control plane registers it while it is attached; false where somebody else does. Default true. */
   readonly register?: boolean;
@@ -44,6 +47,7 @@ export function envoyBootstrap(options: EnvoyBootstrap): object {
     app,
     admin,
     token,
+    trust,
     delta,
     register = true,
   } = options;
@@ -97,6 +101,7 @@ export function envoyBootstrap(options: EnvoyBootstrap): object {
           name: CONTROL,
           type: isIP(control.host) === 0 ? "STRICT_DNS" : "STATIC",
           connect_timeout: "2s",
+          ...(trust !== undefined && { transport_socket: tls(trust) }),
           load_assignment: {
             cluster_name: CONTROL,
             endpoints: [{ lb_endpoints: [{ endpoint: { address: socket(control) } }] }],
@@ -120,6 +125,24 @@ export function envoyBootstrap(options: EnvoyBootstrap): object {
 const CONTROL = "weft.control";
 const MAX_CONNECTIONS = 20_000;
 const HTTP = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+
+/** Everything but the key of the control plane is known before: who it has to prove to be, and by whose word. */
+function tls({ system, roots }: { readonly system: string; readonly roots: string }) {
+  return {
+    name: "envoy.transport_sockets.tls",
+    typed_config: {
+      "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
+      common_tls_context: {
+        tls_params: { tls_minimum_protocol_version: "TLSv1_3", tls_maximum_protocol_version: "TLSv1_3" },
+        alpn_protocols: ["h2"],
+        validation_context: {
+          trusted_ca: { inline_string: roots },
+          match_typed_subject_alt_names: [{ san_type: "URI", matcher: { exact: spiffeId(system, "control") } }],
+        },
+      },
+    },
+  };
+}
 
 function socket({ host, port }: Address) {
   return { socket_address: { address: host, port_value: port } };
