@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
+import { ClusterSchema } from "../src/contract/gen/envoy/config/cluster/v3/cluster.ts";
+import { HttpProtocolOptionsSchema } from "../src/contract/gen/envoy/extensions/upstreams/http/v3/http_protocol_options.ts";
+import { fromBinary } from "../src/contract/runtime.ts";
 import { Authority } from "../src/control/authority/authority.ts";
 import { Catalog } from "../src/control/catalog.ts";
 import type { LedgerRevision } from "../src/control/ledger.ts";
@@ -47,6 +50,20 @@ test("an endpoint that changes is told anew, and nothing else", async (t) => {
     assert.equal(after.resources.get(typeUrl), before.resources.get(typeUrl), typeUrl);
   // Encoded once for both.
   assert.equal(resource(first, ENDPOINTS, "s7"), resource(second, ENDPOINTS, "s7"));
+});
+
+test("what an application speaks is taken from its registration, and until there is one from its callers", async (t) => {
+  const { open, clock, registry } = await started(t, 2);
+  const feed = open({ role: "sidecar", cluster: "s1", inbound: 8_080, app: "127.0.0.1:3000", id: "s1-9" });
+  const protocols = (): string | undefined => {
+    const bytes = resource(feed, CLUSTER, "weft/app")?.bytes ?? new Uint8Array();
+    const [options] = Object.values(fromBinary(ClusterSchema, bytes).typedExtensionProtocolOptions);
+    return fromBinary(HttpProtocolOptionsSchema, options.value).upstreamProtocolOptions.case;
+  };
+  assert.equal(protocols(), "useDownstreamProtocolConfig");
+  await registry.register({ ...endpoint("s1", 9), protocol: "http1" }, 60_000);
+  await settle(clock);
+  assert.equal(protocols(), "explicitHttpConfig");
 });
 
 test("a revision changes what it is about, and every route configuration says which it is of", async (t) => {

@@ -275,6 +275,7 @@ class Feed implements XdsFeed {
   readonly #closed: () => void;
   #view: MeshView | null = null;
   #own = new Map<string, Map<string, XdsResource>>();
+  #http2App: boolean | null = null;
   readonly #merged = new Map<string, Merged>();
 
   constructor(source: MeshSource, node: XdsNode, changed: () => void, closed: () => void) {
@@ -291,9 +292,11 @@ class Feed implements XdsFeed {
   refresh(version: number): void {
     const state = this.view;
     const { model } = this.#source;
-    if (this.#view !== state.view) {
-      // Listeners and the like are of the revision; endpoints that come and go do not concern them.
+    const http2App = this.#findHttp2App();
+    if (this.#view !== state.view || this.#http2App !== http2App) {
+      // Listeners and the like are of the revision; of endpoints its own alone concerns them.
       this.#view = state.view;
+      this.#http2App = http2App;
       this.#own = this.#ownResources(state);
     }
     const made = new Map<string, ReadonlyMap<string, XdsResource>>(state.resources);
@@ -308,12 +311,23 @@ class Feed implements XdsFeed {
     if (!first) this.#changed();
   }
 
+  /** What its application speaks: gRPC where it has contracts, or what was found out by who registered it. */
+  #findHttp2App(): boolean | null {
+    const { id, cluster, identity, app } = this.#node;
+    if (app === "") return null;
+    const { model } = this.#source;
+    const service = identity ?? cluster;
+    if (model.contractsOf(service).length > 0) return true;
+    for (const endpoint of model.state.endpointsOf(service)) if (endpoint.id === id) return endpoint.protocol === "h2c";
+    return null;
+  }
+
   /** What it alone gets, beside its view. */
   #ownResources(state: ViewState): Map<string, Map<string, XdsResource>> {
     const { role, cluster, identity, app, inbound, outbound, inboundHost, outboundHost } = this.#node;
     const { model } = this.#source;
     const service = identity ?? cluster;
-    const http2App = model.contractsOf(service).length > 0;
+    const http2App = this.#http2App;
     const place = { service, role, host: inboundHost, outboundHost, inbound, outbound, app, http2App };
     const made = new Map<string, Map<string, XdsResource>>();
     for (const [typeUrl, name, document] of nodeDocuments(state.view, model, place, this.#source.stamp())) {

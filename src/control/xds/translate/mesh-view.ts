@@ -186,7 +186,8 @@ export interface NodePlace {
   readonly outbound: number;
   /** "127.0.0.1:8080" */
   readonly app: string;
-  readonly http2App: boolean;
+  /** Whether that speaks HTTP/2; null: it is not known yet. */
+  readonly http2App: boolean | null;
 }
 
 export function nodeDocuments(
@@ -227,7 +228,8 @@ export function nodeDocuments(
 
 const APP = "weft/app";
 
-function appCluster(app: string, http2: boolean): Document {
+/** Of an application that nobody knows yet, callers have been told what they speak to it, and it gets that. */
+function appCluster(app: string, http2: boolean | null): Document {
   const at = app.lastIndexOf(":");
   const host = app.slice(0, at).replace(/^\[|\]$/g, "");
   return {
@@ -247,7 +249,9 @@ function appCluster(app: string, http2: boolean): Document {
     typed_extension_protocol_options: {
       "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
         "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-        explicit_http_config: http2 ? { http2_protocol_options: {} } : { http_protocol_options: {} },
+        ...(http2 === null
+          ? { use_downstream_protocol_config: { http_protocol_options: {}, http2_protocol_options: {} } }
+          : { explicit_http_config: http2 ? { http2_protocol_options: {} } : { http_protocol_options: {} } }),
       },
     },
     circuit_breakers: {
