@@ -133,6 +133,10 @@ function http1Server(name: string, look: Look): Server {
           head(200);
           response.end(`200 of ${name}`);
         }, step.afterMs);
+      } else if (step.do === "long") {
+        head(200);
+        response.write("200 of ");
+        setTimeout(() => response.end(name), step.forMs);
       } else if (step.do === "cut") {
         head(200, { "content-length": "1000" });
         response.write("part", () => setTimeout(() => request.socket.destroy(), CUT_AFTER_MS));

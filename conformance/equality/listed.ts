@@ -101,6 +101,15 @@ export const LISTED: Readonly<Record<string, Listed>> = {
       requests: [http({ host: "web.weft", script: [{ do: "answer", status: 503, retryAfter: "1" }] })],
     },
   },
+  "envoy-times-whole-answers": {
+    explains: ({ kind, script }, expected, found) =>
+      kind === "http" && script.some((step) => step.do === "long") && !expected.broken && found.broken,
+    example: {
+      scope: "edge",
+      resources: [httpRoute({ backendRefs: [{ name: "web" }] })],
+      requests: [http({ script: [{ do: "long", forMs: 1_600 }] })],
+    },
+  },
   "envoy-forbids-anonymous": {
     explains: ({ token }, expected, found) =>
       token === undefined && expected.reason === "AUTHENTICATION_REQUIRED" && found.reason === "FORBIDDEN",

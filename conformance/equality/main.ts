@@ -102,7 +102,7 @@ for (
   );
   tell(`seed ${seed}, case ${number}`, false, "places differ; see above");
 }
-if (only === null) for (const one of DIVERGENCES) await showListed(one);
+if (only === null) for (const one of DIVERGENCES) if (one.together !== true) await showListed(one);
 if (only === null)
   for (const { name, ok, detail } of await splitCases(backends, [reference, ...harness.places]))
     tell(name, ok, detail ?? "");

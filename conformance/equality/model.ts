@@ -49,7 +49,9 @@ export type Behaviour =
   /** Nothing is ever said. */
   | { readonly do: "hang" }
   /** An answer, but not at once. */
-  | { readonly do: "late"; readonly afterMs: number };
+  | { readonly do: "late"; readonly afterMs: number }
+  /** An answer that begins at once and takes its time. */
+  | { readonly do: "long"; readonly forMs: number };
 
 /** What a caller got. */
 export interface Answer {

@@ -18,6 +18,8 @@ export interface Divergence {
   readonly shows: readonly string[];
   /** Where a resource asks for what differs, as paths into it; empty when it does not. Null: it is so whatever is written. */
   readonly appliesTo: ((resource: Resource) => readonly (readonly (string | number)[])[]) | null;
+  /** It shows in what calls do together, and so in no example. */
+  readonly together?: true;
 }
 
 const isRoute = (resource: Resource): resource is HTTPRoute | GRPCRoute =>
@@ -86,6 +88,15 @@ export const DIVERGENCES: readonly Divergence[] = [
     appliesTo: null,
   },
   {
+    id: "envoy-times-whole-answers",
+    places: ["envoy"],
+    what: "Where the time-out of a service, a gateway or the system is over Envoy cuts an HTTP answer that has begun; weft holds that time-out until the answer begins.",
+    reason:
+      "Envoy's route time-out runs to the answer's end; give routes with long answers (downloads, server-sent events) a timeout of their own, 0s for none",
+    shows: ["status", "broken", "origin", "headers", "body"],
+    appliesTo: null,
+  },
+  {
     id: "envoy-forbids-anonymous",
     places: ["envoy"],
     what: "A caller without a token whom only a rule about users would let in gets 403 from Envoy; weft asks for a token: 401.",
@@ -123,6 +134,25 @@ export const DIVERGENCES: readonly Divergence[] = [
     },
   },
   {
+    id: "envoy-retries-or-budget",
+    places: ["envoy"],
+    what: "Where limits.maxRetries is set, Envoy bounds retries by it alone; weft by the retry budget, too.",
+    reason:
+      "Envoy's circuit breakers take a number of retries or a budget, not both; leave maxRetries out to have the budget",
+    shows: ["attempts"],
+    appliesTo: (resource) => limitPath(resource, "maxRetries"),
+    together: true,
+  },
+  {
+    id: "envoy-pending-of-service",
+    places: ["envoy"],
+    what: "limits.maxPending bounds at Envoy the calls that wait for connections to the service; at weft those that wait for one endpoint.",
+    reason: "Envoy's per_host_thresholds bound connections alone; give as many times more as the service has endpoints",
+    shows: ["status"],
+    appliesTo: (resource) => limitPath(resource, "maxPending"),
+    together: true,
+  },
+  {
     id: "fallback-as-message",
     places: ["client"],
     what: "A typed client makes a message of a fallback's body; gateways and sidecars give gRPC callers the failure.",
@@ -141,6 +171,12 @@ export const DIVERGENCES: readonly Divergence[] = [
 const USERS = ["subjects", "issuers", "claims", "authenticatedBy"] as const;
 
 type Path = readonly (string | number)[];
+
+function limitPath(resource: Resource, name: "maxRetries" | "maxPending"): Path[] {
+  return resource.kind === "TrafficPolicy" && resource.spec.limits?.[name] !== undefined
+    ? [["spec", "limits", name]]
+    : [];
+}
 
 /** Where a route's rules, or their backends, have a filter of a type. */
 function filterPaths(value: unknown, type: string, path: Path = ["spec"]): Path[] {
