@@ -25,6 +25,7 @@ const benches: Record<string, () => Promise<Result[]>> = {
   "policy-cost": async () => (await import("./proxy.ts")).policyCost(smoke),
   snapshot: async () => (await import("./snapshot.ts")).snapshotBench(smoke),
   dns: async () => (await import("./dns.ts")).dns(smoke),
+  mesh: async () => (await import("./mesh.ts")).mesh(smoke),
   "http-proxy": async () => (await import("./proxy.ts")).httpProxy(smoke),
 };
 for (const name of names)

@@ -15,8 +15,15 @@ const folder = mkdtempSync(join(tmpdir(), "weft-bench-"));
 const framed = join(folder, "count.bin");
 writeFileSync(framed, Buffer.from([0, 0, 0, 0, 2, 8, 1])); // CountRequest{count: 1}
 
+/** What a call costs beside the server that it is sent to, and to whom it is addressed there. */
+export interface Addressed {
+  readonly authority: string;
+  /** Process ids. */
+  readonly also: readonly number[];
+}
+
 /** gRPC unary calls with h2load; every one must be answered with status 2xx and end. */
-export function grpcLoad(server: Measured, calls: number, clients: number, streams: number): Run {
+export function grpcLoad(server: Measured, calls: number, clients: number, streams: number, to?: Addressed): Run {
   const args = [
     "-n",
     `${calls}`,
@@ -30,9 +37,11 @@ export function grpcLoad(server: Measured, calls: number, clients: number, strea
     "content-type: application/grpc",
     "-H",
     "te: trailers",
-    `http://127.0.0.1:${server.port}/counter.v1.Counter/Count`,
+    ...(to === undefined ? [] : [`--connect-to=127.0.0.1:${server.port}`]),
+    `http://${to?.authority ?? `127.0.0.1:${server.port}`}/counter.v1.Counter/Count`,
   ];
-  return measured(server, "h2load", args, (output) => {
+  const pids = [server.pid, ...(to?.also ?? [])];
+  return measured(server, pids, "h2load", args, (output) => {
     const done = /(\d+) total, \d+ started, \d+ done, (\d+) succeeded/.exec(output);
     if (done === null || Number(done[2]) !== calls)
       throw new Error(`${server.name}: not every call succeeded\n${output}`);
@@ -44,6 +53,7 @@ export function grpcLoad(server: Measured, calls: number, clients: number, strea
 export function httpLoad(server: Measured, seconds: number, connections: number, path: string): Run {
   return measured(
     server,
+    [server.pid],
     "wrk",
     ["-t", "1", "-c", `${connections}`, "-d", `${seconds}s`, `http://127.0.0.1:${server.port}${path}`],
     (output) => {
@@ -55,17 +65,24 @@ export function httpLoad(server: Measured, seconds: number, connections: number,
   );
 }
 
-function measured(server: Measured, tool: string, args: string[], count: (output: string) => number): Run {
+function measured(
+  server: Measured,
+  pids: readonly number[],
+  tool: string,
+  args: string[],
+  count: (output: string) => number,
+): Run {
   const program = which(tool);
   if (program === null)
     throw new Error(
       `${tool} is not installed (Debian: apt-get install ${tool === "h2load" ? "nghttp2-client" : tool})`,
     );
-  const cpu = cpuMicros(server.pid);
+  const used = (): number => pids.reduce((sum, pid) => sum + cpuMicros(pid), 0);
+  const cpu = used();
   const began = performance.now();
   const ran = spawnSync(program, args, { encoding: "utf8", timeout: 120_000 });
   const seconds = (performance.now() - began) / 1_000;
   if (ran.status !== 0) throw new Error(`${tool} failed against ${server.name}: ${ran.stderr || ran.stdout}`);
   const calls = count(ran.stdout);
-  return { calls, cpuMicrosPerCall: (cpuMicros(server.pid) - cpu) / calls, callsPerSecond: calls / seconds };
+  return { calls, cpuMicrosPerCall: (used() - cpu) / calls, callsPerSecond: calls / seconds };
 }
