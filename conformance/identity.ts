@@ -6,21 +6,27 @@ import { join } from "node:path";
 import { type ConnectionOptions, connect as connectTls } from "node:tls";
 import { Counter } from "../examples/counter/gen/counter/v1/counter.ts";
 import { createDirectClient } from "../src/call/direct.ts";
+import { Admin } from "../src/contract/gen/weft/control/v1/control.ts";
 import { Identity } from "../src/contract/gen/weft/control/v1/identity.ts";
 import { type ControlPlane, type ControlPlaneOptions, startControlPlane } from "../src/control/control-plane.ts";
 import { encodePem } from "../src/core/certificate.ts";
+import type { Endpoint } from "../src/core/endpoint.ts";
 import { toWeftError } from "../src/core/errors.ts";
 import { type IdentityMaterial, spiffeId } from "../src/core/identity.ts";
 import { signProof } from "../src/core/identity-proof.ts";
 import { encodeJoinToken } from "../src/core/join-token.ts";
 import { createMemoryRegistry } from "../src/drivers/memory/memory-registry.ts";
 import { type IdentityLine, openIdentity } from "../src/link/identity-line.ts";
+import { identityProof, type LineProof } from "../src/link/line-proof.ts";
+import { createLink } from "../src/link/link.ts";
 import { call, endpointAt } from "../src/net/harness.case.ts";
 import { TestAuthority, TestIdentity } from "../src/net/identity.case.ts";
 import { createUpstreamPool } from "../src/net/pool.ts";
+import { createPolicyRuntime } from "../src/policy/snapshot/create-runtime.ts";
 import { service } from "../src/service/definition.ts";
 import { createRuntime, type Runtime } from "../src/service/runtime.ts";
 import { type Server, serve } from "../src/service/serve.ts";
+import { craftedCertificates } from "./identity/crafted.ts";
 import { goTakes } from "./identity/go-verify.ts";
 import type { Case, Suite } from "./suite.ts";
 
@@ -190,6 +196,20 @@ async function badPeers(log: string[]): Promise<Case[]> {
       await link?.register({ endpoint, contracts: [], descriptors: null });
       return "registered";
     };
+    const stolenWithout = new TestIdentity(spiffeId(SYSTEM, "orders"), {
+      ...stolen,
+      privateKey: shop.issue("web").privateKey,
+    });
+    const registerBy = (proof: LineProof | undefined, what: Partial<Endpoint>) => async () => {
+      const link = createLink({ address: mesh.plane.address, policy: createPolicyRuntime(), ...(proof && { proof }) });
+      const endpoint = { ...endpointAt(9, "h2c", "hostile-x"), ...what };
+      const registered = link.register({ endpoint, contracts: [], descriptors: null });
+      return registered.then(() => "registered").finally(() => link.close());
+    };
+    const admin = createDirectClient(Admin, mesh.plane.address);
+    mesh.onClose(() => admin.close());
+    const known = await admin.client.listServices({ services: ["orders"] });
+    const ordersId = known.services[0]?.endpoints[0]?.endpoint?.id ?? "";
     const forged = "x-weft-attempt: 1\r\nx-weft-peer: spiffe://shop/web\r\nx-weft-lane: admin\r\n";
     const attempts: Attempt[] = [
       { who: "no certificate", make: tls(null), reason: /showed no certificate/ },
@@ -262,6 +282,33 @@ async function badPeers(log: string[]): Promise<Case[]> {
         who: "an endpoint registered with another system's identity",
         make: register("spiffe://bank/orders"),
         reason: /cannot be registered as spiffe:\/\/bank\/orders/,
+      },
+      ...craftedCertificates(shop).map(({ who, material, reason }) => ({ who, make: tls(material), reason })),
+      {
+        who: "an endpoint of a strict service, by nobody",
+        make: registerBy(undefined, { service: "orders" }),
+        reason: /NOT_PROVEN|orders takes mutual TLS alone/,
+      },
+      {
+        who: "an endpoint of a strict service, by another service's process",
+        make: registerBy(
+          identityProof(() => shop.identity("payments")),
+          { service: "orders" },
+        ),
+        reason: /its process is "payments"/,
+      },
+      {
+        who: "an endpoint with an identity, by a stolen certificate",
+        make: registerBy(
+          identityProof(() => stolenWithout),
+          { service: "orders", identity: spiffeId(SYSTEM, "orders") },
+        ),
+        reason: /the certificate of "orders" without its key/,
+      },
+      {
+        who: "the id of another's endpoint",
+        make: registerBy(undefined, { service: "web", id: ordersId }),
+        reason: /nobody else replaces it/,
       },
       { who: "a join token that was used before", make: join(used), reason: /JOIN_TOKEN_USED/ },
       { who: "an expired join token", make: join(mesh.token("web", -1)), reason: /JOIN_TOKEN_EXPIRED/ },
@@ -440,6 +487,8 @@ async function overTime(log: string[]): Promise<Case[]> {
       if (failure !== "" && failedEarly === "") failedEarly = `${ends - Date.now()} ms before the end: ${failure}`;
       await pause(50);
     }
+    // Renewal begins at up to half of its life.
+    await until(() => problems.some((line) => line.includes("calls go on until it expires")) || Date.now() >= ends);
     const warned = problems.filter((line) => line.includes("calls go on until it expires")).length;
     cases.push(
       {

@@ -68,7 +68,7 @@ export function meshIdentity(socket: TLSSocket): string | undefined {
 }
 
 /** X509-SVID, section 2, and SPIFFE-ID, section 2: one URI with a trust domain and a path. */
-const SPIFFE_ID = /^spiffe:\/\/[a-z0-9._-]+(\/[A-Za-z0-9._-]+)+$/;
+const SPIFFE_ID = /^spiffe:\/\/[a-z0-9._-]+(\/(?!\.\.?(?:\/|$))[A-Za-z0-9._-]+)+$/;
 
 const contexts = new WeakMap<IdentityMaterial, SecureContext>();
 

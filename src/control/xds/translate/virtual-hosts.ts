@@ -91,7 +91,7 @@ export function stampedRoutes(name: string, hosts: readonly Document[], { revisi
 
 /** The application is told by `x-weft-peer` who calls it, as weft's sidecars do: by the certificate alone, whatever callers say. What is removed goes first. */
 const CALLER: Document = {
-  request_headers_to_remove: ["x-weft-peer", "x_weft_peer"],
+  request_headers_to_remove: ["x-weft-peer", "x_weft_peer", "x_weft-peer", "x-weft_peer"],
   request_headers_to_add: [
     {
       header: { key: "x-weft-peer", value: "%DOWNSTREAM_PEER_URI_SAN%" },
