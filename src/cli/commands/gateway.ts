@@ -1,6 +1,6 @@
 import { systemRandom } from "../../core/random.ts";
 import type { ConnectedLimits } from "../../drivers/redis/redis-limits.ts";
-import { hostPort } from "../../host/launch.ts";
+import { GATEWAY_UNIT, hostPort } from "../../host/launch.ts";
 import { type SessionListener, sessionListenerText } from "../../host/session-listener.ts";
 import { createLink } from "../../link/link.ts";
 import { DecisionJournal } from "../../policy/decision/journal.ts";
@@ -38,7 +38,7 @@ export async function gateway(flags: GatewayFlags, terminal: Terminal): Promise<
     zone: process.env.WEFT_ZONE ?? "",
   });
   const onError = (error: Error): void => terminal.err(`${error.message}\n`);
-  const identity = await joinMesh(flags.control, (message) => terminal.err(`${message}\n`));
+  const identity = await joinMesh(flags.control, GATEWAY_UNIT, onError);
   const link = createLink({
     address: flags.control,
     control: identity?.control,

@@ -1,7 +1,6 @@
 import { WeftError } from "../../core/errors.ts";
 import { systemRandom } from "../../core/random.ts";
 import { hostPort } from "../../host/launch.ts";
-import type { IdentityLine } from "../../link/identity-line.ts";
 import { identityProof } from "../../link/line-proof.ts";
 import { createLink } from "../../link/link.ts";
 import { DecisionJournal } from "../../policy/decision/journal.ts";
@@ -11,6 +10,7 @@ import type { AppProtocol } from "../../proxy/sidecar/application.ts";
 import type { EgressMode } from "../../proxy/sidecar/egress.ts";
 import type { Names } from "../../proxy/sidecar/names.ts";
 import { type Sidecar, startSidecar } from "../../proxy/sidecar/sidecar.ts";
+import { joinMesh } from "../join-mesh.ts";
 import { tellOfApplication } from "../tell-of-application.ts";
 import type { Terminal } from "../terminal.ts";
 import { tellHost, untilStopped } from "../until-stopped.ts";
@@ -48,7 +48,7 @@ export async function sidecar(flags: SidecarFlags, terminal: Terminal): Promise<
   const zone = process.env.WEFT_ZONE ?? "";
   const policy = createPolicyRuntime({ random: systemRandom, journal: new DecisionJournal(), zone, service });
   const onProblem = (error: Error): void => terminal.err(`${error.message}\n`);
-  const identity = await joinMesh(flags, onProblem);
+  const identity = await joinMesh(flags.control, service, onProblem);
   let beside: Sidecar | null = null;
   const link = createLink({
     address: flags.control,
@@ -95,28 +95,6 @@ export async function sidecar(flags: SidecarFlags, terminal: Terminal): Promise<
     await link.close();
     await identity?.close();
   }
-}
-
-/** The service's identity, by the join token of the environment; null without one. Loaded when it is used. */
-async function joinMesh(
-  { control, service }: SidecarFlags,
-  onProblem: (error: Error) => void,
-): Promise<IdentityLine | null> {
-  const token = process.env.WEFT_JOIN_TOKEN ?? "";
-  if (token === "") return null;
-  const { openIdentity } = await import("../../link/identity-line.ts");
-  const identity = await openIdentity({
-    address: control,
-    token,
-    onProblem: (message) => onProblem(new Error(message)),
-  });
-  if (identity.service === service) return identity;
-  await identity.close();
-  throw new WeftError(
-    "failed_precondition",
-    `WEFT_JOIN_TOKEN is one for ${identity.service}, and this is the sidecar of ${service}; ask the control plane for a token of its own`,
-    { reason: "WRONG_TOKEN" },
-  );
 }
 
 /** Answers DNS queries; loaded when it is used. */
