@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { generateKeyPairSync, X509Certificate } from "node:crypto";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -136,7 +136,7 @@ test("what is no proof gets nothing, each with its reason", async () => {
   await stop();
 });
 
-test("roots and uses of tokens outlive a restart; the files are for their user alone; another system's are refused", async () => {
+test("roots and uses of tokens outlive a restart; the files are for their user alone; a system of another name has its own", async () => {
   const dataDir = mkdtempSync(join(tmpdir(), "weft-authority-"));
   const first = await plane({ dataDir });
   const { token } = await first.client.createJoinToken({ service: "orders" }, { metadata });
@@ -149,11 +149,23 @@ test("roots and uses of tokens outlive a restart; the files are for their user a
   assert.equal(await reason(second.client.issue({ ...key().request, holder })), "JOIN_TOKEN_USED");
   assert.equal((await second.client.getAuthority({})).trust, trust);
   await second.stop();
-  await assert.rejects(plane({ dataDir, system: "bank" }), (error: WeftError) => {
+  const renamed = await plane({ dataDir, system: "bank" });
+  assert.notEqual((await renamed.client.getAuthority({})).trust, trust);
+  await renamed.stop();
+  const again = await plane({ dataDir });
+  assert.equal((await again.client.getAuthority({})).trust, trust, "its own is found again");
+  await again.stop();
+  for (const name of readdirSync(dataDir).filter((each) => each.startsWith("authority")))
+    assert.equal(statSync(join(dataDir, name)).mode & 0o777, 0o600, name);
+  const whole = readFileSync(join(dataDir, "authority.json"), "utf8");
+  writeFileSync(join(dataDir, "authority.json"), whole.slice(0, 100));
+  await assert.rejects(plane({ dataDir }), (error: WeftError) => {
     assert.equal(error.reason, "AUTHORITY_UNUSABLE");
-    assert.match(error.message, /is of the system "shop", and this is "bank"/);
+    assert.match(error.message, /Bring it back, or move it away/);
+    assert.doesNotMatch(error.message, /PRIVATE|BEGIN/);
     return true;
   });
+  writeFileSync(join(dataDir, "authority.json"), whole);
   const kept = await plane({ dataDir, identity: { operatorToken: "" } });
   const secret = readFileSync(join(dataDir, "operator-token"), "utf8").trim();
   const { token: made } = await kept.client.createJoinToken(

@@ -89,7 +89,7 @@ export class Authority {
     this.leafLifetimeMs = leafLifetimeMs;
     this.#rootLifetimeMs = rootLifetimeMs;
     this.#times = { overlapMs: leafLifetimeMs, renewBeforeMs: Math.max(rootLifetimeMs / 4, 3 * leafLifetimeMs) };
-    this.#file = new AuthorityFile(options.folder);
+    this.#file = new AuthorityFile(options.folder, options.onEvent);
     this.#given = options.given === undefined ? null : checkGivenAuthority(options.given, options.clock.wallMs());
   }
 
