@@ -10,6 +10,7 @@ import { Admin } from "../src/contract/gen/weft/control/v1/control.ts";
 import { Identity } from "../src/contract/gen/weft/control/v1/identity.ts";
 import { type ControlPlane, type ControlPlaneOptions, startControlPlane } from "../src/control/control-plane.ts";
 import { encodePem } from "../src/core/certificate.ts";
+import { parseControlPin } from "../src/core/control-pin.ts";
 import type { Endpoint } from "../src/core/endpoint.ts";
 import { toWeftError } from "../src/core/errors.ts";
 import { type IdentityMaterial, spiffeId } from "../src/core/identity.ts";
@@ -28,6 +29,7 @@ import { createRuntime, type Runtime } from "../src/service/runtime.ts";
 import { type Server, serve } from "../src/service/serve.ts";
 import { craftedCertificates } from "./identity/crafted.ts";
 import { goTakes } from "./identity/go-verify.ts";
+import { secureLine } from "./identity/secure-line.ts";
 import type { Case, Suite } from "./suite.ts";
 
 /**
@@ -47,6 +49,7 @@ async function run(): Promise<Case[]> {
   try {
     cases.push(...(await badPeers(log)));
     cases.push(...(await overTime(log)));
+    cases.push(...(await secureLine()));
     cases.push(...goTakes());
   } finally {
     console.error = print;
@@ -78,7 +81,8 @@ class Mesh {
 
   token(name: string, ttlMs = 60_000, uses = 1): string {
     const id = `${name}-${Math.random()}`;
-    return encodeJoinToken({ system: SYSTEM, service: name, id, expiresMs: Date.now() + ttlMs, uses }, OPERATOR);
+    const pins = parseControlPin(this.plane.pin)?.pins ?? [];
+    return encodeJoinToken({ system: SYSTEM, service: name, id, expiresMs: Date.now() + ttlMs, uses, pins }, OPERATOR);
   }
 
   runtime(name: string): Runtime {

@@ -5,11 +5,13 @@ import { type Agent, createServer, type IncomingHttpHeaders, request, type Serve
 import { type AddressInfo, createServer as createTcp } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type ControlPlane, startControlPlane } from "../../src/control/control-plane.ts";
+import { type ControlPlane, type IdentityOptions, startControlPlane } from "../../src/control/control-plane.ts";
 import { envoyBootstrap } from "../../src/control/xds/envoy-bootstrap.ts";
+import { parseControlPin } from "../../src/core/control-pin.ts";
 import type { Endpoint } from "../../src/core/endpoint.ts";
 import { encodeJoinToken } from "../../src/core/join-token.ts";
 import { createMemoryRegistry } from "../../src/drivers/memory/memory-registry.ts";
+import { controlSecurityOf } from "../../src/link/control-security.ts";
 import type { Registry } from "../../src/registry/registry.ts";
 import { tool } from "../tools.ts";
 
@@ -23,6 +25,8 @@ const weft = process.execArgv.includes("weft-source")
 
 /** A control plane in this process, stock Envoys that take everything from it, and backends that say what they got. */
 export class Mesh implements AsyncDisposable {
+  /** The operator's token. */
+  static readonly operator = OPERATOR;
   readonly control: ControlPlane;
   readonly registry: Registry;
   readonly events: string[];
@@ -37,21 +41,26 @@ export class Mesh implements AsyncDisposable {
     this.events = events;
   }
 
-  static async start(): Promise<Mesh> {
+  static async start(identity: IdentityOptions = {}): Promise<Mesh> {
     const registry = createMemoryRegistry();
     const events: string[] = [];
     const control = await startControlPlane({
       registry,
       system: "shop",
-      identity: { operatorToken: OPERATOR, onEvent: (event) => events.push(event) },
+      identity: { ...identity, operatorToken: OPERATOR, onEvent: (event) => events.push(event) },
       health: { defaults: { kind: "ttl" } },
     });
     return new Mesh(control, registry, events);
   }
 
-  token(service: string): string {
+  /** Of the control plane's roots. */
+  get pins(): readonly string[] {
+    return parseControlPin(this.control.pin)?.pins ?? [];
+  }
+
+  token(service: string, id = "a".repeat(22), uses = 100): string {
     return encodeJoinToken(
-      { system: "shop", service, id: "a".repeat(22), expiresMs: Date.now() + 600_000, uses: 100 },
+      { system: "shop", service, id, expiresMs: Date.now() + 600_000, uses, pins: this.pins },
       OPERATOR,
     );
   }
@@ -121,13 +130,24 @@ export class Mesh implements AsyncDisposable {
   /** A stock Envoy; ready when it answers on `admin`. */
   async envoy(
     service: string,
-    place: { listen?: number; outbound?: number; app?: number; token?: boolean; delta?: boolean },
+    place: {
+      listen?: number;
+      outbound?: number;
+      app?: number;
+      token?: boolean;
+      delta?: boolean;
+      /** Where it takes the control plane to be. */
+      control?: number;
+    },
   ): Promise<{ admin: number; child: ChildProcess }> {
-    const { listen, outbound, app, token = true, delta = true } = place;
+    const { listen, outbound, app, token = true, delta = true, control = this.control.port } = place;
     const at = (port: number | undefined) => (port === undefined ? null : { host: "127.0.0.1", port });
     const admin = await freePort();
+    const shown = token ? this.token(service) : "";
+    const security = token ? controlSecurityOf(shown, this.control.address) : null;
+    await security?.prepare();
     const bootstrap = envoyBootstrap({
-      control: { host: this.control.host, port: this.control.port },
+      control: { host: this.control.host, port: control },
       service,
       role: service === "gateway" ? "gateway" : "sidecar",
       instance: `${service}-envoy`,
@@ -137,7 +157,8 @@ export class Mesh implements AsyncDisposable {
       outbound: at(outbound),
       app: at(app),
       admin: at(admin),
-      token: token ? this.token(service) : "",
+      token: shown,
+      ...(security !== null && { trust: { system: "shop", roots: security.current.trust } }),
       delta,
     });
     const file = join(this.folder, `${service}-${admin}.json`);

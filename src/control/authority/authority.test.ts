@@ -4,9 +4,11 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import { connect, createServer } from "node:tls";
 import { createCertificate, encodePem } from "../../core/certificate.ts";
 import { VirtualClock } from "../../core/clock.ts";
 import type { WeftError } from "../../core/errors.ts";
+import type { IdentityMaterial } from "../../core/identity.ts";
 import { Authority } from "./authority.ts";
 
 const states = ({ roots }: Authority): string[] => roots.map(({ state }) => state);
@@ -116,4 +118,48 @@ test("a given authority signs in place of an own one: a root, and an intermediat
 
 function pair() {
   return generateKeyPairSync("ec", { namedCurve: "P-256" });
+}
+
+test("who trusts a root that was replaced, even twice, finds from it to the one that signs, and renews by it for a while", async () => {
+  // Its last step is now, which is when OpenSSL judges.
+  const clock = new VirtualClock(Date.now() - 240_000);
+  const authority = await Authority.open({ system: "shop", folder: "", clock, leafLifetimeMs: 60_000 });
+  const own = authority.identity("control");
+  const trusts = [authority.trust];
+  const { certificate: old } = authority.issueWithKey("orders");
+  for (let round = 0; round < 2; round++) {
+    await authority.rotate();
+    clock.advance(60_000);
+    clock.advance(60_000);
+    trusts.push(authority.trust);
+  }
+  assert.deepEqual(states(authority), ["signing"]);
+  assert.equal(new Set(trusts).size, 3);
+  for (const [round, ca] of trusts.entries()) assert.equal(await shakes(own.current, ca), null, `trust ${round}`);
+  const stranger = await Authority.open({ system: "shop", folder: "", clock });
+  assert.notEqual(await shakes(own.current, stranger.trust), null);
+  assert.deepEqual(authority.holderOf(new X509Certificate(old), 600_000), { service: "orders" });
+  clock.advance(600_000);
+  assert.ok("refusal" in authority.holderOf(new X509Certificate(old), 600_000));
+  await authority.close();
+  await stranger.close();
+});
+
+/** Null, or why a client that trusts `ca` alone does not believe the server. */
+async function shakes({ certificate, privateKey }: IdentityMaterial, ca: string): Promise<string | null> {
+  const server = createServer({ cert: certificate, key: privateKey, minVersion: "TLSv1.3" }, (socket) => {
+    socket.on("error", () => {});
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as { port: number };
+  const options = { port, host: "127.0.0.1", ca, rejectUnauthorized: false, checkServerIdentity: () => undefined };
+  const refusal = await new Promise<string | null>((resolve) => {
+    const socket = connect(options, () => {
+      resolve(socket.authorized ? null : String(socket.authorizationError));
+      socket.end();
+    });
+    socket.on("error", () => {});
+  });
+  server.close();
+  return refusal;
 }
