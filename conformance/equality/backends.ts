@@ -10,8 +10,8 @@ import type { Attempt, Behaviour } from "./model.ts";
 /** The servers behind every place: Node's own, so that nothing of weft's is on both sides. They do as the request's script says and note what they saw. */
 export interface Backends {
   readonly endpoints: readonly Endpoint[];
-  /** Tells what becomes of the attempts of the request `id`. */
-  script(id: string, steps: readonly Behaviour[]): void;
+  /** Tells what becomes of the attempts of the request `id`; `ailing`: at the first endpoint of each backend, whichever attempt it is. */
+  script(id: string, steps: readonly Behaviour[], ailing?: Behaviour | null): void;
   /** What was seen of it; forgets it. */
   seen(id: string): { attempts: readonly Attempt[]; mirrors: readonly Attempt[] };
   close(): Promise<void>;
@@ -22,6 +22,7 @@ export const ID_FIELD = "x-eq-id";
 
 interface Told {
   readonly steps: readonly Behaviour[];
+  readonly ailing: Behaviour | null;
   readonly attempts: Attempt[];
   readonly mirrors: Attempt[];
 }
@@ -67,6 +68,7 @@ export async function startBackends(): Promise<Backends> {
         return { step: fine, got };
       }
       found.attempts.push(attempt);
+      if (found.ailing !== null && number === 1) return { step: found.ailing, got };
       return { step: found.steps[Math.min(found.attempts.length, found.steps.length) - 1] ?? fine, got };
     };
     const server = protocol === "http1" ? http1Server(name, look) : grpcServer(name, look);
@@ -90,7 +92,7 @@ export async function startBackends(): Promise<Backends> {
   for (const [service, version, number, protocol] of ENDPOINTS) await add(service, version, number, protocol);
   return {
     endpoints,
-    script: (id, steps) => void told.set(id, { steps, attempts: [], mirrors: [] }),
+    script: (id, steps, ailing = null) => void told.set(id, { steps, ailing, attempts: [], mirrors: [] }),
     seen(id) {
       const found = told.get(id);
       told.delete(id);

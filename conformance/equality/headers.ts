@@ -22,6 +22,8 @@ export const COMPARED = [
   "access-control-allow-headers",
   "access-control-expose-headers",
   "access-control-max-age",
+  "vary",
+  "x-session",
 ];
 
 /** Values of one name as one list, however many lines they came in (RFC 9110 section 5.3). */

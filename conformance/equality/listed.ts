@@ -101,6 +101,16 @@ export const LISTED: Readonly<Record<string, Listed>> = {
       requests: [http({ host: "web.weft", script: [{ do: "answer", status: 503, retryAfter: "1" }] })],
     },
   },
+  "envoy-timeouts-as-resets": {
+    explains: ({ script }, expected, found) =>
+      script.some((step) => step.do === "reset" || step.do === "hang" || step.do === "late") &&
+      expected.attempts.length < found.attempts.length,
+    example: {
+      scope: "web",
+      resources: [policy("TrafficPolicy", { retry: { on: ["timeout"] } })],
+      requests: [http({ host: "web.weft", script: [{ do: "reset" }, { do: "answer", status: 200 }] })],
+    },
+  },
   "envoy-times-whole-answers": {
     explains: ({ kind, script }, expected, found) =>
       kind === "http" && script.some((step) => step.do === "long") && !expected.broken && found.broken,

@@ -15,11 +15,14 @@ import { openEnvoys } from "./places/envoy.ts";
 import { openGateway } from "./places/gateway.ts";
 import { openInbound, openOutbound } from "./places/sidecar.ts";
 import { describeCase } from "./report.ts";
+import { sequenceCases, sequencesOf } from "./sequences.ts";
 import { shrink } from "./shrink.ts";
 import { splitCases } from "./splits.ts";
 
 const BOUND_MINUTES = 2;
 const MAX_FAILURES = 8;
+/** A run of two minutes. */
+const SEQUENCES = 12;
 const SHRINK_MS = 30_000;
 /** fast-check makes its first samples small. */
 const VARIETY = 6;
@@ -105,6 +108,14 @@ for (
 if (only === null) for (const one of DIVERGENCES) if (one.together !== true) await showListed(one);
 if (only === null)
   for (const { name, ok, detail } of await splitCases(backends, [reference, ...harness.places]))
+    tell(name, ok, detail ?? "");
+if (only === null)
+  for (const { name, ok, detail } of await sequenceCases(
+    backends,
+    reference,
+    harness.places,
+    sequencesOf(seed, minutes === null ? SEQUENCES : SEQUENCES * Math.max(1, Math.ceil(minutes / BOUND_MINUTES))),
+  ))
     tell(name, ok, detail ?? "");
 const took = ((performance.now() - begun) / 1000).toFixed(0);
 console.log(

@@ -88,6 +88,20 @@ export const DIVERGENCES: readonly Divergence[] = [
     appliesTo: null,
   },
   {
+    id: "envoy-timeouts-as-resets",
+    places: ["envoy"],
+    what: "Where retry.on names one of `timeout` and `reset`, Envoy retries attempts that were lost and those over their time alike.",
+    reason: "Envoy's retry policy has one word for both; name both, or neither",
+    shows: ["status", "grpcStatus", "reason", "broken", "origin", "headers", "body", "attempts"],
+    appliesTo: (resource) => {
+      if (resource.kind !== "TrafficPolicy") return [];
+      const on = resource.spec.retry?.on ?? [];
+      return on.includes("timeout") !== (on.includes("reset") || on.includes("protocol"))
+        ? [["spec", "retry", "on"]]
+        : [];
+    },
+  },
+  {
     id: "envoy-times-whole-answers",
     places: ["envoy"],
     what: "Where the time-out of a service, a gateway or the system is over Envoy cuts an HTTP answer that has begun; weft holds that time-out until the answer begins.",

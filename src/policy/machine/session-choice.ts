@@ -1,6 +1,7 @@
 import type { Binding, Plan } from "../snapshot/snapshot.ts";
 import type { Attempt } from "./attempt.ts";
 import type { CallState } from "./call-state.ts";
+import { sentFields } from "./request-values.ts";
 
 /*
  * Session persistence (route/session.ts) in a call: which backend and endpoint its token names, and which token its answer gives.
@@ -14,9 +15,9 @@ export function sessionBinding(state: CallState): Binding | null {
   const { bindings, rule } = state.plan as Plan;
   const { session } = rule;
   if (session === null) return null;
-  const { shared, decision, tape, caller, request } = state;
+  const { shared, decision, tape } = state;
   const { table, wallAt } = shared;
-  const token = session.tokenOf((caller.asSent ?? request).fields, wallAt + decision.startedAt);
+  const token = session.tokenOf(sentFields(state), wallAt + decision.startedAt);
   state.session = token;
   let at = -1;
   for (let i = 0; token !== null && at < 0 && i < bindings.length; i++) {

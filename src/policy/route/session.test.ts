@@ -22,10 +22,10 @@ function shop(resources: readonly Resource[], endpoints = FOUR): PolicyRuntime {
 function visit(
   runtime: PolicyRuntime,
   fields: readonly string[] = [],
-  { now = 0, secure = false, fail = 0 } = {},
+  { now = 0, secure = false, fail = 0, extraFields = [] as readonly string[] } = {},
 ): { at: string; set: string | undefined; call: Call } {
   const call = runtime.createCall();
-  call.begin(http("GET", "/shop/cart", fields), context({ secure }), false, now);
+  call.begin(http("GET", "/shop/cart", fields), context({ secure, extraFields }), false, now);
   let at = "";
   let set: string | undefined;
   const drain = (): void => {
@@ -66,6 +66,16 @@ test("a caller with the cookie of an answer stays with the endpoint that gave it
     assert.equal(visit(runtime, cookie).call.decision.attempts[0].why, "its session's endpoint");
   }
   assert.ok(seen.size > 1);
+});
+
+test("a typed client stays, too: what calls say in their metadata counts as what they send", () => {
+  const runtime = shop(sticky({ by: "header", name: "x-session" }));
+  const first = visit(runtime);
+  for (let i = 0; i < 8; i++) {
+    const next = visit(runtime, [], { extraFields: ["x-session", first.set ?? ""] });
+    assert.equal(next.at, first.at);
+    assert.equal(next.set, undefined);
+  }
 });
 
 test("when the endpoint is gone, unhealthy or fails, another is chosen and the caller gets its session", () => {

@@ -5,7 +5,7 @@ import type { MethodInfo } from "../../../policy/runtime.ts";
 import { authorizationsIn } from "../../../policy/security/authorize-gate.ts";
 import type { EffectivePolicy } from "../../../policy/snapshot/effective-policy.ts";
 import type { PolicyTarget } from "../../../policy/snapshot/policy-index.ts";
-import { CORS, corsPolicy } from "./cors-config.ts";
+import { CORS, corsPolicy, withVary } from "./cors-config.ts";
 import { compact, type Document, runtimeFraction, seconds } from "./document.ts";
 import { FAULT, faultConfig } from "./fault-config.ts";
 import type { ListenerFilters } from "./listener-filters.ts";
@@ -200,13 +200,14 @@ function kindRoutes(context: RouteContext, entry: Entry, kind: CallKind, as: Doc
               })),
             },
           };
-    const own = bound.length === 1 ? headerFields(first.backend.changes ?? rule) : changes ? {} : headerFields(rule);
+    const changed =
+      bound.length === 1 ? headerFields(first.backend.changes ?? rule) : changes ? {} : headerFields(rule);
     return [
       tidy({
         match,
         route: compact({ ...clusters, ...action, request_mirror_policies: mirrors.length === 0 ? undefined : mirrors }),
         ...route,
-        ...own,
+        ...(CORS in gates.filters ? withVary(changed) : changed),
         typed_per_filter_config: filtersOf(first.settings),
       }),
     ];
@@ -216,6 +217,7 @@ function kindRoutes(context: RouteContext, entry: Entry, kind: CallKind, as: Doc
   return bound.map(({ backend, cluster, settings }, i) => {
     before += backend.weight;
     const share = i === bound.length - 1 ? {} : { runtime_fraction: runtimeFraction((before * 100) / total) };
+    const changed = headerFields(backend.changes ?? rule);
     return tidy({
       match: { ...match, ...share },
       route: compact({
@@ -224,7 +226,7 @@ function kindRoutes(context: RouteContext, entry: Entry, kind: CallKind, as: Doc
         request_mirror_policies: mirrors.length === 0 ? undefined : mirrors,
       }),
       ...settings.route,
-      ...headerFields(backend.changes ?? rule),
+      ...(CORS in gates.filters ? withVary(changed) : changed),
       typed_per_filter_config: filtersOf(settings),
     });
   });

@@ -27,6 +27,14 @@ export function corsPolicy(filter: CORSFilter): Document {
   );
 }
 
+/** Envoy says every origin back in place of "*", and nothing of caches: what they may keep for one page must not be given to another. */
+export function withVary(fields: Document): Document {
+  const added = (fields.response_headers_to_add ?? []) as readonly Document[];
+  return { ...fields, response_headers_to_add: [...added, VARY] };
+}
+
+const VARY: Document = { header: { key: "vary", value: "origin" }, append_action: "APPEND_IF_EXISTS_OR_ADD" };
+
 function originMatch(origin: string): Document {
   if (origin === "*") return { safe_regex: { regex: ".*" } };
   if (!origin.includes("*")) return { exact: origin, ignore_case: true };
