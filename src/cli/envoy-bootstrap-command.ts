@@ -28,7 +28,10 @@ export function addEnvoyBootstrapCommand(program: Command, terminal: Terminal): 
     .addOption(new Option("--app <address>", "where the application listens: PORT or HOST:PORT").argParser(address))
     .addOption(new Option("--outbound <address>", "where the application's own calls are taken").argParser(address))
     .addOption(
-      new Option("--admin <address>", "Envoy's own administration interface; default: none").argParser(address),
+      new Option(
+        "--admin <address>",
+        "Envoy's own administration interface, unix:FILE (its owner's alone) or an address, where everybody on the machine can read the join token; default: none",
+      ).argParser((text) => (text.startsWith("unix:") ? { path: text.slice("unix:".length) } : address(text))),
     )
     .addOption(
       new Option("--instance <id>", "which instance it is (WEFT_INSTANCE); default: made of service and host").env(

@@ -126,3 +126,9 @@ test("a bootstrap limits Envoy's connections, and says when somebody else regist
   assert.equal(node.metadata.weft.register, false);
   assert.equal(overload_manager.resource_monitors[0].typed_config.max_active_downstream_connections, 20_000);
 });
+
+test("Envoy's own administration can be a socket that nobody else uses: it shows the join token", async () => {
+  const command = "envoy-bootstrap --gateway --control 127.0.0.1:7070 --admin unix:/run/weft/gateway.admin --json";
+  const { stdout } = await weft(...command.split(" "));
+  assert.deepEqual(JSON.parse(stdout).admin.address, { pipe: { path: "/run/weft/gateway.admin", mode: 0o600 } });
+});

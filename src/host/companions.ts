@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import type { Clock } from "../core/clock.ts";
-import { drainEnvoy, envoyIsReady, envoyProcess } from "./envoy.ts";
+import { adminSocketOf, drainEnvoy, envoyIsReady, envoyProcess } from "./envoy.ts";
 import { KNOWN_FOLDER, type Launch } from "./launch.ts";
 import { freePort } from "./probe.ts";
 import type { HostProcess, ProcessSpec } from "./process.ts";
@@ -14,9 +14,11 @@ export class Companions {
   /** By the sidecar's id: who waits for its end of draining. */
   readonly #draining = new Map<string, () => void>();
   readonly #clock: Clock;
+  readonly #stateDir: string;
 
-  constructor(units: readonly SystemUnit[], clock: Clock) {
+  constructor(units: readonly SystemUnit[], clock: Clock, stateDir: string) {
     this.#clock = clock;
+    this.#stateDir = stateDir;
     for (const unit of units) if (unit.sidecar !== null) this.#units.set(sidecarUnit(unit), unit);
   }
 
@@ -35,7 +37,7 @@ export class Companions {
     const main = this.besides(unitName) !== undefined ? besideOf(id) : unit?.sidecar == null ? null : id;
     if (main === null) return undefined;
     let ports = this.#ports.get(main);
-    if (ports === undefined) this.#ports.set(main, (ports = freePorts()));
+    if (ports === undefined) this.#ports.set(main, (ports = freePorts(adminSocketOf(this.#stateDir, main))));
     return ports;
   }
 
@@ -46,9 +48,9 @@ export class Companions {
   }
 
   /** False: it is no longer wanted. */
-  async untilEnvoyReady({ admin }: SidecarPorts, isWanted: () => boolean): Promise<boolean> {
+  async untilEnvoyReady({ adminSocket }: SidecarPorts, isWanted: () => boolean): Promise<boolean> {
     while (isWanted()) {
-      if (await envoyIsReady(admin)) return isWanted();
+      if (await envoyIsReady(adminSocket)) return isWanted();
       await this.#wait(LOOK_EVERY_MS);
     }
     return false;
@@ -58,7 +60,7 @@ export class Companions {
   async drain(id: string, unit: SystemUnit, process: HostProcess): Promise<void> {
     if (unit.sidecar?.proxy === "envoy") {
       const ports = await this.#ports.get(id);
-      if (ports !== undefined) await drainEnvoy(ports.admin, unit.drainMs, (ms) => this.#wait(ms));
+      if (ports !== undefined) await drainEnvoy(ports.adminSocket, unit.drainMs, (ms) => this.#wait(ms));
       return;
     }
     const drained = Promise.withResolvers<void>();
@@ -98,10 +100,10 @@ export class Companions {
 
 const LOOK_EVERY_MS = 100;
 
-async function freePorts(): Promise<SidecarPorts> {
+async function freePorts(adminSocket: string): Promise<SidecarPorts> {
   // Each is free again when the next one is looked for: the same may be found twice.
   const found = new Set<number>();
   while (found.size < 5) found.add(await freePort());
   const [app, inbound, outbound, admin, dns] = found;
-  return { app, inbound, outbound, admin, dns };
+  return { app, inbound, outbound, admin, adminSocket, dns };
 }

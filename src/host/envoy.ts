@@ -1,6 +1,10 @@
+import { createHash } from "node:crypto";
 import { accessSync, constants, mkdirSync, writeFileSync } from "node:fs";
-import { delimiter, join } from "node:path";
+import { request } from "node:http";
+import { tmpdir } from "node:os";
+import { delimiter, join, resolve } from "node:path";
 import { WeftError } from "../core/errors.ts";
+import { KNOWN_FOLDER } from "./launch.ts";
 import { type ProcessSpec, startProcess } from "./process.ts";
 
 /** The Envoy that WEFT_ENVOY names, or that of the PATH; null: there is none. */
@@ -49,13 +53,26 @@ export async function envoyProcess(bootstrap: ProcessSpec, file: string): Promis
   return { command, args, cwd: bootstrap.cwd, env: bootstrap.env };
 }
 
-/** Whether an Envoy has its first configuration and takes calls. `admin`: a port of 127.0.0.1. */
-export async function envoyIsReady(admin: number): Promise<boolean> {
+/**
+ * Where an Envoy's administration interface listens: a socket that its owner alone can use, for it shows the join token to whoever gets to it. In the state folder, or for one whose
+ * path is too long for a socket in the folder for temporary files.
+ */
+export function adminSocketOf(stateDir: string, id: string): string {
+  const path = resolve(stateDir, KNOWN_FOLDER, `${id}.admin`);
+  if (Buffer.byteLength(path) <= MAX_SOCKET_PATH) return path;
+  return join(tmpdir(), `weft-${createHash("sha256").update(path).digest("hex").slice(0, 24)}.admin`);
+}
+
+/** Of sockets' files on Linux and macOS, which has the shorter ones. */
+const MAX_SOCKET_PATH = 103;
+
+/** Whether an Envoy has its first configuration and takes calls. `admin`: the file of its socket. */
+export async function envoyIsReady(admin: string): Promise<boolean> {
   return (await ask(admin, "/ready", "GET")) !== null;
 }
 
 /** Has an Envoy take no more calls for its application, and waits until those in flight are done, at most `drainMs`. What the application calls goes on. */
-export async function drainEnvoy(admin: number, drainMs: number, wait: (ms: number) => Promise<void>): Promise<void> {
+export async function drainEnvoy(admin: string, drainMs: number, wait: (ms: number) => Promise<void>): Promise<void> {
   if ((await ask(admin, "/drain_listeners?inboundonly", "POST")) === null) return;
   for (let waited = 0; waited < drainMs; waited += DRAIN_LOOK_MS) {
     const stats = await ask(
@@ -72,13 +89,19 @@ const DRAIN_LOOK_MS = 100;
 const ASK_TIMEOUT_MS = 1_000;
 
 /** Null: no answer, or not the one wanted. */
-async function ask(admin: number, path: string, method: "GET" | "POST"): Promise<string | null> {
-  try {
+function ask(admin: string, path: string, method: "GET" | "POST"): Promise<string | null> {
+  return new Promise((answer) => {
     const signal = AbortSignal.timeout(ASK_TIMEOUT_MS);
-    const response = await fetch(`http://127.0.0.1:${admin}${path}`, { method, signal });
-    const text = await response.text();
-    return response.ok ? text : null;
-  } catch {
-    return null;
-  }
+    const asking = request({ socketPath: admin, path, method, signal, agent: false }, (response) => {
+      let text = "";
+      response.setEncoding("utf8");
+      response.on("data", (part: string) => {
+        text += part;
+      });
+      response.on("error", () => answer(null));
+      response.on("end", () => answer(response.statusCode === 200 ? text : null));
+    });
+    asking.on("error", () => answer(null));
+    asking.end();
+  });
 }

@@ -52,7 +52,7 @@ class SystemHost implements Host {
       options.onEvent({ type: "log", id: service, unit: service, stream: "err", line: `log lost: ${message}` }),
     );
     for (const unit of options.system.units) this.#units.set(unit.name, unit);
-    this.#companions = new Companions(options.system.units, options.clock);
+    this.#companions = new Companions(options.system.units, options.clock, options.stateDir);
     this.#machine = new SupervisorMachine(unitSpecs(options.system, options.load > 0), options.random);
   }
 

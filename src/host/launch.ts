@@ -123,10 +123,11 @@ function sidecarArguments({ id, control, ports }: Launch, unit: SystemUnit): str
   const who = ["--service", unit.service, "--instance", besideOf(id), "--control", addressOf(control) ?? ""];
   const version = unit.version === "" ? [] : ["--service-version", unit.version];
   const where = ["--app", at(ports.app), "--listen", at(ports.inbound), "--outbound", at(ports.outbound)];
-  const common = [...who, ...version, ...where, "--admin", at(ports.admin)];
-  if (unit.sidecar.proxy === "envoy") return ["envoy-bootstrap", ...common, "--no-register", "--json"];
+  const common = [...who, ...version, ...where];
+  if (unit.sidecar.proxy === "envoy")
+    return ["envoy-bootstrap", ...common, "--admin", `unix:${ports.adminSocket}`, "--no-register", "--json"];
   const protocol = unit.protocol === null ? [] : ["--app-protocol", unit.protocol];
-  const rest = ["--drain", String(unit.drainMs), "--egress", unit.sidecar.egress];
+  const rest = ["--admin", at(ports.admin), "--drain", String(unit.drainMs), "--egress", unit.sidecar.egress];
   return ["sidecar", ...common, ...protocol, ...rest, ...virtualArguments(unit.sidecar, at(ports.dns))];
 }
 

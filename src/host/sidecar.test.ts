@@ -14,7 +14,7 @@ function systemOf(services: Record<string, object>): System {
 }
 
 const LEGACY = { run: ["python3", "app.py"] };
-const PORTS = { app: 1, inbound: 2, outbound: 3, admin: 4, dns: 5 };
+const PORTS = { app: 1, inbound: 2, outbound: 3, admin: 4, adminSocket: "/state/known/orders-1.admin", dns: 5 };
 
 /** Arguments of what is started for "orders-1", or for what is beside it. */
 function launched(t: TestContext, service: object, id: string): ReturnType<typeof launchOf> {

@@ -19,6 +19,8 @@ export interface SidecarPorts {
   readonly inbound: number;
   readonly outbound: number;
   readonly admin: number;
+  /** In place of it, of an Envoy: the file of a socket that nobody else can use. */
+  readonly adminSocket: string;
   readonly dns: number;
 }
 

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { stringify } from "yaml";
-import { type Address, envoyBootstrap } from "../../control/xds/envoy-bootstrap.ts";
+import { type Address, envoyBootstrap, type SocketFile } from "../../control/xds/envoy-bootstrap.ts";
 import { WeftError } from "../../core/errors.ts";
 import { parseAddress } from "../../host/address.ts";
 import { controlSecurityOf } from "../../link/control-security.ts";
@@ -17,7 +17,7 @@ export interface EnvoyBootstrapFlags {
   listen?: Address;
   outbound?: Address;
   app?: Address;
-  admin?: Address;
+  admin?: Address | SocketFile;
   tokenFile?: string;
   sotw: boolean;
   register: boolean;

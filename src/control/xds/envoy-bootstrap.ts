@@ -17,8 +17,8 @@ export interface EnvoyBootstrap {
   readonly outbound: Address | null;
   /** Where the application is. */
   readonly app: Address | null;
-  /** Envoy's own administration interface; null for none. */
-  readonly admin: Address | null;
+  /** Envoy's own administration interface, which shows all that is in here to whoever gets to it: an address, or a socket's file, which its owner alone can use. Null for none. */
+  readonly admin: Address | SocketFile | null;
   /** Join token, which proves what it is; "" for none. */
   readonly token: string;
   /** The control plane's system and its roots (PEM), for TLS; absent: it is spoken with in plain text. */
@@ -31,6 +31,10 @@ export interface EnvoyBootstrap {
 export interface Address {
   readonly host: string;
   readonly port: number;
+}
+
+export interface SocketFile {
+  readonly path: string;
 }
 
 /** All that a stock Envoy needs to be told; everything else it asks the control plane for. An object as Envoy's bootstrap is in JSON or YAML. */
@@ -66,7 +70,9 @@ export function envoyBootstrap(options: EnvoyBootstrap): object {
   const ads = { resource_api_version: "V3", ads: {} };
   return {
     node: { id: instance, cluster: service, ...(zone !== "" && { locality: { zone } }), metadata: { weft } },
-    ...(admin !== null && { admin: { address: socket(admin) } }),
+    ...(admin !== null && {
+      admin: { address: "path" in admin ? { pipe: { path: admin.path, mode: 0o600 } } : socket(admin) },
+    }),
     dynamic_resources: {
       ads_config: {
         api_type: delta ? "DELTA_GRPC" : "GRPC",
