@@ -35,6 +35,7 @@ import { askedMs, mayRetry, releaseRetry } from "./retry.ts";
 import { giveSession } from "./session-choice.ts";
 import type { Tape } from "./tape.ts";
 import { answerBegan, isUnary, limitAnswer, setTimeLimits, watchSilence } from "./time-limits.ts";
+import { saysUnreached, UNREACHED, UNREACHED_FIELD } from "./unreached.ts";
 
 /**
  * The call machine: one call from its request's head to its end. call.ts says what its events and effects mean.
@@ -263,6 +264,10 @@ export class CallMachine extends GatePassage implements Call {
     tried.status = status;
     const grpcStatus = facts.grpc && fin ? grpcStatusOf(fields, status) : -1;
     const good = grpcStatus < 0 ? status < 400 : grpcStatus === 0;
+    if (!good && !state.committed && saysUnreached(fields)) {
+      if (!fin) this.effects.push(Effect.cancel, tried.number, 0);
+      return this.failed(attempt, UNREACHED, now);
+    }
     sawAnswer(state, tried, good, now);
     sawLoad(state, tried, fields, now);
     if (!good && !state.committed) {
@@ -547,7 +552,10 @@ export class CallMachine extends GatePassage implements Call {
   /** No attempt's answer can be delivered. */
   private conclude(event: EventKind, message: string, unprocessed: boolean, now: number): void {
     const binding = this.state.binding as Binding;
-    this.fail(event, answers.upstreamAnswer(this.decision, binding, event, message, unprocessed), unprocessed, now);
+    let answer = answers.upstreamAnswer(this.decision, binding, event, message, unprocessed);
+    if (event === EventKind.connect && this.state.caller.place === "server")
+      answer = { ...answer, fields: [...answer.fields, UNREACHED_FIELD, "1"] };
+    this.fail(event, answer, unprocessed, now);
   }
 
   /** The call fails, unless something answers in its place: a gate (a stale answer from the cache), a stand-by service, a fixed answer. */

@@ -81,7 +81,7 @@ function manager(routes: string, filters: readonly Document[], inbound = false):
       server_header_transformation: "PASS_THROUGH",
       forward_client_cert_details: inbound ? "SANITIZE_SET" : undefined,
       set_current_client_cert_details: inbound ? { uri: true } : undefined,
-      local_reply_config: localReplies(),
+      local_reply_config: localReplies(inbound),
     }),
   );
 }

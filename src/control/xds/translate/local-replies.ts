@@ -1,6 +1,7 @@
 import { trailersOfError } from "../../../contract/status.ts";
 import { type Code, WeftError } from "../../../core/errors.ts";
 import { reasonPhrase } from "../../../core/reason-phrase.ts";
+import { UNREACHED_FIELD } from "../../../policy/machine/unreached.ts";
 import { compact, type Document, typed } from "./document.ts";
 
 /**
@@ -76,16 +77,33 @@ const REPLIES: readonly Reply[] = [
   { when: flags("UC", "UR", "LR"), status: 502, code: "unavailable", reason: "UPSTREAM_RESET" },
 ];
 
-/** LocalReplyConfig of an HttpConnectionManager. The first mapper that holds is taken. */
-export function localReplies(): Document {
-  return (replies ??= { mappers: REPLIES.flatMap((reply) => [grpcMapper(reply), httpMapper(reply)]) });
+/**
+ * LocalReplyConfig of an HttpConnectionManager. The first mapper that holds is taken. `inbound`: before an application; callers are told where a call did not reach it
+ * (policy/machine/unreached.ts).
+ */
+export function localReplies(inbound: boolean): Document {
+  const made = inbound ? INBOUND : ELSEWHERE;
+  made.mappers ??= REPLIES.flatMap((reply) => [grpcMapper(reply, inbound), httpMapper(reply, inbound)]);
+  return made;
 }
 
-let replies: Document | null = null;
+const INBOUND: { mappers?: Document[] } = {};
+const ELSEWHERE: { mappers?: Document[] } = {};
 
-function httpMapper({ when, status, code, reason, retryable }: Reply): Document {
+const setField = (key: string, value: string): Document => ({
+  header: { key, value },
+  append_action: "OVERWRITE_IF_EXISTS_OR_ADD",
+});
+
+const unreached = ({ reason }: Reply, inbound: boolean): Document[] =>
+  inbound && reason === "UPSTREAM_CONNECT" ? [setField(UNREACHED_FIELD, "1")] : [];
+
+function httpMapper(reply: Reply, inbound: boolean): Document {
+  const { when, status, code, reason, retryable } = reply;
+  const add = unreached(reply, inbound);
   return compact({
     filter: when,
+    headers_to_add: add.length === 0 ? undefined : add,
     status_code: status === 0 ? undefined : status,
     body_format_override: {
       json_format: compact({
@@ -103,12 +121,13 @@ function httpMapper({ when, status, code, reason, retryable }: Reply): Document 
 }
 
 /** Envoy makes trailers of it, with the body as the message. */
-function grpcMapper({ when, code, reason, retryable = false, says }: Reply): Document {
+function grpcMapper(reply: Reply, inbound: boolean): Document {
+  const { when, code, reason, retryable = false, says } = reply;
   const trailers = trailersOfError(new WeftError(code, "", { reason, retryable }));
-  const add: Document[] = [];
+  const add = unreached(reply, inbound);
   for (let i = 0; i < trailers.length; i += 2) {
     if (trailers[i] !== "grpc-status-details-bin" && !(says && trailers[i] === "grpc-status")) continue;
-    add.push({ header: { key: trailers[i], value: trailers[i + 1] }, append_action: "OVERWRITE_IF_EXISTS_OR_ADD" });
+    add.push(setField(trailers[i], trailers[i + 1]));
   }
   return compact({
     filter: { and_filter: { filters: [IS_GRPC, when] } },
