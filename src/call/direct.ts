@@ -1,4 +1,5 @@
 import type { DescService } from "@bufbuild/protobuf";
+import { parseHostPort } from "../core/address.ts";
 import { type Clock, systemClock } from "../core/clock.ts";
 import type { Endpoint, Protocol } from "../core/endpoint.ts";
 import { WeftError } from "../core/errors.ts";
@@ -93,12 +94,11 @@ const PLAIN: TrafficPolicy = {
 };
 
 function parseAddress(address: string): { host: string; port: number } {
-  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(address);
-  const port = match === null ? 0 : Number(match[3]);
-  if (match === null || port < 1 || port > 65_535) {
+  const parsed = parseHostPort(address);
+  if (parsed === null || parsed.port === 0) {
     throw new WeftError("invalid_argument", `"${address}" is no address; write host:port or [ipv6]:port`, {
       reason: "BAD_ADDRESS",
     });
   }
-  return { host: match[1] ?? match[2], port };
+  return parsed;
 }

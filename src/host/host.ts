@@ -1,5 +1,6 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { hostPort } from "../core/address.ts";
 import type { Cancel } from "../core/clock.ts";
 import type { Endpoint } from "../core/endpoint.ts";
 import { WeftError } from "../core/errors.ts";
@@ -9,7 +10,7 @@ import { Companions } from "./companions.ts";
 import { Guard } from "./guard.ts";
 import { joinTokenFor, type TokenKind } from "./join-tokens.ts";
 import { lastWords } from "./last-words.ts";
-import { addressOf, CONTROL_UNIT, DNS_UNIT, GATEWAY_UNIT, hostPort, LOAD_UNIT, launchOf } from "./launch.ts";
+import { addressOf, CONTROL_UNIT, DNS_UNIT, GATEWAY_UNIT, LOAD_UNIT, launchOf } from "./launch.ts";
 import { freePort, probeFor, probePort } from "./probe.ts";
 import { type HostProcess, startProcess } from "./process.ts";
 import type { SystemUnit } from "./resolve-system.ts";

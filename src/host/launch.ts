@@ -1,5 +1,6 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
+import { hostPort } from "../core/address.ts";
 import type { TokenKind } from "./join-tokens.ts";
 import type { ProcessSpec } from "./process.ts";
 import type { Command, System, SystemUnit } from "./resolve-system.ts";
@@ -85,11 +86,6 @@ function run(
 /** "http://127.0.0.1:8080" -> "127.0.0.1:8080" */
 export function addressOf(url: string | null): string | null {
   return url === null ? null : url.replace(/^(?:https?|dns):\/\//, "").replace(/\/$/, "");
-}
-
-/** "127.0.0.1:80", "[::1]:80" */
-export function hostPort(host: string, port: number): string {
-  return `${host.includes(":") ? `[${host}]` : host}:${port}`;
 }
 
 /** weft's own processes listen again where they listened before, so that everybody finds them after a restart. */

@@ -1,3 +1,4 @@
+import { hostPort } from "../core/address.ts";
 import { parseAddress } from "./address.ts";
 
 /** A listener of the gateway beside HTTP, as it is written: "tcp:5432", "udp:0.0.0.0:53", "tls:8443". */
@@ -18,7 +19,7 @@ export function parseSessionListener(name: string, text: string): SessionListene
 
 /** As parseSessionListener reads it, with its name: "db=tcp:127.0.0.1:5432". */
 export function sessionListenerText({ name, protocol, host, port }: SessionListener): string {
-  return `${name}=${protocol.toLowerCase()}:${host.includes(":") ? `[${host}]` : host}:${port}`;
+  return `${name}=${protocol.toLowerCase()}:${hostPort(host, port)}`;
 }
 
 /** What a route calls a listener. */

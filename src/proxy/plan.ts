@@ -1,11 +1,13 @@
 import { parseCallerAttempt } from "../call/caller-attempt.ts";
 import { WeftError } from "../core/errors.ts";
 import { fieldOf } from "../core/fields.ts";
+import { isRequestId } from "../core/request-id.ts";
 import { LOAD_FORMAT_FIELD } from "../policy/balance/load-report.ts";
 import { parseTraceParent, type TraceParent } from "../telemetry/trace.ts";
 import { parseGrpcTimeout } from "../wire/grpc/timeout.ts";
 import { Head } from "../wire/head.ts";
 import type { HttpStream } from "../wire/stream.ts";
+import { isForwarding, plainName } from "./hop-fields.ts";
 import type { Rest, RestCall } from "./rest.ts";
 import type { TrustedProxies } from "./trusted-proxies.ts";
 
@@ -159,7 +161,7 @@ function receivedFields({ fields }: Head, trusted: boolean): ReceivedFields {
         if (trusted) received.forwardedHost = value;
         break;
       case "x-request-id":
-        if (REQUEST_ID.test(value)) received.requestId = value;
+        if (isRequestId(value)) received.requestId = value;
         break;
       case "via":
         received.via = joined(received.via, value);
@@ -177,17 +179,14 @@ function receivedFields({ fields }: Head, trusted: boolean): ReceivedFields {
 
 /**
  * Fields by which hops speak with each other, so that callers may not: x-weft-* is believed from authenticated peers only. Of the others, services believe more
- * than this gateway says anew (RFC 7239, x-forwarded-port, x-forwarded-client-cert, and those that put another path in the place of the request's, past the
- * rules for it). Written with "_" they are the same to many servers.
+ * than this gateway says anew (hop-fields.ts).
  */
 function isOfHops(name: string, trusted: boolean): boolean {
-  const plain = name.includes("_") ? name.replaceAll("_", "-") : name;
+  const plain = plainName(name);
   if (plain.startsWith("x-weft-") || (plain !== name && plain === "x-request-id")) return true;
   if (!plain.startsWith("x-") && plain !== "forwarded") return false;
-  return plain.startsWith("x-forwarded-") || OF_HOPS.has(plain) ? !trusted || plain !== name : false;
+  return isForwarding(plain) ? !trusted || plain !== name : false;
 }
-
-const OF_HOPS: ReadonlySet<string> = new Set(["forwarded", "x-real-ip", "x-original-url", "x-rewrite-url"]);
 
 function joined(list: string, value: string): string {
   return list === "" ? value : `${list}, ${value}`;
@@ -204,5 +203,3 @@ export function isGrpc(head: Head): boolean {
 
 const PLUS = 0x2b;
 const SEMICOLON = 0x3b;
-/** Ids that we pass on and log: visible ASCII without quotes, not too long. */
-const REQUEST_ID = /^[A-Za-z0-9._:/+=@-]{1,128}$/;

@@ -1,6 +1,7 @@
 import type { Inbound, InboundCall, InboundTarget } from "../call/inbound.ts";
 import { sendLocalResponse } from "../call/local-response.ts";
 import { toWeftError } from "../core/errors.ts";
+import { isRequestId } from "../core/request-id.ts";
 import type { CallContext, CallRequest, LocalResponse } from "../policy/call.ts";
 import type { Head } from "../wire/head.ts";
 import type { HttpStream, StreamSink } from "../wire/stream.ts";
@@ -182,8 +183,6 @@ function requestOf({ method, scheme, authority, protocol, fields }: Head, path: 
 
 function requestIdOf(fields: readonly string[]): string {
   for (let i = 0; i < fields.length; i += 2)
-    if (fields[i] === "x-request-id") return REQUEST_ID.test(fields[i + 1]) ? fields[i + 1] : "";
+    if (fields[i] === "x-request-id") return isRequestId(fields[i + 1]) ? fields[i + 1] : "";
   return "";
 }
-
-const REQUEST_ID = /^[\w.:/+=@-]{1,128}$/;

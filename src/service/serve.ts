@@ -1,5 +1,6 @@
 import type { DescService } from "@bufbuild/protobuf";
 import { descriptorSetOf } from "../contract/contract-set.ts";
+import { hostPort } from "../core/address.ts";
 import { WeftError } from "../core/errors.ts";
 import type { IdentitySource, MutualTls } from "../core/identity.ts";
 import type { Link, Registered, Registration } from "../link/types.ts";
@@ -129,7 +130,7 @@ class ServerProcess implements Server {
   }
 
   get address(): string {
-    return `${this.host.includes(":") ? `[${this.host}]` : this.host}:${this.port}`;
+    return hostPort(this.host, this.port);
   }
 
   get state(): ServerState {

@@ -3,6 +3,7 @@ import type { DescMethod } from "@bufbuild/protobuf";
 import { appendMetadata, Metadata } from "../call/metadata.ts";
 import type { Clock } from "../core/clock.ts";
 import { WeftError } from "../core/errors.ts";
+import { isRequestId } from "../core/request-id.ts";
 import { DEFAULT_PRIORITY } from "../policy/machine/call-state.ts";
 import { NOBODY, type Principal } from "../policy/machine/principal.ts";
 import type { PeerInfo } from "../wire/stream.ts";
@@ -109,7 +110,7 @@ export class ServerCallState implements ServerCall {
   get requestId(): string {
     if (this.#requestId === "") {
       const given = this.requestHeaders.get("x-request-id");
-      this.#requestId = given !== undefined && REQUEST_ID.test(given) ? given : randomUUID();
+      this.#requestId = given !== undefined && isRequestId(given) ? given : randomUUID();
     }
     return this.#requestId;
   }
@@ -155,4 +156,3 @@ function frozen<T extends object>(value: T): T {
 }
 
 /** What is taken over into logs and outgoing calls: short, and nothing that could break a line or a header. */
-const REQUEST_ID = /^[\w.:/+=@-]{1,128}$/;

@@ -3,6 +3,7 @@ import {
   Health,
   HealthCheckResponse_ServingStatus as ServingStatus,
 } from "../../contract/gen/grpc/health/v1/health.ts";
+import { hostPort } from "../../core/address.ts";
 import type { Endpoint } from "../../core/endpoint.ts";
 import { toWeftError } from "../../core/errors.ts";
 import type { IdentitySource } from "../../core/identity.ts";
@@ -52,7 +53,7 @@ class GrpcProber implements Prober {
     const { host, port, protocol } = endpoint;
     this.#endpoint = endpoint;
     this.#check = check;
-    this.#direct = createDirectClient(Health, host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`, {
+    this.#direct = createDirectClient(Health, hostPort(host, port), {
       protocol: protocol === "h2" ? "h2" : "h2c",
       ...(identity !== undefined &&
         endpoint.identity !== undefined && { identity: endpoint.identity, pool: { identity } }),

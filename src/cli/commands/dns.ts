@@ -1,6 +1,6 @@
+import { hostPort } from "../../core/address.ts";
 import { startDnsServer } from "../../dns/dns-server.ts";
 import { Zone } from "../../dns/zone.ts";
-import { hostPort } from "../../host/launch.ts";
 import { createLink } from "../../link/link.ts";
 import type { SuppliedPolicy } from "../../link/types.ts";
 import { ProcessState } from "../../policy/snapshot/process-state.ts";

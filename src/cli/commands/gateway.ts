@@ -1,6 +1,7 @@
+import { hostPort } from "../../core/address.ts";
 import { systemRandom } from "../../core/random.ts";
 import type { ConnectedLimits } from "../../drivers/redis/redis-limits.ts";
-import { GATEWAY_UNIT, hostPort } from "../../host/launch.ts";
+import { GATEWAY_UNIT } from "../../host/launch.ts";
 import { type SessionListener, sessionListenerText } from "../../host/session-listener.ts";
 import { createLink } from "../../link/link.ts";
 import { DecisionJournal } from "../../policy/decision/journal.ts";

@@ -1,6 +1,6 @@
+import { hostPort } from "../../core/address.ts";
 import type { Endpoint } from "../../core/endpoint.ts";
 import { systemRandom } from "../../core/random.ts";
-import { hostPort } from "../../host/launch.ts";
 import { DecisionJournal } from "../../policy/decision/journal.ts";
 import { GATEWAY_API } from "../../policy/resource/resources.ts";
 import { createPolicyRuntime } from "../../policy/snapshot/create-runtime.ts";

@@ -1,6 +1,6 @@
+import { hostPort } from "../../core/address.ts";
 import { WeftError } from "../../core/errors.ts";
 import { systemRandom } from "../../core/random.ts";
-import { hostPort } from "../../host/launch.ts";
 import { identityProof } from "../../link/line-proof.ts";
 import { createLink } from "../../link/link.ts";
 import { DecisionJournal } from "../../policy/decision/journal.ts";

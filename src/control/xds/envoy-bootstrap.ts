@@ -1,4 +1,5 @@
 import { isIP } from "node:net";
+import { hostPort } from "../../core/address.ts";
 import { spiffeId } from "../../core/identity.ts";
 
 export interface EnvoyBootstrap {
@@ -60,7 +61,7 @@ export function envoyBootstrap(options: EnvoyBootstrap): object {
     ...(version !== "" && { version }),
     ...(listen !== null && { inbound: listen.port, inboundHost: listen.host }),
     ...(outbound !== null && { outbound: outbound.port, outboundHost: outbound.host }),
-    ...(app !== null && { app: app.host.includes(":") ? `[${app.host}]:${app.port}` : `${app.host}:${app.port}` }),
+    ...(app !== null && { app: hostPort(app.host, app.port) }),
     ...(!register && { register }),
   };
   const grpc = {

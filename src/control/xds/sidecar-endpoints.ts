@@ -1,4 +1,4 @@
-import { isIP } from "node:net";
+import { parseHostPort } from "../../core/address.ts";
 import type { Cancel, Clock } from "../../core/clock.ts";
 import type { Endpoint } from "../../core/endpoint.ts";
 import { type MutualTls, spiffeId } from "../../core/identity.ts";
@@ -144,8 +144,7 @@ export class SidecarEndpoints {
 /** Where others reach it: where its listener is, or for one on every address where it came from. */
 function hostOf({ inboundHost, address }: XdsNode): string {
   if (inboundHost !== "0.0.0.0" && inboundHost !== "::") return inboundHost;
-  const at = address.lastIndexOf(":");
-  const host = isIP(address) !== 0 || at < 0 ? address : address.slice(0, at).replace(/^\[|\]$/g, "");
+  const host = parseHostPort(address)?.host ?? address;
   return host === "" ? "127.0.0.1" : host;
 }
 

@@ -1,3 +1,4 @@
+import { hostPort } from "../../core/address.ts";
 import type { Endpoint } from "../../core/endpoint.ts";
 import { codeOf } from "../../core/errors.ts";
 import { Pick } from "../balance/pick.ts";
@@ -48,7 +49,7 @@ export class Attempt extends Pick implements AttemptRecord {
 
   get address(): string {
     const to = this.to;
-    return to === null ? "" : `${to.host.includes(":") ? `[${to.host}]` : to.host}:${to.port}`;
+    return to === null ? "" : hostPort(to.host, to.port);
   }
 
   get startMs(): number {

@@ -1,13 +1,13 @@
 import { HEALTH_CHECK_METADATA, type HealthCheck, resolveHealthCheck } from "../../call/health/health-check.ts";
 import { HealthMachine } from "../../call/health/health-machine.ts";
 import { createProber } from "../../call/health/probe.ts";
+import { hostPort } from "../../core/address.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { Endpoint } from "../../core/endpoint.ts";
 import { toWeftError, WeftError } from "../../core/errors.ts";
 import type { Link, Registered } from "../../link/types.ts";
 import { detectProtocol } from "../../net/detect-protocol.ts";
 import type { PolicyRuntime } from "../../policy/runtime.ts";
-import { hostAndPort } from "./destination.ts";
 import type { ReflectedContracts } from "./reflected-contracts.ts";
 
 /** What the application speaks; "auto" finds out whether it takes HTTP/2. "tcp": whatever it is, it is carried as bytes. */
@@ -51,7 +51,7 @@ export class Application {
 
   constructor(options: ApplicationOptions) {
     this.#options = options;
-    this.#address = hostAndPort(options);
+    this.#address = hostPort(options.host, options.port);
     this.#check = this.#checkOf("http1");
     // Calls that come before it is known go to it as most would take them.
     options.policy.forwardTo({ ...options, protocol: options.protocol === "auto" ? "http1" : options.protocol });

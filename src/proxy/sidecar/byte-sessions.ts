@@ -3,6 +3,7 @@ import type { CarrierState } from "../../call/carrier.ts";
 import type { OnSessionEnd } from "../../call/sessions/session-call.ts";
 import { type SessionDial, TcpSession } from "../../call/sessions/tcp-session.ts";
 import { UdpSession } from "../../call/sessions/udp-session.ts";
+import { portOfAddress } from "../../core/address.ts";
 import type { ReadCallback } from "../../net/accept.ts";
 import { ByteConnection } from "../../net/byte-connection.ts";
 import { listenUdpSessions, type UdpSessionListener } from "../../net/udp-session-listener.ts";
@@ -47,7 +48,7 @@ export class ByteSessions {
     const connection = new ByteConnection(socket, false);
     connection.unshift(received);
     const { service, ids } = this.#options;
-    const request = new SessionRequest("TCP", service, portOf(peer.localAddress));
+    const request = new SessionRequest("TCP", service, portOfAddress(peer.localAddress));
     const { address: peerAddress, identity: peerIdentity, secure } = peer;
     const about = { place: "server", service, peerAddress, peerIdentity, secure, requestId: ids.next() } as const;
     this.#begin(connection, peer.localAddress, request, { ...about, ...SAME });
@@ -191,7 +192,3 @@ class OpenSessions {
 
 /** What contexts of sessions have in common. */
 const SAME = { asSent: null, deadline: Number.POSITIVE_INFINITY, callerAttempt: 0 } as const;
-
-function portOf(address: string): number {
-  return Number(address.slice(address.lastIndexOf(":") + 1)) || 0;
-}

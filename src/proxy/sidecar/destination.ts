@@ -57,10 +57,5 @@ export function parseDestination(authority: string, standardPort = 80): Destinat
   return { kind: "host", host, port };
 }
 
-/** "10.0.0.6:443", "[::1]:443" */
-export function hostAndPort({ host, port }: { readonly host: string; readonly port: number }): string {
-  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
-}
-
 const CONTRACT = /^(?=.{1,200}$)[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*\.[A-Z]\w*$/;
 const LABEL = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;

@@ -1,7 +1,8 @@
 import { createDirectCarrier, type DirectCarrier } from "../../call/direct.ts";
+import { hostPort } from "../../core/address.ts";
 import type { Clock } from "../../core/clock.ts";
 import { WeftError } from "../../core/errors.ts";
-import { type Destination, hostAndPort } from "./destination.ts";
+import type { Destination } from "./destination.ts";
 
 /** Whether what is outside of the mesh may be called: "any" host, or nothing but the "mesh". */
 export type EgressMode = "any" | "mesh";
@@ -28,7 +29,7 @@ export class Egress {
   }
 
   carrierTo(destination: Destination, http2: boolean): DirectCarrier {
-    const address = hostAndPort(destination);
+    const address = hostPort(destination.host, destination.port);
     const key = http2 ? `h2c ${address}` : address;
     let carrier = this.#carriers.get(key);
     if (carrier !== undefined) {

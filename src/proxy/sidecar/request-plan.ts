@@ -1,9 +1,11 @@
 import { parseCallerAttempt } from "../../call/caller-attempt.ts";
 import { PEER_FIELD } from "../../call/peer-field.ts";
 import type { WeftError } from "../../core/errors.ts";
+import { isRequestId } from "../../core/request-id.ts";
 import { parseTraceParent, type TraceParent } from "../../telemetry/trace.ts";
 import { parseGrpcTimeout } from "../../wire/grpc/timeout.ts";
 import { Head } from "../../wire/head.ts";
+import { isForwarding, plainName } from "../hop-fields.ts";
 import { badTimeout, isGrpc } from "../plan.ts";
 import type { Destination } from "./destination.ts";
 import type { FollowedService } from "./followed-services.ts";
@@ -33,7 +35,7 @@ export class RequestPlan {
           if (shape.trusted) forwardedFor = forwardedFor === "" ? value : `${forwardedFor}, ${value}`;
           break;
         case "x-request-id":
-          if (REQUEST_ID.test(value)) requestId = value;
+          if (isRequestId(value)) requestId = value;
           break;
         case "traceparent":
           traceparent ??= value;
@@ -152,14 +154,9 @@ function isOfCall(name: string, grpc: boolean): boolean {
  * is the same to many servers, and nobody of ours writes it so. Who the caller is only a sidecar says.
  */
 function mayGoOn(name: string, trusted: boolean): boolean {
-  const plain = name.includes("_") ? name.replaceAll("_", "-") : name;
+  const plain = plainName(name);
   if (plain === PEER_FIELD) return false;
   if (!plain.startsWith("x-") && plain !== "forwarded") return true;
-  const ofHops =
-    plain.startsWith("x-weft-") || plain.startsWith("x-forwarded-") || OF_HOPS.has(plain) || plain === "x-request-id";
+  const ofHops = plain.startsWith("x-weft-") || isForwarding(plain) || plain === "x-request-id";
   return !ofHops || (trusted && plain === name);
 }
-
-const OF_HOPS: ReadonlySet<string> = new Set(["forwarded", "x-real-ip", "x-original-url", "x-rewrite-url"]);
-/** Ids that are passed on and logged: visible ASCII without quotes, not too long. */
-const REQUEST_ID = /^[A-Za-z0-9._:/+=@-]{1,128}$/;

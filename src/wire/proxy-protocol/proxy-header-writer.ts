@@ -1,3 +1,4 @@
+import { portOfAddress } from "../../core/address.ts";
 import { addressBytes, hostOfAddress } from "../../core/network.ts";
 import { ADDRESS_BYTES, SIGNATURE } from "./proxy-header.ts";
 
@@ -10,7 +11,7 @@ export type ProxyProtocolVersion = "v1" | "v2";
 export function encodeProxyHeader(version: ProxyProtocolVersion, source: string, destination: string): Buffer {
   const from = addressBytes(hostOfAddress(source));
   const to = addressBytes(hostOfAddress(destination));
-  const ports = [portOf(source), portOf(destination)] as const;
+  const ports = [portOfAddress(source), portOfAddress(destination)] as const;
   const six = from !== null && to !== null && (from.length === 16 || to.length === 16);
   return version === "v1" ? version1(from, to, ports, six) : version2(from, to, ports, six);
 }
@@ -53,9 +54,4 @@ function asIPv6(bytes: Uint8Array): Uint8Array {
 /** In full: short enough for version 1, and understood by everybody. */
 function ipv6Text(bytes: Uint8Array): string {
   return Array.from({ length: 8 }, (_, i) => ((bytes[2 * i] << 8) | bytes[2 * i + 1]).toString(16)).join(":");
-}
-
-function portOf(address: string): number {
-  const port = Number(address.slice(address.lastIndexOf(":") + 1));
-  return Number.isInteger(port) && port >= 0 && port <= 65_535 ? port : 0;
 }

@@ -8,7 +8,7 @@ import { HttpProtocolOptionsSchema } from "../../../contract/gen/envoy/extension
 import type { MessageInitShape } from "../../../contract/runtime.ts";
 import { clusterResource, packAny } from "../resource.ts";
 import type { XdsResource } from "../types.ts";
-import { ADS, countOf, durationOf, isIpAddress, parseHostPort } from "./common.ts";
+import { ADS, countOf, durationOf, hostPortOf, isIpAddress } from "./common.ts";
 import { type EndpointOptions, loadAssignment } from "./endpoints.ts";
 
 export interface ClusterOptions {
@@ -66,7 +66,7 @@ export function cluster(name: string, options: ClusterOptions = {}): XdsResource
 
 function discoveryOf(endpoints: ClusterOptions["endpoints"]): Cluster_DiscoveryType {
   if (endpoints === undefined) return Cluster_DiscoveryType.EDS;
-  const hosts = endpoints.map((one) => parseHostPort(typeof one === "string" ? one : one.address, "endpoints").host);
+  const hosts = endpoints.map((one) => hostPortOf(typeof one === "string" ? one : one.address, "endpoints").host);
   return hosts.every(isIpAddress) ? Cluster_DiscoveryType.STATIC : Cluster_DiscoveryType.STRICT_DNS;
 }
 

@@ -2,6 +2,7 @@ import { isIP } from "node:net";
 import type { AddressSchema } from "../../../contract/gen/envoy/config/core/v3/address.ts";
 import { ApiVersion, type ConfigSourceSchema } from "../../../contract/gen/envoy/config/core/v3/config_source.ts";
 import type { Duration, MessageInitShape } from "../../../contract/runtime.ts";
+import { parseHostPort } from "../../../core/address.ts";
 import { WeftError } from "../../../core/errors.ts";
 
 /** From the same stream as everything else. */
@@ -15,12 +16,10 @@ export interface HostPort {
   readonly port: number;
 }
 
-/** "10.0.0.7:9000", "[::1]:9000" or "orders.local:9000". `field` is for the error's place. */
-export function parseHostPort(text: string, field: string): HostPort {
-  const match = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(text);
-  const host = match?.[1] ?? match?.[2] ?? "";
-  const port = Number(match?.[3] ?? -1);
-  if (host !== "" && port >= 0 && port < 65_536) return { host, port };
+/** Throws `invalid_argument` for what is no HOST:PORT; `field` is for the error's place. */
+export function hostPortOf(text: string, field: string): HostPort {
+  const parsed = parseHostPort(text);
+  if (parsed !== null) return parsed;
   throw new WeftError("invalid_argument", `${field}: "${text}" is not HOST:PORT`, {
     reason: "BAD_ADDRESS",
     place: { field },

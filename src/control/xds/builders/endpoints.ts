@@ -4,7 +4,7 @@ import type { ClusterLoadAssignmentSchema } from "../../../contract/gen/envoy/co
 import type { JsonObject, MessageInitShape } from "../../../contract/runtime.ts";
 import { endpointsResource } from "../resource.ts";
 import type { XdsResource } from "../types.ts";
-import { countOf, parseHostPort, socketAddress } from "./common.ts";
+import { countOf, hostPortOf, socketAddress } from "./common.ts";
 
 export interface EndpointOptions {
   /** "10.0.0.7:9000" */
@@ -47,7 +47,7 @@ export function loadAssignment(
         loadBalancingWeight: countOf(weight, 1, "weight"),
         hostIdentifier: {
           case: "endpoint" as const,
-          value: { address: socketAddress(parseHostPort(address, "address")) },
+          value: { address: socketAddress(hostPortOf(address, "address")) },
         },
         ...(metadata !== undefined && { metadata: { filterMetadata: { "envoy.lb": { ...metadata } as JsonObject } } }),
       })),

@@ -12,7 +12,7 @@ import type { MessageInitShape } from "../../../contract/runtime.ts";
 import { WeftError } from "../../../core/errors.ts";
 import { type AnyInit, listenerResource, packAny } from "../resource.ts";
 import type { XdsResource } from "../types.ts";
-import { ADS, parseHostPort, socketAddress } from "./common.ts";
+import { ADS, hostPortOf, socketAddress } from "./common.ts";
 
 export interface ListenerOptions {
   /** "0.0.0.0:8080". Not for a gRPC client. */
@@ -71,7 +71,7 @@ export function listener(name: string, options: ListenerOptions): XdsResource {
   };
   return listenerResource({
     name,
-    address: socketAddress(parseHostPort(address, "address")),
+    address: socketAddress(hostPortOf(address, "address")),
     filterChains: [filterChain],
     ...(options.message as object | undefined),
   });
