@@ -40,6 +40,7 @@ const RECIPES = {
   grpcurl: () => goInstall("github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.4"),
   "grpc-interop-client": (path: string) => goBuild("grpc-interop", "google.golang.org/grpc/interop/client", path),
   "grpc-interop-server": (path: string) => goBuild("grpc-interop", "google.golang.org/grpc/interop/server", path),
+  etcd: (path: string) => goBuild("etcd", "go.etcd.io/etcd/server/v3", path),
   "grpc-peer": (path: string) => goBuild("grpc-peer", ".", path),
   /** With requests and websockets. */
   python(path: string) {

@@ -21,7 +21,7 @@ const ALLOWED: Record<string, readonly string[]> = {
   net: ["wire"],
   call: ["net", "policy", "wire", "telemetry", "contract"],
   link: ["call", "contract", "policy", "registry", "settings", "net"],
-  drivers: ["registry", "settings", "call", "contract", "policy"],
+  drivers: ["registry", "settings", "call", "contract", "policy", "link"], // a driver keeps a line of its own: back-off, outbox
   service: ["contract", "call", "link", "telemetry", "registry", "net", "wire", "policy"],
   proxy: ["call", "contract", "dns", "link", "net", "policy", "wire", "telemetry", "service"], // a sidecar answers names
   dns: ["net", "wire"],

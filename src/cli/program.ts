@@ -249,6 +249,12 @@ NO_COLOR=1 switches colours off. Each command has its own help: weft up --help`,
       false,
     )
     .option("--data <folder>", "where registry and revisions are kept; default: in memory")
+    .addOption(
+      new Option(
+        "--registry <url>",
+        "keep endpoints in an etcd, which several control planes may share: etcd://USER:PASSWORD@HOST:PORT,HOST:PORT/PREFIX?ca=FILE (WEFT_REGISTRY)",
+      ).env("WEFT_REGISTRY"),
+    )
     .option("--system <name>", "name of the system: the trust domain of its identities; default: default", "")
     .option(
       "--ca-cert <file>",

@@ -333,7 +333,8 @@ function sameIdentity(a: Endpoint, b: Endpoint): boolean {
     a.version !== b.version ||
     a.zone !== b.zone ||
     a.weight !== b.weight ||
-    a.protocol !== b.protocol
+    a.protocol !== b.protocol ||
+    a.identity !== b.identity
   ) {
     return false;
   }

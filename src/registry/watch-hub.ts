@@ -69,6 +69,18 @@ export class WatchHub {
     }
   }
 
+  /** After a gap: gives everybody the whole state. */
+  tellAll(): void {
+    const { version } = this.#source;
+    for (const watcher of new Set([...this.#byService.values()].flatMap((watchers) => [...watchers])))
+      deliver(watcher, {
+        endpointVersion: version,
+        full: true,
+        changed: this.#source.list(watcher.services),
+        removed: [],
+      });
+  }
+
   close(): void {
     this.#closed = true;
     this.#byService.clear();

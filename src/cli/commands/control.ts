@@ -1,10 +1,8 @@
 import { mkdirSync, readFileSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { resolve } from "node:path";
 import { type IdentityOptions, startControlPlane } from "../../control/control-plane.ts";
 import { WeftError } from "../../core/errors.ts";
-import { createMemoryRegistry } from "../../drivers/memory/memory-registry.ts";
-import { openSqliteRegistry } from "../../drivers/sqlite/sqlite-registry.ts";
-import { REGISTRY_FILE } from "../registry-file.ts";
+import { openRegistry } from "../open-registry.ts";
 import type { Terminal } from "../terminal.ts";
 import { tellHost, untilStopped } from "../until-stopped.ts";
 import { packageVersion } from "../version.ts";
@@ -13,6 +11,7 @@ export interface ControlFlags {
   listen: { host: string; port: number };
   plain: boolean;
   data?: string;
+  registry?: string;
   system: string;
   caCert?: string;
   caKey?: string;
@@ -25,9 +24,8 @@ export async function control(flags: ControlFlags, terminal: Terminal): Promise<
   // Endpoints, contracts and policies are its user's business alone, as its keys are.
   if (dataDir !== "") mkdirSync(dataDir, { recursive: true, mode: 0o700 });
   const operatorToken = givenOperatorToken(process.env.WEFT_OPERATOR_TOKEN ?? "");
-  const onError = (error: Error): void => terminal.err(`registry: ${error.message}\n`);
-  const registry =
-    dataDir === "" ? createMemoryRegistry() : await openSqliteRegistry({ file: join(dataDir, REGISTRY_FILE), onError });
+  const tell = (message: string): void => terminal.err(`registry: ${message}\n`);
+  const registry = await openRegistry({ url: flags.registry ?? "", dataDir, system: flags.system || "default", tell });
   const plane = await startControlPlane({
     registry,
     dataDir,

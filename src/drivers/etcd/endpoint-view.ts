@@ -1,0 +1,176 @@
+import type { Endpoint } from "../../core/endpoint.ts";
+import type { EndpointChange } from "../../registry/lease-table.ts";
+import { type EndpointValue, visibleOf } from "./endpoint-value.ts";
+
+/**
+ * What one process knows of the endpoints in etcd, as a pure machine: what etcd says comes in, changes for watchers come out.
+ *
+ *     put ---> present --removed, marked (released, given up)------> gone
+ *                |  \--removed, not to be held---------------------> gone
+ *                | removed, or missing from a listing: to be held
+ *                v
+ *              held --put--> present;   held --given up (marked)---> gone
+ *
+ * A key without a mark was removed by its lease's end. Where that may be etcd's own doing (it stood still, or lost its data), its endpoint is held in
+ * rotation, for its owner to put it there again.
+ *
+ * Invariants (endpoint-view.test.ts, by number):
+ *  V1 applying the changes in order to an empty set gives list();
+ *  V2 the version grows with every change that is told, whatever etcd's revision does, and by nothing else;
+ *  V3 what is held leaves by a mark alone;
+ *  V4 what etcd says twice, or of what was replaced since, changes nothing.
+ */
+export class EndpointView {
+  readonly #records = new Map<string, EndpointRecord>();
+  readonly #services = new Map<string, Map<string, EndpointRecord>>();
+  #changes = new Map<string, { before: Endpoint | null; reason: string }>();
+  #held = 0;
+  #version = 0;
+  #floor = 0;
+
+  /** Grows with every change. It is etcd's revision, unless that was set back. */
+  get version(): number {
+    return this.#version;
+  }
+
+  /** Endpoints without a key in etcd. */
+  get held(): number {
+    return this.#held;
+  }
+
+  /** What etcd's revisions are added to, since its data were lost. Never less than before. */
+  raise(floor: number): void {
+    this.#floor = Math.max(this.#floor, floor);
+  }
+
+  get(id: string): EndpointRecord | undefined {
+    return this.#records.get(id);
+  }
+
+  heldBefore(now: number): EndpointRecord[] {
+    if (this.#held === 0) return [];
+    return Array.from(this.#records.values()).filter(({ heldUntil }) => heldUntil !== null && heldUntil <= now);
+  }
+
+  /** Of the named services ("*": all). */
+  list(services: readonly string[]): Endpoint[] {
+    if (services.includes("*")) return Array.from(this.#records.values(), ({ visible }) => visible);
+    const found: Endpoint[] = [];
+    for (const service of new Set(services)) {
+      for (const { visible } of this.#services.get(service)?.values() ?? []) found.push(visible);
+    }
+    return found;
+  }
+
+  put(value: EndpointValue, revision: number, reason = "registered"): void {
+    const { id } = value.endpoint;
+    const old = this.#records.get(id);
+    if (old !== undefined && old.heldUntil === null && old.revision >= revision) return;
+    const visible = visibleOf(value);
+    const same = old !== undefined && isSame(old.visible, visible);
+    if (old !== undefined) this.#drop(old);
+    const record: EndpointRecord = { value, visible: same ? old.visible : visible, revision, heldUntil: null };
+    this.#add(record);
+    if (!same) this.#changed(id, old?.visible ?? null, reason);
+  }
+
+  /** The key was removed. `heldUntil`: it may have been etcd's doing; null: it was not. */
+  removed(id: string, reason: string, heldUntil: number | null): void {
+    const record = this.#records.get(id);
+    if (record === undefined || record.heldUntil !== null) return;
+    if (heldUntil !== null) {
+      record.heldUntil = heldUntil;
+      this.#held++;
+      return;
+    }
+    this.#drop(record);
+    this.#changed(id, record.visible, reason);
+  }
+
+  /** Nobody put it there again. */
+  givenUp(id: string, reason: string): void {
+    const record = this.#records.get(id);
+    if (record === undefined || record.heldUntil === null) return;
+    this.#drop(record);
+    this.#changed(id, record.visible, reason);
+  }
+
+  /** Everything that etcd has: after a gap. What it does not have is held. Nothing of it is told as a change: the whole state is to be. */
+  listed(values: ReadonlyMap<string, { value: EndpointValue; revision: number }>, heldUntil: number): void {
+    for (const [id, record] of this.#records) {
+      // Revisions of before the gap may be of other data.
+      record.revision = 0;
+      if (!values.has(id)) this.removed(id, "", Math.max(heldUntil, record.heldUntil ?? 0));
+    }
+    for (const { value, revision } of values.values()) this.put(value, revision);
+    this.#changes = new Map();
+  }
+
+  /** What has changed since last asked, in order of first occurrence; null when nothing has. `revision`: where etcd is now. */
+  takeChanges(revision: number): EndpointChange[] | null {
+    if (this.#changes.size === 0) return null;
+    const changes: EndpointChange[] = [];
+    for (const [id, { before, reason }] of this.#changes) {
+      const after = this.#records.get(id)?.visible ?? null;
+      if (before !== after) changes.push({ id, before, after, reason });
+    }
+    this.#changes = new Map();
+    if (changes.length === 0) return null;
+    this.advance(revision);
+    return changes;
+  }
+
+  /** A version of its own for what is told now. */
+  advance(revision: number): void {
+    this.#version = Math.max(this.#version + 1, this.#floor + revision);
+  }
+
+  #add(record: EndpointRecord): void {
+    const { id, service } = record.visible;
+    this.#records.set(id, record);
+    let ofService = this.#services.get(service);
+    if (ofService === undefined) this.#services.set(service, (ofService = new Map()));
+    ofService.set(id, record);
+  }
+
+  #drop(record: EndpointRecord): void {
+    const { id, service } = record.visible;
+    if (record.heldUntil !== null) this.#held--;
+    this.#records.delete(id);
+    const ofService = this.#services.get(service);
+    ofService?.delete(id);
+    if (ofService?.size === 0) this.#services.delete(service);
+  }
+
+  #changed(id: string, before: Endpoint | null, reason: string): void {
+    const pending = this.#changes.get(id);
+    if (pending === undefined) this.#changes.set(id, { before, reason });
+    else pending.reason = reason;
+  }
+}
+
+export interface EndpointRecord {
+  readonly value: EndpointValue;
+  readonly visible: Endpoint;
+  /** etcd's, of its last change. */
+  revision: number;
+  /** Not null: it has no key in etcd, and is given up then. */
+  heldUntil: number | null;
+}
+
+function isSame(a: Endpoint, b: Endpoint): boolean {
+  const names = Object.keys(a.metadata);
+  return (
+    a.service === b.service &&
+    a.host === b.host &&
+    a.port === b.port &&
+    a.version === b.version &&
+    a.zone === b.zone &&
+    a.weight === b.weight &&
+    a.protocol === b.protocol &&
+    a.health === b.health &&
+    a.identity === b.identity &&
+    names.length === Object.keys(b.metadata).length &&
+    names.every((name) => a.metadata[name] === b.metadata[name])
+  );
+}

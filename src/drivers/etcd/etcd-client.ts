@@ -1,0 +1,180 @@
+import type { Cancel, Clock } from "../../core/clock.ts";
+import { toWeftError, WeftError } from "../../core/errors.ts";
+import type { Random } from "../../core/random.ts";
+import { BackOff } from "../../link/back-off.ts";
+import { EtcdSession } from "./etcd-session.ts";
+import { readTls, type UpstreamTls } from "./etcd-tls.ts";
+import type { EtcdTarget } from "./etcd-url.ts";
+
+export interface EtcdClientOptions {
+  target: EtcdTarget;
+  clock: Clock;
+  random: Random;
+  /** Makes a new connection ready: until it resolves nobody uses it. What it rejects with ends the connection. */
+  onSession: (session: EtcdSession) => Promise<void>;
+  /** Told that no server is reached, once; and that one is again (null). */
+  onChange: (lost: WeftError | null) => void;
+}
+
+/**
+ * Keeps a connection to one of several etcd servers:
+ *
+ *     connecting --made ready--> in use --failed--> waiting (back-off with jitter) --next address--> connecting
+ *          '---------- failed ----------------------^
+ */
+export class EtcdClient {
+  readonly #options: EtcdClientOptions;
+  readonly #tls: UpstreamTls | null;
+  readonly #backOff: BackOff;
+  readonly #waiting = new Set<() => void>();
+  #session: EtcdSession | null = null;
+  #opening: EtcdSession | null = null;
+  #next = 0;
+  #lost: WeftError | null = null;
+  #stopWaiting: Cancel = ignore;
+  #closed = false;
+
+  /** Throws `invalid_argument` for files of TLS that cannot be used. Connects at once. */
+  constructor(options: EtcdClientOptions) {
+    this.#options = options;
+    this.#tls = readTls(options.target.tls);
+    this.#backOff = new BackOff(options.random, { baseMs: 50, maxMs: MAX_PAUSE_MS });
+    // Many processes that start together do not all ask the first one.
+    this.#next = Math.floor(options.random.next() * options.target.addresses.length);
+    void this.#connect();
+  }
+
+  /** What went wrong last; null while a server is in use. */
+  get lost(): WeftError | null {
+    return this.#lost;
+  }
+
+  get session(): EtcdSession | null {
+    return this.#session;
+  }
+
+  /**
+   * Carries something out on the connection in use, or on the next one: again where a connection broke, so it must be safe to be done twice. Rejects `unavailable`
+   * after `timeoutMs`; what etcd refuses is rejected as etcd says it.
+   */
+  async call<T>(what: (session: EtcdSession) => Promise<T>, timeoutMs = CALL_MS): Promise<T> {
+    const { clock } = this.#options;
+    const deadline = clock.now() + timeoutMs;
+    for (;;) {
+      if (this.#closed) throw registryClosed();
+      const session = this.#session;
+      if (session === null) {
+        if (!(await this.#ready(deadline))) throw this.#away();
+        continue;
+      }
+      try {
+        return await within(clock, deadline, what(session));
+      } catch (thrown) {
+        const error = toWeftError(thrown);
+        if (this.#closed) throw registryClosed();
+        if (!passes(error)) throw error;
+        // A token that has run out, a leader that is gone: by another connection it may work.
+        if (error.code !== "deadline_exceeded") session.fail(error);
+        if (clock.now() >= deadline) throw this.#away(error);
+      }
+    }
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#stopWaiting();
+    this.#opening?.close();
+    this.#session?.close();
+    this.#session = null;
+    this.#wake();
+  }
+
+  async #connect(): Promise<void> {
+    const { target, clock, onSession } = this.#options;
+    const address = target.addresses[this.#next++ % target.addresses.length];
+    let session: EtcdSession | null = null;
+    const onEnd = (failure: WeftError): void => {
+      if (session === null || this.#session !== session) return; // it was not in use yet: told below
+      this.#session = null;
+      this.#again(failure);
+    };
+    try {
+      session = await EtcdSession.open({ address, login: target.login, tls: this.#tls, clock, onEnd });
+      this.#opening = session;
+      if (this.#closed) return session.close();
+      await onSession(session);
+      if (session.failure !== null) throw session.failure;
+      this.#opening = null;
+      if (this.#closed) return session.close();
+      this.#session = session;
+      this.#backOff.reset();
+      if (this.#lost !== null) this.#options.onChange(null);
+      this.#lost = null;
+      this.#wake();
+    } catch (thrown) {
+      this.#opening = null;
+      session?.close();
+      this.#again(toWeftError(thrown));
+    }
+  }
+
+  #again(failure: WeftError): void {
+    if (this.#closed) return;
+    if (this.#lost === null) this.#options.onChange(failure);
+    this.#lost = failure;
+    this.#stopWaiting = this.#options.clock.after(this.#backOff.next(), () => void this.#connect());
+  }
+
+  /** False: not before the deadline. */
+  #ready(deadline: number): Promise<boolean> {
+    const { clock } = this.#options;
+    return new Promise((resolve) => {
+      const done = (ready: boolean): void => {
+        cancel();
+        this.#waiting.delete(woken);
+        resolve(ready);
+      };
+      const woken = (): void => done(true);
+      const cancel = clock.after(Math.max(0, deadline - clock.now()), () => done(false));
+      this.#waiting.add(woken);
+    });
+  }
+
+  #wake(): void {
+    for (const woken of [...this.#waiting]) woken();
+  }
+
+  #away(cause: WeftError | null = this.#lost): WeftError {
+    const { addresses } = this.#options.target;
+    const text = `no etcd answers at ${addresses.join(", ")}${cause === null ? "" : `: ${cause.message}`}`;
+    const retryable = true;
+    // A login that is refused is not mended by waiting.
+    const code = cause?.code === "unauthenticated" ? "unauthenticated" : "unavailable";
+    return new WeftError(code, text, { reason: "REGISTRY_AWAY", retryable, ...(cause !== null && { cause }) });
+  }
+}
+
+export function registryClosed(): WeftError {
+  return new WeftError("unavailable", "the registry is closed", { reason: "REGISTRY_CLOSED" });
+}
+
+/** Whether it is the connection's fault, or the server's for now, rather than the request's. */
+function passes({ code, message }: WeftError): boolean {
+  if (code === "unavailable" || code === "deadline_exceeded" || code === "unauthenticated") return true;
+  return code === "cancelled" || (code === "resource_exhausted" && message.includes("too many requests"));
+}
+
+function within<T>(clock: Clock, deadline: number, work: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const cancel = clock.after(Math.max(0, deadline - clock.now()), () =>
+      reject(new WeftError("deadline_exceeded", "etcd did not answer in time", { reason: "ETCD_SLOW" })),
+    );
+    work.then(resolve, reject).finally(cancel);
+  });
+}
+
+function ignore(): void {}
+
+/** Of one thing that is asked, however many connections it takes. */
+const CALL_MS = 5_000;
+const MAX_PAUSE_MS = 1_000;
