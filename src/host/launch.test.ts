@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { GATEWAY_UNIT, launchOf } from "./launch.ts";
+import { CONTROL_UNIT, GATEWAY_UNIT, launchOf } from "./launch.ts";
 import type { System } from "./resolve-system.ts";
 
 const gateway = { host: "127.0.0.1", port: 8080, adminHost: "127.0.0.1", adminPort: 0, tls: null };
@@ -41,4 +41,14 @@ test("a system's gateway is told of its listeners and of who speaks the PROXY pr
   const { args } = launchOf(launch, { ...launcher, system: system as unknown as System });
   const beside = ["--listener", "db=tcp:127.0.0.1:5432", "--listener", "dns=udp:[::1]:53"];
   assert.deepEqual(args.slice(7, 13), ["--proxy-protocol", "10.0.0.9", ...beside]);
+});
+
+test("where endpoints are kept is told the control plane alone, and not as an argument, for it may hold a password", () => {
+  const registry = "etcd://me:secret@127.0.0.1:2379";
+  const system = { name: "shop", dir: "/shop", load: null, sharedLimits: null, gateway: null, registry } as unknown as System;
+  const launcher = { stateDir: "/shop/.weft", weft: ["weft"], nodeArguments: [], load: 0, system };
+  const control = launchOf({ ...launch, unitName: CONTROL_UNIT }, launcher);
+  assert.equal(control.env.WEFT_REGISTRY, registry);
+  assert.ok(!control.args.join(" ").includes("secret"));
+  assert.equal(launchOf({ ...launch, unitName: "load" }, launcher).env.WEFT_REGISTRY, undefined);
 });

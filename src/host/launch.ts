@@ -153,6 +153,8 @@ function environmentOf(launch: Launch, { system, stateDir, joinToken }: Launcher
   const stateFile = join(stateDir, KNOWN_FOLDER, `${unit?.prefix ?? unitName}.json`);
   if (launch.beside !== undefined) return { ...env, WEFT_STATE_FILE: stateFile };
   if (unit === undefined) {
+    // Not an argument, which everybody on the machine can read.
+    if (unitName === CONTROL_UNIT && system.registry !== null) return { ...env, WEFT_REGISTRY: system.registry };
     if (unitName !== GATEWAY_UNIT && unitName !== DNS_UNIT) return env;
     if (unitName === GATEWAY_UNIT && system.sharedLimits !== null) env.WEFT_SHARED_LIMITS = system.sharedLimits;
     return { ...env, WEFT_STATE_FILE: stateFile };

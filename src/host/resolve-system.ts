@@ -28,6 +28,8 @@ export interface System {
   readonly contracts: readonly string[];
   /** A Redis url; null for leases from the control plane. */
   readonly sharedLimits: string | null;
+  /** An etcd url; null for the control plane's own registry. */
+  readonly registry: string | null;
   readonly load: Command | null;
   readonly try: readonly string[];
   readonly locate: Locator;
@@ -144,6 +146,7 @@ export const SYSTEM_FIELDS = [
   "resources",
   "contracts",
   "sharedLimits",
+  "registry",
   "mtls",
   "load",
   "try",
@@ -206,6 +209,7 @@ function readSystem(
     resources,
     contracts: contracts.map((folder) => reader.path(folder)),
     sharedLimits: readSharedLimits(reader, fields.sharedLimits),
+    registry: readRegistry(reader, fields.registry),
     load: fields.load === undefined ? null : reader.command(fields.load, ["load"]),
     try: reader.strings(fields.try, ["try"]),
     locate,
@@ -318,6 +322,16 @@ function readSharedLimits(reader: DescriptionReader, value: unknown): string | n
   // A url may hold a password: it is not repeated.
   if (url !== null && !/^rediss?:\/\/[^/]/.test(url))
     reader.problems.add(["sharedLimits"], 'must be a url such as "redis://127.0.0.1:6379"; rediss:// is over TLS');
+  return url;
+}
+
+/** The control plane, which uses it, reads the rest of it. */
+function readRegistry(reader: DescriptionReader, value: unknown): string | null {
+  if (value === undefined) return null;
+  const url = reader.string(value, ["registry"]);
+  // A url may hold a password: it is not repeated.
+  if (url !== null && !/^etcd:\/\/[^/?]/.test(url))
+    reader.problems.add(["registry"], 'must be a url such as "etcd://127.0.0.1:2379" (docs/registry.md)');
   return url;
 }
 

@@ -154,6 +154,11 @@ const SYSTEM = fields(
       type: "string",
       pattern: "^rediss?://",
     },
+    registry: {
+      description: "Where endpoints are kept: an etcd url. Default: with the control plane",
+      type: "string",
+      pattern: "^etcd://",
+    },
     load: worded(texts, "A load driver, run by weft up --load N"),
     try: worded(texts, 'Requests to show when the system is ready: "GET /v1/products"'),
   },

@@ -21,6 +21,8 @@ export interface SystemDescription {
   resources?: string | readonly (string | ResourceInput)[];
   /** Where limits of the whole system are kept that the gateway enforces: "redis://127.0.0.1:6379". Default: leases from the control plane. */
   sharedLimits?: string;
+  /** Where endpoints are kept: "etcd://127.0.0.1:2379", which several control planes may share. Default: with the control plane. docs/registry.md. */
+  registry?: string;
   /** How services take calls, unless one says otherwise: "permissive" (default), "strict" or "off". docs/identity.md. */
   mtls?: MutualTls;
   /** Folders with .proto files, checked before the start. Default ["proto"] when there is one. */
