@@ -196,6 +196,8 @@ class HttpListener implements Listener, SocketConnectionOwner {
     server.on("tlsClientError", (error: Error, socket: TLSSocket) => {
       const address = formatAddress(socket.remoteAddress, socket.remotePort);
       this.#options.onConnectionError?.({ ...NOBODY, address, secure: true }, `TLS handshake failed: ${error.message}`);
+      // Node leaves that to us, also when a handshake takes too long.
+      socket.destroy();
     });
     server.on("secureConnection", (socket: TLSSocket) => this.#acceptSecure(socket));
     const { proxied } = this.#options;

@@ -130,6 +130,8 @@ export class MeshAccept {
     server.on("tlsClientError", (error: Error, socket: TLSSocket) => {
       const address = formatAddress(socket.remoteAddress, socket.remotePort);
       this.#options.onRefused({ ...NOBODY, address }, `TLS handshake failed: ${error.message}`);
+      // Node leaves that to us, also when a handshake takes too long: it would keep its place for ever.
+      socket.destroy();
     });
     server.on("secureConnection", (socket: TLSSocket) => this.#judge(socket));
     this.#tls = server;
