@@ -170,7 +170,8 @@ async function intercepted(): Promise<Case[]> {
     writeFileSync(`/etc/netns/${NETNS}/resolv.conf`, "nameserver 10.99.99.99\n");
     writeFileSync(join(dir, "app.py"), APP);
     writeFileSync(join(dir, "echo.py"), ECHO);
-    await said(start(weft("control", "--listen", `${HOST_SIDE}:17070`)), /control plane/);
+    // What it is about is interception: nobody here has a token.
+    await said(start(weft("control", "--listen", `${HOST_SIDE}:17070`, "--plain")), /control plane/);
     await said(start(["python3", join(dir, "app.py"), "127.0.0.1", "17080"]), /listening/);
     await said(start(["python3", join(dir, "app.py"), HOST_SIDE, "17081"]), /listening/);
     await said(start(["python3", join(dir, "echo.py"), HOST_SIDE, "17082"]), /listening/);
