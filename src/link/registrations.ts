@@ -116,7 +116,7 @@ export class Registrations {
         stream.onStop(cancel);
       } else {
         this.#held.delete(held.id);
-        this.#line.report(error);
+        if (held.sent) this.#line.report(error); // nobody waits any more
         held.waiters.settle(error);
       }
     });

@@ -21,10 +21,11 @@ export function dial(
   target: DialTarget,
 ): () => void {
   const { identity } = options;
-  const mode = identity === undefined ? "permissive" : (options.mutualTls?.(endpoint.service) ?? "permissive");
+  const mode = options.mutualTls?.(endpoint.service) ?? "permissive";
   const mesh = identity !== undefined && endpoint.identity !== undefined && mode !== "off";
   if (mode === "strict" && !mesh) {
-    const cause = `${endpoint.service} takes mutual TLS alone (mtls: strict), and this endpoint of it has no identity: start its process with a join token, or set mtls: permissive`;
+    const [who, whose] = identity === undefined ? ["this process", "it"] : ["this endpoint of it", "its process"];
+    const cause = `${endpoint.service} takes mutual TLS alone (mtls: strict), and ${who} has no identity: start ${whose} with a join token (WEFT_JOIN_TOKEN), or set mtls: permissive`;
     const failing = setImmediate(() =>
       target.onFailed(`${endpoint.id} (${endpoint.host}:${endpoint.port}) is not called: ${cause}`),
     );

@@ -258,3 +258,14 @@ test("a changed identity of an endpoint holds for the next dial", async () => {
   await pool.close(0);
   await listener.close();
 });
+
+test("a strict service is not called by a process that has no identity, which is told what it needs", async () => {
+  const { listener } = await meshListener("strict");
+  const pool = createUpstreamPool({ mutualTls: () => "strict" });
+  await assert.rejects(
+    call(pool, orders(listener.port)),
+    failure(/takes mutual TLS alone.*this process has no identity: start it with a join token/),
+  );
+  await pool.close(0);
+  await listener.close();
+});

@@ -105,7 +105,7 @@ export interface UpstreamPoolOptions {
   maxWaiting?: number;
   /** Endpoints that have an identity are called over mutual TLS, must prove it, and are shown this one. Without it they are called in plain text. */
   identity?: IdentitySource;
-  /** How a service wants to be called, asked at each dial: "off" is called in plain text, "strict" is not called where its endpoint has no identity. */
+  /** How a service wants to be called, asked at each dial: "off" is called in plain text, "strict" is not called where its endpoint has no identity, or this process none. */
   mutualTls?: (service: string) => MutualTls;
   tls?: { ca?: string | Uint8Array; cert?: string | Uint8Array; key?: string | Uint8Array; serverName?: string };
 }

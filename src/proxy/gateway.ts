@@ -104,7 +104,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     clock,
     limits,
     tls: options.upstreamTls,
-    ...(options.identity && { identity: options.identity, mutualTls: (service) => policy.mutualTls(service) }),
+    ...(options.identity && { identity: options.identity }),
+    mutualTls: (service) => policy.mutualTls(service),
   });
   const timers = new TimerWheel(clock);
   const security = createSecurityQueries({
@@ -211,7 +212,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       ids: new IdSource(options.random ?? systemRandom),
       proxied,
       isStrict: (service) => policy.mutualTls(service) === "strict",
-      ...(options.identity && { identity: options.identity, mutualTls: (service) => policy.mutualTls(service) }),
+      ...(options.identity && { identity: options.identity }),
+      mutualTls: (service) => policy.mutualTls(service),
       onRefused,
       onEnd(request, { peerAddress }, decision) {
         calls.record(decision);

@@ -133,7 +133,8 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
   const pool = createUpstreamPool({
     clock,
     limits,
-    ...(identity && { identity, mutualTls: (name) => policy.mutualTls(name) }),
+    ...(identity && { identity }),
+    mutualTls: (name) => policy.mutualTls(name),
   });
   const timers = new TimerWheel(clock);
   const security = createSecurityQueries({
@@ -159,7 +160,7 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
     ids,
     service,
     services,
-    dial: identity === null ? {} : { identity, mutualTls: (name) => policy.mutualTls(name) },
+    dial: { ...(identity && { identity }), mutualTls: (name) => policy.mutualTls(name) },
     identity: () => identity?.id ?? "",
     isStrict: (name) => policy.mutualTls(name) === "strict",
     onEnd(request, { peerAddress }, decision) {
