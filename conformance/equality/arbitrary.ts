@@ -11,6 +11,7 @@ import {
   type Scope,
   type TokenName,
 } from "./model.ts";
+import { STREAMED } from "./raw-call.ts";
 
 /** Systems that are valid, with requests that are about them. */
 export function anyCase(scopes: readonly Scope[] = SCOPES): fc.Arbitrary<EqualityCase> {
@@ -61,6 +62,12 @@ const grpcStep = fc.oneof(
     arbitrary: fc
       .tuple(fc.constantFrom("0", "20", "-1", "9000"), fc.boolean())
       .map(([pushback, trailersOnly]): Behaviour => ({ do: "grpc", code: 14, trailersOnly, pushback })),
+  },
+  {
+    weight: 1,
+    arbitrary: fc
+      .tuple(fc.constantFrom(0, 14, 8), fc.constantFrom(1, 3, 20))
+      .map(([code, messages]): Behaviour => ({ do: "grpc", code, trailersOnly: false, messages })),
   },
   {
     weight: 1,
@@ -118,6 +125,10 @@ const pages = fc.oneof(
   },
 );
 
+function withoutMessages({ messages: _messages, ...step }: Behaviour & { do: "grpc" }): Behaviour {
+  return step;
+}
+
 /** Three lost streams in a row put an endpoint aside at weft's places, without any policy; that is no matter of one call, so there are less of them. */
 function withFewResets(requests: readonly EqualityRequest[]): EqualityRequest[] {
   let left = MAX_RESETS;
@@ -173,16 +184,20 @@ function anyRequests(scope: Scope): fc.Arbitrary<EqualityRequest[]> {
     });
   const grpc = fc
     .record({
-      method: fc.constantFrom(...GRPC_METHODS),
+      method: fc.constantFrom(...GRPC_METHODS, STREAMED),
       host: scope === "edge" ? fc.constantFrom(...HOSTS) : fc.constant("rpc.weft"),
       headers,
       body: bodies,
       token: tokens,
       script: scriptOf(grpcStep, { do: "grpc", code: 0, trailersOnly: false }),
     })
-    .map(
-      ({ body, token, ...made }): EqualityRequest => ({ kind: "grpc", path: "", ...made, ...written({ body, token }) }),
-    );
+    .map(({ body, token, script, ...made }): EqualityRequest => {
+      const streamed = made.method === STREAMED;
+      // Of a method of one message only one can come.
+      const steps = streamed ? script : script.map((step) => (step.do === "grpc" ? withoutMessages(step) : step));
+      const rest = written({ body: streamed ? undefined : body, token });
+      return { kind: "grpc", path: "", ...made, script: steps, ...rest };
+    });
   const some = (one: fc.Arbitrary<EqualityRequest>) =>
     fc.array(one, { minLength: 1, maxLength: 10, size: "max" }).map(withFewResets);
   if (scope === "web") return some(http);

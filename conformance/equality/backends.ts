@@ -155,11 +155,14 @@ function grpcServer(name: string, look: Look): Http2Server {
     const { step, got } = look(headers, `${headers[":method"]}`, `${headers[":path"]}`, `${headers[":authority"]}`);
     const said = { "content-type": "application/grpc", "x-origin": name, "x-set": "backend", "x-drop": "backend" };
     const message = framed(Buffer.from(name));
-    const succeed = (): void => {
+    const end = (trailers: Record<string, string>, messages: number): void => {
       stream.respond({ ":status": 200, ...said }, { waitForTrailers: true });
-      stream.on("wantTrailers", () => stream.sendTrailers({ "grpc-status": "0" }));
-      stream.end(message);
+      stream.on("wantTrailers", () => stream.sendTrailers(trailers));
+      for (let i = 1; i < messages; i++) stream.write(message);
+      if (messages === 0) stream.end();
+      else stream.end(message);
     };
+    const succeed = (): void => end({ "grpc-status": "0" }, step.do === "grpc" ? (step.messages ?? 1) : 1);
     const chunks: Uint8Array[] = [];
     stream.on("data", (chunk: Uint8Array) => chunks.push(chunk));
     stream.on("end", () => {
@@ -174,14 +177,11 @@ function grpcServer(name: string, look: Look): Http2Server {
         const after = step.retryAfter === undefined ? {} : { "retry-after": step.retryAfter };
         stream.respond({ ":status": step.status, "x-origin": name, ...after }, { endStream: true });
       } else if (step.do === "grpc" && step.code !== 0) {
-        const asks = step.pushback === undefined ? {} : { "grpc-retry-pushback-ms": step.pushback };
+        const asks: Record<string, string> =
+          step.pushback === undefined ? {} : { "grpc-retry-pushback-ms": step.pushback };
         const failure = { "grpc-status": String(step.code), "grpc-message": `code ${step.code}`, ...asks };
         if (step.trailersOnly) stream.respond({ ":status": 200, ...said, ...failure }, { endStream: true });
-        else {
-          stream.respond({ ":status": 200, ...said }, { waitForTrailers: true });
-          stream.on("wantTrailers", () => stream.sendTrailers(failure));
-          stream.end();
-        }
+        else end(failure, step.messages ?? 0);
       } else if (step.do !== "hang") succeed();
     });
   });

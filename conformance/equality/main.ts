@@ -114,7 +114,7 @@ if (only === null)
     backends,
     reference,
     harness.places,
-    sequencesOf(seed, minutes === null ? SEQUENCES : SEQUENCES * Math.max(1, Math.ceil(minutes / BOUND_MINUTES))),
+    sequencesOf(seed, minutes !== null && minutes > BOUND_MINUTES ? 3 * SEQUENCES : SEQUENCES),
   ))
     tell(name, ok, detail ?? "");
 const took = ((performance.now() - begun) / 1000).toFixed(0);

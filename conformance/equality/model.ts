@@ -41,7 +41,14 @@ export interface EqualityRequest {
 
 export type Behaviour =
   | { readonly do: "answer"; readonly status: number; readonly retryAfter?: string }
-  | { readonly do: "grpc"; readonly code: number; readonly trailersOnly: boolean; readonly pushback?: string }
+  /** `messages` go before the status; default one before OK, none before another. */
+  | {
+      readonly do: "grpc";
+      readonly code: number;
+      readonly trailersOnly: boolean;
+      readonly pushback?: string;
+      readonly messages?: number;
+    }
   /** The connection (HTTP/1.1) or stream (HTTP/2) is reset before anything was said. */
   | { readonly do: "reset" }
   /** A head and part of a body, then a reset. */

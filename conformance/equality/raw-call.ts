@@ -7,6 +7,8 @@ import { comparedHeaders } from "./headers.ts";
 import type { Answer, EqualityRequest } from "./model.ts";
 import { sentHeaders } from "./tokens.ts";
 
+/** The method that answers with any number of messages. */
+export const STREAMED = "Download";
 export const TRIAL = "weft.test.v1.Trial";
 
 /** A caller over Node's own HTTP clients: HTTP/1.1 for HTTP, HTTP/2 for gRPC. Calls nobody answers within 8 s count as broken. */
@@ -100,10 +102,10 @@ export class RawCaller {
           reason: grpcReason(all),
           broken: !ended || stream.rstCode !== 0,
           headers: comparedHeaders(head as Record<string, unknown>),
-          body: body.subarray(7).toString(),
+          body: method === STREAMED ? told(body) : body.subarray(7).toString(),
         });
       });
-      stream.end(messageOf(bytes));
+      stream.end(messageOf(method === STREAMED ? 0 : bytes));
     });
   }
 }
@@ -113,6 +115,18 @@ const BROKEN: Answer = { status: 0, grpcStatus: -1, reason: "", broken: true, he
 export const CALL_MS = 8_000;
 /** RFC 9113 section 7. */
 const CANCEL = 8;
+
+/** The messages of a stream as one text. */
+function told(body: Buffer): string {
+  const texts: string[] = [];
+  for (let at = 0; at + 5 <= body.length; at += 5 + body.readUInt32BE(at + 1))
+    texts.push(body.subarray(at + 7, at + 5 + body.readUInt32BE(at + 1)).toString());
+  return toldTexts(texts);
+}
+
+export function toldTexts(texts: readonly string[]): string {
+  return texts.length === 0 ? "" : `${texts.length} x ${[...new Set(texts)].join()}`;
+}
 
 /** Of application/problem+json as weft writes it. */
 function reasonOf(body: string): string {

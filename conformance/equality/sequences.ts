@@ -134,8 +134,8 @@ const ejections = fc
   })
   .map(({ scope, rule, inRow, percent, attempts }): Sequence => {
     const resets = rule === "local" || rule === "5xx by resets";
-    // Three lost streams put an endpoint aside at weft's places whatever policy says.
-    const count = resets ? Math.min(inRow, 2) : inRow;
+    // Three lost streams put an endpoint aside at weft's places whatever policy says; with errors split, Envoy takes each connection that it has for a success.
+    const count = rule === "local" ? 1 : resets ? Math.min(inRow, 2) : inRow;
     const outlier = {
       baseEjectionTime: "30s",
       maxEjectionPercent: percent,

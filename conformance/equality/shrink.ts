@@ -53,7 +53,7 @@ function removable({ requests, resources }: EqualityCase): Path[] {
 /** Fields without which a case is not one. */
 const KEPT: ReadonlySet<string> = new Set([
   ...["apiVersion", "kind", "metadata", "spec", "parentRefs", "per", "enforcedBy", "at", "jwks"],
-  ...["method", "path", "host", "script", "headers", "do", "code", "trailersOnly", "status", "afterMs"],
+  ...["method", "path", "host", "script", "headers", "do", "code", "trailersOnly", "messages", "status", "afterMs"],
 ]);
 
 /** What is one thing. */

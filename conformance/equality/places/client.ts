@@ -12,7 +12,7 @@ import { METHODS, unknownAs, withBase } from "../base.ts";
 import { bodyOf } from "../bodies.ts";
 import { comparedHeaders } from "../headers.ts";
 import type { Answer, Place } from "../model.ts";
-import { CALL_MS } from "../raw-call.ts";
+import { CALL_MS, STREAMED, toldTexts } from "../raw-call.ts";
 import { sentHeaders } from "../tokens.ts";
 
 /** A typed client of "rpc" in this process. What it throws is told as the answer that a gRPC caller would have got. */
@@ -48,11 +48,14 @@ export function openClient(endpoints: readonly Endpoint[], seed: number): Place 
         headers: comparedHeaders(lists(fields)),
         ...rest,
       });
+      const options = { metadata, onHeader, signal: AbortSignal.timeout(CALL_MS) };
+      const texts: string[] = [];
       try {
-        const { name } = await unary[method as keyof typeof unary](
-          { name: bodyOf(bytes) },
-          { metadata, onHeader, signal: AbortSignal.timeout(CALL_MS) },
-        );
+        if (method === STREAMED) {
+          for await (const { data } of client.download({}, options)) texts.push(Buffer.from(data).toString());
+          return got({ grpcStatus: 0, reason: "", body: toldTexts(texts) }, (head as Metadata | null)?.fields ?? []);
+        }
+        const { name } = await unary[method as keyof typeof unary]({ name: bodyOf(bytes) }, options);
         return got({ grpcStatus: 0, reason: "", body: name }, (head as Metadata | null)?.fields ?? []);
       } catch (error) {
         if (!(error instanceof WeftError)) throw error;
