@@ -1,11 +1,11 @@
 import { userInfo } from "node:os";
-import { createDirectClient } from "../../call/direct.ts";
 import { Admin, type Revision } from "../../contract/gen/weft/control/v1/control.ts";
 import { WeftError } from "../../core/errors.ts";
 import { loadSystem } from "../../host/load-system.ts";
 import type { Resource } from "../../policy/resource/resources.ts";
 import { parseResources } from "../../policy/resource/validate.ts";
 import { controlAddress } from "../control-address.ts";
+import { controlClient } from "../control-client.ts";
 import { EXIT } from "../exit-status.ts";
 import { readResourceFiles } from "../resource-files.ts";
 import { systemResources } from "../resources.ts";
@@ -25,9 +25,9 @@ export interface PublishFlags extends IdentityFlags {
 export async function publish(paths: readonly string[], flags: PublishFlags, terminal: Terminal): Promise<number> {
   const address = controlAddress(flags);
   const resources = JSON.stringify(await resourcesOf(paths));
-  const { client, close } = createDirectClient(Admin, address);
+  const token = operatorToken(flags);
+  const { client, close } = await controlClient(Admin, address, token !== "");
   try {
-    const token = operatorToken(flags);
     const before = await client.getRevision({}).catch((thrown: unknown) => {
       if (thrown instanceof WeftError && thrown.code === "unavailable") throw thrown;
       return null;
