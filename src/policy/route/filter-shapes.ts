@@ -1,10 +1,30 @@
 import { FIELD_NAME, FIELD_VALUE, HOSTNAME, METHODS, PATH } from "../resource/common-shapes.ts";
+import type { HeaderModifier } from "../resource/resources.ts";
 import { bool, type Check, described, isObject, list, number, object, oneOf, text } from "../resource/shape.ts";
 
 /* The filters of a route's rules and of single backends (Gateway API HTTPRouteFilter, GRPCRouteFilter). */
 
 const header = object({ name: FIELD_NAME, value: FIELD_VALUE }, ["name", "value"]);
-const headerModifier = object({ set: list(header), add: list(header), remove: list(FIELD_NAME) });
+/** `host` says to whom a request goes: it is no field among others, in HTTP/2 not even a field, and an Envoy would refuse all its routes for one that changes it. */
+const headerModifier = object(
+  { set: list(header), add: list(header), remove: list(FIELD_NAME) },
+  [],
+  (value, path, report) => {
+    const { set = [], add = [], remove = [] } = value as Partial<HeaderModifier>;
+    const isHost = (name: unknown): boolean => typeof name === "string" && name.toLowerCase() === "host";
+    const what = "host is not changed as a field; take the filter URLRewrite, with hostname";
+    for (const [field, changes] of Object.entries({ set, add })) {
+      if (!Array.isArray(changes)) continue;
+      changes.forEach((change, i) => {
+        if (isHost(change?.name)) report([...path, field, i, "name"], what);
+      });
+    }
+    if (Array.isArray(remove))
+      remove.forEach((name, i) => {
+        if (isHost(name)) report([...path, "remove", i], what);
+      });
+  },
+);
 
 const pathModifier = object(
   {

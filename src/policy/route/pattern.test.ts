@@ -60,3 +60,9 @@ test("agrees with JavaScript's engine where both know the syntax", () => {
     { numRuns: 300 },
   );
 });
+
+test("a character beyond a byte is refused, which a stock Envoy would refuse all its routes for", () => {
+  assert.match(patternProblem("/a\\x{10FFFF}"), /beyond \\xFF/);
+  assert.match(patternProblem("\\\\\\x{0100}"), /beyond \\xFF/);
+  for (const fine of ["/\\x{ff}", "/\\x{00FF}", "/\\\\x{100}", "/\\xe9"]) assert.equal(patternProblem(fine), "", fine);
+});

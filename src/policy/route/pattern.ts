@@ -52,6 +52,9 @@ function re2(): Engine {
 
 function make(source: string): RE2JS | string {
   if (source.length > MAX_PATTERN) return `it is longer than ${MAX_PATTERN} characters`;
+  // What is matched are bytes, each a character: Envoy refuses all its routes for one that names more.
+  const beyond = /(?<!\\)(?:\\\\)*\\x\{0*[1-9a-f][0-9a-f]{2,}\}/i.exec(source);
+  if (beyond !== null) return `it names a character beyond \\xFF (${beyond[0]}), which no path and no field has`;
   const { RE2JS } = re2();
   try {
     const expression = RE2JS.compile(source);
