@@ -45,6 +45,11 @@ export class VirtualAddresses {
     this.#names.set(address, name);
   }
 
+  /** It stands for nothing any more. */
+  release(address: string): void {
+    this.#names.delete(address);
+  }
+
   /** "orders.weft" */
   nameOf(address: string): string | undefined {
     return this.#names.get(address);

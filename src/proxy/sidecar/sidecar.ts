@@ -229,7 +229,19 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
     const { host, port } = listener;
     const both = withDatagrams(listener, await sessions.listenUdp(host, port, given(`${host}:${port}`)));
     listeners.push(both);
-    return both;
+    return {
+      host,
+      port,
+      get connections() {
+        return both.connections;
+      },
+      drain: (ms) => both.drain(ms),
+      close() {
+        const at = listeners.indexOf(both);
+        if (at >= 0) listeners.splice(at, 1);
+        return both.close();
+      },
+    };
   };
   const originals = new OriginalDestinations();
   const listenTransparent: Sidecar["listenTransparent"] = async (at) => {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { VirtualClock } from "../../core/clock.ts";
 import { WeftError } from "../../core/errors.ts";
 import { VirtualAddresses } from "../../dns/virtual-addresses.ts";
 import { VirtualHosts, type VirtualHostsOptions } from "./virtual-hosts.ts";
@@ -19,7 +20,7 @@ function hostsWith(
       const reason = fault(host, port, ++tries);
       if (reason !== null) throw new WeftError("failed_precondition", "no", { reason });
       open.add(`${host}:${port}`);
-      return { close: async () => void open.delete(`${host}:${port}`) };
+      return { connections: 0, close: async () => void open.delete(`${host}:${port}`) };
     },
     onProblem: (message) => problems.push(message),
     ...more,
@@ -67,4 +68,22 @@ test("names come from the application: only so many have addresses", async () =>
   assert.equal(await hosts.addressOf("c.weft"), null);
   assert.equal(problems.length, 1);
   assert.notEqual(await hosts.addressOf("a.weft"), null);
+});
+
+test("names that were made up keep others out for a minute at most, and take nothing from those in use", async () => {
+  const clock = new VirtualClock();
+  const { hosts, open } = hostsWith(() => null, { maxNames: 4, clock });
+  const orders = await hosts.addressOf("orders.weft");
+  for (let i = 0; i < 10; i++) await hosts.addressOf(`made-up-${i}.weft`);
+  assert.equal(open.size, 8, "four names at two ports");
+  assert.equal(await hosts.addressOf("stock.weft"), null);
+  clock.advance(30_000);
+  assert.equal(await hosts.addressOf("orders.weft"), orders);
+  clock.advance(40_000);
+  assert.notEqual(await hosts.addressOf("stock.weft"), null);
+  assert.notEqual(await hosts.addressOf("payments.weft"), null);
+  assert.equal(await hosts.addressOf("orders.weft"), orders, "which was asked for since");
+  assert.equal(open.size, 8);
+  await hosts.close();
+  assert.equal(open.size, 0);
 });
