@@ -60,8 +60,21 @@ function publicKey(
   if (value.kty === "oct" || value.k !== undefined)
     return report(path, "is a shared secret; use `secret` in place of jwks");
   if (value.d !== undefined) return report(path, "is a private key; only public keys belong here");
-  if (typeof value.kty !== "string") report(path, "has no kty");
+  if (typeof value.kty !== "string") return report(path, "has no kty");
+  // One key that cannot be read would have Envoy refuse all that it is told with it.
+  for (const member of KEY_MEMBERS.get(value.kty) ?? []) {
+    const text = value[member];
+    if (typeof text !== "string" || !/^[\w-]+$/.test(text))
+      report(path, `has no ${member}, which a key of kty ${value.kty} needs`);
+  }
 }
+
+/** RFC 7518 sections 6.2.1 and 6.3.1, RFC 8037 section 2. */
+const KEY_MEMBERS: ReadonlyMap<string, readonly string[]> = new Map([
+  ["EC", ["crv", "x", "y"]],
+  ["RSA", ["n", "e"]],
+  ["OKP", ["crv", "x"]],
+]);
 
 const jwt = object(
   {

@@ -100,6 +100,8 @@ test("resources are refused with what is wrong in them, and without the secret t
     ],
     [{ jwt: { issuer, jwks: { inline: { keys: [{ kty: "oct", k: "hunter2" }] } } } }, /is a shared secret/],
     [{ jwt: { issuer, jwks: { inline: { keys: [{ kty: "EC", d: "hunter2" }] } } } }, /is a private key/],
+    [{ jwt: { issuer, jwks: { inline: { keys: [{ kty: "EC", crv: "P-256", y: "AQ" }] } } } }, /has no x, which a key/],
+    [{ jwt: { issuer, jwks: { inline: { keys: [{ kty: "RSA", e: "AQAB" }] } } } }, /has no n, which a key/],
     [{ apiKey: { consumers: [{ name: "a", sha256: "hunter2" }] } }, /must be a SHA-256 in hex/],
     [{ basic: { users: [{ name: "a", password: "hunter2" }] } }, /not the password itself/],
     [{ jwt: { issuer, jwks, from: [{ query: "t" }] }, forwardToken: false }, /cannot be taken out/],

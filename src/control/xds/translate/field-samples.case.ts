@@ -59,7 +59,9 @@ const session = {
 };
 
 /** The issuer whose tokens rules are about. */
-const ISSUER = helper({ jwt: { issuer: "https://id.test", jwks: { inline: { keys: [{ kty: "EC" }] } } } });
+const ISSUER = helper({
+  jwt: { issuer: "https://id.test", jwks: { inline: { keys: [{ kty: "EC", crv: "P-256", x: "AQ", y: "Ag" }] } } },
+});
 
 export const SAMPLES: readonly Resource[] = [
   made(gatewayApi, "HTTPRoute", {
@@ -352,7 +354,9 @@ export const SAMPLES: readonly Resource[] = [
     { optional: true },
   ),
   authentication({ jwt: { issuer: "https://id.test", jwks: { file: "/keys.json" }, from: [{ query: "q" }] } }),
-  authentication({ jwt: { issuer: "https://id.test", jwks: { inline: { keys: [{ kty: "RSA" }] } } } }),
+  authentication({
+    jwt: { issuer: "https://id.test", jwks: { inline: { keys: [{ kty: "RSA", n: "AQ", e: "AQAB" }] } } },
+  }),
   authentication({ jwt: { issuer: "https://id.test", secret: { env: "KEY" } } }),
   authentication({ jwt: { issuer: "https://id.test", secret: { file: "/key" } } }),
   authentication({ apiKey: { consumers: [{ name: "a", sha256: "a".repeat(64) }] } }),
