@@ -10,6 +10,7 @@ import { listenError } from "./listen-error.ts";
 import { type Loop, loopOf, type Ticking } from "./loop.ts";
 import { peerOf } from "./peer.ts";
 import type { Listener } from "./types.ts";
+import { untilEmpty } from "./until-empty.ts";
 
 export interface TcpListenOptions {
   /** Default "127.0.0.1". */
@@ -92,15 +93,7 @@ class TcpListener implements Listener {
   /** Sessions end by themselves, or are cut after `timeoutMs`. */
   async drain(timeoutMs: number): Promise<void> {
     if (this.#server.listening) this.#server.close();
-    if (this.#open.size > 0 && timeoutMs > 0) {
-      await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, timeoutMs);
-        this.#onEmpty = () => {
-          clearTimeout(timer);
-          resolve();
-        };
-      });
-    }
+    if (this.#open.size > 0 && timeoutMs > 0) await untilEmpty(timeoutMs, (onEmpty) => (this.#onEmpty = onEmpty));
     await this.close();
   }
 

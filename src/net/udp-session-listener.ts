@@ -3,6 +3,7 @@ import { isIPv6 } from "node:net";
 import { type Clock, systemClock } from "../core/clock.ts";
 import { listenError } from "./listen-error.ts";
 import { formatAddress } from "./peer.ts";
+import { untilEmpty } from "./until-empty.ts";
 
 /** Who takes what one address sends. */
 export interface UdpSessionOwner {
@@ -108,15 +109,7 @@ class Sessions implements UdpSessionListener {
 
   async drain(timeoutMs: number): Promise<void> {
     this.#draining = true;
-    if (this.#byAddress.size > 0 && timeoutMs > 0) {
-      await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, timeoutMs);
-        this.#onEmpty = () => {
-          clearTimeout(timer);
-          resolve();
-        };
-      });
-    }
+    if (this.#byAddress.size > 0 && timeoutMs > 0) await untilEmpty(timeoutMs, (onEmpty) => (this.#onEmpty = onEmpty));
     await this.close();
   }
 

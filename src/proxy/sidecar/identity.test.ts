@@ -1,6 +1,4 @@
 import assert from "node:assert/strict";
-import { request } from "node:http";
-import type { Socket } from "node:net";
 import { test } from "node:test";
 import { Counter } from "../../../examples/counter/gen/counter/v1/counter.ts";
 import { TestAuthority } from "../../net/identity.case.ts";
@@ -8,7 +6,7 @@ import { type Resource, WEFT_API } from "../../policy/resource/resources.ts";
 import { service } from "../../service/definition.ts";
 import { createRuntime } from "../../service/runtime.ts";
 import { serve } from "../../service/serve.ts";
-import { ask, endpointOf, startApp, startTestSidecar } from "./sidecar.case.ts";
+import { ask, echoWebSockets, endpointOf, startApp, startTestSidecar, webSocketEcho } from "./sidecar.case.ts";
 
 const ONLY_WEB: Resource = {
   apiVersion: WEFT_API,
@@ -110,35 +108,10 @@ test("a typed service beside its sidecar knows its callers, too", async (t) => {
 test("a WebSocket goes over mutual TLS", async (t) => {
   const shop = new TestAuthority();
   const app = await startApp(t);
-  app.server.on("upgrade", (_incoming, socket: Socket) => {
-    socket.write("HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n");
-    socket.pipe(socket);
-  });
+  echoWebSockets(app.server);
   const identity = shop.identity("orders");
   const orders = await startTestSidecar(t, "orders", app.port, { identity });
   const endpoints = [endpointOf(orders, "orders", { identity: identity.id })];
   const web = await startTestSidecar(t, "web", 1, { endpoints, identity: shop.identity("web") });
-  const echoed = await new Promise<string>((resolve, reject) => {
-    const call = request({
-      port: web.outbound.port,
-      headers: {
-        host: "orders.weft",
-        connection: "upgrade",
-        upgrade: "websocket",
-        "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
-        "sec-websocket-version": "13",
-      },
-    });
-    call.on("upgrade", (_response, socket) => {
-      socket.once("data", (bytes) => {
-        resolve(bytes.toString());
-        socket.destroy();
-      });
-      socket.write("hello");
-    });
-    call.on("response", ({ statusCode }) => reject(new Error(`status ${statusCode}`)));
-    call.on("error", reject);
-    call.end();
-  });
-  assert.equal(echoed, "hello");
+  assert.equal(await webSocketEcho(web.outbound.port, "orders.weft"), "hello");
 });

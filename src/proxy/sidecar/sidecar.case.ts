@@ -6,7 +6,7 @@ import {
   type Server,
   type ServerResponse,
 } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
 import type { TestContext } from "node:test";
 import type { Endpoint } from "../../core/endpoint.ts";
 import { systemRandom } from "../../core/random.ts";
@@ -100,5 +100,40 @@ export function ask(
     });
     call.on("error", reject);
     call.end(body);
+  });
+}
+
+/** The application takes WebSockets and sends back what comes. */
+export function echoWebSockets(server: Server): void {
+  server.on("upgrade", (_incoming, socket: Socket) => {
+    socket.write("HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n");
+    socket.pipe(socket);
+  });
+}
+
+/** What comes back of "hello" over a WebSocket to `host`, by the outbound port. */
+export function webSocketEcho(port: number, host: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const call = request({
+      port,
+      path: "/socket",
+      headers: {
+        host,
+        connection: "upgrade",
+        upgrade: "websocket",
+        "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
+        "sec-websocket-version": "13",
+      },
+    });
+    call.on("upgrade", (_response, socket) => {
+      socket.once("data", (bytes) => {
+        resolve(bytes.toString());
+        socket.destroy();
+      });
+      socket.write("hello");
+    });
+    call.on("response", ({ statusCode }) => reject(new Error(`status ${statusCode}`)));
+    call.on("error", reject);
+    call.end();
   });
 }

@@ -4,7 +4,7 @@ import { connect as connectHttp2 } from "node:http2";
 import type { Socket } from "node:net";
 import { test } from "node:test";
 import { type Resource, type TrafficPolicy, WEFT_API } from "../../policy/resource/resources.ts";
-import { ask, endpointOf, startApp, startTestSidecar } from "./sidecar.case.ts";
+import { ask, echoWebSockets, endpointOf, startApp, startTestSidecar, webSocketEcho } from "./sidecar.case.ts";
 
 test("a call passes both sidecars, by a proxy's target and by its host", async (t) => {
   const app = await startApp(t, (incoming, response) => response.end(`${incoming.method} ${incoming.url}`));
@@ -190,38 +190,10 @@ test("a tunnel to a host outside passes bytes through", async (t) => {
 
 test("a WebSocket reaches an HTTP/1.1 application through both", async (t) => {
   const app = await startApp(t);
-  app.server.on("upgrade", (_incoming, socket: Socket) => {
-    socket.write(
-      "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n",
-    );
-    socket.pipe(socket);
-  });
+  echoWebSockets(app.server);
   const orders = await startTestSidecar(t, "orders", app.port);
   const web = await startTestSidecar(t, "web", 1, { endpoints: [endpointOf(orders, "orders")] });
-  const echoed = await new Promise<string>((resolve, reject) => {
-    const call = request({
-      port: web.outbound.port,
-      path: "/socket",
-      headers: {
-        host: "orders.weft",
-        connection: "upgrade",
-        upgrade: "websocket",
-        "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
-        "sec-websocket-version": "13",
-      },
-    });
-    call.on("upgrade", (_response, socket) => {
-      socket.once("data", (bytes) => {
-        resolve(bytes.toString());
-        socket.destroy();
-      });
-      socket.write("hello");
-    });
-    call.on("response", ({ statusCode }) => reject(new Error(`status ${statusCode}`)));
-    call.on("error", reject);
-    call.end();
-  });
-  assert.equal(echoed, "hello");
+  assert.equal(await webSocketEcho(web.outbound.port, "orders.weft"), "hello");
 });
 
 test("what an application reports of its load reaches the sidecar of its caller, and no further", async (t) => {
