@@ -33,7 +33,13 @@ function ask<T>(path: string): Promise<T> {
         if (response.statusCode === 200) resolve(JSON.parse(text));
         else reject(new Error(`${path}: ${response.statusCode} ${text.slice(0, 200)}`));
       });
-    }).on("error", reject);
+    }).on("error", (error: NodeJS.ErrnoException) => {
+      if (error.code !== "ECONNREFUSED") return reject(error);
+      console.error(
+        `nothing listens at ${gateway}; start the system, weft up examples/polyglot, or name its gateway: check.ts http://HOST:PORT`,
+      );
+      process.exit(1);
+    });
   });
 }
 
@@ -124,6 +130,7 @@ function plainAnswer(address: string): Promise<boolean> {
 const LEFT_OUT: Cell = { ok: true, text: "left out" };
 const CHECKS = { "canary 80:20": canary, retries, authorization, mTLS: mutualTls };
 
+await ask(`/${SERVICES[0]}/hello`).catch(() => {}); // ends here when nothing runs
 const ps =
   process.env.WEFT_PS ?? execFileSync("npx", ["weft", "ps", "-C", import.meta.dirname, "--json"], { encoding: "utf8" });
 const { instances }: { instances: { service: string; address: string }[] } = JSON.parse(ps);

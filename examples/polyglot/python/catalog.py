@@ -11,11 +11,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 SELF = {"service": os.environ["WEFT_SERVICE"], "version": os.environ.get("WEFT_VERSION", ""), "language": "Python"}
 
 
-def call(to, path, count):
+# Passed on, so that the calls that follow from a call belong to it: weft explain shows them together.
+TRACE = ("x-request-id", "traceparent")
+
+
+def call(to, path, count, headers):
     statuses, versions, peers = {}, {}, set()
     for _ in range(count):
         try:
-            with urllib.request.urlopen(f"http://{to}.weft{path}", timeout=10) as answer:
+            with urllib.request.urlopen(urllib.request.Request(f"http://{to}.weft{path}", headers=headers), timeout=10) as answer:
                 status, body = answer.status, json.load(answer)
                 versions[body.get("version", "")] = versions.get(body.get("version", ""), 0) + 1
                 peers.add(body.get("peer", ""))
@@ -37,7 +41,8 @@ class Handler(BaseHTTPRequestHandler):
         if url.path == "/hello":
             self.answer(200, {**SELF, "peer": self.headers.get("x-weft-peer", "")})
         elif url.path == "/call":
-            self.answer(200, call(query["to"], query.get("path", "/hello"), int(query.get("count", "1"))))
+            trace = {name: self.headers[name] for name in TRACE if name in self.headers}
+            self.answer(200, call(query["to"], query.get("path", "/hello"), int(query.get("count", "1")), trace))
         else:
             self.answer(404, {"error": "no such path"})
 
