@@ -60,10 +60,13 @@ export class ControlSecurity implements IdentitySource {
     return { identity: spiffeId(this.#options.pin.system, "control"), pool: { identity: this, background } };
   }
 
-  /** Makes sure that a root is known. Rejects `unauthenticated` (CONTROL_NOT_PROVEN) or `unavailable`; then it can be asked again. */
-  async prepare(): Promise<void> {
+  /**
+   * Makes sure that a root is known. Rejects `unauthenticated` (CONTROL_NOT_PROVEN) or `unavailable`; then it can be asked again. `background`: waiting for it does not keep the
+   * process alive.
+   */
+  async prepare(background = false): Promise<void> {
     if (this.#material.trust !== "") return;
-    this.#preparing ??= this.#find().finally(() => {
+    this.#preparing ??= this.#find(background).finally(() => {
       this.#preparing = null;
     });
     await this.#preparing;
@@ -75,12 +78,12 @@ export class ControlSecurity implements IdentitySource {
     for (const listener of this.#listeners) listener();
   }
 
-  async #find(): Promise<void> {
+  async #find(background: boolean): Promise<void> {
     const { address, pin } = this.#options;
     const at = address.lastIndexOf(":");
     const host = address.slice(0, at).replace(/^\[(.*)\]$/, "$1");
     const port = Number(address.slice(at + 1));
-    const trust = await pinnedTrust({ host, port, pins: pin.pins, timeoutMs: TIMEOUT_MS });
+    const trust = await pinnedTrust({ host, port, pins: pin.pins, timeoutMs: TIMEOUT_MS, background });
     if (this.#material.trust === "") this.take({ trust });
   }
 }

@@ -127,7 +127,7 @@ class RenewedIdentity implements IdentityLine {
   }
 
   async #renew(): Promise<void> {
-    await this.control?.prepare();
+    await this.control?.prepare(true); // the first one is waited for by join()
     const { publicKey, privateKey } = await makeKeyPair("ec", { namedCurve: "P-256" });
     const spki = publicKey.export({ type: "spki", format: "der" });
     const asked = { publicKey: spki, proof: signProof("issue", spki, privateKey) };

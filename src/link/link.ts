@@ -215,7 +215,7 @@ class ControlLink implements Link {
   }
 
   async #attach(stream: Stream): Promise<void> {
-    await this.#options.control?.prepare();
+    await this.#options.control?.prepare(this.#options.background === true);
     if (this.#closed) return;
     const { epoch, revision } = this.#mirror;
     const { service = "", role } = this.#options;

@@ -9,6 +9,8 @@ export interface PinnedTrustOptions {
   /** Digests of roots: `pinOf`. */
   readonly pins: readonly string[];
   readonly timeoutMs: number;
+  /** Whoever waits for it alone does not keep the process alive. */
+  readonly background: boolean;
 }
 
 /**
@@ -18,7 +20,7 @@ export interface PinnedTrustOptions {
  *
  * Rejects `unauthenticated`, reason CONTROL_NOT_PROVEN, when it shows others; `unavailable` when there is no TLS to be had.
  */
-export function pinnedTrust({ host, port, pins, timeoutMs }: PinnedTrustOptions): Promise<string> {
+export function pinnedTrust({ host, port, pins, timeoutMs, background }: PinnedTrustOptions): Promise<string> {
   const at = `${host.includes(":") ? `[${host}]` : host}:${port}`;
   return new Promise((resolve, reject) => {
     const socket = tlsModule().connect({
@@ -37,6 +39,10 @@ export function pinnedTrust({ host, port, pins, timeoutMs }: PinnedTrustOptions)
       reject(error);
     };
     const timer = setTimeout(() => fail(unavailable(`${at} did not answer in TLS within ${timeoutMs} ms`)), timeoutMs);
+    if (background) {
+      socket.unref();
+      timer.unref();
+    }
     socket.once("error", (error: NodeJS.ErrnoException) => {
       const plain = error.code === "ERR_SSL_WRONG_VERSION_NUMBER" || error.code === "ERR_SSL_PACKET_LENGTH_TOO_LONG";
       const why = plain ? "it does not speak TLS" : error.message;
