@@ -1,5 +1,6 @@
 import { type Command, Option } from "commander";
-import { address, addressText, serviceName } from "./arguments.ts";
+import { address, serviceName } from "./arguments.ts";
+import { controlRequired } from "./control-options.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** `weft envoy-bootstrap`. */
@@ -13,12 +14,7 @@ export function addEnvoyBootstrapCommand(program: Command, terminal: Terminal): 
     )
     .addOption(new Option("--service <name>", "be the sidecar of an instance of this service").argParser(serviceName))
     .option("--gateway", "be a gateway", false)
-    .addOption(
-      new Option("--control <address>", "the control plane, HOST:PORT (WEFT_CONTROL)")
-        .argParser(addressText)
-        .env("WEFT_CONTROL")
-        .makeOptionMandatory(),
-    )
+    .addOption(controlRequired())
     .addOption(
       new Option(
         "--listen <address>",

@@ -1,17 +1,13 @@
 import { type Command, Option } from "commander";
-import { addressText, count, serviceName } from "./arguments.ts";
+import { count, serviceName } from "./arguments.ts";
+import { controlInstead } from "./control-options.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** `weft token` and `weft ca`. */
 export function addIdentityCommands(program: Command, terminal: Terminal, exit: (status: number) => void): void {
   const common = (command: Command): Command =>
     command
-      .addOption(
-        new Option(
-          "--control <address>",
-          "the control plane, instead of the running system's (WEFT_CONTROL)",
-        ).argParser(addressText),
-      )
+      .addOption(controlInstead())
       .option(
         "--data <dir>",
         "the control plane's data folder, whose operator-token is shown (default: the running system's; or WEFT_OPERATOR_TOKEN)",

@@ -1,5 +1,6 @@
-import { type Command, Option } from "commander";
-import { addressText, count, inDir } from "./arguments.ts";
+import type { Command } from "commander";
+import { count, inDir } from "./arguments.ts";
+import { controlInstead } from "./control-options.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** `weft mesh`. */
@@ -14,11 +15,7 @@ export function addMeshCommand(program: Command, terminal: Terminal, exit: (stat
           "decides a call made up just now.",
       ),
   )
-    .addOption(
-      new Option("--control <address>", "the control plane, instead of the running system's (WEFT_CONTROL)").argParser(
-        addressText,
-      ),
-    )
+    .addOption(controlInstead())
     .option(
       "--service <name>",
       "only this service, who calls it and whom it calls; may be repeated",

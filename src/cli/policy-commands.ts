@@ -2,6 +2,7 @@ import { type Command, InvalidArgumentError, Option } from "commander";
 import { DATA_PLANES } from "../policy/check/enforcement.ts";
 import { parseDuration } from "../policy/resource/duration.ts";
 import { addressText, count, inDir, share } from "./arguments.ts";
+import { controlInstead } from "./control-options.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** The commands that say why: what became of a call, what would become of calls under other policy, and what is wrong with policy. */
@@ -23,11 +24,7 @@ function addExplain(program: Command, terminal: Terminal, exit: (status: number)
       )
       .argument("[id]", "request id: the header x-request-id of the answer, or the access log's"),
   )
-    .addOption(
-      new Option("--control <address>", "the control plane, instead of the running system's (WEFT_CONTROL)")
-        .argParser(addressText)
-        .conflicts("admin"),
-    )
+    .addOption(controlInstead().conflicts("admin"))
     .addOption(new Option("--admin <address>", "ask one process alone, at its admin address").argParser(addressText))
     .option("--timeout <ms>", "how long processes may take to answer, ms", count, 2_000)
     .option("--method <method>", "made-up call: its HTTP method (default GET)")

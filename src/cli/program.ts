@@ -11,6 +11,7 @@ import {
   sessionListener,
   share,
 } from "./arguments.ts";
+import { controlInstead, controlRequired } from "./control-options.ts";
 import { addEnvoyBootstrapCommand } from "./envoy-bootstrap-command.ts";
 import { EXIT } from "./exit-status.ts";
 import { addIdentityCommands } from "./identity-commands.ts";
@@ -182,11 +183,7 @@ NO_COLOR=1 switches colours off. Each command has its own help: weft up --help`,
         .argParser(addressText)
         .conflicts("control"),
     )
-    .addOption(
-      new Option("--control <address>", "the control plane, instead of the running system's (WEFT_CONTROL)").argParser(
-        addressText,
-      ),
-    )
+    .addOption(controlInstead())
     .option("--explain", "also print how the call was decided", false)
     .option("--timeout <ms>", "deadline of the call, ms", positive)
     .option("-H, --header <name:value...>", "metadata to send")
@@ -274,12 +271,7 @@ NO_COLOR=1 switches colours off. Each command has its own help: weft up --help`,
       "Runs a gateway that gets routes, policies and endpoints from a control plane. With WEFT_JOIN_TOKEN (weft token create gateway) it proves who it is, and calls " +
         "are mutual TLS. `weft up` starts one by itself.",
     )
-    .addOption(
-      new Option("--control <address>", "the control plane, HOST:PORT (WEFT_CONTROL)")
-        .argParser(addressText)
-        .env("WEFT_CONTROL")
-        .makeOptionMandatory(),
-    )
+    .addOption(controlRequired())
     .addOption(
       new Option("--listen <address>", "PORT or HOST:PORT; port 0 picks a free one")
         .argParser(address)
@@ -344,11 +336,7 @@ NO_COLOR=1 switches colours off. Each command has its own help: weft up --help`,
           "healthy endpoints, also of one version (v2.NAME.weft). `weft up` starts it for a system whose description has dns.",
       ),
   )
-    .addOption(
-      new Option("--control <address>", "the control plane, instead of the running system's (WEFT_CONTROL)").argParser(
-        addressText,
-      ),
-    )
+    .addOption(controlInstead())
     .addOption(
       new Option("--listen <address>", "PORT or HOST:PORT; port 0 picks a free one")
         .argParser(address)

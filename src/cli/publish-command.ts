@@ -1,5 +1,6 @@
-import { type Command, Option } from "commander";
-import { addressText, count, inDir } from "./arguments.ts";
+import type { Command } from "commander";
+import { count, inDir } from "./arguments.ts";
+import { controlInstead } from "./control-options.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** `weft publish`. */
@@ -17,11 +18,7 @@ export function addPublishCommand(program: Command, terminal: Terminal, exit: (s
         "files and folders of resources (YAML or JSON), or the description of a system or its folder (default: .)",
       ),
   )
-    .addOption(
-      new Option("--control <address>", "the control plane, instead of the running system's (WEFT_CONTROL)").argParser(
-        addressText,
-      ),
-    )
+    .addOption(controlInstead())
     .option(
       "--data <dir>",
       "the control plane's data folder, whose operator-token is shown (default: the running system's; or WEFT_OPERATOR_TOKEN)",

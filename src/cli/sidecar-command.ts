@@ -1,5 +1,6 @@
 import { type Command, Option } from "commander";
-import { address, addressText, count, healthCheck, ports, resolvers, serviceName } from "./arguments.ts";
+import { address, count, healthCheck, ports, resolvers, serviceName } from "./arguments.ts";
+import { controlRequired } from "./control-options.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** `weft sidecar`. */
@@ -23,12 +24,7 @@ export function addSidecarCommand(program: Command, terminal: Terminal, exit: (s
         .argParser(address)
         .makeOptionMandatory(),
     )
-    .addOption(
-      new Option("--control <address>", "the control plane, HOST:PORT (WEFT_CONTROL)")
-        .argParser(addressText)
-        .env("WEFT_CONTROL")
-        .makeOptionMandatory(),
-    )
+    .addOption(controlRequired())
     .addOption(
       new Option(
         "--listen <address>",
