@@ -45,7 +45,14 @@ test("a system's gateway is told of its listeners and of who speaks the PROXY pr
 
 test("where endpoints are kept is told the control plane alone, and not as an argument, for it may hold a password", () => {
   const registry = "etcd://me:secret@127.0.0.1:2379";
-  const system = { name: "shop", dir: "/shop", load: null, sharedLimits: null, gateway: null, registry } as unknown as System;
+  const system = {
+    name: "shop",
+    dir: "/shop",
+    load: null,
+    sharedLimits: null,
+    gateway: null,
+    registry,
+  } as unknown as System;
   const launcher = { stateDir: "/shop/.weft", weft: ["weft"], nodeArguments: [], load: 0, system };
   const control = launchOf({ ...launch, unitName: CONTROL_UNIT }, launcher);
   assert.equal(control.env.WEFT_REGISTRY, registry);
