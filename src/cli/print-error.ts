@@ -1,5 +1,5 @@
 import { WeftError } from "../core/errors.ts";
-import type { Terminal } from "./terminal.ts";
+import { sanitize, type Terminal } from "./terminal.ts";
 
 /** Prints an error for people (on stderr), or as one JSON line (on stdout). A bug of weft's own shows its stack; nothing else does. */
 export function printError(thrown: unknown, terminal: Terminal, json = false): void {
@@ -13,9 +13,10 @@ export function printError(thrown: unknown, terminal: Terminal, json = false): v
     terminal.err(`${red("error:")} this is a bug in weft; please report it\n${text}\n`);
     return;
   }
-  const [first, ...rest] = thrown.message.split("\n");
+  // A service that was called says what it likes.
+  const [first, ...rest] = sanitize(thrown.message, false).split("\n");
   const more = rest.map((line) => `\n  ${line}`).join("");
-  terminal.err(`${red("error:")} ${first} ${dim(`[${thrown.reason}]`)}${more}\n`);
+  terminal.err(`${red("error:")} ${first} ${dim(`[${sanitize(thrown.reason, false)}]`)}${more}\n`);
 }
 
 /** An error as data. */
