@@ -12,20 +12,21 @@ function packagesOf(entry: string): Map<string, string> {
   return loadedWith(entry).packages;
 }
 
-function loadedWith(entry: string): { packages: Map<string, string>; files: string[] } {
+function loadedWith(entry: string): { packages: Map<string, string>; builtins: Map<string, string>; files: string[] } {
   const packages = new Map<string, string>();
+  const builtins = new Map<string, string>();
   const seen = new Set<string>();
   const visit = (file: string): void => {
     if (seen.has(file)) return;
     seen.add(file);
     for (const [, specifier] of readFileSync(file, "utf8").matchAll(STATIC)) {
       if (specifier.startsWith(".")) visit(join(dirname(file), specifier));
-      else if (!specifier.startsWith("node:")) packages.set(specifier, relative(ROOT, file));
+      else (specifier.startsWith("node:") ? builtins : packages).set(specifier, relative(ROOT, file));
     }
   };
   visit(join(ROOT, entry));
   assert.ok(seen.size > 20, `only ${seen.size} modules were found`);
-  return { packages, files: Array.from(seen, (file) => relative(ROOT, file)) };
+  return { packages, builtins, files: Array.from(seen, (file) => relative(ROOT, file)) };
 }
 
 test("weft proxy loads no package to pass calls on: what it holds in memory is its own", () => {
@@ -38,6 +39,20 @@ test("packages that few policies need are loaded when one needs them", () => {
     for (const name of ["re2js", "jose", "@bufbuild/cel", "iovalkey"])
       assert.equal(packages.get(name), undefined, `${name} at ${entry}`);
   }
+});
+
+test("a sidecar loads neither an HTTP stack beside its own nor what few policies and commands need", () => {
+  const { packages, builtins, files } = loadedWith("src/cli/commands/sidecar.ts");
+  for (const name of packages.keys()) assert.match(name, /^@bufbuild\/protobuf/, packages.get(name));
+  // node:http brings a client and a parser with it: 7 MB of an idle process.
+  for (const name of ["node:http", "node:https", "node:http2", "node:sqlite", "node:inspector", "node:worker_threads"])
+    assert.equal(builtins.get(name), undefined, name);
+  for (const file of ["src/dns/", "src/control/", "src/drivers/", "src/contract/gen/grpc/reflection/", "src/cli/gen/"])
+    assert.deepEqual(
+      files.filter((loaded) => loaded.startsWith(file)),
+      [],
+      file,
+    );
 });
 
 test("Envoy's API is loaded by the control plane and weftmesh/xds alone", () => {

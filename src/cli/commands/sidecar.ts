@@ -87,10 +87,11 @@ export async function sidecar(flags: SidecarFlags, terminal: Terminal): Promise<
       tellOfApplication(running.met, hostPort(flags.app.host, flags.app.port), service, terminal);
     }
     drainWhenTold(running, flags.drain);
-    return await untilStopped(async () => {
+    const stop = async (): Promise<void> => {
       await running.stop(flags.drain);
       await names?.close();
-    });
+    };
+    return await untilStopped(stop, running.met);
   } finally {
     await link.close();
     await identity?.close();
