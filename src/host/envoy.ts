@@ -66,9 +66,13 @@ export function adminSocketOf(stateDir: string, id: string): string {
 /** Of sockets' files on Linux and macOS, which has the shorter ones. */
 const MAX_SOCKET_PATH = 103;
 
-/** Whether an Envoy has its first configuration and takes calls. `admin`: the file of its socket. */
+/**
+ * Whether an Envoy has its first configuration and takes calls for its application: one that could not listen (somebody has the port for a moment) calls itself ready, and
+ * does not try again by itself.
+ */
 export async function envoyIsReady(admin: string): Promise<boolean> {
-  return (await ask(admin, "/ready", "GET")) !== null;
+  if ((await ask(admin, "/ready", "GET")) === null) return false;
+  return /^inbound::/m.test((await ask(admin, "/listeners", "GET")) ?? "");
 }
 
 /** Has an Envoy take no more calls for its application, and waits until those in flight are done, at most `drainMs`. What the application calls goes on. */

@@ -24,7 +24,10 @@ export function meshProblems({ nodes, edges, planes, revision, publishedMs, prob
   const behind: Problem[] = [];
   for (const { process, kind, acknowledged, enforced, probedMs, refusals, attachedMs } of planes) {
     for (const refusal of refusals) {
-      const what = refusal.resource === "" ? `revision ${refusal.revision}` : `${refusal.resource} of it`;
+      const what =
+        refusal.resource === ""
+          ? `revision ${refusal.revision}`
+          : `${refusal.resource} of revision ${refusal.revision}`;
       const stays = acknowledged === 0 ? "nothing is in force there" : `revision ${acknowledged} stays`;
       refused.push({ kind: "refused", subject: process, message: `refused ${what}, ${stays}: ${refusal.reason}` });
     }
