@@ -1,19 +1,16 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Endpoint } from "../../../core/endpoint.ts";
 import { type DataPlane, ENFORCEMENT, notEnforced } from "../../../policy/check/enforcement.ts";
 import type { JsonSchema } from "../../../policy/resource/json-schema.ts";
 import { RESOURCE_SHAPES } from "../../../policy/resource/resource-shapes.ts";
 import type { Resource, ResourceKind } from "../../../policy/resource/resources.ts";
 import { encodeResource } from "./encode.ts";
 import { SAMPLES } from "./field-samples.case.ts";
-import { MeshModel } from "./mesh-model.ts";
-import { MeshView, nodeDocuments } from "./mesh-view.ts";
+import { meshDocuments } from "./mesh-documents.case.ts";
 
 /* Nothing is dropped in silence: each field of each kind changes what Envoy (or gRPC) is told, or the table says why it does not. */
 
 const KINDS = Object.keys(RESOURCE_SHAPES) as ResourceKind[];
-const STAMP = { revision: 1, token: "t" };
 
 test("the samples have every field of every kind in them", () => {
   const written = new Set(SAMPLES.flatMap((resource) => pathsOf(resource.spec, resource.kind)));
@@ -70,58 +67,16 @@ function isToldWhole(path: string): boolean {
 }
 
 function translated(resource: Resource, plane: DataPlane, encodes = false): string {
-  const model = new MeshModel({
-    system: "shop",
-    revision: 1,
-    resources: [
-      ...HELPERS.filter(({ kind, metadata }) => kind !== resource.kind || metadata.name !== resource.metadata.name),
-      resource,
-    ],
-    methods: ["Get", "Put"].map((name) => ({
-      path: `/p.Products/${name}`,
-      service: "products",
-      idempotent: name === "Get",
-      clientStreaming: false,
-      serverStreaming: false,
-    })),
-    services: ["products", "standby"],
-    endpointsOf: (service) => (service === "products" ? ENDPOINTS : []),
-  });
-  const documents: unknown[] = [];
-  for (const role of plane === "envoy" ? (["gateway", "outbound"] as const) : (["client"] as const)) {
-    const view = new MeshView(model, { role, proven: true, zone: "z1" }, STAMP);
-    for (const named of view.fixed.values()) documents.push(...named.entries());
-    documents.push(...view.endpointDocuments(null));
-    const place = {
-      host: "127.0.0.1",
-      outboundHost: "127.0.0.1",
-      inbound: 1,
-      outbound: 2,
-      app: "127.0.0.1:3",
-      http2App: false,
-    };
-    const own = role === "outbound" ? "sidecar" : role;
-    const made = nodeDocuments(view, model, { service: "products", role: own, ...place }, STAMP);
-    if (encodes) for (const [typeUrl, , document] of made) encodeResource(typeUrl, document);
-    documents.push(...made);
-  }
+  const { kind, metadata } = resource;
+  const resources = [
+    ...HELPERS.filter((helper) => helper.kind !== kind || helper.metadata.name !== metadata.name),
+    resource,
+  ];
+  const roles = plane === "envoy" ? (["gateway", "sidecar"] as const) : (["client"] as const);
+  const documents = roles.flatMap((role) => meshDocuments(resources, role));
+  if (encodes) for (const [typeUrl, , document] of documents) encodeResource(typeUrl, document);
   return JSON.stringify(documents, (key, value) => (key === "trusted_ca" || key === "mappers" ? undefined : value));
 }
-
-const ENDPOINTS = ["z1", "z2"].map(
-  (zone, i): Endpoint => ({
-    id: `p${i}`,
-    service: "products",
-    host: "127.0.0.1",
-    port: 9_000 + i,
-    version: `v${i + 1}`,
-    zone,
-    weight: 1,
-    protocol: "h2c",
-    health: "healthy",
-    metadata: { level: String(i), tier: "gold" },
-  }),
-);
 
 /** Without them some samples would be about nothing. */
 const HELPERS: readonly Resource[] = SAMPLES.filter(({ metadata }) => metadata.labels?.helper === "true");
