@@ -20,10 +20,10 @@ async function started(t: { after(end: () => Promise<void>): void }) {
   const catalog = new Catalog(registry);
   await catalog.start();
   const planes: XdsPlane[] = [];
-  const attach = (node: Partial<XdsNode> = {}): void =>
+  const attach = (node: Partial<XdsNode> = {}, more: Partial<XdsPlane> = {}): void =>
     void planes.push({
       ...{ node: { ...NODE, ...node }, protocol: "delta", attachedMs: clock.wallMs(), revision: 1, target: 1 },
-      ...{ refusals: [], loads: [] },
+      ...{ accepted: true, refusals: [], loads: [], ...more },
     });
   const log: string[] = [];
   const sidecars = new SidecarEndpoints({
@@ -58,6 +58,14 @@ test("an Envoy before an application is registered while it is attached", async 
   await pass(1_500);
   assert.deepEqual(known(), []);
   assert.deepEqual(log, []);
+});
+
+test("an Envoy is registered before anything was published, once it has what there is", async (t) => {
+  const { attach, pass, known } = await started(t);
+  attach({}, { revision: 0, target: 0, accepted: false });
+  attach({ id: "pricing-2", inbound: 15_007 }, { revision: 0, target: 0 });
+  await pass(4_000);
+  assert.deepEqual(known(), ["pricing-2"]);
 });
 
 test("an Envoy that somebody else registers is left to that, before its application is there and when that ends", async (t) => {

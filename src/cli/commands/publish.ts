@@ -24,7 +24,8 @@ export interface PublishFlags extends IdentityFlags {
 /** `weft publish`: files of resources, or those of a system, take the place of what is in force. Exit status 1 where a data plane refuses them. */
 export async function publish(paths: readonly string[], flags: PublishFlags, terminal: Terminal): Promise<number> {
   const address = controlAddress(flags);
-  const resources = JSON.stringify(await resourcesOf(paths));
+  const resources = await resourcesOf(paths);
+  const parts = resources.map((resource) => JSON.stringify(resource));
   const token = operatorToken(flags);
   const { client, close } = await controlClient(Admin, address, token !== "");
   try {
@@ -34,8 +35,8 @@ export async function publish(paths: readonly string[], flags: PublishFlags, ter
     });
     const revision = await client.publishRevision(
       {
-        resources,
-        source: paths.join(" ") || ".",
+        resources: `[${parts.join(",")}]`,
+        source: SOURCE,
         author: flags.author ?? userName(),
         reason: flags.reason,
         validateOnly: flags.dryRun,
@@ -44,7 +45,12 @@ export async function publish(paths: readonly string[], flags: PublishFlags, ter
       { timeoutMs: flags.wait + 30_000, ...(token !== "" && { metadata: { authorization: `Bearer ${token}` } }) },
     );
     if (flags.json) terminal.out(jsonOf(revision));
-    else print(revision, { dryRun: flags.dryRun, isNew: before?.revision !== revision.revision }, terminal);
+    else
+      print(
+        { ...revision, warnings: revision.warnings.map((line) => named(line, resources, parts)) },
+        { dryRun: flags.dryRun, isNew: before?.revision !== revision.revision },
+        terminal,
+      );
     return (revision.delivery?.refused.length ?? 0) > 0 ? EXIT.failed : EXIT.ok;
   } catch (thrown) {
     if (!(thrown instanceof WeftError) || thrown.code !== "unavailable") throw thrown;
@@ -61,6 +67,17 @@ async function resourcesOf(paths: readonly string[]): Promise<readonly Resource[
   if (paths.length <= 1 && isSystem(only)) return systemResources(await loadSystem(only)).resources;
   return parseResources(readResourceFiles(paths)).resources;
 }
+
+/** What is said of a column of what was sent, of the resource that stands there. */
+function named(line: string, resources: readonly Resource[], parts: readonly string[]): string {
+  const match = /^resources:1:(\d+) (.*)$/s.exec(line);
+  if (match === null) return line;
+  let end = 1;
+  const at = parts.findIndex((part) => (end += part.length + 1) > Number(match[1]));
+  return at < 0 ? match[2] : `${resources[at].kind} ${resources[at].metadata.name} ${match[2]}`;
+}
+
+const SOURCE = "resources";
 
 function print(
   { revision, warnings, delivery }: Revision,

@@ -13,7 +13,17 @@ function planeOf(part: Partial<XdsPlane["node"]>, more: Partial<XdsPlane> = {}):
     ...{ inbound: 0, inboundHost: "127.0.0.1", outbound: 0, outboundHost: "127.0.0.1", identity: null },
     ...{ address: "127.0.0.1:4000", ...part },
   } as XdsPlane["node"];
-  return { node, protocol: "sotw", attachedMs: 1, revision: 3, target: 4, refusals: [], loads: [], ...more };
+  return {
+    node,
+    protocol: "sotw",
+    attachedMs: 1,
+    revision: 3,
+    accepted: true,
+    target: 4,
+    refusals: [],
+    loads: [],
+    ...more,
+  };
 }
 
 test("an Envoy is probed by a request that its routes answer, and by nobody who does not know how", async (t) => {

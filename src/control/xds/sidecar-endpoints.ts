@@ -56,7 +56,7 @@ export class SidecarEndpoints {
   async #look(): Promise<void> {
     const { status, clock } = this.#parts;
     const present = new Map<string, XdsNode>();
-    for (const { node, revision, attachedMs, target } of status.planes()) {
+    for (const { node, revision, accepted, attachedMs, target } of status.planes()) {
       if (
         node.role !== "sidecar" ||
         node.inbound === 0 ||
@@ -67,7 +67,7 @@ export class SidecarEndpoints {
         continue;
       // Whoever started it may register it; before it has its listeners nobody can call it.
       const known = this.#leases.has(node.id);
-      if (!known && (revision === 0 || revision < target || clock.wallMs() - attachedMs < SETTLED_MS)) continue;
+      if (!known && (!accepted || revision < target || clock.wallMs() - attachedMs < SETTLED_MS)) continue;
       if (!this.#isOthers(node)) present.set(node.id, node);
     }
     for (const [id, { lease }] of this.#leases) {

@@ -91,6 +91,7 @@ export class XdsStatus {
         protocol: delta ? "delta" : "sotw",
         attachedMs: Math.min(before?.attachedMs ?? attachedMs, attachedMs),
         revision: Math.min(before?.revision ?? revision, revision),
+        accepted: (before?.accepted ?? true) && machine.applied !== null,
         target: Math.max(before?.target ?? 0, machine.target?.revision ?? 0),
         refusals: [...(before?.refusals ?? []), ...machine.refusals()],
         loads: [...(this.#loads.get(node.id)?.values() ?? [])],
@@ -135,8 +136,10 @@ export interface XdsPlane {
   readonly node: XdsNode;
   readonly protocol: "delta" | "sotw";
   readonly attachedMs: number;
-  /** The latest revision that the data plane accepted whole; 0 for none yet. */
+  /** The latest revision that the data plane accepted whole; 0 for none yet, and for what is there before anything was published. */
   readonly revision: number;
+  /** Whether it has accepted any whole. */
+  readonly accepted: boolean;
   /** The revision that it is being told. Above `revision`: it has not answered yet, or refuses some of it. */
   readonly target: number;
   readonly refusals: readonly Refusal[];
