@@ -46,7 +46,13 @@ const httpStep = fc.oneof(
   },
   {
     weight: 1,
-    arbitrary: fc.constantFrom<Behaviour>({ do: "reset" }, { do: "cut" }, { do: "hang" }, { do: "late", afterMs: 30 }),
+    arbitrary: fc.constantFrom<Behaviour>(
+      { do: "reset" },
+      { do: "cut" },
+      { do: "hang" },
+      { do: "late", afterMs: 30 },
+      { do: "long", forMs: 300 },
+    ),
   },
 );
 const grpcStep = fc.oneof(
@@ -194,7 +200,9 @@ function anyRequests(scope: Scope): fc.Arbitrary<EqualityRequest[]> {
     .map(({ body, token, script, ...made }): EqualityRequest => {
       const streamed = made.method === STREAMED;
       // Of a method of one message only one can come.
-      const steps = streamed ? script : script.map((step) => (step.do === "grpc" ? withoutMessages(step) : step));
+      const steps = streamed
+        ? script.map((step): Behaviour => (step.do === "hang" ? { do: "late", afterMs: 30 } : step))
+        : script.map((step) => (step.do === "grpc" ? withoutMessages(step) : step));
       const rest = written({ body: streamed ? undefined : body, token });
       return { kind: "grpc", path: "", ...made, script: steps, ...rest };
     });

@@ -42,6 +42,7 @@ const minutes = values.minutes === "" ? null : number("minutes", values.minutes)
 const until = performance.now() + (minutes ?? BOUND_MINUTES) * 60_000;
 const cases = minutes === null ? number("cases", values.cases) : Number.POSITIVE_INFINITY;
 
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(1));
 const backends = await startBackends();
 const reference = await openGateway(backends.endpoints, seed);
 const opened: Place[] = [

@@ -59,6 +59,9 @@ export function openClient(endpoints: readonly Endpoint[], seed: number): Place 
         return got({ grpcStatus: 0, reason: "", body: name }, (head as Metadata | null)?.fields ?? []);
       } catch (error) {
         if (!(error instanceof WeftError)) throw error;
+        // Given up here, as other callers give up: that no answer came is all there is.
+        if (options.signal.aborted)
+          return { ...got({ grpcStatus: -1, reason: "", body: "" }, []), status: 0, broken: true };
         const fields = [...((head as Metadata | null)?.fields ?? error.metadata.flat())];
         return got({ grpcStatus: codeNumber(error.code), reason: error.reason, body: "" }, fields);
       }

@@ -133,7 +133,12 @@ function startEnvoy({ name, role, service }: Kind, server: XdsServer): ChildProc
   const rest = { version: "", zone: "", listen: null, outbound: null, app: null, admin: null, token: "", delta: false };
   const bootstrap = envoyBootstrap({ control, service, role, instance: name, ...rest });
   const flags = ["--concurrency", "1", "--disable-hot-restart", "-l", "off", "--drain-time-s", "1"];
-  return spawn(tool("envoy"), ["--config-yaml", JSON.stringify(bootstrap), ...flags], { stdio: "ignore" });
+  const envoy = spawn(tool("envoy"), ["--config-yaml", JSON.stringify(bootstrap), ...flags], { stdio: "ignore" });
+  // However this process ends.
+  const end = (): void => void envoy.kill("SIGKILL");
+  process.once("exit", end);
+  envoy.once("exit", () => process.removeListener("exit", end));
+  return envoy;
 }
 
 /** Acknowledged, and seen at a probe of the very listener that calls come to. Throws what Envoy refuses. */

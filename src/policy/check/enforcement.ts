@@ -124,7 +124,8 @@ export const ENFORCEMENT: Readonly<Record<string, Row>> = {
   "TrafficPolicy.retry.bufferBytes": { "grpc-xds": "gRPC's buffer is a channel option of each client" },
   "TrafficPolicy.hedge": {
     server: CALLERS,
-    envoy: "Envoy hedges only when an attempt is over its time: use onTryTimeout with perTryTimeout",
+    envoy:
+      "Envoy hedges only when an attempt is over its time, not after a quantile or a duration: of a hedge it is told onTryTimeout alone, where there is a perTryTimeout",
     "grpc-xds": "xDS in gRPC has no hedging; use typed clients or sidecars",
   },
   "TrafficPolicy.hedge.onTryTimeout": {},
