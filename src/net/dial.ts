@@ -21,6 +21,11 @@ export function dial(
   target: DialTarget,
 ): () => void {
   const { identity } = options;
+  if (options.isOwn?.(endpoint.host, endpoint.port) === true) {
+    const cause = "there this process takes the calls that it makes: they would go in a circle";
+    const failing = setImmediate(() => target.onFailed(`${endpoint.id} is not called: ${cause}`));
+    return () => clearImmediate(failing);
+  }
   const mode = options.mutualTls?.(endpoint.service) ?? "permissive";
   const mesh = identity !== undefined && endpoint.identity !== undefined && mode !== "off";
   if (mode === "strict" && !mesh) {

@@ -107,5 +107,7 @@ export interface UpstreamPoolOptions {
   identity?: IdentitySource;
   /** How a service wants to be called, asked at each dial: "off" is called in plain text, "strict" is not called where its endpoint has no identity, or this process none. */
   mutualTls?: (service: string) => MutualTls;
+  /** Where this process takes the calls that it makes by this pool: an endpoint there is not called, for it would go in a circle. */
+  isOwn?: (host: string, port: number) => boolean;
   tls?: { ca?: string | Uint8Array; cert?: string | Uint8Array; key?: string | Uint8Array; serverName?: string };
 }

@@ -40,6 +40,15 @@ test("a host that leads back to the sidecar is answered once, and goes in no cir
     assert.equal(statusOf(await send(port, `CONNECT ${host} HTTP/1.1\r\nhost: ${host}\r\n\r\n`)), 400, host);
 });
 
+test("an endpoint that is registered at the caller's own sidecar is not called, and takes nothing with it", async (t) => {
+  const web = await startTestSidecar(t, "web", (await startApp(t)).port);
+  const { port } = web.outbound;
+  const hostile = { ...endpointOf(web, "orders"), port };
+  web.policy.applyEndpoints({ endpointVersion: 2, full: true, changed: [hostile], removed: [] });
+  const { status, body } = await ask(port, "/", { headers: { host: "orders.weft" } });
+  assert.deepEqual([status, JSON.parse(body).reason], [503, "UPSTREAM_CONNECT"]);
+});
+
 test("what a proxy is asked for in two ways, or with a name and password, is refused", async (t) => {
   const app = await startApp(t);
   const orders = await startTestSidecar(t, "orders", app.port);

@@ -135,6 +135,7 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
     limits,
     ...(identity && { identity }),
     mutualTls: (name) => policy.mutualTls(name),
+    isOwn: (host, port) => isOwn(host, port),
   });
   const timers = new TimerWheel(clock);
   const security = createSecurityQueries({
@@ -182,7 +183,8 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
 
   const listeners: Listener[] = [];
   const isOwn = (host: string, port: number): boolean =>
-    LOOPBACK.has(host) && listeners.some((listener) => listener.port === port);
+    LOOPBACK.has(host) &&
+    listeners.some((own) => own.port === port && (LOOPBACK.has(own.host) || ANY_ADDRESS.has(own.host)));
   const outbound: Outbound = createOutbound({
     carrier,
     clock,
