@@ -6,6 +6,7 @@
 import { dns } from "./dns.ts";
 import { envoy } from "./envoy.ts";
 import { equality } from "./equality.ts";
+import { etcd } from "./etcd.ts";
 import { gateway } from "./gateway.ts";
 import { grpcurl } from "./grpcurl.ts";
 import { guarded } from "./guarded.ts";
@@ -36,6 +37,7 @@ const suites: readonly Suite[] = [
   guarded,
   resilience,
   redis,
+  etcd,
   dns,
   envoy,
   sidecar,

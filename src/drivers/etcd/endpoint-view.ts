@@ -33,6 +33,10 @@ export class EndpointView {
     return this.#version;
   }
 
+  get size(): number {
+    return this.#records.size;
+  }
+
   /** Endpoints without a key in etcd. */
   get held(): number {
     return this.#held;

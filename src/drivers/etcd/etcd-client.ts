@@ -99,9 +99,9 @@ export class EtcdClient {
       this.#again(failure);
     };
     try {
-      session = await EtcdSession.open({ address, login: target.login, tls: this.#tls, clock, onEnd });
+      session = new EtcdSession({ address, login: target.login, tls: this.#tls, clock, onEnd });
       this.#opening = session;
-      if (this.#closed) return session.close();
+      await session.login();
       await onSession(session);
       if (session.failure !== null) throw session.failure;
       this.#opening = null;
@@ -114,7 +114,7 @@ export class EtcdClient {
     } catch (thrown) {
       this.#opening = null;
       session?.close();
-      this.#again(toWeftError(thrown));
+      this.#again(explained(toWeftError(thrown)));
     }
   }
 
@@ -147,15 +147,26 @@ export class EtcdClient {
   #away(cause: WeftError | null = this.#lost): WeftError {
     const { addresses } = this.#options.target;
     const text = `no etcd answers at ${addresses.join(", ")}${cause === null ? "" : `: ${cause.message}`}`;
-    const retryable = true;
-    // A login that is refused is not mended by waiting.
-    const code = cause?.code === "unauthenticated" ? "unauthenticated" : "unavailable";
-    return new WeftError(code, text, { reason: "REGISTRY_AWAY", retryable, ...(cause !== null && { cause }) });
+    // A login or right that is refused is not mended by waiting.
+    const refused = cause?.code === "unauthenticated" || cause?.code === "permission_denied";
+    const code = refused ? cause.code : "unavailable";
+    return new WeftError(code, text, {
+      reason: "REGISTRY_AWAY",
+      retryable: !refused,
+      ...(cause !== null && { cause }),
+    });
   }
 }
 
 export function registryClosed(): WeftError {
   return new WeftError("unavailable", "the registry is closed", { reason: "REGISTRY_CLOSED" });
+}
+
+/** What etcd says of somebody without a login is not understood by who has not written one. */
+function explained(error: WeftError): WeftError {
+  if (error.code !== "invalid_argument" || !error.message.includes("user name is empty")) return error;
+  const text = "it wants a login: etcd://USER:PASSWORD@HOST";
+  return new WeftError("unauthenticated", text, { reason: "ETCD_LOGIN_MISSING", cause: error });
 }
 
 /** Whether it is the connection's fault, or the server's for now, rather than the request's. */

@@ -58,7 +58,7 @@ export class EtcdMirror {
     const { keys, clock } = this.#options;
     const { epoch, revision } = await this.#epochOf(session);
     const first = this.#epoch === "";
-    this.#holdUntil = first ? Number.NEGATIVE_INFINITY : clock.now() + HOLD_MS;
+    this.#holdUntil = first ? Number.NEGATIVE_INFINITY : clock.now() + this.#holdMs;
     this.view.raise(epoch.floor);
     if (this.#gap || epoch.id !== this.#epoch || revision < this.#revision) await this.#list(session, epoch.id);
     await session.watch({ ...keys.all, from: this.#revision + 1 }, (response) => this.#take(session, response));
@@ -79,6 +79,10 @@ export class EtcdMirror {
       const cancel = this.#options.clock.after(timeoutMs, waiter.done);
       this.#reached.add(waiter);
     });
+  }
+
+  get #holdMs(): number {
+    return HOLD_MS + HOLD_EACH_MS * this.view.size;
   }
 
   close(): void {
@@ -120,7 +124,7 @@ export class EtcdMirror {
     }
     this.#publish();
     const { clock, isOurs, onLost } = this.#options;
-    this.view.listed(found, clock.now() + HOLD_MS);
+    this.view.listed(found, clock.now() + this.#holdMs);
     this.#epoch = epoch;
     this.#gap = false;
     this.#revision = Number(revision);
@@ -142,7 +146,7 @@ export class EtcdMirror {
     }
     const { clock, keys, isOurs, onLost } = this.#options;
     // It stood still: leases may have ended whose renewals it had no time to read.
-    if (session.silentMs > STALL_MS) this.#holdUntil = Math.max(this.#holdUntil, clock.now() + HOLD_MS);
+    if (session.silentMs > STALL_MS) this.#holdUntil = Math.max(this.#holdUntil, clock.now() + this.#holdMs);
     if (response.events.length === 0) return;
     const removals = new Map<bigint, Removal>();
     for (const { type, kv } of response.events) {
@@ -169,7 +173,7 @@ export class EtcdMirror {
         if (record === undefined || record.heldUntil !== null) continue;
         const ours = isOurs(record);
         const now = clock.now();
-        const hold = ours ? now + HOLD_MS : this.#holdUntil > now ? this.#holdUntil : null;
+        const hold = ours ? now + this.#holdMs : this.#holdUntil > now ? this.#holdUntil : null;
         this.view.removed(id, "lease expired", hold);
         if (ours) lost.push(record);
       }
@@ -230,8 +234,9 @@ function isKey(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && Buffer.compare(a, b) === 0;
 }
 
-/** How long owners have, when etcd is back, to put endpoints there again whose leases ended meanwhile. More than the longest pause between attempts. */
-const HOLD_MS = 4_000;
+/** How long owners have, when etcd is back, to put endpoints there again whose leases ended meanwhile: more than the longest pause between attempts, and what writing them takes. */
+const HOLD_MS = 3_000;
+const HOLD_EACH_MS = 1;
 const HOLD_TICK_MS = 250;
 /** An answer that comes later than this tells of a server that stood still. */
 const STALL_MS = 1_000;

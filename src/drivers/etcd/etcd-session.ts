@@ -29,7 +29,7 @@ export interface EtcdSessionOptions {
  * One connection to one etcd server and what lives as long as it: the login's token, the stream of watches and the stream of keep-alives. It is
  * never repaired: what fails ends it, and the next one is another.
  *
- *     open (login) --> in use --stream broken, refused, SILENT_MS without a word--> failed
+ *     made, logged in --> in use --stream broken, refused, SILENT_MS without a word--> failed
  *                          \--close()--> closed
  */
 export class EtcdSession {
@@ -51,19 +51,7 @@ export class EtcdSession {
   #over = false;
   failure: WeftError | null = null;
 
-  /** Rejects when the server does not answer or refuses the login. */
-  static async open(options: EtcdSessionOptions): Promise<EtcdSession> {
-    const session = new EtcdSession(options);
-    try {
-      await session.#login();
-      return session;
-    } catch (thrown) {
-      session.close();
-      throw thrown;
-    }
-  }
-
-  private constructor(options: EtcdSessionOptions) {
+  constructor(options: EtcdSessionOptions) {
     this.address = options.address;
     this.#options = options;
     const { address, clock, tls } = options;
@@ -139,7 +127,8 @@ export class EtcdSession {
     void this.#direct.close();
   }
 
-  async #login(): Promise<void> {
+  /** To be done first. Rejects when the server does not answer or refuses the login. */
+  async login(): Promise<void> {
     const { login } = this.#options;
     if (login === null) return;
     const { carrier, service, authority } = this.#direct;

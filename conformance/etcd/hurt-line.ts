@@ -1,0 +1,66 @@
+import { once } from "node:events";
+import { connect, createServer, type Server, type Socket } from "node:net";
+
+/** A TCP proxy before an etcd that slows, silences, resets and refuses connections. */
+export class HurtLine {
+  readonly port: number;
+  readonly #server: Server;
+  readonly #sockets = new Set<Socket>();
+  /** Each way, ms. */
+  delayMs = 0;
+  /** Takes bytes, and passes none on. */
+  silent = false;
+  /** Resets whoever connects. */
+  refusing = false;
+
+  static async open(target: number): Promise<HurtLine> {
+    const server = createServer();
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    return new HurtLine(server, target);
+  }
+
+  private constructor(server: Server, target: number) {
+    this.#server = server;
+    this.port = (server.address() as { port: number }).port;
+    server.on("connection", (down) => {
+      if (this.refusing) {
+        down.on("error", () => {});
+        down.resetAndDestroy();
+        return;
+      }
+      const up = connect(target, "127.0.0.1");
+      this.#pipe(down, up);
+      this.#pipe(up, down);
+    });
+  }
+
+  get address(): string {
+    return `127.0.0.1:${this.port}`;
+  }
+
+  reset(): void {
+    for (const socket of this.#sockets) socket.resetAndDestroy();
+  }
+
+  async close(): Promise<void> {
+    for (const socket of this.#sockets) socket.destroy();
+    this.#server.close();
+    await once(this.#server, "close");
+  }
+
+  #pipe(from: Socket, to: Socket): void {
+    this.#sockets.add(from);
+    from.setNoDelay(true);
+    from.on("data", (bytes) => {
+      if (this.silent) return;
+      if (this.delayMs === 0) to.write(bytes);
+      else setTimeout(() => to.destroyed || to.write(bytes), this.delayMs);
+    });
+    from.on("error", () => to.destroy());
+    from.on("close", () => {
+      this.#sockets.delete(from);
+      to.destroy();
+    });
+  }
+}
