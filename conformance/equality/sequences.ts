@@ -97,7 +97,7 @@ function requestOf({ scope }: Sequence, { user, inSession }: SequenceCall, sessi
 }
 
 /** The name of the header that holds a session. */
-export const SESSION = "x-session";
+const SESSION = "x-session";
 
 function sessionOf({ headers }: Answer): string | null {
   return headers[SESSION]?.[0] ?? null;

@@ -10,7 +10,7 @@ const own = generateKeyPairSync("ec", { namedCurve: "P-256" });
 const others = generateKeyPairSync("ec", { namedCurve: "P-256" });
 
 /** What verifies tokens of ours. */
-export const KEY_SET = { keys: [{ ...own.publicKey.export({ format: "jwk" }), kid: "one", alg: "ES256", use: "sig" }] };
+const KEY_SET = { keys: [{ ...own.publicKey.export({ format: "jwk" }), kid: "one", alg: "ES256", use: "sig" }] };
 
 const ANN = { sub: "ann", role: "admin", groups: ["a", "b"], scope: "read write", level: 3, team: { name: "red" } };
 const BOB = { sub: "bob", role: "user", groups: ["b"], scope: "read", level: 1 };
@@ -30,7 +30,7 @@ export function sentHeaders({ headers, token }: EqualityRequest): readonly (read
   return token === undefined ? headers : [...headers, ["authorization", `Bearer ${TOKENS[token]}`]];
 }
 
-/** The key set that was written when a case was made is another process's. */
+/** What an Authentication verifies them by: its keys are of this process, so that a case printed by another is run again by its seed and number. */
 export const PROVIDER: AuthenticationProvider = {
   name: "shop",
   jwt: { issuer: ISSUER, audiences: [AUDIENCE], jwks: { inline: KEY_SET } },
