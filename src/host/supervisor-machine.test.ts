@@ -532,8 +532,10 @@ test("S1 to S9 hold for any system under any course of events", () => {
         }
         for (const alive of world.alive) assert.notEqual(state(alive), undefined, "a process is forgotten");
       }
-      // Left alone, every instance that is wanted gets ready.
-      for (let turn = 0; turn < 50 && world.machine.phase !== "stopped"; turn++) {
+      // Left alone, every instance that is wanted gets ready, however many back-offs it takes.
+      for (let turn = 0; turn < 600 && world.machine.phase !== "stopped"; turn++) {
+        const settled = [...world.machine.instances].every((instance) => instance.state === "ready");
+        if (settled && world.machine.phase === "ready") break;
         for (const id of [...world.alive]) {
           if (world.terminated.has(id) || state(id) === "killing") world.exit(id, "exit status 0");
           else world.ready(id);
