@@ -1,4 +1,5 @@
 import type { Socket } from "node:net";
+import type { TLSSocket } from "node:tls";
 import type { ConnectionBounds } from "../core/connection-bounds.ts";
 import type { Endpoint } from "../core/endpoint.ts";
 import type { ClientMachine } from "../wire/connection.ts";
@@ -153,7 +154,10 @@ export class EndpointConnections implements SocketConnectionOwner {
   }
 
   #opened(socket: Socket, http2: boolean): ReadCallback {
-    const connection = new UpstreamConnection(this.#shared, socket, this, http2, () => this.#available(connection));
+    const mesh = this.#endpoint.identity !== undefined && (socket as Partial<TLSSocket>).encrypted === true;
+    const connection = new UpstreamConnection(this.#shared, socket, this, http2, mesh, () =>
+      this.#available(connection),
+    );
     this.#open.add(connection);
     if (this.#bounds !== null) connection.machine.maxStreams = this.#bounds.maxStreams;
     connection.wake();
@@ -229,13 +233,16 @@ class UpstreamConnection extends SocketConnection {
     socket: Socket,
     owner: SocketConnectionOwner,
     http2: boolean,
+    mesh: boolean,
     onAvailable: () => void,
   ) {
     const peer = peerOf(socket);
     super(shared.loop, socket, owner, peer, false, shared.limits.idleTimeoutMs);
     this.#background = shared.options.background === true;
     const options = { host: this, peer, limits: shared.limits, onAvailable };
-    this.machine = http2 ? createHttp2Client(options) : createHttp1Client(options, shared.heads);
+    this.machine = http2
+      ? createHttp2Client(mesh ? { ...options, keepalive: MESH_KEEPALIVE } : options)
+      : createHttp1Client(options, shared.heads);
   }
 
   override receive(chunk: Uint8Array, start: number, end: number): boolean {
@@ -258,6 +265,12 @@ class UpstreamConnection extends SocketConnection {
     else this.socket.unref();
   }
 }
+
+/**
+ * Peers of the mesh are weft's or Envoys, which take a PING as often as this; of others many do not. A stream has no time-out of its own: to a peer that hangs, or is cut
+ * off, it would be open for ever.
+ */
+const MESH_KEEPALIVE = { intervalMs: 20_000, timeoutMs: 20_000 } as const;
 
 function refused(message: string): StreamFailure {
   return { kind: "refused", code: 0, unprocessed: true, message };
