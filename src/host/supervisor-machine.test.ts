@@ -391,6 +391,23 @@ test("S9: what cannot run twice ends with its companion before both start again 
   );
 });
 
+test("S9: a companion that is being killed when its instance ends is not started again for it", () => {
+  const world = new World([{ ...BESIDE[0], replicas: 1, replace: "recreate" }, BESIDE[1]]);
+  world.start();
+  world.ready("orders-1-sidecar", "orders-1");
+  world.exit("orders-1-sidecar");
+  world.advance(250);
+  world.machine.restart("orders", world.now);
+  world.do(() => {});
+  world.advance(5_000);
+  world.take();
+  world.exit("orders-1");
+  world.exit("orders-1-sidecar", "killed by SIGKILL");
+  assert.deepEqual(world.take(), ["spawn orders-1-sidecar"]);
+  world.ready("orders-1-sidecar", "orders-1");
+  assert.equal(world.machine.instance("orders-1")?.state, "ready");
+});
+
 test("S9: a companion that is being replaced while its instance ends is not started again", () => {
   const world = new World([{ ...BESIDE[0], replicas: 1 }, BESIDE[1]]);
   world.start();

@@ -262,6 +262,8 @@ export class SupervisorMachine {
   /** Ends an instance that something else takes the place of. */
   #retire(instance: MutableInstance, now: number): void {
     if (instance.state === "starting" || instance.state === "ready") this.#drain(instance, now);
+    else if (instance.state === "killing")
+      instance.killReason = null; // whatever it is killed for, it is not wanted again
     else if (!isAlive(instance)) this.#remove(instance, now);
   }
 
