@@ -120,6 +120,28 @@ export const LISTED: Readonly<Record<string, Listed>> = {
       requests: [http({ script: [{ do: "long", forMs: 1_600 }] })],
     },
   },
+  "envoy-preflights-nowhere": {
+    explains: ({ method }, expected, found) =>
+      method === "OPTIONS" && expected.origin === "local" && found.reason === "NO_BACKEND",
+    example: {
+      scope: "edge",
+      resources: [
+        httpRoute({
+          filters: [{ type: "CORS", cors: { allowOrigins: ["https://shop.test"] } }],
+          backendRefs: [{ name: "web", weight: 0 }],
+        }),
+      ],
+      requests: [
+        http({
+          method: "OPTIONS",
+          headers: [
+            ["origin", "https://shop.test"],
+            ["access-control-request-method", "GET"],
+          ],
+        }),
+      ],
+    },
+  },
   "envoy-forbids-anonymous": {
     explains: ({ token }, expected, found) =>
       token === undefined && expected.reason === "AUTHENTICATION_REQUIRED" && found.reason === "FORBIDDEN",

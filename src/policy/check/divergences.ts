@@ -111,6 +111,20 @@ export const DIVERGENCES: readonly Divergence[] = [
     appliesTo: null,
   },
   {
+    id: "envoy-preflights-nowhere",
+    places: ["envoy"],
+    what: "Where all backends of a rule have weight 0 Envoy answers CORS preflights as any request: 503; weft as the rule's CORS filter says.",
+    reason: "Envoy's CORS filter knows routes that lead to a cluster alone",
+    shows: ["status", "reason", "headers"],
+    appliesTo: (resource) => {
+      if (resource.kind !== "HTTPRoute") return [];
+      return resource.spec.rules.flatMap(({ backendRefs = [], filters = [] }, i) => {
+        const nowhere = backendRefs.every(({ weight }) => weight === 0);
+        return nowhere && filters.some(({ type }) => type === "CORS") ? [["spec", "rules", i]] : [];
+      });
+    },
+  },
+  {
     id: "envoy-forbids-anonymous",
     places: ["envoy"],
     what: "A caller without a token whom only a rule about users would let in gets 403 from Envoy; weft asks for a token: 401.",
