@@ -6,7 +6,7 @@ import type { Case, Suite } from "./suite.ts";
 export const etcd: Suite = {
   name: "etcd",
   async run() {
-    const files = ["contract", "faults", "security"].map((name) =>
+    const files = ["contract", "faults", "security", "control-planes"].map((name) =>
       join(import.meta.dirname, "etcd", `${name}.test.ts`),
     );
     return (await Promise.all(files.map(cases))).flat();

@@ -2,6 +2,7 @@ import type { Cancel, Clock } from "../../core/clock.ts";
 import { toWeftError, WeftError } from "../../core/errors.ts";
 import type { Random } from "../../core/random.ts";
 import { BackOff } from "../../link/back-off.ts";
+import { AtMost } from "./at-most.ts";
 import { EtcdSession } from "./etcd-session.ts";
 import { readTls, type UpstreamTls } from "./etcd-tls.ts";
 import type { EtcdTarget } from "./etcd-url.ts";
@@ -27,6 +28,7 @@ export class EtcdClient {
   readonly #tls: UpstreamTls | null;
   readonly #backOff: BackOff;
   readonly #waiting = new Set<() => void>();
+  readonly #writes = new AtMost(MAX_WRITES);
   #session: EtcdSession | null = null;
   #opening: EtcdSession | null = null;
   #next = 0;
@@ -73,11 +75,22 @@ export class EtcdClient {
         const error = toWeftError(thrown);
         if (this.#closed) throw registryClosed();
         if (!passes(error)) throw error;
+        if (isBusy(error)) await new Promise<void>((resolve) => void clock.after(this.#busyMs(), resolve));
         // A token that has run out, a leader that is gone: by another connection it may work.
-        if (error.code !== "deadline_exceeded") session.fail(error);
+        else if (error.code !== "deadline_exceeded") session.fail(error);
         if (clock.now() >= deadline) throw this.#away(error);
       }
     }
+  }
+
+  /** As call(), and no more of these at once than etcd takes: its deadline begins with its turn. */
+  write<T>(what: (session: EtcdSession) => Promise<T>): Promise<T> {
+    const { clock } = this.#options;
+    const began = clock.now();
+    return this.#writes.do(async () => {
+      if (this.#session === null && clock.now() - began >= CALL_MS && !this.#closed) throw this.#away();
+      return await this.call(what);
+    });
   }
 
   close(): void {
@@ -140,6 +153,10 @@ export class EtcdClient {
     });
   }
 
+  #busyMs(): number {
+    return 50 + 100 * this.#options.random.next();
+  }
+
   #wake(): void {
     for (const woken of [...this.#waiting]) woken();
   }
@@ -170,9 +187,15 @@ function explained(error: WeftError): WeftError {
 }
 
 /** Whether it is the connection's fault, or the server's for now, rather than the request's. */
-function passes({ code, message }: WeftError): boolean {
+function passes(error: WeftError): boolean {
+  const { code } = error;
   if (code === "unavailable" || code === "deadline_exceeded" || code === "unauthenticated") return true;
-  return code === "cancelled" || (code === "resource_exhausted" && message.includes("too many requests"));
+  return code === "cancelled" || isBusy(error);
+}
+
+/** It has more to do than it takes; some versions say so without a code. */
+function isBusy({ message }: WeftError): boolean {
+  return message.includes("too many requests");
 }
 
 function within<T>(clock: Clock, deadline: number, work: Promise<T>): Promise<T> {
@@ -188,4 +211,5 @@ function ignore(): void {}
 
 /** Of one thing that is asked, however many connections it takes. */
 const CALL_MS = 5_000;
+const MAX_WRITES = 512;
 const MAX_PAUSE_MS = 1_000;

@@ -105,7 +105,7 @@ export class EtcdRegistry implements Registry {
     return this.#turns.take(endpoint.id, async () => {
       const lease = new EtcdLease(this, value, this.#clock.now());
       const key = this.#keys.endpoint(endpoint.id);
-      const { revision, leaseId, earlier } = await this.#client.call(async (session) => {
+      const { revision, leaseId, earlier } = await this.#client.write(async (session) => {
         const leaseId = await grant(session, ttlMs);
         const { header, prevKv } = await session.kv.put({
           key,
@@ -246,7 +246,7 @@ export class EtcdRegistry implements Registry {
       if (lease.over !== null || (known?.heldUntil === null && known.value.owner === lease.value.owner)) return;
       const value = known?.value.owner === lease.value.owner ? known.value : lease.value;
       const key = this.#keys.endpoint(lease.id);
-      const { there, revision, leaseId } = await this.#client.call(async (session) => {
+      const { there, revision, leaseId } = await this.#client.write(async (session) => {
         const leaseId = await grant(session, lease.ttlMs);
         const put = { key, value: encodeEndpointValue(value), lease: leaseId };
         const { succeeded, responses, header } = await session.kv.txn({
@@ -289,18 +289,18 @@ export class EtcdRegistry implements Registry {
   /** False: what it was to be compared with is not so any more. */
   async #change(compare: MessageInitShape<typeof CompareSchema>[], changes: Change[]): Promise<boolean> {
     const success = changes.map((request) => ({ request }));
-    const { succeeded, header } = await this.#client.call((session) => session.kv.txn({ compare, success }));
+    const { succeeded, header } = await this.#client.write((session) => session.kv.txn({ compare, success }));
     if (succeeded) await this.#mirror.reached(header?.revision ?? 0n);
     return succeeded;
   }
 
   async #find(id: string): Promise<Found | null> {
-    const { kvs } = await this.#client.call((session) => session.kv.range({ key: this.#keys.endpoint(id) }));
+    const { kvs } = await this.#client.write((session) => session.kv.range({ key: this.#keys.endpoint(id) }));
     return kvs.length === 0 ? null : foundOf(kvs[0]);
   }
 
   #revoke(id: bigint): void {
-    this.#client.call((session) => session.lease.leaseRevoke({ ID: id })).catch(ignore); // then it runs out
+    this.#client.write((session) => session.lease.leaseRevoke({ ID: id })).catch(ignore); // then it runs out
   }
 
   #assertOpen(): void {
