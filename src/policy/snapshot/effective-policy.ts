@@ -25,8 +25,7 @@ export interface PolicyLayer {
 export function resolvePolicy(layers: readonly PolicyLayer[]): EffectivePolicy {
   const ordered = [...layers].sort((a, b) => a.level - b.level);
   const sources: Partial<Record<PolicyFieldName, string>> = {};
-  const policy: Record<string, unknown> = { sources };
-  let timeoutLevel: Level = Level.system;
+  const policy = unresolved(sources);
   for (const name of POLICY_FIELD_NAMES) {
     const field = POLICY_FIELDS[name] as PolicyField<unknown, unknown>;
     let written: unknown = null;
@@ -35,10 +34,36 @@ export function resolvePolicy(layers: readonly PolicyLayer[]): EffectivePolicy {
       if (over === undefined) continue;
       written = field.over(written, over);
       sources[name] = source;
-      if (name === "timeout") timeoutLevel = level;
+      if (name === "timeout") policy.timeoutLevel = level;
     }
     policy[name] = field.compile(written);
   }
-  policy.timeoutLevel = timeoutLevel;
   return Object.freeze(policy) as unknown as EffectivePolicy;
+}
+
+/**
+ * Every field at once, written out: V8 turns an object that gets this many one after the other by computed names into a dictionary, and each call reads several
+ * (measured: 150 ns a call).
+ */
+function unresolved(sources: EffectivePolicy["sources"]): Record<keyof EffectivePolicy, unknown> {
+  return {
+    sources,
+    timeoutLevel: Level.system,
+    admission: null,
+    concurrency: null,
+    timeout: null,
+    perTryTimeout: null,
+    idleTimeout: null,
+    retry: null,
+    hedge: null,
+    breaker: null,
+    outlier: null,
+    balancer: null,
+    limits: null,
+    fallback: null,
+    fault: null,
+    cache: null,
+    proxyProtocol: null,
+    mtls: null,
+  };
 }
