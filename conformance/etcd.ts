@@ -25,11 +25,13 @@ function cases(file: string): Promise<Case[]> {
     child.on("error", reject);
     child.on("close", () => {
       for (const [, measured] of output.matchAll(/^# measured (.*)$/gm)) console.log(`  ${measured}`);
-      const verdicts = /^(not ok|ok) \d+ - (.*)\n {2}---\n {2}duration_ms: ([\d.]+)/gm;
+      const verdicts = /^(not ok|ok) \d+ - (.*)\n {2}---\n {2}duration_ms: ([\d.]+)([\s\S]*?)^ {2}\.\.\.$/gm;
       resolve(
-        Array.from(output.matchAll(verdicts), ([, verdict, name, ms]) => {
+        Array.from(output.matchAll(verdicts), ([, verdict, name, ms, more]) => {
           console.log(`  ${verdict === "ok" ? "" : "NOT "}${name} (${Math.round(Number(ms))} ms)`);
-          return { name, ok: verdict === "ok" };
+          if (verdict === "ok") return { name, ok: true };
+          const why = /^ {2}error: (?:\|-\n)?([\s\S]*?)^ {2}code:/m.exec(more)?.[1] ?? "";
+          return { name, ok: false, detail: why.replace(/\s+/g, " ").trim() };
         }),
       );
     });

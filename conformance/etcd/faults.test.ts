@@ -197,6 +197,35 @@ test("silent without a word: another server of the list is used", async () => {
   await recovered("silent", both);
 });
 
+test("three members, each killed in turn and started again", async () => {
+  const members = await EtcdServer.cluster(3);
+  const addresses = members.map(({ address }) => address).join(",");
+  try {
+    const { a, b } = await two(addresses, addresses, 2 * TTL_MS);
+    for (const [round, member] of members.entries()) {
+      await member.kill();
+      const started = performance.now();
+      const port = 6_000 + round;
+      const registered = (): Promise<boolean> =>
+        a.register(2, port, 2 * TTL_MS).then(
+          () => true,
+          () => false,
+        );
+      await timeUntil(registered, "registering without one member", 8_000);
+      await timeUntil(() => b.portOf(2) === port, "seen by the other");
+      const took = Math.round(performance.now() - started);
+      console.log(`measured member ${round + 1} of three killed: in use again after ${took} ms`);
+      assert.ok(took < 5_000, `${took} ms`);
+      await member.start();
+      await wait(2_000);
+    }
+    assert.deepEqual([a.left, b.left], [[], []], "a healthy endpoint disappeared");
+    assert.deepEqual([a.ids(), b.ids()], [SIX, SIX]);
+  } finally {
+    for (const member of members) await member.stop();
+  }
+});
+
 test("nobody there: it says so, and where it looked", async () => {
   const opening = openEtcdRegistry({
     url: "etcd://me:secret@127.0.0.1:1,127.0.0.1:2",

@@ -20,6 +20,18 @@ export class EtcdServer {
     return server;
   }
 
+  /** Several members that are one etcd. */
+  static async cluster(size: number): Promise<EtcdServer[]> {
+    const peers: { name: string; port: number; peerPort: number }[] = [];
+    for (let i = 0; i < size; i++) peers.push({ name: `m${i}`, port: await freePort(), peerPort: await freePort() });
+    const cluster = peers.map(({ name, peerPort }) => `${name}=http://127.0.0.1:${peerPort}`).join(",");
+    const members = peers.map(
+      ({ name, port, peerPort }) => new EtcdServer(port, peerPort, ["--name", name, "--initial-cluster", cluster]),
+    );
+    await Promise.all(members.map((member) => member.start()));
+    return members;
+  }
+
   private constructor(port: number, peerPort: number, more: readonly string[]) {
     this.port = port;
     this.#peerPort = peerPort;

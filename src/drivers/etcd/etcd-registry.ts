@@ -172,7 +172,8 @@ export class EtcdRegistry implements Registry {
     const left =
       leaseId === 0n || !present ? Number(present) : await this.#client.call((session) => session.keepAlive(leaseId));
     if (lease.over !== null) throw goneError(lease);
-    if (left > 0) lease.askedAt = now;
+    // Renewals may wait for etcd, and end in another order than they began.
+    if (left > 0) lease.askedAt = Math.max(lease.askedAt, now);
     else if (inTime) await this.#restore(lease);
     else {
       // Its owner was away for longer than it had.
