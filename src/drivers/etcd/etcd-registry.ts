@@ -117,10 +117,11 @@ export class EtcdRegistry implements Registry {
       });
       lease.leaseId = leaseId;
       const old = this.#leases.get(endpoint.id);
-      if (old !== undefined) old.over ??= "replaced";
       this.#leases.set(endpoint.id, lease);
       if (earlier !== 0n) this.#revoke(earlier);
       await this.#mirror.reached(revision);
+      // Not before its caller hears of the new one: renewals of the old one may be under way, whose refusal would be taken for another owner.
+      if (old !== undefined) old.over ??= "replaced";
       return lease;
     });
   }
