@@ -1,23 +1,25 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { request } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
+import { createDirectClient } from "../../../src/call/direct.ts";
+import { Admin } from "../../../src/contract/gen/weft/control/v1/control.ts";
+import { descriptorSetOf } from "../../../src/contract/index.ts";
+import { type ControlPlane, startControlPlane } from "../../../src/control/control-plane.ts";
 import { envoyBootstrap } from "../../../src/control/xds/envoy-bootstrap.ts";
-import { serveXds, type XdsServer } from "../../../src/control/xds/serve-xds.ts";
-import { encodeResource } from "../../../src/control/xds/translate/encode.ts";
-import { MeshModel } from "../../../src/control/xds/translate/mesh-model.ts";
-import { MeshView, type NodePlace, nodeDocuments, type ViewKey } from "../../../src/control/xds/translate/mesh-view.ts";
-import { PROBE_FIELD, PROBE_HOST } from "../../../src/control/xds/translate/virtual-hosts.ts";
-import type { XdsResource } from "../../../src/control/xds/types.ts";
+import { parseControlPin } from "../../../src/core/control-pin.ts";
 import type { Endpoint } from "../../../src/core/endpoint.ts";
+import { encodeJoinToken } from "../../../src/core/join-token.ts";
+import { createMemoryRegistry } from "../../../src/drivers/memory/memory-registry.ts";
+import { controlSecurityOf } from "../../../src/link/control-security.ts";
+import { createLink } from "../../../src/link/link.ts";
 import type { DataPlane } from "../../../src/policy/check/enforcement.ts";
 import type { Resource } from "../../../src/policy/resource/resources.ts";
+import { createPolicyRuntime } from "../../../src/policy/snapshot/create-runtime.ts";
 import { freePort } from "../../counter.ts";
+import { Trial } from "../../gen/weft/test/v1/trial.ts";
 import { tool } from "../../tools.ts";
-import { SERVICES } from "../backends.ts";
-import { METHODS, withBase, withFallThrough } from "../base.ts";
-import type { Place, Scope } from "../model.ts";
+import { withBase, withFallThrough } from "../base.ts";
+import type { Place } from "../model.ts";
 import { RawCaller } from "../raw-call.ts";
 
 interface Kind {
@@ -28,7 +30,11 @@ interface Kind {
   readonly takes: Place["takes"];
 }
 
-/** Stock Envoys under our xDS: a gateway, a sidecar's outbound side, and the inbound sides of one of "web" and one of "rpc". */
+/**
+ * Stock Envoys: a gateway, a sidecar's outbound side, and the inbound sides of one of "web" and one of "rpc". Each takes all that it has from a control plane of its own, as
+ * `weft control` starts it (the same moment's resources differ from place to place): endpoints and contracts are registered over a line, resources are published, and a call is
+ * made when the control plane says, as `weft mesh` prints it, that the Envoy enforces the revision.
+ */
 export function openEnvoys(endpoints: readonly Endpoint[]): Promise<Place[]> {
   const inbound = (service: string, kind: "http" | "grpc"): Kind => ({
     name: `envoy-in-${service}`,
@@ -61,77 +67,87 @@ export function openEnvoys(endpoints: readonly Endpoint[]): Promise<Place[]> {
 async function openEnvoy(kind: Kind, endpoints: readonly Endpoint[]): Promise<Place> {
   const isInbound = kind.planes.includes("server");
   const port = await freePort();
-  const app = endpoints.find(({ service }) => service === kind.service);
-  const at: NodePlace = {
-    service: kind.service,
-    role: kind.role,
-    host: "127.0.0.1",
-    outboundHost: "127.0.0.1",
-    inbound: kind.role === "gateway" || isInbound ? port : 0,
-    outbound: kind.role === "sidecar" && !isInbound ? port : 0,
-    app: isInbound && app !== undefined ? `127.0.0.1:${app.port}` : "",
-    http2App: app?.protocol === "h2c",
-  };
-  const token = randomBytes(8).toString("hex");
-  let revision = 0;
-  const made = (scope: Scope, resources: readonly Resource[]): XdsResource[] => {
-    const all = withBase(scope, kind.role === "gateway" ? withFallThrough(scope, resources) : resources);
-    return translated(kind, at, endpoints, all, { revision: ++revision, token });
-  };
-  const server = await serveXds({ resources: made("edge", []), log: () => {} });
-  const envoy = startEnvoy(kind, server);
+  const control = await startControlPlane({
+    registry: createMemoryRegistry(),
+    system: SYSTEM,
+    identity: { operatorToken: OPERATOR },
+    // Scripts say what becomes of calls; nobody looks in between.
+    health: { defaults: { kind: "ttl" } },
+  });
+  const line = createLink({ address: control.address, policy: createPolicyRuntime(), process: "backends" });
+  for (const { health: _health, ...endpoint } of endpoints) {
+    const described = endpoint.service === "rpc";
+    await line.register({
+      endpoint,
+      contracts: described ? [Trial.typeName] : [],
+      descriptors: described ? descriptorSetOf([Trial]) : null,
+    });
+  }
+  const mesh = createDirectClient(Admin, control.address);
+  const app = isInbound ? endpoints.find(({ service }) => service === kind.service) : undefined;
+  const at = { host: "127.0.0.1", port };
+  const outwards = kind.role === "sidecar" && !isInbound;
+  const envoy = await startEnvoy(kind, control, {
+    listen: outwards ? null : at,
+    outbound: outwards ? at : null,
+    app: app === undefined ? null : { host: app.host, port: app.port },
+  });
   const caller = new RawCaller(port);
+
+  /** Acknowledged, and seen by the control plane's own probe of the listener. Throws what Envoy refuses. */
+  const enforced = async (revision: number): Promise<void> => {
+    for (const until = performance.now() + APPLY_MS; performance.now() < until; await sleep(5)) {
+      if (envoy.exitCode !== null || envoy.signalCode !== null)
+        throw new Error(`${kind.name} ended with ${envoy.exitCode}`);
+      const { planes } = await mesh.client.getTopology({ services: [], probeTimeoutMs: PROBE_MS });
+      const plane = planes.find((one) => one.kind === "envoy");
+      const refusal = plane?.refusals[0];
+      if (refusal !== undefined) throw new Error(`${kind.name} refuses ${refusal.resource}: ${refusal.reason}`);
+      if (plane?.acknowledged === BigInt(revision) && plane.enforced === BigInt(revision)) return;
+    }
+    throw new Error(`${kind.name} did not enforce revision ${revision} within ${APPLY_MS} ms`);
+  };
+
   return {
     name: kind.name,
     planes: kind.planes,
     tellsReasons: true,
     takes: kind.takes,
     async apply(scope, resources) {
-      server.update(made(scope, resources));
+      const all: Resource[] = withBase(scope, kind.role === "gateway" ? withFallThrough(scope, resources) : resources);
+      const { revision } = await control.publish({ text: JSON.stringify(all), ...PUBLISHED });
       // Connections that were there are drained with the listener that they came to.
       caller.reset();
-      await enforced(kind.name, server, port, token, revision, envoy);
+      await enforced(revision);
     },
     call: (_scope, asked, id) => caller.call(asked, id),
     async close() {
       caller.close();
       envoy.kill("SIGKILL");
       if (envoy.exitCode === null && envoy.signalCode === null) await once(envoy, "exit");
-      await server.stop();
+      await mesh.close();
+      await line.close();
+      await control.stop();
     },
   };
 }
 
-function translated(
-  { role }: Kind,
-  at: NodePlace,
-  endpoints: readonly Endpoint[],
-  resources: readonly Resource[],
-  stamp: { revision: number; token: string },
-): XdsResource[] {
-  const model = new MeshModel({
-    system: "equality",
-    revision: stamp.revision,
-    resources,
-    methods: METHODS,
-    services: SERVICES,
-    endpointsOf: (service) => endpoints.filter((endpoint) => endpoint.service === service),
+async function startEnvoy(
+  { name, role, service }: Kind,
+  control: ControlPlane,
+  places: Pick<Parameters<typeof envoyBootstrap>[0], "listen" | "outbound" | "app">,
+): Promise<ChildProcess> {
+  const claims = { system: SYSTEM, service, id: "a".repeat(22), expiresMs: Date.now() + TOKEN_MS, uses: 1 };
+  const token = encodeJoinToken({ ...claims, pins: parseControlPin(control.pin)?.pins ?? [] }, OPERATOR);
+  const security = controlSecurityOf(token, control.address);
+  await security?.prepare();
+  const bootstrap = envoyBootstrap({
+    control: { host: control.host, port: control.port },
+    ...{ service, role, instance: name, version: "", zone: "", admin: null, delta: false, register: false },
+    ...places,
+    token,
+    ...(security !== null && { trust: { system: SYSTEM, roots: security.current.trust } }),
   });
-  const key: ViewKey = { role: role === "gateway" ? "gateway" : "outbound", proven: false, zone: "" };
-  const view = new MeshView(model, key, stamp);
-  const made: XdsResource[] = [];
-  for (const [typeUrl, named] of view.fixed)
-    for (const document of named.values()) made.push(encodeResource(typeUrl, document));
-  for (const [typeUrl, , document] of view.endpointDocuments(null)) made.push(encodeResource(typeUrl, document));
-  for (const [typeUrl, , document] of nodeDocuments(view, model, at, stamp))
-    made.push(encodeResource(typeUrl, document));
-  return made;
-}
-
-function startEnvoy({ name, role, service }: Kind, server: XdsServer): ChildProcess {
-  const control = { host: "127.0.0.1", port: server.port };
-  const rest = { version: "", zone: "", listen: null, outbound: null, app: null, admin: null, token: "", delta: false };
-  const bootstrap = envoyBootstrap({ control, service, role, instance: name, ...rest });
   const flags = ["--concurrency", "1", "--disable-hot-restart", "-l", "off", "--drain-time-s", "1"];
   const envoy = spawn(tool("envoy"), ["--config-yaml", JSON.stringify(bootstrap), ...flags], { stdio: "ignore" });
   // However this process ends.
@@ -141,38 +157,10 @@ function startEnvoy({ name, role, service }: Kind, server: XdsServer): ChildProc
   return envoy;
 }
 
-/** Acknowledged, and seen at a probe of the very listener that calls come to. Throws what Envoy refuses. */
-async function enforced(
-  name: string,
-  server: XdsServer,
-  port: number,
-  token: string,
-  revision: number,
-  envoy: ChildProcess,
-): Promise<void> {
-  for (const until = performance.now() + APPLY_MS; performance.now() < until; await sleep(5)) {
-    if (envoy.exitCode !== null || envoy.signalCode !== null) throw new Error(`${name} ended with ${envoy.exitCode}`);
-    const [plane] = server.planes();
-    const refusal = plane?.refusals[0];
-    if (refusal !== undefined) throw new Error(`${name} refuses "${refusal.name}": ${refusal.reason}`);
-    if ((plane?.revision ?? 0) < server.revision) continue;
-    if ((await probed(port, token)) === String(revision)) return;
-  }
-  throw new Error(`${name} did not enforce revision ${revision} within ${APPLY_MS} ms`);
-}
-
-function probed(port: number, token: string): Promise<string> {
-  return new Promise((resolve) => {
-    const headers = { host: PROBE_HOST, [PROBE_FIELD]: token };
-    const sent = request({ host: "127.0.0.1", port, headers, agent: false, timeout: 500 }, (response) => {
-      let body = "";
-      response.setEncoding("utf8").on("data", (text) => (body += text));
-      response.on("close", () => resolve(body));
-    });
-    sent.on("timeout", () => sent.destroy());
-    sent.on("error", () => resolve(""));
-    sent.end();
-  });
-}
-
+const SYSTEM = "equality";
+const OPERATOR = "operator-of-the-suite-0123456789abcdef";
+const PUBLISHED = { source: "suite", author: "suite", reason: "" };
 const APPLY_MS = 20_000;
+const PROBE_MS = 500;
+/** Longer than any run. */
+const TOKEN_MS = 24 * 3_600_000;

@@ -40,11 +40,12 @@ test("an Envoy is probed by a request that its routes answer, and by nobody who 
     planeOf({ id: "gateway-1", role: "gateway", cluster: "gateway", inbound: port }),
     planeOf({ id: "client-1", role: "client", agent: "grpc-go" }),
     planeOf({ id: "dead-1", outbound: 1 }),
+    planeOf({ id: "catalog-2", inbound: port, app: "127.0.0.1:1" }),
   ];
   const status = { planes: () => planes };
   for (const [probeToken, enforced] of [
-    ["wrong", [0, 0, 0, 0]],
-    ["secret", [7, 7, 0, 0]],
+    ["wrong", [0, 0, 0, 0, 0]],
+    ["secret", [7, 7, 0, 0, 7]],
   ] as const) {
     const xds = new XdsPlanes({ status, probeToken, traffic: new TrafficStore(clock), identified: () => true, clock });
     await Promise.all([...xds.source()].map((plane) => plane.probe(2_000)));

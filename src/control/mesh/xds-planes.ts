@@ -95,9 +95,12 @@ export class XdsPlanes {
   }
 
   async #probe(node: XdsNode, timeoutMs: number): Promise<void> {
-    const port = node.role === "gateway" ? node.inbound : node.role === "sidecar" ? node.outbound : 0;
+    if (node.role === "client") return;
+    // Of a sidecar the side that its application calls out by, where it has one: the other may take no plain text.
+    const isOutbound = node.role === "sidecar" && node.outbound !== 0;
+    const port = isOutbound ? node.outbound : node.inbound;
     if (port === 0) return;
-    const host = hostOf(node.role === "gateway" ? node.inboundHost : node.outboundHost, node.address);
+    const host = hostOf(isOutbound ? node.outboundHost : node.inboundHost, node.address);
     const { probeToken, clock } = this.#parts;
     const text = await ask(host, port, probeToken, timeoutMs).catch(() => "");
     if (/^\d{1,15}$/.test(text)) this.#probed.set(node.id, { revision: Number(text), atMs: clock.wallMs() });
