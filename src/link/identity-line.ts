@@ -1,5 +1,4 @@
 import { createPrivateKey, generateKeyPair, type KeyObject, X509Certificate } from "node:crypto";
-import { promisify } from "node:util";
 import type { Client } from "../call/client-types.ts";
 import { createDirectClient } from "../call/direct.ts";
 import { Identity, type IssueResponse } from "../contract/gen/weft/control/v1/identity.ts";
@@ -128,7 +127,7 @@ class RenewedIdentity implements IdentityLine {
 
   async #renew(): Promise<void> {
     await this.control?.prepare(true); // the first one is waited for by join()
-    const { publicKey, privateKey } = await makeKeyPair("ec", { namedCurve: "P-256" });
+    const { publicKey, privateKey } = await makeKeyPair();
     const spki = publicKey.export({ type: "spki", format: "der" });
     const asked = { publicKey: spki, proof: signProof("issue", spki, privateKey) };
     const issued = await this.#ask(asked, spki);
@@ -214,7 +213,15 @@ type Holder =
   | { case: "joinToken"; value: string }
   | { case: "renewal"; value: { certificate: string; proof: Uint8Array } };
 
-const makeKeyPair = promisify(generateKeyPair);
+/** Not promisify(): node:util, with all that it re-exports, is half a megabyte. */
+function makeKeyPair(): Promise<{ publicKey: KeyObject; privateKey: KeyObject }> {
+  return new Promise((resolve, reject) => {
+    generateKeyPair("ec", { namedCurve: "P-256" }, (error, publicKey, privateKey) => {
+      if (error === null) resolve({ publicKey, privateKey });
+      else reject(error);
+    });
+  });
+}
 
 const TIMEOUT_MS = 5_000;
 /** The first warning comes with the first failure. */
