@@ -1,11 +1,16 @@
 import { isIP } from "node:net";
-import { type Command, InvalidArgumentError } from "commander";
+import type { Command } from "commander";
 import { parseNetwork } from "../core/network.ts";
 import { parseAddress } from "../host/address.ts";
 import { LISTENER_NAME, parseSessionListener, type SessionListener } from "../host/session-listener.ts";
 import { isServiceName } from "../registry/validate.ts";
 
 /** How the values of options are read. */
+
+/** What commander takes for a value that is none, without loading it. */
+class InvalidArgumentError extends Error {
+  readonly code = "commander.invalidArgument";
+}
 
 interface Address {
   host: string;

@@ -17,10 +17,14 @@ if (major < NEEDED) {
   // Loaded only now: older versions of Node could not even read it.
   const { enterSmallHeap } = await import("./heap.ts");
   enterSmallHeap(process.argv[2]);
-  const [{ runWeft }, { processTerminal }] = await Promise.all([import("./program.ts"), import("./terminal.ts")]);
+  const { processTerminal } = await import("./terminal.ts");
+  const args = process.argv.slice(2);
   // Timers of the platform keep no process alive; a command runs until it has ended.
   const alive = setInterval(() => {}, 0x7fff_ffff);
-  process.exitCode = await runWeft(process.argv.slice(2), processTerminal());
+  const quick = args[0] === "sidecar" ? (await import("./run-sidecar.ts")).runSidecar : null;
+  process.exitCode =
+    (await quick?.(args.slice(1), processTerminal())) ??
+    (await (await import("./program.ts")).runWeft(args, processTerminal()));
   clearInterval(alive);
 }
 

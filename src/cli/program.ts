@@ -1,5 +1,4 @@
 import { Command, CommanderError, Help, Option } from "commander";
-import { WeftError } from "../core/errors.ts";
 import {
   address,
   addresses,
@@ -13,7 +12,7 @@ import {
 } from "./arguments.ts";
 import { controlInstead, controlRequired } from "./control-options.ts";
 import { addEnvoyBootstrapCommand } from "./envoy-bootstrap-command.ts";
-import { EXIT } from "./exit-status.ts";
+import { EXIT, statusOf } from "./exit-status.ts";
 import { addIdentityCommands } from "./identity-commands.ts";
 import { addInterceptCommand } from "./intercept-command.ts";
 import { addMeshCommand } from "./mesh-command.ts";
@@ -35,12 +34,10 @@ export async function runWeft(args: readonly string[], terminal: Terminal): Prom
   } catch (thrown) {
     if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? EXIT.ok : EXIT.usage;
     printError(thrown, terminal, args.includes("--json"));
-    return thrown instanceof WeftError && USAGE_REASONS.has(thrown.reason) ? EXIT.usage : EXIT.failed;
+    return statusOf(thrown);
   }
   return status;
 }
-
-const USAGE_REASONS = new Set(["BAD_USAGE"]);
 
 /** Without "(default: false)", and without naming a variable a second time. */
 function describeOption(option: Option): string {
