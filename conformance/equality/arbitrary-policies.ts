@@ -119,7 +119,7 @@ const claimRule = fc
   })
   .map((made): AuthorizationRule => JSON.parse(JSON.stringify(made)));
 
-/** Another attempt while one is under way; among weft's own places alone, for Envoy has no hedges after a time. */
+/** Another attempt while one is under way: after a time, which Envoy does not know, and when one is over its time. */
 const hedge = fc.constantFrom<TrafficPolicySpec>(
   { hedge: { after: "70ms", ratio: 1 } },
   { hedge: { after: "70ms", ratio: 1, max: 2, nonIdempotent: true } },

@@ -36,5 +36,7 @@ function takeOut(value: unknown, path: readonly (string | number)[]): void {
   }
   const last = whole[whole.length - 1];
   if (Array.isArray(at)) at.splice(Number(last), 1);
+  // Left out it would be p95, and failures would make hedges, too: who has no such ones makes none.
+  else if (last === "after" && path.at(-2) === "hedge") Object.assign(at, { after: "1h", ratio: 0 });
   else delete at[last];
 }

@@ -111,6 +111,19 @@ export const LISTED: Readonly<Record<string, Listed>> = {
       requests: [http({ host: "web.weft", script: [{ do: "reset" }, { do: "answer", status: 200 }] })],
     },
   },
+  "envoy-hedges-by-retries": {
+    explains: ({ script }, expected, found) =>
+      script.some((step) => step.do === "hang" || step.do === "late") &&
+      expected.attempts.length >= 2 &&
+      expected.attempts.length < found.attempts.length,
+    example: {
+      scope: "web",
+      resources: [
+        policy("TrafficPolicy", { perTryTimeout: "120ms", retry: { attempts: 2 }, hedge: { onTryTimeout: true } }),
+      ],
+      requests: [http({ host: "web.weft", script: [{ do: "hang" }, { do: "hang" }, { do: "answer", status: 200 }] })],
+    },
+  },
   "envoy-times-whole-answers": {
     explains: ({ kind, script }, expected, found) =>
       kind === "http" && script.some((step) => step.do === "long") && !expected.broken && found.broken,

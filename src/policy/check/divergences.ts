@@ -102,6 +102,17 @@ export const DIVERGENCES: readonly Divergence[] = [
     },
   },
   {
+    id: "envoy-hedges-by-retries",
+    places: ["envoy"],
+    what: "Beside attempts that are over their time (hedge.onTryTimeout) Envoy makes another whenever one more is over its time or fails, as retry.attempts allows; weft one, and then what hedge.max and hedge.ratio allow.",
+    reason: "Envoy knows one number for retries and hedges; give retry.attempts: 1 to have one",
+    shows: ["status", "grpcStatus", "reason", "broken", "origin", "headers", "body", "attempts"],
+    appliesTo: (resource) =>
+      resource.kind === "TrafficPolicy" && resource.spec.hedge?.onTryTimeout === true
+        ? [["spec", "hedge", "onTryTimeout"]]
+        : [],
+  },
+  {
     id: "envoy-times-whole-answers",
     places: ["envoy"],
     what: "Where the time-out of a service, a gateway or the system is over Envoy cuts an HTTP answer that has begun; weft holds that time-out until the answer begins.",

@@ -39,6 +39,8 @@ const GRPC_STATUSES = "gRPC looks at gRPC statuses alone (gRFC A44); use their n
 const GRPC_LOCAL = "gRPC does not tell local failures from others (gRFC A50)";
 const NOT_VERIFIED = (what: string): string =>
   `Envoy verifies no ${what}, and lets nobody in by them; call a gateway of weft's`;
+const TIMED_HEDGES =
+  "Envoy hedges only when an attempt is over its time, not after a quantile or a duration; use onTryTimeout with a perTryTimeout";
 const AT_ONCE = "Envoy counts retries under way at once, whatever the time";
 const KEYLESS = (what: string): string =>
   `Envoy's limits have no key of ${what}; such a limit is not enforced by it at all`;
@@ -124,11 +126,16 @@ export const ENFORCEMENT: Readonly<Record<string, Row>> = {
   "TrafficPolicy.retry.bufferBytes": { "grpc-xds": "gRPC's buffer is a channel option of each client" },
   "TrafficPolicy.hedge": {
     server: CALLERS,
-    envoy:
-      "Envoy hedges only when an attempt is over its time, not after a quantile or a duration: of a hedge it is told onTryTimeout alone, where there is a perTryTimeout",
+    envoy: TIMED_HEDGES,
     "grpc-xds": "xDS in gRPC has no hedging; use typed clients or sidecars",
   },
   "TrafficPolicy.hedge.onTryTimeout": {},
+  "TrafficPolicy.hedge.after": { envoy: TIMED_HEDGES },
+  "TrafficPolicy.hedge.notBefore": { envoy: TIMED_HEDGES },
+  "TrafficPolicy.hedge.max": { envoy: "Envoy makes as many as it may retry; use retry.attempts" },
+  "TrafficPolicy.hedge.nonFatal": { envoy: "Envoy passes over the answers that it would retry; use retry.on" },
+  "TrafficPolicy.hedge.nonIdempotent": { envoy: "Envoy hedges what it may retry; use retry.nonIdempotent" },
+  "TrafficPolicy.hedge.ratio": { envoy: "Envoy pays for hedges as for retries; use retry.budget" },
   "TrafficPolicy.breaker": {
     server: CALLERS,
     envoy: "Envoy has no breaker that opens for a service; use outlier and limits",
@@ -331,17 +338,16 @@ export function notEnforced(resource: Resource, plane: DataPlane): NotEnforced[]
   const visit = (value: unknown, path: readonly (string | number)[], key: string): void => {
     const row = rowOf(key, value);
     // A resource, or a part of one, that is not enforced at all is told once.
-    if (row !== null && plane in row) {
+    if (row !== null && plane in row && IN_PART[key]?.(value, plane) !== true) {
       found.push({ path, field: key, why: row[plane] ?? "" });
       return;
     }
     if (Array.isArray(value)) for (const [i, item] of value.entries()) visit(item, [...path, i], key);
     else if (isObject(value))
-      for (const [name, item] of Object.entries(value))
+      for (const [name, item] of Object.entries({ ...DEFAULTS[key], ...value }))
         visit(item, [...path, name], `${key}.${NAMED.has(key) ? "*" : name}`);
   };
-  const defaults = DEFAULTS[resource.kind] ?? {};
-  visit({ ...defaults, ...resource.spec }, ["spec"], resource.kind);
+  visit(resource.spec, ["spec"], resource.kind);
   return found;
 }
 
@@ -354,7 +360,15 @@ export function isTabled(key: string): boolean {
 const NAMED: ReadonlySet<string> = new Set(["TrafficPolicy.balancer.subset.match"]);
 
 /** Written or not, this holds. */
-const DEFAULTS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = { RateLimit: { enforcedBy: "gateway" } };
+const DEFAULTS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
+  RateLimit: { enforcedBy: "gateway" },
+  "TrafficPolicy.hedge": { after: "p95" },
+};
+
+/** Where a place does not leave out the whole of a field, because of what is written in it: its parts have rows of their own. */
+const IN_PART: Readonly<Record<string, (value: unknown, plane: DataPlane) => boolean>> = {
+  "TrafficPolicy.hedge": (value, plane) => plane === "envoy" && isObject(value) && value.onTryTimeout === true,
+};
 
 function rowOf(key: string, value: unknown): Row | null {
   const ofValue = `${key}=${String(value)}`;

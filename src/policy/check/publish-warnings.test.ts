@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { authorization, rateLimit, traffic } from "../builders.ts";
-import type { Resource } from "../resource/resources.ts";
+import type { Resource, TrafficPolicy } from "../resource/resources.ts";
 import { parseResources } from "../resource/validate.ts";
 import { type DataPlane, notEnforced } from "./enforcement.ts";
 import { publishWarnings } from "./publish-warnings.ts";
@@ -58,4 +58,17 @@ test("of very many some are told, and the others counted", () => {
   const resources = ["a", "b", "c"].flatMap((name) => rateLimit(name).allow(5).resources());
   const { told, more } = publishWarnings(parseResources(resources), ["client"], 2);
   assert.deepEqual([told.length, more], [2, 1]);
+});
+
+test("of a hedge Envoy leaves out what goes by time, the default, too, and the whole where it hears nothing of time-outs", () => {
+  const fields = (spec: object): string[] => {
+    const policy = traffic("orders").timeout("1s", "100ms").resources()[0] as TrafficPolicy;
+    return notEnforced({ ...policy, spec: { ...policy.spec, hedge: spec } }, "envoy").map(({ field }) => field);
+  };
+  assert.deepEqual(fields({ max: 2 }), ["TrafficPolicy.hedge"]);
+  assert.deepEqual(fields({ onTryTimeout: true }), ["TrafficPolicy.hedge.after"]);
+  assert.deepEqual(fields({ onTryTimeout: true, after: "30ms", max: 2 }), [
+    "TrafficPolicy.hedge.after",
+    "TrafficPolicy.hedge.max",
+  ]);
 });

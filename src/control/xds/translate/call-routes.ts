@@ -11,7 +11,7 @@ import { FAULT, faultConfig } from "./fault-config.ts";
 import type { ListenerFilters } from "./listener-filters.ts";
 import { problemAnswer } from "./local-replies.ts";
 import type { Entry, MeshModel } from "./mesh-model.ts";
-import { retryPolicy } from "./retry-policy.ts";
+import { hedges, retryPolicy } from "./retry-policy.ts";
 import { type PathOf, preflightMatch, routeMatch } from "./route-match.ts";
 import { hashPolicies, headerFields, redirectAction, rewriteFields } from "./rule-action.ts";
 import { SESSION, sessionPerRoute } from "./session-config.ts";
@@ -251,7 +251,6 @@ function callSettings(policy: EffectivePolicy, kind: CallKind, rule: Rule, prefi
   const retry = retryPolicy(policy, kind.idempotent);
   const hash =
     policy.balancer.kind === "ring-hash" || policy.balancer.kind === "maglev" ? hashPolicies(policy.balancer.hash) : [];
-  const hedges = policy.hedge?.onTryTimeout === true && policy.perTryTimeout !== Number.POSITIVE_INFINITY;
   const { subset } = policy.balancer;
   const lb = subset?.match.every(({ header }) => header === "") ? subset.match : [];
   return {
@@ -261,7 +260,7 @@ function callSettings(policy: EffectivePolicy, kind: CallKind, rule: Rule, prefi
       idle_timeout: seconds(policy.idleTimeout),
       max_stream_duration: kind.grpc ? grpcDuration(timeoutOf(policy, kind)) : undefined,
       retry_policy: retry,
-      hedge_policy: hedges ? { hedge_on_per_try_timeout: true } : undefined,
+      hedge_policy: hedges(policy, kind.idempotent) ? { hedge_on_per_try_timeout: true } : undefined,
       hash_policy: hash.length === 0 ? undefined : hash,
       metadata_match:
         lb.length === 0

@@ -1,4 +1,5 @@
 import { type Code, codeNumber } from "../../../core/errors.ts";
+import { EventKind } from "../../../policy/resource/conditions.ts";
 import type { EffectivePolicy } from "../../../policy/snapshot/effective-policy.ts";
 import { compact, type Document, extension, seconds } from "./document.ts";
 
@@ -36,7 +37,10 @@ const OF_OTHERS = new WeakMap<EffectivePolicy, Document | undefined>();
 
 function makeRetryPolicy(policy: EffectivePolicy, idempotent: boolean): Document | undefined {
   const { retry, perTryTimeout } = policy;
-  const perTry = perTryTimeout === Number.POSITIVE_INFINITY ? undefined : seconds(perTryTimeout);
+  // An attempt that would go on, and beside which nothing follows, has no time of its own.
+  const untimed =
+    perTryTimeout === Number.POSITIVE_INFINITY || (policy.hedge?.onTryTimeout && !hedges(policy, idempotent));
+  const perTry = untimed ? undefined : seconds(perTryTimeout);
   if (retry.attempts === 0) return perTry === undefined ? undefined : { num_retries: 0, per_try_timeout: perTry };
   const on = new Set(UNPROCESSED);
   const statuses = new Set<number>();
@@ -81,6 +85,12 @@ function makeRetryPolicy(policy: EffectivePolicy, idempotent: boolean): Document
     },
     rate_limited_retry_back_off: { reset_headers: resets, max_interval: seconds(retry.maxPushbackMs) },
   });
+}
+
+/** Whether an attempt over its time goes on beside the retry that follows it: Envoy makes one whatever `retry_on` says, weft where time-outs are retried. */
+export function hedges({ hedge, perTryTimeout, retry }: EffectivePolicy, idempotent: boolean): boolean {
+  if (hedge?.onTryTimeout !== true || perTryTimeout === Number.POSITIVE_INFINITY) return false;
+  return retry.attempts > 0 && (idempotent || retry.nonIdempotent) && retry.on.hasEvent(EventKind.timeout);
 }
 
 /** The part of it that gRPC clients read: statuses, attempts and back-off. They call UNAVAILABLE what never reached a server. */
