@@ -45,7 +45,16 @@ test("a sidecar loads neither an HTTP stack beside its own nor what few policies
   const { packages, builtins, files } = loadedWith("src/cli/commands/sidecar.ts");
   for (const name of packages.keys()) assert.match(name, /^@bufbuild\/protobuf/, packages.get(name));
   // Of an idle process node:http, which brings a client and a parser with it, is 7 MB, node:zlib 2, node:perf_hooks 1.
-  for (const name of ["node:http", "node:https", "node:http2", "node:sqlite", "node:zlib", "node:perf_hooks"])
+  for (const name of [
+    "node:http",
+    "node:https",
+    "node:http2",
+    "node:sqlite",
+    "node:zlib",
+    "node:perf_hooks",
+    "node:module",
+    "node:vm",
+  ])
     assert.equal(builtins.get(name), undefined, name);
   for (const file of ["src/dns/", "src/control/", "src/drivers/", "src/contract/gen/grpc/reflection/", "src/cli/gen/"])
     assert.deepEqual(

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { EXIT } from "./exit-status.ts";
 import { endStart } from "./heap.ts";
 
@@ -9,7 +8,8 @@ import { endStart } from "./heap.ts";
  */
 export function untilStopped(stop: () => Promise<void>, started?: Promise<void>): Promise<number> {
   if (started === undefined) endStart();
-  else void Promise.race([started, sleep(START_MS, undefined, { ref: false })]).then(endStart);
+  else
+    void Promise.race([started, new Promise<void>((over) => void setTimeout(over, START_MS).unref())]).then(endStart);
   return new Promise((resolve, reject) => {
     let stopping = false;
     const end = (): void => {

@@ -1,5 +1,4 @@
 import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
 
 /**
  * Says that byte arrays of `bytes` were made whose end nobody tells us: fields of decoded messages belong to who gets the message. Where
@@ -28,7 +27,7 @@ function youngCollector(): () => void {
     if (typeof gc !== "function") {
       setFlagsFromString("--expose-gc");
       try {
-        gc = runInNewContext("gc");
+        gc = process.getBuiltinModule("node:vm").runInNewContext("gc");
       } finally {
         setFlagsFromString("--no-expose-gc");
       }

@@ -1,4 +1,3 @@
-import { createRequire } from "node:module";
 import { didYouMean } from "../../core/suggest.ts";
 import type { RuleInput } from "./rule-input.ts";
 
@@ -220,9 +219,11 @@ let types: WellKnown | null = null;
 
 /** Loaded when the first condition is compiled: processes without any do without it. */
 function cel(): Cel {
-  return (engine ??= createRequire(import.meta.url)("@bufbuild/cel") as Cel);
+  return (engine ??= process.getBuiltinModule("node:module").createRequire(import.meta.url)("@bufbuild/cel") as Cel);
 }
 
 function wellKnown(): WellKnown {
-  return (types ??= createRequire(import.meta.url)("@bufbuild/protobuf/wkt") as WellKnown);
+  return (types ??= process.getBuiltinModule("node:module").createRequire(import.meta.url)(
+    "@bufbuild/protobuf/wkt",
+  ) as WellKnown);
 }
