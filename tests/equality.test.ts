@@ -23,8 +23,8 @@ test("generated systems are valid, and what a place does not enforce can be take
   fc.assert(
     fc.property(anyCase(), (made) => {
       assert.ok(isValid(made));
+      // Hedges that are left have values that nothing comes of.
       for (const plane of DATA_PLANES)
-        // Hedges that are left have values that nothing comes of.
         for (const resource of asEnforced(made.resources, [plane]) ?? [])
           assert.deepEqual(
             notEnforced(resource, plane).filter(({ field }) => !/\.hedge\.(after|ratio)$/.test(field)),
