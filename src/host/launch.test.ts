@@ -59,3 +59,16 @@ test("where endpoints are kept is told the control plane alone, and not as an ar
   assert.ok(!control.args.join(" ").includes("secret"));
   assert.equal(launchOf({ ...launch, unitName: "load" }, launcher).env.WEFT_REGISTRY, undefined);
 });
+
+test("a sidecar of weft's own allocates from one arena, whatever its threads", () => {
+  const arenasOf = (proxy: string) => {
+    const beside = { service: "orders", version: "", prefix: "orders", protocol: null, drainMs: 0 };
+    const sidecar = { proxy, egress: "any", dns: false, virtualPorts: [] };
+    const ports = { app: 1, inbound: 2, outbound: 3, admin: 4, adminSocket: "s", dns: 0 };
+    const spec = { ...launch, id: "orders-1-sidecar", beside: { ...beside, sidecar }, ports };
+    const launcher = { stateDir: "/shop/.weft", weft: ["weft"], nodeArguments: [], load: 0, system: { name: "shop" } };
+    return launchOf(spec as unknown as Parameters<typeof launchOf>[0], launcher as never).env.MALLOC_ARENA_MAX;
+  };
+  assert.equal(arenasOf("weft"), "1");
+  assert.equal(arenasOf("envoy"), process.env.MALLOC_ARENA_MAX);
+});
