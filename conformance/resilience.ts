@@ -1,4 +1,6 @@
+import { readFileSync } from "node:fs";
 import { Agent, request } from "node:http";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { connect } from "weftmesh";
 import { Trial } from "./gen/weft/test/v1/trial.ts";
@@ -127,9 +129,13 @@ async function publish(system: RunningSystem, turn: string): Promise<number> {
       ],
     },
   };
+  const operator = readFileSync(
+    join(import.meta.dirname, "trial", ".weft", "control", "operator-token"),
+    "utf8",
+  ).trim();
   const answer = await fetch(`${control.startsWith("http") ? "" : "http://"}${control}/v1/revisions`, {
     method: "POST",
-    headers: { "content-type": "application/json" },
+    headers: { "content-type": "application/json", authorization: `Bearer ${operator}` },
     body: JSON.stringify({
       resources: JSON.stringify(route),
       source: "resilience",
