@@ -163,7 +163,7 @@ export class MethodCaller {
   compressed: Uint8Array | null = null;
 
   #gzip(end: number): number {
-    // Loaded with the first: 2 MB of a process that compresses nothing.
+    // Loaded with the first message that is compressed.
     const payload = process.getBuiltinModule("node:zlib").gzipSync(scratch.bytes.subarray(PREFIX_BYTES, end));
     this.compressed = frameMessage(payload, true);
     return this.compressed.length;

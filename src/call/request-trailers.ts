@@ -1,4 +1,5 @@
 import { type Head, trailersHead } from "../wire/head.ts";
+import { isForwarding, plainName } from "./hop-fields.ts";
 
 /**
  * A request's trailers as they go on. What hops say of a request they say in its head, before it is decided about: a field of theirs behind the body is somebody else's,
@@ -15,16 +16,8 @@ export function requestTrailers(trailers: Head): Head {
   return trailers;
 }
 
-/** As the data plane leaves them out of the heads of those who are not trusted; written with "_" they are the same to many servers. */
+/** As the data plane leaves them out of the heads of those who are not trusted. */
 function isOfHops(name: string): boolean {
-  const plain = name.includes("_") ? name.replaceAll("_", "-") : name;
-  return plain.startsWith("x-weft-") || plain.startsWith("x-forwarded-") || OF_HOPS.has(plain);
+  const plain = plainName(name);
+  return plain.startsWith("x-weft-") || isForwarding(plain) || plain === "x-request-id";
 }
-
-const OF_HOPS: ReadonlySet<string> = new Set([
-  "forwarded",
-  "x-real-ip",
-  "x-original-url",
-  "x-rewrite-url",
-  "x-request-id",
-]);

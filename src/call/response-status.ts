@@ -47,7 +47,7 @@ export function decompress(
     });
   }
   try {
-    // Loaded with the first answer that is compressed: 2 MB of a process that gets none.
+    // Loaded with the first answer that is compressed.
     return process.getBuiltinModule("node:zlib").gunzipSync(bytes.subarray(start, end), { maxOutputLength: maxBytes });
   } catch (cause) {
     const tooLarge = cause instanceof RangeError;

@@ -1,20 +1,20 @@
 import { isBelieved } from "../call/caller-attempt.ts";
 import { carryExchange, type ExchangeHooks } from "../call/exchange.ts";
-import { sendLocalResponse } from "../call/local-response.ts";
 import type { Carrier } from "../call/types.ts";
 import type { Clock } from "../core/clock.ts";
-import { codeNumber, WeftError } from "../core/errors.ts";
+import { WeftError } from "../core/errors.ts";
 import type { CallContext, CallRequest } from "../policy/call.ts";
 import { BufferBudget } from "../service/buffer-budget.ts";
 import type { IdSource } from "../telemetry/trace.ts";
 import type { Head } from "../wire/head.ts";
 import type { HttpStream, RequestHandler } from "../wire/stream.ts";
+import { answerError } from "./answer-error.ts";
 import type { CallEnd } from "./call-end.ts";
+import { callFields } from "./call-fields.ts";
 import { type Plan, Planner } from "./plan.ts";
 import type { Rest } from "./rest.ts";
 import type { Transcode, TranscodeOptions } from "./transcoded-call.ts";
 import type { TrustedProxies } from "./trusted-proxies.ts";
-import { UnreadBody } from "./unread-body.ts";
 
 export interface ProxyHandlerOptions {
   carrier: Carrier;
@@ -68,7 +68,7 @@ export function createProxyHandler(options: ProxyHandlerOptions): RequestHandler
       if (plan.local && local !== null) return local.handler.onRequest(stream, head, fin);
       const { upstream, found } = plan;
       const requestId = plan.requestId === "" ? ids.next() : plan.requestId;
-      const extra = hopFields(stream, plan, requestId, ids);
+      const extra = callFields(stream, plan, requestId, ids);
       if (found === null) {
         carryExchange(
           carrier,
@@ -80,21 +80,8 @@ export function createProxyHandler(options: ProxyHandlerOptions): RequestHandler
           hooks,
         );
       } else if (found instanceof WeftError) {
-        stream.sink = new UnreadBody(fin);
-        const status = sendLocalResponse(
-          stream,
-          { error: found, status: 0, fields: [], body: null },
-          { grpc: plan.grpc, headOnly: head.method === "HEAD" },
-          ["x-request-id", requestId],
-        );
-        const outcome = { status, grpcStatus: plan.grpc ? codeNumber(found.code) : -1, reason: found.reason };
-        onEnd(head, plan.client || stream.connection.peer.address, {
-          requestId,
-          service: "",
-          durationMs: 0,
-          attempts: [],
-          outcome,
-        });
+        const client = plan.client || stream.connection.peer.address;
+        onEnd(head, client, answerError(stream, head, fin, plan.grpc, found, requestId));
       } else {
         transcode?.(
           found,
@@ -108,20 +95,6 @@ export function createProxyHandler(options: ProxyHandlerOptions): RequestHandler
       }
     },
   };
-}
-
-/** What every attempt tells the next hop about this call alone. */
-function hopFields(stream: HttpStream, plan: Plan, requestId: string, ids: IdSource): string[] {
-  const { address } = stream.connection.peer;
-  const from = address.slice(0, address.lastIndexOf(":"));
-  return [
-    "x-request-id",
-    requestId,
-    "traceparent",
-    ids.child(plan.trace),
-    "x-forwarded-for",
-    plan.forwardedFor === "" ? from : `${plan.forwardedFor}, ${from}`,
-  ];
 }
 
 function contextOf(

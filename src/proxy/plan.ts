@@ -1,4 +1,5 @@
 import { parseCallerAttempt } from "../call/caller-attempt.ts";
+import { isForwarding, plainName } from "../call/hop-fields.ts";
 import { WeftError } from "../core/errors.ts";
 import { fieldOf } from "../core/fields.ts";
 import { isRequestId } from "../core/request-id.ts";
@@ -7,7 +8,6 @@ import { parseTraceParent, type TraceParent } from "../telemetry/trace.ts";
 import { parseGrpcTimeout } from "../wire/grpc/timeout.ts";
 import { Head } from "../wire/head.ts";
 import type { HttpStream } from "../wire/stream.ts";
-import { isForwarding, plainName } from "./hop-fields.ts";
 import type { Rest, RestCall } from "./rest.ts";
 import type { TrustedProxies } from "./trusted-proxies.ts";
 

@@ -4,7 +4,7 @@ import { LATENCY_BUCKETS, latencyBucket } from "../../core/latency-buckets.ts";
 
 /**
  * Calls of this process by the backend (service and version) that they went to: an edge of the system's topology each. Flat arrays by the edge's number, so that
- * counting a call is a few additions; an edge is found by the slot of the call's endpoint. Measured: about 15 ns a call.
+ * counting a call is a few additions; an edge is found by the slot of the call's endpoint. Measured in a call (bench/policy.ts): 65 to 90 ns.
  *
  *     slot of the endpoint -> edge -> calls[edge] errors[edge] secure[edge] attempts[edge] latency[edge x 93 + bucket]
  *

@@ -4,9 +4,10 @@ import type { Carrier } from "../../call/types.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { IdSource } from "../../telemetry/trace.ts";
 import type { Head } from "../../wire/head.ts";
-import type { HttpStream, RequestHandler } from "../../wire/stream.ts";
+import type { RequestHandler } from "../../wire/stream.ts";
+import { answerError } from "../answer-error.ts";
 import type { CallEnd } from "../call-end.ts";
-import { answerError } from "./answer-error.ts";
+import { callFields } from "../call-fields.ts";
 import { RequestPlan, RequestShapes } from "./request-plan.ts";
 
 export interface InboundOptions {
@@ -58,23 +59,9 @@ export function createInboundHandler(options: InboundOptions): RequestHandler {
         callerAttempt: plan.callerAttempt,
         requestId,
       } as const;
-      carryExchange(carrier, stream, plan.onward, fin, context, callFields(stream, plan, requestId, ids), hooks);
+      const fields = callFields(stream, plan, requestId, ids);
+      if (peer.identity !== "") fields.push(PEER_FIELD, peer.identity);
+      carryExchange(carrier, stream, plan.onward, fin, context, fields, hooks);
     },
   };
-}
-
-/** What the application is told of this call alone. */
-function callFields(stream: HttpStream, plan: RequestPlan, requestId: string, ids: IdSource): string[] {
-  const { address, identity } = stream.connection.peer;
-  const from = address.slice(0, address.lastIndexOf(":"));
-  const fields = [
-    "x-request-id",
-    requestId,
-    "traceparent",
-    ids.child(plan.trace),
-    "x-forwarded-for",
-    plan.forwardedFor === "" ? from : `${plan.forwardedFor}, ${from}`,
-  ];
-  if (identity !== "") fields.push(PEER_FIELD, identity);
-  return fields;
 }

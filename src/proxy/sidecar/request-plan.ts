@@ -1,11 +1,11 @@
 import { parseCallerAttempt } from "../../call/caller-attempt.ts";
+import { isForwarding, plainName } from "../../call/hop-fields.ts";
 import { PEER_FIELD } from "../../call/peer-field.ts";
 import type { WeftError } from "../../core/errors.ts";
 import { isRequestId } from "../../core/request-id.ts";
 import { parseTraceParent, type TraceParent } from "../../telemetry/trace.ts";
 import { parseGrpcTimeout } from "../../wire/grpc/timeout.ts";
 import { Head } from "../../wire/head.ts";
-import { isForwarding, plainName } from "../hop-fields.ts";
 import { badTimeout, isGrpc } from "../plan.ts";
 import type { Destination } from "./destination.ts";
 import type { FollowedService } from "./followed-services.ts";

@@ -1,9 +1,9 @@
-import { sendLocalResponse } from "../../call/local-response.ts";
-import { codeNumber, type WeftError } from "../../core/errors.ts";
-import type { Head } from "../../wire/head.ts";
-import type { HttpStream } from "../../wire/stream.ts";
-import type { CallEnd } from "../call-end.ts";
-import { UnreadBody } from "../unread-body.ts";
+import { sendLocalResponse } from "../call/local-response.ts";
+import { codeNumber, type WeftError } from "../core/errors.ts";
+import type { Head } from "../wire/head.ts";
+import type { HttpStream } from "../wire/stream.ts";
+import type { CallEnd } from "./call-end.ts";
+import { UnreadBody } from "./unread-body.ts";
 
 /** Answers a request that does not become a call, and returns how it ended, for logs and metrics. */
 export function answerError(
