@@ -223,9 +223,9 @@ export function call(options: {
   method?: string;
   headers?: Record<string, string>;
   body?: string;
-  agent?: Agent;
+  agent?: Agent | false;
 }): Promise<Answer> {
-  const { port, path = "/", method = "GET", headers = {}, body, agent } = options;
+  const { port, path = "/", method = "GET", headers = {}, body, agent = false } = options;
   return new Promise((resolve, reject) => {
     const sent = request({ host: "127.0.0.1", port, path, method, headers, agent, timeout: 10_000 }, (response) => {
       let text = "";
