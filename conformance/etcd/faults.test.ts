@@ -3,8 +3,8 @@ import { after, afterEach, before, test } from "node:test";
 import { createDirectClient } from "../../src/call/direct.ts";
 import { KV, Lease } from "../../src/contract/gen/etcdserverpb/rpc.ts";
 import { openEtcdRegistry } from "../../src/drivers/etcd/etcd-registry.ts";
+import { HurtLine } from "../hurt-line.ts";
 import { Plane, TTL_MS, timeUntil } from "./control-plane.ts";
-import { HurtLine } from "./hurt-line.ts";
 import { EtcdServer, wait } from "./server.ts";
 
 /**

@@ -6,11 +6,14 @@ import type { Endpoint, Health } from "../core/endpoint.ts";
  * Endpoint versions count every change (registration, health, removal); they order what watchers see and are never rolled back.
  */
 export interface Registry {
+  /** What it does when the place where endpoints are kept does not answer: see ConsistencyMode. */
+  readonly mode: ConsistencyMode;
   /** Registers an endpoint under a lease of `ttlMs`; the same id again replaces it (and its lease). The endpoint's health is its owner's word;
    * what an active check had found is forgotten, for somebody is there. Registering what is there already changes nothing but the lease.
    * Rejects bad names and addresses with `invalid_argument`, naming the field. */
   register(endpoint: Endpoint, ttlMs: number): Promise<Lease>;
-  /** Everything known now of the named services ("*" for all). Unhealthy endpoints are included: consumers look at `health`. */
+  /** Everything known now of the named services ("*" for all). Unhealthy endpoints are included: consumers look at `health`. In the mode "consistent"
+   * it holds every change that was acknowledged before the query began, whoever made it, or rejects `unavailable` (NOT_CONFIRMED). */
   query(services: readonly string[]): Promise<EndpointList>;
   /** First `listener` gets the whole state as one delta, then every change, in order (changes close together may come as one delta).
    * Never two at once, never from inside watch() itself. */
@@ -34,8 +37,16 @@ export interface Lease {
   release(): Promise<void>;
 }
 
+/**
+ * "available": reads are answered from what is known, however old (`staleMs` says how old), and never fail for want of the place where endpoints are
+ * kept. "consistent": reads and changes are linearizable; what cannot be confirmed is refused. Watches tell the same in both: every change, once it is known.
+ */
+export type ConsistencyMode = "available" | "consistent";
+
 export interface EndpointList {
   readonly endpointVersion: number;
+  /** How long ago this was known to be all there is, ms: 0 while in touch with the place where endpoints are kept. */
+  readonly staleMs: number;
   readonly endpoints: readonly Endpoint[];
 }
 

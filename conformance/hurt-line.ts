@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { connect, createServer, type Server, type Socket } from "node:net";
 
-/** A TCP proxy before an etcd that slows, silences, resets and refuses connections. */
+/** A TCP proxy before a server that slows, silences, resets and refuses connections. */
 export class HurtLine {
   readonly port: number;
   readonly #server: Server;
