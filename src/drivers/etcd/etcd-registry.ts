@@ -51,6 +51,7 @@ export async function openEtcdRegistry(options: EtcdRegistryOptions): Promise<Re
 }
 
 export class EtcdRegistry implements Registry {
+  readonly mode = "available";
   readonly #clock: Clock;
   readonly #keys: EtcdKeys;
   readonly #client: EtcdClient;
@@ -61,6 +62,8 @@ export class EtcdRegistry implements Registry {
   /** What changes one endpoint is done one after the other. */
   readonly #turns = new InTurn();
   #givingUp = false;
+  /** Since when no server is reached. */
+  #lostAt: number | null = null;
   #closed = false;
 
   constructor({ url, system, clock = systemClock, random = systemRandom, ...told }: EtcdRegistryOptions) {
@@ -85,6 +88,7 @@ export class EtcdRegistry implements Registry {
       random,
       onSession: (session) => this.#follow(session),
       onChange: (lost) => {
+        this.#lostAt = lost === null ? null : (this.#lostAt ?? clock.now());
         if (lost === null) told.onRecovered?.();
         else this.#onError(away(lost));
       },
@@ -129,7 +133,8 @@ export class EtcdRegistry implements Registry {
   async query(services: readonly string[]): Promise<EndpointList> {
     this.#assertOpen();
     const { view } = this.#mirror;
-    return { endpointVersion: view.version, endpoints: view.list(services) };
+    const staleMs = this.#lostAt === null ? 0 : this.#clock.now() - this.#lostAt;
+    return { endpointVersion: view.version, staleMs, endpoints: view.list(services) };
   }
 
   watch(services: readonly string[], listener: (delta: EndpointDelta) => void): Watch {

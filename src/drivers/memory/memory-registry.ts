@@ -2,7 +2,15 @@ import { type Cancel, type Clock, systemClock } from "../../core/clock.ts";
 import type { Endpoint, Health } from "../../core/endpoint.ts";
 import { WeftError } from "../../core/errors.ts";
 import { type EndpointChange, LeaseTable, type LeaseTableOptions } from "../../registry/lease-table.ts";
-import type { EndpointDelta, EndpointList, HealthSource, Lease, Registry, Watch } from "../../registry/registry.ts";
+import type {
+  ConsistencyMode,
+  EndpointDelta,
+  EndpointList,
+  HealthSource,
+  Lease,
+  Registry,
+  Watch,
+} from "../../registry/registry.ts";
 import { assertEndpoint, assertHealth, assertTtl } from "../../registry/validate.ts";
 import { WatchHub } from "../../registry/watch-hub.ts";
 
@@ -11,6 +19,7 @@ import { WatchHub } from "../../registry/watch-hub.ts";
  * turn of the event loop become one delta.
  */
 export class MemoryRegistry implements Registry {
+  readonly mode: ConsistencyMode;
   readonly table: LeaseTable;
   readonly #clock: Clock;
   readonly #journal: RegistryJournal | null;
@@ -21,6 +30,7 @@ export class MemoryRegistry implements Registry {
   #closed = false;
 
   constructor(options: MemoryRegistryOptions = {}) {
+    this.mode = options.mode ?? "available";
     this.#clock = options.clock ?? systemClock;
     this.#journal = options.journal ?? null;
     this.table = new LeaseTable(options.leases);
@@ -40,7 +50,7 @@ export class MemoryRegistry implements Registry {
 
   async query(services: readonly string[]): Promise<EndpointList> {
     this.#assertOpen();
-    return { endpointVersion: this.table.version, endpoints: this.table.list(services) };
+    return { endpointVersion: this.table.version, staleMs: 0, endpoints: this.table.list(services) };
   }
 
   watch(services: readonly string[], listener: (delta: EndpointDelta) => void): Watch {
@@ -124,6 +134,8 @@ export class MemoryRegistry implements Registry {
 }
 
 export interface MemoryRegistryOptions {
+  /** Default "available". It is linearizable in both: everybody asks this process. */
+  mode?: ConsistencyMode;
   clock?: Clock;
   leases?: LeaseTableOptions;
   /** Where changes are kept, if anywhere. Default: nowhere. */

@@ -8,12 +8,14 @@ import {
   type SqliteValue,
 } from "../../core/sqlite/sqlite-thread.ts";
 import type { EndpointChange, LeaseTable, LeaseTableOptions } from "../../registry/lease-table.ts";
-import type { Registry } from "../../registry/registry.ts";
+import type { ConsistencyMode, Registry } from "../../registry/registry.ts";
 import { MemoryRegistry, type RegistryJournal } from "../memory/memory-registry.ts";
 
 export interface SqliteRegistryOptions {
   /** The database's path; its folder must exist. */
   file: string;
+  /** Default "available". It is linearizable in both: everybody asks this process. */
+  mode?: ConsistencyMode;
   clock?: Clock;
   leases?: Omit<LeaseTableOptions, "startVersion">;
   /** Told when a change could not be made durable that nobody waits for (an eviction, a disk that is full). Default: nobody is told. */
@@ -32,7 +34,12 @@ export async function openSqliteRegistry(options: SqliteRegistryOptions): Promis
   const rows = await database.read("SELECT * FROM endpoint ORDER BY id");
   const startVersion = known === undefined ? 0 : Number(known.value) + VERSION_GAP;
   const journal = new Journal(database, options.onError);
-  const registry = new MemoryRegistry({ clock, leases: { ...options.leases, startVersion }, journal });
+  const registry = new MemoryRegistry({
+    mode: options.mode,
+    clock,
+    leases: { ...options.leases, startVersion },
+    journal,
+  });
   for (const row of rows) {
     const endpoint = JSON.parse(String(row.json)) as Omit<Endpoint, "health">;
     const ttlMs = row.ttl_ms === null ? Number.POSITIVE_INFINITY : Number(row.ttl_ms);

@@ -35,6 +35,7 @@ export async function openStaticRegistry(options: StaticRegistryOptions): Promis
 }
 
 export class StaticRegistry implements Registry {
+  readonly mode = "available";
   readonly #options: StaticRegistryOptions;
   readonly #clock: Clock;
   readonly #registry: MemoryRegistry;
