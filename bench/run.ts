@@ -26,6 +26,7 @@ const benches: Record<string, () => Promise<Result[]>> = {
   snapshot: async () => (await import("./snapshot.ts")).snapshotBench(smoke),
   dns: async () => (await import("./dns.ts")).dns(smoke),
   mesh: async () => (await import("./mesh.ts")).mesh(smoke),
+  registry: async () => (await import("./registry.ts")).registry(smoke),
   "http-proxy": async () => (await import("./proxy.ts")).httpProxy(smoke),
 };
 for (const name of names)
