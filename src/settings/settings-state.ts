@@ -11,12 +11,17 @@ export interface SettingsNamespace {
   readonly schema: SettingsSchema | null;
   /** Values that some consumers have already, oldest first; of two for one key the later counts. */
   readonly grays: readonly GrayRelease[];
+  /** The revision that changed any of it last. */
+  readonly revision: number;
 }
 
 export interface SettingEntry {
   readonly value: SettingValue;
   /** The revision that changed it last: what compare-and-set compares. */
   readonly revision: number;
+  /** Who did, and when (ms since the Unix epoch): for whoever changes it next. */
+  readonly author: string;
+  readonly atMs: number;
 }
 
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [name: string]: Json };
