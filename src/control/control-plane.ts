@@ -8,6 +8,9 @@ import { assertServiceName } from "../registry/validate.ts";
 import { type AnyServiceDefinition, service } from "../service/definition.ts";
 import { createRuntime } from "../service/runtime.ts";
 import { type Server, serve } from "../service/serve.ts";
+import type { KeyValue } from "../settings/key-value.ts";
+import { MemoryKeyValue } from "../settings/memory-key-value.ts";
+import type { RevisionStore } from "../settings/revision-store.ts";
 import { createAdminService } from "./admin.ts";
 import { Authority, type AuthorityOptions } from "./authority/authority.ts";
 import { AuthorityFile } from "./authority/authority-file.ts";
@@ -34,6 +37,10 @@ export interface ControlPlaneOptions {
   registry: Registry;
   /** Folder of the ledger and the contracts, made if need be. "" (default) keeps them in memory. */
   dataDir?: string;
+  /** What control planes share, and all that must outlive one of them. Closed when it stops, as `revisions` is. Default: in memory. */
+  store?: KeyValue;
+  /** Where revisions are kept. Default: in `store`. */
+  revisions?: RevisionStore;
   /** Default "127.0.0.1". Whoever reaches the port can register and publish. From other machines over TLS alone. */
   host?: string;
   /** Plain text from other machines is taken, too, for all that carries no secret. Default false. */
@@ -95,7 +102,8 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   const { dataDir = "", system = "default", identity = {} } = options;
   assertServiceName(system, "system");
   const limits = Object.freeze({ ...defaultControlLimits, ...options.limits });
-  const closing: (() => unknown)[] = [() => registry.close()];
+  const { store = new MemoryKeyValue() } = options;
+  const closing: (() => unknown)[] = [() => registry.close(), () => store.close(), () => options.revisions?.close()];
   const closeAll = async () => {
     for (const close of closing.splice(0).reverse()) await close();
   };

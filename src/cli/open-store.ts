@@ -1,0 +1,39 @@
+import { join } from "node:path";
+import { WeftError } from "../core/errors.ts";
+import { openSqliteKeyValue } from "../drivers/sqlite/sqlite-key-value.ts";
+import type { KeyValue } from "../settings/key-value.ts";
+import { MemoryKeyValue } from "../settings/memory-key-value.ts";
+import type { RevisionStore } from "../settings/revision-store.ts";
+
+export interface StoreChoice {
+  /** "etcd://...": shared with other control planes. "": one of the control plane's own. */
+  url: string;
+  /** Folder of the control plane; "": everything is kept in memory. */
+  dataDir: string;
+  system: string;
+  /** What a person should read. */
+  tell: (message: string) => void;
+}
+
+export interface OpenStore {
+  readonly keyValue: KeyValue;
+  /** In place of revisions in `keyValue`. */
+  readonly revisions?: RevisionStore;
+}
+
+/** Where a control plane keeps what must outlive it. Rejects `invalid_argument` for a url that is none, `unavailable` when nobody answers there. */
+export async function openStore({ url, dataDir }: StoreChoice): Promise<OpenStore> {
+  const scheme = /^([a-z]+):\/\//.exec(url)?.[1] ?? "";
+  switch (scheme) {
+    case "":
+      if (url !== "") break;
+      return {
+        keyValue: dataDir === "" ? new MemoryKeyValue() : await openSqliteKeyValue({ file: join(dataDir, STORE_FILE) }),
+      };
+  }
+  throw new WeftError("invalid_argument", `a store looks like ${LOOKS}`, { reason: "BAD_ADDRESS" });
+}
+
+/** In a control plane's data folder. */
+const STORE_FILE = "store.db";
+const LOOKS = '"etcd://127.0.0.1:2379"';
