@@ -1,58 +1,58 @@
-import type { Endpoint, Health } from "../core/endpoint.ts";
 import type { WeftError } from "../core/errors.ts";
+import type { EndpointEntry } from "./endpoint-value.ts";
 
-/** One registration as it is kept in a place that several control planes see. */
-export interface EndpointEntry {
-  /** As it was registered; its `health` is its owner's word. */
-  readonly endpoint: Endpoint;
-  /** What active checks found. */
-  readonly check: Health;
-  /** Names one registration: who shows it may renew and release. "": what was put there by others than weft, which is only read. */
-  readonly owner: string;
-  /** The control plane that holds its lease. */
-  readonly plane: string;
-  /** Infinity: it never ends. */
-  readonly ttlMs: number;
-}
+export type { EndpointEntry };
 
 /**
  * A place outside this process where several control planes keep endpoints (Consul, ZooKeeper, Kubernetes, PostgreSQL). BackedRegistry makes a Registry of it, and has all that
  * is alike: leases, which are held in the memory of the control plane that took the registration (renewals never reach the backend); watchers; what
  * is held in rotation while the backend, or another control plane, is away; putting back what the backend lost.
  *
- * Versions are numbers that grow with every change of one entry (etcd's mod revision, Consul's ModifyIndex, ZooKeeper's mzxid): an event or an answer with an
- * older one than is known changes nothing.
+ * What it holds outlives the plane that put it there: a plane has a sign of life of its own (an ephemeral node, a session, a row with a heartbeat), and when that ends
+ * its entries are `orphaned`: still kept and told, so that their processes can register elsewhere; who is in touch removes them after a while. When the plane is back they
+ * are told once more, as not orphaned. (Where the backend itself removes entries with their plane, they are told as removed, orphaned.) Nobody compares clocks of two machines: a plane
+ * is dead when its sign of life has not changed for so long by the clock of who looks, and who looks was in touch meanwhile.
+ *
+ * Versions are numbers that grow with every change of one id, also when it was removed in between (etcd's mod revision, Consul's ModifyIndex, ZooKeeper's mzxid): an event or an answer with
+ * an older one than is known changes nothing.
+ *
+ * put, replace, remove, get and read reject `unavailable` where the place does not answer, at the latest 5 s after they were asked; `retryable` when nothing can have been
+ * done. BackedRegistry asks put, remove, get and read again (they may be carried out twice), and replace never.
  */
 export interface EndpointBackend {
   /** For messages: "Consul at 127.0.0.1:8500". */
   readonly name: string;
   /** Begins to follow what is kept, in the name of `plane` (unique to this run), and goes on until close(), whatever happens: it reconnects by itself, with jitter. Resolves when the
-   * first whole state was told; rejects what cannot be helped by waiting (`unauthenticated`, `invalid_argument`). */
+   * first whole state was told; rejects what cannot be helped by waiting (`unauthenticated`, `permission_denied`, `invalid_argument`). */
   follow(plane: string, events: BackendEvents): Promise<void>;
   /** Keeps an entry in this plane's name, in place of whatever has its id. Resolves with its version when the backend has acknowledged it. */
   put(entry: EndpointEntry): Promise<number>;
-  /** Replaces an entry, whose plane may be another one, if the one there still has this `owner` and version `expected`. Null: it has not. */
+  /** Puts an entry, whose plane may be another one, if the one there still has this `owner` and version `expected`; 0: if there is none of its id. Null: it was not so. */
   replace(entry: EndpointEntry, expected: number): Promise<number | null>;
   /** Removes an entry if it still has this owner. Idempotent. Others are told of it as not `orphaned`. */
   remove(id: string, owner: string): Promise<void>;
-  /** Everything that is kept, linearizable with what anybody was acknowledged. Rejects `unavailable`. */
+  /** What is kept under an id, linearizable with what anybody was acknowledged. */
+  get(id: string): Promise<KeptEntry | null>;
+  /** Everything that is kept, as of one moment, linearizable with what anybody was acknowledged. */
   read(): Promise<readonly KeptEntry[]>;
-  /** This plane's entries stay; what keeps them (a session, a lease) may end. Idempotent. */
+  /** This plane's entries stay; its sign of life may end. Idempotent. */
   close(): Promise<void>;
 }
 
 export interface KeptEntry {
   readonly entry: EndpointEntry;
   readonly version: number;
+  /** Its plane's sign of life ended; the endpoint itself may be well. */
+  readonly orphaned?: boolean;
 }
 
-/** What a backend tells, in the order in which it happened. Never from inside follow(), put(), replace() or remove(). */
+/** What a backend tells, in the order in which it happened. Never from inside follow(), put(), replace(), remove(), get() or read(). */
 export interface BackendEvents {
-  /** Everything that is kept: first, and after every gap. */
+  /** Everything that is kept: first, and after every gap. It is a sign of being in touch, too. */
   whole(entries: readonly KeptEntry[]): void;
   /** Changes since. */
   changed(changes: readonly BackendChange[]): void;
-  /** In touch: all that has happened until now was told. At least once a second while that is so. */
+  /** In touch: all that had happened a second ago was told. At least once a second while that is so. */
   confirmed(): void;
   /** Out of touch; told once, until confirmed() or whole(). */
   lost(error: WeftError): void;
@@ -61,6 +61,6 @@ export interface BackendEvents {
 }
 
 export type BackendChange =
-  | { readonly kind: "put"; readonly entry: EndpointEntry; readonly version: number }
-  /** `orphaned`: nobody took it away; the line of its plane to the backend ended, and the endpoint itself may be well. */
+  | ({ readonly kind: "put" } & KeptEntry)
+  /** `orphaned`: nobody took it away; the sign of life of its plane ended, and the endpoint itself may be well. */
   | { readonly kind: "removed"; readonly id: string; readonly orphaned: boolean };

@@ -1,8 +1,8 @@
+import { AtMost } from "../../core/at-most.ts";
 import type { Cancel, Clock } from "../../core/clock.ts";
 import { toWeftError, WeftError } from "../../core/errors.ts";
 import type { Random } from "../../core/random.ts";
 import { BackOff } from "../../link/back-off.ts";
-import { AtMost } from "./at-most.ts";
 import { EtcdSession } from "./etcd-session.ts";
 import { readTls, type UpstreamTls } from "./etcd-tls.ts";
 import type { EtcdTarget } from "./etcd-url.ts";

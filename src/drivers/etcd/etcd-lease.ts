@@ -1,5 +1,5 @@
+import type { EndpointValue } from "../../registry/endpoint-value.ts";
 import type { Lease } from "../../registry/registry.ts";
-import type { EndpointValue } from "./endpoint-value.ts";
 import type { EtcdRegistry } from "./etcd-registry.ts";
 
 /** One registration of this process: an etcd lease after the other, for as long as its owner renews it in time. */

@@ -3,10 +3,10 @@ import { Compare_CompareTarget, type WatchResponse } from "../../contract/gen/et
 import { Event_EventType, type KeyValue } from "../../contract/gen/mvccpb/kv.ts";
 import type { Cancel, Clock } from "../../core/clock.ts";
 import { WeftError } from "../../core/errors.ts";
+import { decodeEndpointValue, type EndpointValue } from "../../registry/endpoint-value.ts";
+import { type EndpointRecord, EndpointView } from "../../registry/endpoint-view.ts";
 import type { EndpointDelta, Watch } from "../../registry/registry.ts";
 import { WatchHub } from "../../registry/watch-hub.ts";
-import { decodeEndpointValue, type EndpointValue } from "./endpoint-value.ts";
-import { type EndpointRecord, EndpointView } from "./endpoint-view.ts";
 import { decodeEpoch, decodeRemoval, type Epoch, type EtcdKeys, encodeEpoch, type Removal } from "./etcd-keys.ts";
 import type { EtcdSession } from "./etcd-session.ts";
 

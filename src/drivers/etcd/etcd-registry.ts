@@ -5,18 +5,18 @@ import type { MessageInitShape } from "../../contract/runtime.ts";
 import { type Clock, systemClock } from "../../core/clock.ts";
 import type { Endpoint, Health } from "../../core/endpoint.ts";
 import { toWeftError, WeftError } from "../../core/errors.ts";
+import { InTurn } from "../../core/in-turn.ts";
 import { type Random, systemRandom } from "../../core/random.ts";
+import { decodeEndpointValue, type EndpointValue, encodeEndpointValue } from "../../registry/endpoint-value.ts";
+import type { EndpointRecord } from "../../registry/endpoint-view.ts";
 import type { EndpointDelta, EndpointList, HealthSource, Lease, Registry, Watch } from "../../registry/registry.ts";
 import { assertEndpoint, assertHealth, assertServiceName, assertTtl } from "../../registry/validate.ts";
-import { decodeEndpointValue, type EndpointValue, encodeEndpointValue } from "./endpoint-value.ts";
-import type { EndpointRecord } from "./endpoint-view.ts";
 import { EtcdClient, registryClosed } from "./etcd-client.ts";
 import { EtcdKeys, encodeRemoval } from "./etcd-keys.ts";
 import { EtcdLease } from "./etcd-lease.ts";
 import { EtcdMirror } from "./etcd-mirror.ts";
 import type { EtcdSession } from "./etcd-session.ts";
 import { parseEtcdUrl } from "./etcd-url.ts";
-import { InTurn } from "./in-turn.ts";
 
 export interface EtcdRegistryOptions {
   /** "etcd://user:password@h1:2379,h2:2379/PREFIX?ca=ca.pem" (etcd-url.ts). */

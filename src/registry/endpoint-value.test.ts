@@ -1,7 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { endpointOf } from "../../registry/registry.case.ts";
-import { decodeEndpointValue, type EndpointValue, encodeEndpointValue, visibleOf } from "./endpoint-value.ts";
+import {
+  decodeEndpointEntry,
+  decodeEndpointValue,
+  type EndpointValue,
+  encodeEndpointEntry,
+  encodeEndpointValue,
+  visibleOf,
+} from "./endpoint-value.ts";
+import { endpointOf } from "./registry.case.ts";
 
 const value: EndpointValue = {
   endpoint: endpointOf("alpha", 1, { metadata: { a: "b" }, identity: "spiffe://shop/alpha" }),
@@ -14,6 +21,13 @@ test("what is written is read again, a period without an end too", () => {
   assert.deepEqual(decodeEndpointValue(encodeEndpointValue(value)), value);
   const forever = { ...value, ttlMs: Number.POSITIVE_INFINITY };
   assert.deepEqual(decodeEndpointValue(encodeEndpointValue(forever)), forever);
+});
+
+test("an entry names its plane besides", () => {
+  const entry = { ...value, plane: "p1" };
+  assert.deepEqual(decodeEndpointEntry(encodeEndpointEntry(entry)), entry);
+  assert.throws(() => decodeEndpointEntry(encodeEndpointValue(value)), /plane/);
+  assert.throws(() => decodeEndpointEntry(encodeEndpointEntry({ ...entry, plane: "p".repeat(65) })), /plane/);
 });
 
 test("what nobody of ours would write is not read", () => {

@@ -1,34 +1,34 @@
-import type { Endpoint } from "../../core/endpoint.ts";
-import type { EndpointChange } from "../../registry/lease-table.ts";
+import type { Endpoint } from "../core/endpoint.ts";
 import { type EndpointValue, visibleOf } from "./endpoint-value.ts";
+import type { EndpointChange } from "./lease-table.ts";
 
 /**
- * What one process knows of the endpoints in etcd, as a pure machine: what etcd says comes in, changes for watchers come out.
+ * What one process knows of the endpoints in a place that several control planes share ("the store": etcd, a backend), as a pure machine: what the store says comes in, changes for watchers come out.
  *
- *     put ---> present --removed, marked (released, given up)------> gone
+ *     put ---> present --removed on purpose (released)--------------> gone
  *                |  \--removed, not to be held---------------------> gone
  *                | removed, or missing from a listing: to be held
  *                v
- *              held --put--> present;   held --given up (marked)---> gone
+ *              held --put--> present;   held --given up-------------> gone
  *
- * A key without a mark was removed by its lease's end. Where that may be etcd's own doing (it stood still, or lost its data), its endpoint is held in
+ * What the end of a lease or of a control plane's line removed may be the store's own doing (it stood still, or lost its data). Then its endpoint is held in
  * rotation, for its owner to put it there again.
  *
  * Invariants (endpoint-view.test.ts, by number):
  *  V1 applying the changes in order to an empty set gives list();
- *  V2 the version grows with every change that is told, whatever etcd's revision does, and by nothing else;
- *  V3 what is held leaves by a mark alone;
- *  V4 what etcd says twice, or of what was replaced since, changes nothing.
+ *  V2 the version grows with every change that is told, whatever the store's revision does, and by nothing else;
+ *  V3 what is held leaves by being given up alone;
+ *  V4 what the store says twice, or of what was replaced since, changes nothing.
  */
-export class EndpointView {
-  readonly #records = new Map<string, EndpointRecord>();
-  readonly #services = new Map<string, Map<string, EndpointRecord>>();
+export class EndpointView<V extends EndpointValue = EndpointValue> {
+  readonly #records = new Map<string, EndpointRecord<V>>();
+  readonly #services = new Map<string, Map<string, EndpointRecord<V>>>();
   #changes = new Map<string, { before: Endpoint | null; reason: string }>();
   #held = 0;
   #version = 0;
   #floor = 0;
 
-  /** Grows with every change. It is etcd's revision, unless that was set back. */
+  /** Grows with every change. It is the store's revision, unless that was set back. */
   get version(): number {
     return this.#version;
   }
@@ -37,21 +37,21 @@ export class EndpointView {
     return this.#records.size;
   }
 
-  /** Endpoints without a key in etcd. */
+  /** Endpoints that the store does not have, or whose plane is away. */
   get held(): number {
     return this.#held;
   }
 
-  /** What etcd's revisions are added to, since its data were lost. Never less than before. */
+  /** What the store's revisions are added to, since its data were lost. Never less than before. */
   raise(floor: number): void {
     this.#floor = Math.max(this.#floor, floor);
   }
 
-  get(id: string): EndpointRecord | undefined {
+  get(id: string): EndpointRecord<V> | undefined {
     return this.#records.get(id);
   }
 
-  heldBefore(now: number): EndpointRecord[] {
+  heldBefore(now: number): EndpointRecord<V>[] {
     if (this.#held === 0) return [];
     return Array.from(this.#records.values()).filter(({ heldUntil }) => heldUntil !== null && heldUntil <= now);
   }
@@ -66,19 +66,19 @@ export class EndpointView {
     return found;
   }
 
-  put(value: EndpointValue, revision: number, reason = "registered"): void {
+  put(value: V, revision: number, reason = "registered"): void {
     const { id } = value.endpoint;
     const old = this.#records.get(id);
     if (old !== undefined && old.heldUntil === null && old.revision >= revision) return;
     const visible = visibleOf(value);
     const same = old !== undefined && isSame(old.visible, visible);
     if (old !== undefined) this.#drop(old);
-    const record: EndpointRecord = { value, visible: same ? old.visible : visible, revision, heldUntil: null };
+    const record: EndpointRecord<V> = { value, visible: same ? old.visible : visible, revision, heldUntil: null };
     this.#add(record);
     if (!same) this.#changed(id, old?.visible ?? null, reason);
   }
 
-  /** The key was removed. `heldUntil`: it may have been etcd's doing; null: it was not. */
+  /** It was removed. `heldUntil`: it may have been the store's doing; null: it was not. */
   removed(id: string, reason: string, heldUntil: number | null): void {
     const record = this.#records.get(id);
     if (record === undefined || record.heldUntil !== null) return;
@@ -99,8 +99,8 @@ export class EndpointView {
     this.#changed(id, record.visible, reason);
   }
 
-  /** Everything that etcd has: after a gap. What it does not have is held. Nothing of it is told as a change: the whole state is to be. */
-  listed(values: ReadonlyMap<string, { value: EndpointValue; revision: number }>, heldUntil: number): void {
+  /** Everything that the store has: after a gap. What it does not have is held. Nothing of it is told as a change: the whole state is to be. */
+  listed(values: ReadonlyMap<string, { value: V; revision: number }>, heldUntil: number): void {
     for (const [id, record] of this.#records) {
       // Revisions of before the gap may be of other data.
       record.revision = 0;
@@ -110,7 +110,7 @@ export class EndpointView {
     this.#changes = new Map();
   }
 
-  /** What has changed since last asked, in order of first occurrence; null when nothing has. `revision`: where etcd is now. */
+  /** What has changed since last asked, in order of first occurrence; null when nothing has. `revision`: where the store is now. */
   takeChanges(revision: number): EndpointChange[] | null {
     if (this.#changes.size === 0) return null;
     const changes: EndpointChange[] = [];
@@ -129,7 +129,7 @@ export class EndpointView {
     this.#version = Math.max(this.#version + 1, this.#floor + revision);
   }
 
-  #add(record: EndpointRecord): void {
+  #add(record: EndpointRecord<V>): void {
     const { id, service } = record.visible;
     this.#records.set(id, record);
     let ofService = this.#services.get(service);
@@ -137,7 +137,7 @@ export class EndpointView {
     ofService.set(id, record);
   }
 
-  #drop(record: EndpointRecord): void {
+  #drop(record: EndpointRecord<V>): void {
     const { id, service } = record.visible;
     if (record.heldUntil !== null) this.#held--;
     this.#records.delete(id);
@@ -153,12 +153,12 @@ export class EndpointView {
   }
 }
 
-export interface EndpointRecord {
-  readonly value: EndpointValue;
+export interface EndpointRecord<V extends EndpointValue = EndpointValue> {
+  readonly value: V;
   readonly visible: Endpoint;
-  /** etcd's, of its last change. */
+  /** The store's, of its last change. */
   revision: number;
-  /** Not null: it has no key in etcd, and is given up then. */
+  /** Not null: the store does not have it, or its plane is away; it is given up then. */
   heldUntil: number | null;
 }
 

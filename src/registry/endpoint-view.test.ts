@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import type { Endpoint, Health } from "../../core/endpoint.ts";
-import type { EndpointChange } from "../../registry/lease-table.ts";
-import { endpointOf } from "../../registry/registry.case.ts";
+import type { Endpoint, Health } from "../core/endpoint.ts";
 import type { EndpointValue } from "./endpoint-value.ts";
 import { EndpointView } from "./endpoint-view.ts";
+import type { EndpointChange } from "./lease-table.ts";
+import { endpointOf } from "./registry.case.ts";
 
 const valueFor = (number: number, part: Partial<Endpoint> = {}, check: Health = "healthy"): EndpointValue => ({
   endpoint: { ...endpointOf("alpha", number), ...part },
@@ -38,7 +38,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   fc.constant({ kind: "setBack" as const }),
 );
 
-test("V1, V2, V3: changes give the list, versions grow with what is told, and what is held leaves by a mark alone", () => {
+test("V1, V2, V3: changes give the list, versions grow with what is told, and what is held leaves by being given up alone", () => {
   fc.assert(
     fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
       const view = new EndpointView();
@@ -90,7 +90,7 @@ test("V1, V2, V3: changes give the list, versions grow with what is told, and wh
   );
 });
 
-test("V4: what etcd says twice changes nothing, nor what is older than what is known", () => {
+test("V4: what the store says twice changes nothing, nor what is older than what is known", () => {
   const view = new EndpointView();
   view.put(valueFor(1, { port: 2 }), 7);
   assert.equal(view.takeChanges(7)?.length, 1);
