@@ -68,8 +68,9 @@ export class KeyWatchers {
       watcher.dirty = false;
       try {
         const item = await this.#read(watcher.key);
-        if (watcher.closed || item?.version === watcher.told || (item === null && watcher.told === null)) continue;
-        watcher.told = item === null ? null : item.version;
+        const version = item === null ? null : item.version;
+        if (watcher.closed || version === watcher.told) continue;
+        watcher.told = version;
         watcher.listener(item);
       } catch {
         watcher.dirty = true;
