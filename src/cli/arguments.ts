@@ -1,5 +1,6 @@
 import { isIP } from "node:net";
 import type { Command } from "commander";
+import { CONTROL_ADDRESSES_WANTED, parseControlAddresses } from "../core/control-addresses.ts";
 import { parseNetwork } from "../core/network.ts";
 import { parseAddress } from "../host/address.ts";
 import { LISTENER_NAME, parseSessionListener, type SessionListener } from "../host/session-listener.ts";
@@ -30,6 +31,13 @@ export function addressText(text: string): string {
   const bare = text.replace(/^https?:\/\//, "").replace(/\/$/, "");
   address(bare);
   return bare.includes(":") ? bare : `127.0.0.1:${bare}`;
+}
+
+/** Control planes: PORT or HOST:PORT, or several of these separated by commas, as WEFT_CONTROL has them. */
+export function controlAddresses(text: string): string {
+  const list = text.split(",").map(addressText).join(",");
+  if (parseControlAddresses(list) !== null) return list;
+  throw new InvalidArgumentError(`It must be ${CONTROL_ADDRESSES_WANTED}.`);
 }
 
 /** A service as it stands in the registry. */

@@ -1,7 +1,12 @@
-import type { DescService } from "@bufbuild/protobuf";
+import type { DescMethod, DescService } from "@bufbuild/protobuf";
+import { MethodOptions_IdempotencyLevel as Idempotency } from "@bufbuild/protobuf/wkt";
+import type { CallOptions, Client } from "../call/client-types.ts";
 import { createDirectClient, type DirectClient } from "../call/direct.ts";
+import { Admin } from "../contract/gen/weft/control/v1/control.ts";
 import { parseControlPin } from "../core/control-pin.ts";
-import { WeftError } from "../core/errors.ts";
+import { toWeftError, WeftError } from "../core/errors.ts";
+import { systemRandom } from "../core/random.ts";
+import { ControlAddresses } from "../link/control-addresses.ts";
 import { ControlSecurity, isOnThisMachine } from "../link/control-security.ts";
 
 /**
@@ -21,12 +26,21 @@ export async function toolSecurity(address: string): Promise<ControlSecurity | n
   return security;
 }
 
-/** A client of the control plane. `secret`: it sends the operator's token, which goes to no other machine in plain text. */
+/** A client of whichever control plane answers. */
+export interface ControlClient<S extends DescService> {
+  readonly client: Client<S>;
+  close(): Promise<void>;
+}
+
+/**
+ * A client of the control plane, or of one of several: the first in a random order that answers, and when that fails, for what changes nothing, the next. `secret`: it sends a
+ * token, which goes to no other machine in plain text.
+ */
 export async function controlClient<S extends DescService>(
   desc: S,
   address: string,
   secret = false,
-): Promise<DirectClient<S>> {
+): Promise<ControlClient<S>> {
   const security = await toolSecurity(address);
   if (secret && security === null && !isOnThisMachine(address))
     throw new WeftError(
@@ -34,5 +48,97 @@ export async function controlClient<S extends DescService>(
       `the operator's token would be shown to ${address} in plain text; set WEFT_CONTROL_PIN, which \`weft ca status\` prints on the control plane's machine`,
       { reason: "PLAIN_TEXT_REFUSED" },
     );
-  return createDirectClient(desc, address, security?.direct(false));
+  const addresses = new ControlAddresses(address, systemRandom);
+  if (addresses.count === 1) return createDirectClient(desc, addresses.current, security?.direct(false));
+  return new OneOfSeveral(desc, addresses, security);
 }
+
+class OneOfSeveral<S extends DescService> implements ControlClient<S> {
+  readonly client: Client<S>;
+  readonly #desc: S;
+  readonly #addresses: ControlAddresses;
+  readonly #security: ControlSecurity | null;
+  #direct: Promise<DirectClient<S>> | null = null;
+
+  constructor(desc: S, addresses: ControlAddresses, security: ControlSecurity | null) {
+    this.#desc = desc;
+    this.#addresses = addresses;
+    this.#security = security;
+    const methods: Record<string, unknown> = {};
+    for (const method of desc.methods) {
+      methods[method.localName] =
+        method.methodKind === "unary"
+          ? (request: unknown, options?: CallOptions) => this.#unary(method, request, options)
+          : (request: unknown, options?: CallOptions) => this.#streaming(method, request, options);
+    }
+    this.client = methods as Client<S>;
+  }
+
+  async close(): Promise<void> {
+    const direct = await this.#direct?.catch(() => null);
+    this.#direct = null;
+    await direct?.close();
+  }
+
+  async #unary(method: DescMethod, request: unknown, options?: CallOptions): Promise<unknown> {
+    for (let tried = 1; ; tried++) {
+      const direct = await this.#chosen();
+      try {
+        return await callOf<Promise<unknown>>(direct, method)(request, options);
+      } catch (thrown) {
+        if (!isAway(thrown)) throw thrown;
+        // The next call, if not this one, goes to another.
+        this.#moveOn(direct);
+        if (method.idempotency !== Idempotency.NO_SIDE_EFFECTS || tried >= this.#addresses.count) throw thrown;
+      }
+    }
+  }
+
+  async *#streaming(method: DescMethod, request: unknown, options?: CallOptions): AsyncGenerator<unknown> {
+    const direct = await this.#chosen();
+    try {
+      yield* callOf<AsyncIterable<unknown>>(direct, method)(request, options);
+    } catch (thrown) {
+      if (isAway(thrown)) this.#moveOn(direct);
+      throw thrown;
+    }
+  }
+
+  #chosen(): Promise<DirectClient<S>> {
+    return (this.#direct ??= this.#choose());
+  }
+
+  /** The first that answers anything; the last one where none does, whose failure then tells. */
+  async #choose(): Promise<DirectClient<S>> {
+    const options = this.#security?.direct(false);
+    for (let tried = 1; tried < this.#addresses.count; tried++) {
+      const { client, close } = createDirectClient(Admin, this.#addresses.current, options);
+      const answered = await client.getStatus({}, { timeoutMs: PROBE_MS }).then(
+        () => true,
+        (thrown) => !isAway(thrown),
+      );
+      await close();
+      if (answered) break;
+      this.#addresses.advance();
+    }
+    return createDirectClient(this.#desc, this.#addresses.current, options);
+  }
+
+  #moveOn(from: DirectClient<S>): void {
+    this.#direct = null;
+    this.#addresses.advance();
+    void from.close();
+  }
+}
+
+function callOf<R>(direct: { client: object }, method: DescMethod): (request: unknown, options?: CallOptions) => R {
+  return (direct.client as Record<string, (request: unknown, options?: CallOptions) => R>)[method.localName];
+}
+
+function isAway(thrown: unknown): boolean {
+  const { code } = toWeftError(thrown);
+  return code === "unavailable" || code === "deadline_exceeded";
+}
+
+/** Of a control plane that is paused nothing comes, though it can be connected to. */
+const PROBE_MS = 1_000;

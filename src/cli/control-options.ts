@@ -1,10 +1,13 @@
 import { Option } from "commander";
-import { addressText } from "./arguments.ts";
+import { controlAddresses } from "./arguments.ts";
 
 /** --control of commands that belong to a control plane's processes: there is none without. */
 export function controlRequired(): Option {
-  return new Option("--control <address>", "the control plane, HOST:PORT (WEFT_CONTROL)")
-    .argParser(addressText)
+  return new Option(
+    "--control <address>",
+    "the control plane, HOST:PORT; several separated by commas: one is used, the next when it fails (WEFT_CONTROL)",
+  )
+    .argParser(controlAddresses)
     .env("WEFT_CONTROL")
     .makeOptionMandatory();
 }
@@ -13,6 +16,6 @@ export function controlRequired(): Option {
 export function controlInstead(): Option {
   return new Option(
     "--control <address>",
-    "the control plane, instead of the running system's (WEFT_CONTROL)",
-  ).argParser(addressText);
+    "the control plane, instead of the running system's; several separated by commas (WEFT_CONTROL)",
+  ).argParser(controlAddresses);
 }

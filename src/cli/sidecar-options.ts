@@ -1,4 +1,4 @@
-import { address, addressText, count, healthCheck, ports, resolvers, serviceName } from "./arguments.ts";
+import { address, controlAddresses, count, healthCheck, ports, resolvers, serviceName } from "./arguments.ts";
 import type { OptionSpec } from "./option-spec.ts";
 
 /** Those of `weft sidecar` (SidecarFlags). */
@@ -18,8 +18,8 @@ export const SIDECAR_OPTIONS: readonly OptionSpec[] = [
   },
   {
     flags: "--control <address>",
-    about: "the control plane, HOST:PORT (WEFT_CONTROL)",
-    parse: addressText,
+    about: "the control plane, HOST:PORT; several separated by commas (WEFT_CONTROL)",
+    parse: controlAddresses,
     env: "WEFT_CONTROL",
     required: true,
   },

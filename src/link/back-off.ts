@@ -5,6 +5,8 @@ export interface BackOffOptions {
   baseMs?: number;
   /** Longest pause, ms. Default 5,000. */
   maxMs?: number;
+  /** Attempts before the ceiling doubles: as many as there are places to try. Default 1. */
+  round?: number;
 }
 
 /**
@@ -14,13 +16,15 @@ export interface BackOffOptions {
 export class BackOff {
   readonly #random: Random;
   readonly #baseMs: number;
+  readonly #round: number;
   #maxMs: number;
   #failures = 0;
 
-  constructor(random: Random, { baseMs = 100, maxMs = 5_000 }: BackOffOptions = {}) {
+  constructor(random: Random, { baseMs = 100, maxMs = 5_000, round = 1 }: BackOffOptions = {}) {
     this.#random = random;
     this.#baseMs = baseMs;
     this.#maxMs = maxMs;
+    this.#round = round;
   }
 
   /** Makes the longest pause no longer than this: who pauses longer than its leases last loses them. */
@@ -35,7 +39,8 @@ export class BackOff {
 
   /** Pause before the next attempt, ms. */
   next(): number {
-    const ceiling = Math.min(this.#maxMs, this.#baseMs * 2 ** Math.min(this.#failures++, 30));
+    const rounds = Math.floor(this.#failures++ / this.#round);
+    const ceiling = Math.min(this.#maxMs, this.#baseMs * 2 ** Math.min(rounds, 30));
     return ceiling * (0.1 + 0.9 * this.#random.next());
   }
 }

@@ -1,13 +1,16 @@
 import type { DirectOptions } from "../call/direct.ts";
+import { parseHostPort } from "../core/address.ts";
 import { type Clock, systemClock } from "../core/clock.ts";
 import type { ControlPin } from "../core/control-pin.ts";
-import { WeftError } from "../core/errors.ts";
+import { toWeftError, WeftError } from "../core/errors.ts";
 import { type IdentityMaterial, type IdentitySource, spiffeId } from "../core/identity.ts";
 import { readJoinToken } from "../core/join-token.ts";
+import { systemRandom } from "../core/random.ts";
 import { pinnedTrust } from "../net/pinned-trust.ts";
+import { ControlAddresses } from "./control-addresses.ts";
 
 export interface ControlSecurityOptions {
-  /** The control plane, "host:port". */
+  /** The control plane, "host:port", or several separated by commas: roots are asked of whichever has them first. */
   address: string;
   /** Its system, and digests of the roots of which one has to sign for it. */
   pin: ControlPin;
@@ -28,6 +31,7 @@ export class ControlSecurity implements IdentitySource {
   readonly id: string;
   readonly #options: ControlSecurityOptions;
   readonly #clock: Clock;
+  readonly #addresses: ControlAddresses;
   readonly #listeners = new Set<() => void>();
   #material: IdentityMaterial;
   #preparing: Promise<void> | null = null;
@@ -35,6 +39,7 @@ export class ControlSecurity implements IdentitySource {
   constructor(options: ControlSecurityOptions) {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
+    this.#addresses = new ControlAddresses(options.address, systemRandom);
     this.#material = { ...NOTHING, trust: options.trust ?? "" };
     // It has no name of its own before it has joined.
     this.id = spiffeId(options.pin.system, "");
@@ -79,12 +84,23 @@ export class ControlSecurity implements IdentitySource {
   }
 
   async #find(background: boolean): Promise<void> {
-    const { address, pin } = this.#options;
-    const at = address.lastIndexOf(":");
-    const host = address.slice(0, at).replace(/^\[(.*)\]$/, "$1");
-    const port = Number(address.slice(at + 1));
-    const trust = await pinnedTrust({ host, port, pins: pin.pins, timeoutMs: TIMEOUT_MS, background });
-    if (this.#material.trust === "") this.take({ trust });
+    const { pins } = this.#options.pin;
+    const timeoutMs = this.#addresses.count > 1 ? ONE_OF_SEVERAL_MS : TIMEOUT_MS;
+    let failure: unknown = null;
+    for (let tried = 0; tried < this.#addresses.count; tried++) {
+      try {
+        const at = parseHostPort(this.#addresses.current) ?? { host: "", port: 0 };
+        const trust = await pinnedTrust({ ...at, pins, timeoutMs, background });
+        if (this.#material.trust === "") this.take({ trust });
+        return;
+      } catch (thrown) {
+        failure ??= thrown;
+        // Who proves nothing is told of, whatever others say.
+        if (toWeftError(thrown).code === "unauthenticated") failure = thrown;
+        this.#addresses.advance();
+      }
+    }
+    throw failure;
   }
 }
 
@@ -110,10 +126,12 @@ export function controlSecurityOf(token: string, address: string, clock?: Clock)
   );
 }
 
-/** "127.0.0.1:7070", "[::1]:7070", "localhost:7070" */
+/** "127.0.0.1:7070", "[::1]:7070", "localhost:7070"; of several separated by commas, whether all are. */
 export function isOnThisMachine(address: string): boolean {
-  return /^(?:127(?:\.\d{1,3}){3}|\[::1\]|localhost):\d+$/.test(address);
+  return address.split(",").every((each) => /^(?:127(?:\.\d{1,3}){3}|\[::1\]|localhost):\d+$/.test(each));
 }
 
 const NOTHING: IdentityMaterial = { certificate: "", privateKey: "", trust: "", notAfterMs: 0 };
 const TIMEOUT_MS = 5_000;
+/** Another one may answer sooner. */
+const ONE_OF_SEVERAL_MS = 2_000;

@@ -13,7 +13,8 @@ import type { QuorumBreaker } from "../policy/resilience/quorum-breaker.ts";
 import type { SuppliedPolicy } from "./types.ts";
 
 export interface FleetLineOptions {
-  client: Client<typeof Fleet>;
+  /** Of the control plane that is used at the moment. */
+  client: () => Client<typeof Fleet>;
   policy: SuppliedPolicy;
   /** Unique to this run of the process. */
   process: string;
@@ -55,7 +56,7 @@ export class FleetLine {
     this.#asking = true;
     const told = breakers.map((breaker) => breaker.evidence());
     try {
-      const answer = await client.meet(
+      const answer = await client().meet(
         { process, role: roleOf(process), breakers: told.map(reportOf) },
         { timeoutMs: TIMEOUT_MS },
       );

@@ -8,10 +8,11 @@ import type { IdentityMaterial, IdentitySource } from "../core/identity.ts";
 import { signProof } from "../core/identity-proof.ts";
 import { type Random, systemRandom } from "../core/random.ts";
 import { BackOff } from "./back-off.ts";
+import { ControlAddresses } from "./control-addresses.ts";
 import { type ControlSecurity, controlSecurityOf } from "./control-security.ts";
 
 export interface IdentityLineOptions {
-  /** The control plane, "host:port". */
+  /** The control plane, "host:port", or several separated by commas: the next one is asked when one does not answer. */
   address: string;
   /** A join token (WEFT_JOIN_TOKEN). */
   token: string;
@@ -65,8 +66,11 @@ class RenewedIdentity implements IdentityLine {
   readonly #clock: Clock;
   readonly #random: Random;
   readonly #backOff: BackOff;
-  readonly #direct: ReturnType<typeof createDirectClient<typeof Identity>>;
+  readonly #addresses: ControlAddresses;
+  #direct: ReturnType<typeof createDirectClient<typeof Identity>>;
   readonly #listeners = new Set<() => void>();
+  /** What is being certified. */
+  #pair: { readonly publicKey: KeyObject; readonly privateKey: KeyObject } | null = null;
   #lifetimeMs = 0;
   /** Part of the lifetime that is left when it is warned next. */
   #warnAt = 1;
@@ -77,12 +81,10 @@ class RenewedIdentity implements IdentityLine {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
     this.#random = options.random ?? systemRandom;
-    this.#backOff = new BackOff(this.#random, { baseMs: 100, maxMs: 5_000 });
+    this.#addresses = new ControlAddresses(options.address, this.#random);
+    this.#backOff = new BackOff(this.#random, { baseMs: 100, maxMs: 5_000, round: this.#addresses.count });
     this.control = options.control ?? controlSecurityOf(options.token, options.address, this.#clock);
-    this.#direct = createDirectClient(Identity, options.address, {
-      clock: this.#clock,
-      ...(this.control?.direct(true) ?? { pool: { background: true } }),
-    });
+    this.#direct = this.#connect();
   }
 
   async join(): Promise<void> {
@@ -100,6 +102,7 @@ class RenewedIdentity implements IdentityLine {
             await this.close();
             throw new WeftError(error.code, `no identity was given: ${error.message}`, { reason: error.reason });
           }
+          this.#moveOn();
           if (told++ % 10 === 0) this.#problem(`no identity yet from ${this.#options.address}: ${error.message}`);
           await new Promise<void>((resolve) => void this.#clock.after(this.#backOff.next(), resolve));
         }
@@ -127,10 +130,13 @@ class RenewedIdentity implements IdentityLine {
 
   async #renew(): Promise<void> {
     await this.control?.prepare(true); // the first one is waited for by join()
-    const { publicKey, privateKey } = await makeKeyPair();
+    // The same until it is certified: a request whose answer was lost, and which another control plane gets again, uses no join token up.
+    this.#pair ??= await makeKeyPair();
+    const { publicKey, privateKey } = this.#pair;
     const spki = publicKey.export({ type: "spki", format: "der" });
     const asked = { publicKey: spki, proof: signProof("issue", spki, privateKey) };
     const issued = await this.#ask(asked, spki);
+    this.#pair = null;
     if (this.#closed) return;
     const [, system = "", service = ""] = /^spiffe:\/\/([^/]+)\/(.+)$/.exec(issued.id) ?? [];
     if (service === "" || (this.id !== "" && issued.id !== this.id))
@@ -167,12 +173,28 @@ class RenewedIdentity implements IdentityLine {
     }
   }
 
+  #connect(): ReturnType<typeof createDirectClient<typeof Identity>> {
+    return createDirectClient(Identity, this.#addresses.current, {
+      clock: this.#clock,
+      ...(this.control?.direct(true) ?? { pool: { background: true } }),
+    });
+  }
+
+  /** The next control plane is asked from now on. */
+  #moveOn(): void {
+    if (this.#addresses.count === 1 || this.#closed) return;
+    void this.#direct.close();
+    this.#addresses.advance();
+    this.#direct = this.#connect();
+  }
+
   #after(delayMs: number): void {
     this.#cancel();
     if (this.#closed) return;
     this.#cancel = this.#clock.after(delayMs, () => {
       this.#renew().catch((thrown) => {
         if (this.#closed) return;
+        this.#moveOn();
         this.#warn(toWeftError(thrown));
         const pauseMs = Math.min(this.#backOff.next(), this.#lifetimeMs / 10);
         this.#after(pauseMs);

@@ -7,7 +7,8 @@ import type { LeaseAsk, LeaseGrant } from "../policy/limit/limit-grantor.ts";
 import type { SharedLimitAnswer, SharedLimitRequest, SharedLimits } from "../policy/limit/shared-limit.ts";
 
 export interface LimitLineOptions {
-  client: Client<typeof Fleet>;
+  /** Of the control plane that is used at the moment. */
+  client: () => Client<typeof Fleet>;
   /** Unique to this run of the process. */
   process: string;
   clock: Clock;
@@ -49,7 +50,7 @@ export class LimitLine implements SharedLimits {
     try {
       if (this.#closed) throw new Error("closed");
       const asks = waiting.map(({ ask }) => messageOf(ask));
-      const { grants } = await client.lease({ process, asks }, { timeoutMs: TIMEOUT_MS });
+      const { grants } = await client().lease({ process, asks }, { timeoutMs: TIMEOUT_MS });
       waiting.forEach(({ reply }, i) => {
         reply(grants[i] ?? null);
       });

@@ -1,14 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
-import { createClient } from "../call/client.ts";
-import { createDirectClient } from "../call/direct.ts";
-import {
-  type AttachResponse,
-  Control,
-  type EndpointLoadSchema,
-  Role,
-} from "../contract/gen/weft/control/v1/control.ts";
-import { Fleet } from "../contract/gen/weft/control/v1/fleet.ts";
+import { type AttachResponse, type EndpointLoadSchema, Role } from "../contract/gen/weft/control/v1/control.ts";
 import type { MessageInitShape } from "../contract/runtime.ts";
 import { type Clock, systemClock } from "../core/clock.ts";
 import { toWeftError, WeftError } from "../core/errors.ts";
@@ -17,6 +9,7 @@ import { assertServiceName, CONTRACT_NAME } from "../registry/validate.ts";
 import { alsoNeeded } from "./also-needed.ts";
 import { answerTo } from "./answers.ts";
 import { BackOff, type BackOffOptions } from "./back-off.ts";
+import { ControlChannel } from "./control-channel.ts";
 import type { ControlSecurity } from "./control-security.ts";
 import { errorOf, unreachable } from "./errors.ts";
 import { FleetLine } from "./fleet-line.ts";
@@ -32,7 +25,7 @@ import type { Link, ProcessRole, Registered, Registration, ServiceContract, Supp
 import { Waiters } from "./waiters.ts";
 
 export interface LinkOptions {
-  /** The control plane, "host:port". */
+  /** The control plane, "host:port", or several separated by commas: one of them at a time is used, the next one when it fails. */
   address: string;
   /** Kept supplied with resources, methods and endpoints. */
   policy: SuppliedPolicy;
@@ -74,17 +67,21 @@ export function createLink(options: LinkOptions): Link {
  *     connecting --welcome--> attached --stream ends, silence--> waiting (back-off) --> connecting
  *         '------------------- refused, no welcome in time -------^
  *
+ * Where there are several control planes, each attempt goes to the next one, in an order of this process's own; versions that another one told mean nothing there (its epoch says so), so that
+ * everything is told anew.
+ *
  * What outlives a stream: the mirror (what is known), the wishes (subscriptions) and the registrations. Each new stream begins by saying all of
  * them again, with the versions that are known.
  */
 class ControlLink implements Link {
   readonly #options: LinkOptions;
   readonly #clock: Clock;
+  readonly #random: Random;
   readonly #feed: PolicyFeed;
   readonly #mirror = new Mirror();
   readonly #backOff: BackOff;
   readonly #process: string;
-  readonly #direct: ReturnType<typeof createDirectClient<typeof Control>>;
+  readonly #channel: ControlChannel;
   readonly #fleet: FleetLine;
   readonly limits: LimitLine;
   /** Services known when it was last looked what they name. */
@@ -111,18 +108,11 @@ class ControlLink implements Link {
       (applied) => this.#tellApplied(applied),
     );
     const random = options.random ?? systemRandom;
-    this.#backOff = new BackOff(random, options.backOff);
+    this.#random = random;
     this.#process = `${options.process ?? "process"}/${process.pid}/${randomBytes(4).toString("hex")}`;
-    this.#direct = createDirectClient(Control, options.address, {
-      clock: this.#clock,
-      maxMessageBytes: MAX_MESSAGE_BYTES,
-      ...(options.control?.direct(options.background === true) ?? {
-        pool: { background: options.background === true },
-      }),
-    });
-    // Over the same connection.
-    const { carrier, service, authority } = this.#direct;
-    const client = createClient(Fleet, { carrier, service, authority, clock: this.#clock });
+    this.#channel = new ControlChannel(options, this.#clock, random);
+    this.#backOff = new BackOff(random, { ...options.backOff, round: this.#channel.count });
+    const client = () => this.#channel.fleet;
     this.#fleet = new FleetLine({ client, policy: options.policy, process: this.#process, clock: this.#clock });
     this.#registrations = new Registrations({
       clock: this.#clock,
@@ -184,7 +174,7 @@ class ControlLink implements Link {
     await this.#saver?.close();
     this.#fleet.close();
     this.limits.close();
-    await this.#direct.close();
+    await this.#channel.close();
   }
 
   // --- the stream -----------------------------------------------------------------------------------------------
@@ -204,8 +194,12 @@ class ControlLink implements Link {
       this.#stream = null;
       if (this.#closed) return;
       await this.#lost(failure, stream.welcomed);
+      // Told to go, it goes on at once, and not all at one time; whoever is alone waits for it to come back.
+      const told = failure.reason === "LINE_ENDED" && this.#channel.count > 1;
+      const pauseMs = told ? this.#random.next() * MOVE_WITHIN_MS : this.#backOff.next();
+      this.#channel.advance();
       await new Promise<void>((resolve) => {
-        const cancel = this.#clock.after(this.#backOff.next(), resolve);
+        const cancel = this.#clock.after(pauseMs, resolve);
         this.#wakeRetry = () => {
           cancel();
           resolve();
@@ -235,11 +229,12 @@ class ControlLink implements Link {
         },
       },
     });
-    stream.timer = this.#clock.after(WELCOME_TIMEOUT_MS, () => {
-      stream.fail(new WeftError("unavailable", `no welcome within ${WELCOME_TIMEOUT_MS} ms`, { reason: "NO_WELCOME" }));
+    const welcomeMs = this.#channel.count > 1 ? WELCOME_OF_ONE_MS : WELCOME_TIMEOUT_MS;
+    stream.timer = this.#clock.after(welcomeMs, () => {
+      stream.fail(new WeftError("unavailable", `no welcome within ${welcomeMs} ms`, { reason: "NO_WELCOME" }));
     });
-    for await (const message of this.#direct.client.attach(stream.outbox, { signal: stream.abort.signal })) {
-      stream.silentBeats = 0;
+    for await (const message of this.#channel.control.attach(stream.outbox, { signal: stream.abort.signal })) {
+      stream.heard();
       this.#receive(stream, message);
     }
   }
@@ -360,8 +355,21 @@ class ControlLink implements Link {
       if (stream.outbox.size < 2) {
         stream.outbox.push({ message: { case: "heartbeat", value: { requestId: stream.request(ignore) } } });
       }
+      this.#expectAnswer(stream, periodMs);
       this.#beat(stream, periodMs);
     });
+  }
+
+  /** Where there is another control plane, nobody waits three heartbeats for one that is silent: leases would end before they are renewed there. */
+  #expectAnswer(stream: Stream, periodMs: number): void {
+    if (this.#channel.count === 1) return;
+    const withinMs = Math.max(LEAST_ANSWER_MS, this.#registrations.beatMs(periodMs) / 2);
+    stream.expect(
+      this.#clock.after(withinMs, () => {
+        const message = `a heartbeat was not answered within ${Math.round(withinMs)} ms`;
+        stream.fail(new WeftError("unavailable", message, { reason: "LINE_SILENT" }));
+      }),
+    );
   }
 
   /** More often than heartbeats, for whoever looks on; a line that is behind is given less to do. */
@@ -452,8 +460,13 @@ interface Wish {
 
 function ignore(): void {}
 
-const MAX_MESSAGE_BYTES = 64 * 1024 * 1024;
 const WELCOME_TIMEOUT_MS = 5_000;
+/** Another control plane may be quicker. */
+const WELCOME_OF_ONE_MS = 3_000;
+/** A control plane that collects garbage or waits for its disk is not left for it. */
+const LEAST_ANSWER_MS = 1_000;
+/** Processes of a control plane that stops arrive elsewhere within so long. */
+const MOVE_WITHIN_MS = 1_000;
 const CLOSE_TIMEOUT_MS = 1_000;
 const SILENT_BEATS = 3;
 const LOAD_EVERY_MS = 1_000;

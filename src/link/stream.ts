@@ -20,6 +20,7 @@ export class Stream {
   silentBeats = 0;
   failure: WeftError | null = null;
   timer: Cancel = ignore;
+  #expected: Cancel = ignore;
   readonly #stops: (() => void)[] = [];
   #requestId = 0n;
 
@@ -41,6 +42,19 @@ export class Stream {
     });
   }
 
+  /** Something is to be heard before this timer ends; the one before stands while nothing is. */
+  expect(timer: Cancel): void {
+    if (this.#expected === ignore) this.#expected = timer;
+    else timer();
+  }
+
+  /** The other side has said something. */
+  heard(): void {
+    this.silentBeats = 0;
+    this.#expected();
+    this.#expected = ignore;
+  }
+
   fail(failure: WeftError): void {
     this.failure = failure;
     this.abort.abort(failure);
@@ -52,6 +66,7 @@ export class Stream {
 
   stop(): void {
     this.timer();
+    this.heard();
     this.outbox.end();
     for (const stop of this.#stops) stop();
     for (const done of this.requests.values()) done(null);

@@ -1,8 +1,9 @@
+import { CONTROL_ADDRESSES_WANTED, parseControlAddresses } from "../core/control-addresses.ts";
 import { WeftError } from "../core/errors.ts";
 
 /** What a process is told by its environment: by `weft up`, a container's description or a person. */
 export interface ProcessSettings {
-  /** WEFT_CONTROL: the control plane, "host:port"; "" when there is none. */
+  /** WEFT_CONTROL: the control plane, "host:port", or several separated by commas; "" when there is none. */
   readonly control: string;
   /** WEFT_SIDECAR: the outbound address of the sidecar beside this process, "host:port"; "" when there is none. Typed clients send everything there and leave policy to
    * it; typed servers leave registration and gates to it. */
@@ -32,7 +33,7 @@ export interface ProcessSettings {
 /** Reads the variables. Throws `invalid_argument` that names the variable that is wrong. */
 export function readProcessSettings(env: Readonly<Record<string, string | undefined>>): ProcessSettings {
   return {
-    control: readAddress(env, "WEFT_CONTROL"),
+    control: readControl(env),
     sidecar: readAddress(env, "WEFT_SIDECAR"),
     joinToken: env.WEFT_JOIN_TOKEN ?? "",
     service: env.WEFT_SERVICE ?? "",
@@ -45,6 +46,13 @@ export function readProcessSettings(env: Readonly<Record<string, string | undefi
     port: readNumber(env, "PORT", 65_535),
     drainMs: readNumber(env, "WEFT_DRAIN_MS", 86_400_000) ?? 10_000,
   };
+}
+
+function readControl(env: Readonly<Record<string, string | undefined>>): string {
+  const value = env.WEFT_CONTROL ?? "";
+  const addresses = value === "" ? [] : parseControlAddresses(value);
+  if (addresses === null) throw wrong("WEFT_CONTROL", value, CONTROL_ADDRESSES_WANTED);
+  return addresses.join(",");
 }
 
 function readAddress(env: Readonly<Record<string, string | undefined>>, name: string): string {

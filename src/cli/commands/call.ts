@@ -6,9 +6,9 @@ import type { Decision } from "../../policy/call.ts";
 import { copyDecision } from "../../policy/decision/decision.ts";
 import { explainDecision } from "../../policy/decision/explain.ts";
 import { type CallTarget, parseMethodName, targetByAddress, targetByControl } from "../call-target.ts";
+import { controlAddress } from "../control-address.ts";
 import { paintDecision } from "../paint-decision.ts";
 import { type Terminal, timeOfDay } from "../terminal.ts";
-import { runningSystem } from "./host.ts";
 
 export interface CallFlags {
   dir: string;
@@ -65,16 +65,7 @@ export async function call(name: string, json: readonly string[], flags: CallFla
 
 async function findTarget(name: string, flags: CallFlags): Promise<CallTarget> {
   if (flags.address !== undefined) return targetByAddress(flags.address, name);
-  const control =
-    flags.control ??
-    process.env.WEFT_CONTROL?.replace(/^http:\/\//, "") ??
-    runningSystem(flags).control?.replace(/^http:\/\//, "");
-  if (control !== undefined && control !== "") return targetByControl(control, name);
-  throw new WeftError(
-    "failed_precondition",
-    "the system is starting and has no control plane yet; try again in a moment",
-    { reason: "NOT_READY" },
-  );
+  return targetByControl(controlAddress(flags), name);
 }
 
 function parseRequest(text: string): JsonValue {

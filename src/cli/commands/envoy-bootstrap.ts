@@ -46,7 +46,7 @@ export async function printEnvoyBootstrap(
   const token = tokenOf(flags.tokenFile, env);
   const trust = token === "" ? null : await trustOf(token, flags.control);
   const bootstrap = envoyBootstrap({
-    control: parseAddress(flags.control) as Address,
+    control: flags.control.split(",").map((text) => parseAddress(text) as Address),
     service,
     role: gateway ? "gateway" : "sidecar",
     instance: flags.instance || `${service}-${hostname()}`,

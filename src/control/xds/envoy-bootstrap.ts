@@ -3,8 +3,8 @@ import { hostPort } from "../../core/address.ts";
 import { spiffeId } from "../../core/identity.ts";
 
 export interface EnvoyBootstrap {
-  /** Of the control plane. */
-  readonly control: Address;
+  /** Of the control plane, or of each of several: Envoy goes to another one when its own fails. */
+  readonly control: Address | readonly Address[];
   /** "gateway" for a gateway. */
   readonly service: string;
   readonly role: "gateway" | "sidecar";
@@ -56,6 +56,7 @@ export function envoyBootstrap(options: EnvoyBootstrap): object {
     delta,
     register = true,
   } = options;
+  const controls = [control].flat();
   const weft = {
     role,
     ...(version !== "" && { version }),
@@ -106,12 +107,12 @@ export function envoyBootstrap(options: EnvoyBootstrap): object {
       clusters: [
         {
           name: CONTROL,
-          type: isIP(control.host) === 0 ? "STRICT_DNS" : "STATIC",
+          type: controls.some(({ host }) => isIP(host) === 0) ? "STRICT_DNS" : "STATIC",
           connect_timeout: "2s",
           ...(trust !== undefined && { transport_socket: tls(trust) }),
           load_assignment: {
             cluster_name: CONTROL,
-            endpoints: [{ lb_endpoints: [{ endpoint: { address: socket(control) } }] }],
+            endpoints: [{ lb_endpoints: controls.map((each) => ({ endpoint: { address: socket(each) } })) }],
           },
           typed_extension_protocol_options: {
             [HTTP]: {
