@@ -41,6 +41,8 @@ const RECIPES = {
   "grpc-interop-client": (path: string) => goBuild("grpc-interop", "google.golang.org/grpc/interop/client", path),
   "grpc-interop-server": (path: string) => goBuild("grpc-interop", "google.golang.org/grpc/interop/server", path),
   etcd: (path: string) => goBuild("etcd", "go.etcd.io/etcd/server/v3", path),
+  "kube-apiserver": (path: string) =>
+    goBuild("kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver", path, KUBERNETES_VERSION),
   "grpc-peer": (path: string) => goBuild("grpc-peer", ".", path),
   /** With requests and websockets. */
   python(path: string) {
@@ -67,16 +69,22 @@ const RECIPES = {
   },
 } satisfies Record<string, (path: string) => void>;
 
+/** What `go build` of a module cannot know: clients ask for the version. */
+const KUBERNETES_VERSION = ["gitVersion=v1.36.3", "gitMajor=1", "gitMinor=36"]
+  .map((variable) => `-X k8s.io/component-base/version.${variable}`)
+  .join(" ");
+
 function goInstall(target: string): void {
   run("go", ["install", "-buildvcs=false", target], { GOBIN: bin });
 }
 
 /** Builds a package inside the module kept beside this file, which pins its versions. */
-function goBuild(module: string, target: string, path: string): void {
+function goBuild(module: string, target: string, path: string, linking = ""): void {
   const work = mkdtempSync(join(tmpdir(), "weft-tool-"));
   cpSync(join(import.meta.dirname, "tools", module), work, { recursive: true });
   const built = join(work, "built");
-  run("go", ["build", "-buildvcs=false", "-mod=mod", "-trimpath", "-ldflags=-s -w", "-o", built, target], {}, work);
+  const flags = ["-buildvcs=false", "-mod=mod", "-trimpath", `-ldflags=-s -w ${linking}`.trimEnd()];
+  run("go", ["build", ...flags, "-o", built, target], {}, work);
   copyFileSync(built, `${path}.new`);
   renameSync(`${path}.new`, path);
   rmSync(work, { recursive: true, force: true });

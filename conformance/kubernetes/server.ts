@@ -1,0 +1,167 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { generateKeyPairSync } from "node:crypto";
+import { once } from "node:events";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { request } from "node:https";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { EtcdServer, wait } from "../etcd/server.ts";
+import { tool } from "../tools.ts";
+
+/** A real kube-apiserver over a real etcd, on free ports of 127.0.0.1, that can be hurt: both of them are. */
+export class KubernetesServer {
+  readonly port: number;
+  readonly #etcd: EtcdServer;
+  readonly #folder: string;
+  readonly #namespaces = new Set<string>();
+  #child: ChildProcess | null = null;
+
+  /** `users`: more users of it than "admin"; their tokens are their names. */
+  static async start(users: readonly string[] = []): Promise<KubernetesServer> {
+    const server = new KubernetesServer(await freePort(), await EtcdServer.start(), users);
+    await server.#boot();
+    return server;
+  }
+
+  private constructor(port: number, etcd: EtcdServer, users: readonly string[]) {
+    this.port = port;
+    this.#etcd = etcd;
+    this.#folder = mkdtempSync(join(tmpdir(), "weft-kubernetes-"));
+    const { privateKey, publicKey } = generateKeyPairSync("rsa", { modulusLength: 2_048 });
+    writeFileSync(this.#file("sa.key"), privateKey.export({ type: "pkcs8", format: "pem" }));
+    writeFileSync(this.#file("sa.pub"), publicKey.export({ type: "spki", format: "pem" }));
+    const lines = ["admin,admin,admin,system:masters", ...users.map((user) => `${user},${user},${user}`)];
+    writeFileSync(this.#file("tokens.csv"), lines.map((line) => `${line}\n`).join(""));
+    for (const user of ["admin", ...users]) writeFileSync(this.tokenFile(user), `${user}\n`);
+  }
+
+  get address(): string {
+    return `127.0.0.1:${this.port}`;
+  }
+
+  /** Whom its certificate is to be proved by. */
+  get ca(): string {
+    return this.#file("apiserver.crt");
+  }
+
+  tokenFile(user = "admin"): string {
+    return this.#file(`${user}.token`);
+  }
+
+  /** The url of a namespace, by way of `address`. */
+  url(namespace: string, address = this.address, user = "admin"): string {
+    return `kubernetes://${address}/${namespace}?token-file=${this.tokenFile(user)}&ca=${this.ca}`;
+  }
+
+  async start(): Promise<void> {
+    await this.#etcd.start();
+    await this.#boot();
+    for (const name of this.#namespaces) await this.#createNamespace(name);
+  }
+
+  /** It is there again, too, when data were lost. */
+  async namespace(name: string): Promise<void> {
+    this.#namespaces.add(name);
+    await this.#createNamespace(name);
+  }
+
+  async #createNamespace(name: string): Promise<void> {
+    const made = await this.call("POST", "/api/v1/namespaces", { metadata: { name } });
+    if (made.status !== 201 && made.status !== 409) throw new Error(`namespace ${name}: ${made.status}`);
+  }
+
+  /** Something that a person asks by kubectl. */
+  // biome-ignore lint/suspicious/noExplicitAny: tests read of an answer what they expect there
+  async call(method: string, path: string, body?: unknown, token = "admin"): Promise<{ status: number; body: any }> {
+    const text = body === undefined ? undefined : JSON.stringify(body);
+    return await new Promise((resolve, reject) => {
+      const headers = {
+        authorization: `Bearer ${token}`,
+        ...(text !== undefined && { "content-type": "application/json", "content-length": Buffer.byteLength(text) }),
+      };
+      const asked = request(
+        { host: "127.0.0.1", port: this.port, method, path, headers, ca: readFileSync(this.ca), timeout: 10_000 },
+        (response) => {
+          let answer = "";
+          response.setEncoding("utf8").on("data", (more) => {
+            answer += more;
+          });
+          response.on("end", () => {
+            const json = response.headers["content-type"]?.startsWith("application/json") && JSON.parse(answer);
+            resolve({ status: response.statusCode ?? 0, body: json });
+          });
+          response.on("error", reject);
+        },
+      );
+      asked.on("timeout", () => asked.destroy(new Error("no answer in 10 s")));
+      asked.on("error", reject);
+      asked.end(text);
+    });
+  }
+
+  /** kill -9 */
+  async kill(): Promise<void> {
+    const child = this.#child;
+    this.#child = null;
+    if (child !== null) {
+      child.kill("SIGCONT");
+      child.kill("SIGKILL");
+      if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
+    }
+    await this.#etcd.kill();
+  }
+
+  pause(): void {
+    this.#child?.kill("SIGSTOP");
+    this.#etcd.pause();
+  }
+
+  resume(): void {
+    this.#etcd.resume();
+    this.#child?.kill("SIGCONT");
+  }
+
+  /** What it held is gone when it starts again. */
+  lose(): void {
+    this.#etcd.lose();
+  }
+
+  async stop(): Promise<void> {
+    await this.kill();
+    await this.#etcd.stop();
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+
+  #file(name: string): string {
+    return join(this.#folder, name);
+  }
+
+  async #boot(): Promise<void> {
+    const where = ["--bind-address", "127.0.0.1", "--advertise-address", "127.0.0.1", "--secure-port", `${this.port}`];
+    const accounts = ["--service-account-issuer", "https://kubernetes.default.svc"];
+    accounts.push("--service-account-key-file", this.#file("sa.pub"));
+    accounts.push("--service-account-signing-key-file", this.#file("sa.key"));
+    const rights = ["--token-auth-file", this.#file("tokens.csv"), "--authorization-mode", "RBAC"];
+    const more = ["--cert-dir", this.#folder, "--service-cluster-ip-range", "10.0.0.0/24"];
+    more.push("--disable-admission-plugins", "ServiceAccount", "--etcd-servers", `http://${this.#etcd.address}`);
+    const child = spawn(tool("kube-apiserver"), [...where, ...accounts, ...rights, ...more], { stdio: "ignore" });
+    this.#child = child;
+    for (let tries = 0; tries < 600; tries++) {
+      if (child.exitCode !== null) throw new Error("kube-apiserver does not start");
+      const ready = await this.call("GET", "/readyz").catch(() => null);
+      if (ready?.status === 200) return;
+      await wait(100);
+    }
+    throw new Error("kube-apiserver does not become ready");
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as { port: number };
+  server.close();
+  await once(server, "close");
+  return port;
+}
