@@ -1,0 +1,133 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { connect, createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+/** A real ZooKeeper (Debian's package "zookeeper") on free ports of 127.0.0.1, that can be hurt. */
+export class ZookeeperServer {
+  readonly port: number;
+  readonly #ensemble: readonly string[];
+  readonly #number: number;
+  readonly #more: readonly string[];
+  readonly #folder = mkdtempSync(join(tmpdir(), "weft-zookeeper-"));
+  #child: ChildProcess | null = null;
+
+  /** `more`: lines of its configuration. */
+  static async start(more: readonly string[] = []): Promise<ZookeeperServer> {
+    const server = new ZookeeperServer(await freePort(), 0, [], more);
+    await server.start();
+    return server;
+  }
+
+  /** Several members that are one ZooKeeper. */
+  static async ensemble(size: number): Promise<ZookeeperServer[]> {
+    const lines: string[] = [];
+    for (let i = 1; i <= size; i++) lines.push(`server.${i}=127.0.0.1:${await freePort()}:${await freePort()}`);
+    const ports = await Promise.all(lines.map(freePort));
+    const members = ports.map((port, i) => new ZookeeperServer(port, i + 1, lines, []));
+    await Promise.all(members.map((member) => member.start()));
+    return members;
+  }
+
+  private constructor(port: number, number: number, ensemble: readonly string[], more: readonly string[]) {
+    this.port = port;
+    this.#number = number;
+    this.#ensemble = ensemble;
+    this.#more = more;
+  }
+
+  get address(): string {
+    return `127.0.0.1:${this.port}`;
+  }
+
+  async start(): Promise<void> {
+    const data = join(this.#folder, "data");
+    mkdirSync(data, { recursive: true });
+    const config = join(this.#folder, "zoo.cfg");
+    const own = [`dataDir=${data}`, `clientPort=${this.port}`, "clientPortAddress=127.0.0.1"];
+    const usual = ["tickTime=1000", "initLimit=5", "syncLimit=3", "maxClientCnxns=0", "4lw.commands.whitelist=srvr"];
+    writeFileSync(config, [...own, ...usual, ...this.#ensemble, ...this.#more, ""].join("\n"));
+    if (this.#number > 0) writeFileSync(join(data, "myid"), String(this.#number));
+    const jars = JARS.map((name) => `/usr/share/java/${name}.jar`);
+    if (!existsSync(jars[0])) throw new Error("there is no ZooKeeper: apt-get install zookeeper");
+    const small = ["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"];
+    const quiet = ["-Dzookeeper.admin.enableServer=false", "-Dorg.slf4j.simpleLogger.defaultLogLevel=error"];
+    const quick = ["-Dzookeeper.forceSync=no"];
+    const main = "org.apache.zookeeper.server.quorum.QuorumPeerMain";
+    const args = [...small, ...quiet, ...quick, "-cp", jars.join(":"), main, config];
+    this.#child = spawn("java", args, { stdio: "ignore", cwd: this.#folder });
+    for (let tries = 0; tries < 800; tries++) {
+      if (await serves(this.port)) return;
+      await wait(25);
+    }
+    throw new Error("ZooKeeper does not start");
+  }
+
+  /** kill -9 */
+  async kill(): Promise<void> {
+    const child = this.#child;
+    this.#child = null;
+    if (child === null) return;
+    child.kill("SIGCONT");
+    child.kill("SIGKILL");
+    if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
+  }
+
+  pause(): void {
+    this.#child?.kill("SIGSTOP");
+  }
+
+  resume(): void {
+    this.#child?.kill("SIGCONT");
+  }
+
+  /** What it held is gone when it starts again. */
+  lose(): void {
+    rmSync(join(this.#folder, "data"), { recursive: true, force: true });
+  }
+
+  async stop(): Promise<void> {
+    await this.kill();
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+}
+
+export function wait(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as { port: number };
+  server.close();
+  await once(server, "close");
+  return port;
+}
+
+/** A member that has found no others says that it serves nobody. */
+function serves(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    let said = "";
+    const socket = connect(port, "127.0.0.1", () => socket.write("srvr"));
+    socket.setTimeout(2_000, () => socket.destroy());
+    socket.on("data", (bytes) => {
+      said += bytes;
+    });
+    socket.on("error", () => resolve(false));
+    socket.on("close", () => resolve(said.includes("Mode:")));
+  });
+}
+
+const JARS = [
+  "zookeeper",
+  "zookeeper-jute",
+  "slf4j-api",
+  "slf4j-simple",
+  "netty-all",
+  "commons-cli",
+  "metrics-core",
+  "snappy-java",
+];

@@ -1,0 +1,182 @@
+import type { Cancel, Clock } from "../../core/clock.ts";
+import { toWeftError, WeftError } from "../../core/errors.ts";
+import type { Random } from "../../core/random.ts";
+import { BackOff } from "../../link/back-off.ts";
+import { ZookeeperConnection } from "./zookeeper-connection.ts";
+import type { SessionTicket, WatchEvent } from "./zookeeper-messages.ts";
+import { readTls, type UpstreamTls } from "./zookeeper-tls.ts";
+import type { ZookeeperTarget } from "./zookeeper-url.ts";
+
+export interface ZookeeperClientOptions {
+  target: ZookeeperTarget;
+  clock: Clock;
+  random: Random;
+  /** How long the session outlives its connection, ms; servers have bounds of their own. */
+  sessionTimeoutMs: number;
+  /** Makes a new connection ready: until it resolves nobody uses it. What it rejects with ends the connection. */
+  onConnection: (connection: ZookeeperConnection) => Promise<void>;
+  onWatch: (event: WatchEvent) => void;
+  onBeat: () => void;
+  /** Told that no server is reached, once; and that one is again (null). */
+  onChange: (lost: WeftError | null) => void;
+  /** Of what is asked after close(). */
+  closed: () => WeftError;
+}
+
+/**
+ * Keeps a session, and a connection of it to one of several servers:
+ *
+ *     connecting --session taken up or made, made ready--> in use --failed--> waiting (back-off with jitter) --next server, same session--> connecting
+ *       ^  '---------- failed ------------------------------------^
+ *       '--"the session is over": a new one, at the same server
+ */
+export class ZookeeperClient {
+  readonly #options: ZookeeperClientOptions;
+  readonly #tls: UpstreamTls | null;
+  readonly #backOff: BackOff;
+  readonly #waiting = new Set<() => void>();
+  #ticket: SessionTicket = NO_SESSION;
+  #connection: ZookeeperConnection | null = null;
+  #opening: ZookeeperConnection | null = null;
+  #next = 0;
+  #lost: WeftError | null = null;
+  #stopWaiting: Cancel = ignore;
+  #closed = false;
+
+  /** Throws `invalid_argument` for files of TLS that cannot be used. Connects at once. */
+  constructor(options: ZookeeperClientOptions) {
+    this.#options = options;
+    this.#tls = readTls(options.target.tls);
+    this.#backOff = new BackOff(options.random, { baseMs: 50, maxMs: MAX_PAUSE_MS });
+    // Many processes that start together do not all ask the first one.
+    this.#next = Math.floor(options.random.next() * options.target.addresses.length);
+    void this.#connect();
+  }
+
+  /** What nodes that end with the session have as their owner; 0: there is none yet. */
+  get sessionId(): bigint {
+    return this.#ticket.id;
+  }
+
+  /**
+   * Carries something out on the connection in use, or on the next one: again where a connection broke, unless a change was sent. Rejects `unavailable` after `timeoutMs` without a connection, or
+   * when it is not known whether a change was made (OUTCOME_UNKNOWN); what ZooKeeper refuses is rejected.
+   */
+  async call<T>(what: (connection: ZookeeperConnection) => Promise<T>, timeoutMs = CALL_MS): Promise<T> {
+    const { clock, closed } = this.#options;
+    const deadline = clock.now() + timeoutMs;
+    for (;;) {
+      if (this.#closed) throw closed();
+      const connection = this.#connection;
+      if (connection === null) {
+        if (!(await this.#ready(deadline))) throw this.#away();
+        continue;
+      }
+      try {
+        return await what(connection);
+      } catch (thrown) {
+        const error = toWeftError(thrown);
+        if (!error.retryable) throw error;
+        if (this.#closed) throw closed();
+        if (clock.now() >= deadline) throw this.#away(error);
+      }
+    }
+  }
+
+  /** `end`: what lives as long as the session goes at once, rather than when its time is over. */
+  async close(end: boolean): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#stopWaiting();
+    this.#opening?.close();
+    const connection = this.#connection;
+    this.#connection = null;
+    this.#wake();
+    if (end) await connection?.endSession();
+    connection?.close();
+  }
+
+  async #connect(): Promise<void> {
+    const { target, clock, sessionTimeoutMs, onConnection, onWatch, onBeat } = this.#options;
+    const address = target.addresses[this.#next++ % target.addresses.length];
+    const onEnd = (failure: WeftError): void => {
+      if (this.#connection === null || this.#connection !== connection) return; // it was not in use yet: told below
+      this.#connection = null;
+      this.#again(failure);
+    };
+    const { login } = target;
+    const connection = new ZookeeperConnection({ address, login, tls: this.#tls, clock, onWatch, onBeat, onEnd });
+    this.#opening = connection;
+    try {
+      const opened = await connection.open(this.#ticket, sessionTimeoutMs);
+      if (opened === null) {
+        this.#ticket = NO_SESSION;
+        this.#next--;
+        this.#opening = null;
+        if (!this.#closed) void this.#connect();
+        return;
+      }
+      this.#ticket = opened.ticket;
+      await onConnection(connection);
+      if (connection.failure !== null) throw connection.failure;
+      this.#opening = null;
+      if (this.#closed) return connection.close();
+      this.#connection = connection;
+      this.#backOff.reset();
+      if (this.#lost !== null) this.#options.onChange(null);
+      this.#lost = null;
+      this.#wake();
+    } catch (thrown) {
+      this.#opening = null;
+      connection.close();
+      this.#again(toWeftError(thrown));
+    }
+  }
+
+  #again(failure: WeftError): void {
+    if (this.#closed) return;
+    if (this.#lost === null) this.#options.onChange(failure);
+    this.#lost = failure;
+    this.#stopWaiting = this.#options.clock.after(this.#backOff.next(), () => void this.#connect());
+  }
+
+  /** False: not before the deadline. */
+  #ready(deadline: number): Promise<boolean> {
+    const { clock } = this.#options;
+    return new Promise((resolve) => {
+      const done = (ready: boolean): void => {
+        cancel();
+        this.#waiting.delete(woken);
+        resolve(ready);
+      };
+      const woken = (): void => done(true);
+      const cancel = clock.after(Math.max(0, deadline - clock.now()), () => done(false));
+      this.#waiting.add(woken);
+    });
+  }
+
+  #wake(): void {
+    for (const woken of [...this.#waiting]) woken();
+  }
+
+  #away(cause: WeftError | null = this.#lost): WeftError {
+    const { addresses } = this.#options.target;
+    const text = `no ZooKeeper answers at ${addresses.join(", ")}${cause === null ? "" : `: ${cause.message}`}`;
+    // What is refused is not mended by waiting.
+    const refused = cause !== null && REFUSALS.has(cause.code);
+    const code = refused ? cause.code : "unavailable";
+    return new WeftError(code, text, {
+      reason: refused ? cause.reason : "ZOOKEEPER_AWAY",
+      retryable: !refused,
+      ...(cause !== null && { cause }),
+    });
+  }
+}
+
+function ignore(): void {}
+
+const NO_SESSION: SessionTicket = { id: 0n, password: new Uint8Array(16) };
+const REFUSALS: ReadonlySet<string> = new Set(["unauthenticated", "permission_denied", "failed_precondition"]);
+/** Of one thing that is asked, however many connections it takes. */
+const CALL_MS = 5_000;
+const MAX_PAUSE_MS = 1_000;

@@ -1,0 +1,393 @@
+import { connect as connectTcp, type Socket } from "node:net";
+import type { TLSSocket } from "node:tls";
+import type { Cancel, Clock } from "../../core/clock.ts";
+import { WeftError } from "../../core/errors.ts";
+import { JuteFrames, JuteReader } from "./jute.ts";
+import {
+  type Access,
+  type Change,
+  decodeChanges,
+  decodeConnected,
+  decodeData,
+  decodeManyRead,
+  decodeNames,
+  decodeReplyHeader,
+  decodeStat,
+  decodeWatchEvent,
+  encodeAuth,
+  encodeConnect,
+  encodeRequest,
+  type ManyRead,
+  type NodeData,
+  REFUSED,
+  type ReplyHeader,
+  type Request,
+  type SessionTicket,
+  type Stat,
+  type WatchEvent,
+  XID,
+} from "./zookeeper-messages.ts";
+import { lostError, refusalOf, unknownOutcome } from "./zookeeper-refusal.ts";
+import type { UpstreamTls } from "./zookeeper-tls.ts";
+import type { ZookeeperTarget } from "./zookeeper-url.ts";
+
+export interface ZookeeperConnectionOptions {
+  address: string;
+  login: ZookeeperTarget["login"];
+  tls: UpstreamTls | null;
+  clock: Clock;
+  /** What somebody else did below a path that is watched. What is asked later is answered later. */
+  onWatch: (event: WatchEvent) => void;
+  /** In touch: everything that had happened when it was asked was told. At least once a second. */
+  onBeat: () => void;
+  /** Told once, when it has failed; not when it was closed. */
+  onEnd: (failure: WeftError) => void;
+}
+
+/** What came of a transaction: all of it, or what the first part was that was refused. */
+export type Outcome =
+  | { readonly zxid: bigint }
+  | { readonly zxid: null; readonly index: number; readonly code: number };
+
+/**
+ * One connection to one ZooKeeper server, with a session from elsewhere. It is never repaired: what fails ends it, and the next one is another. Answers come in the order in which was
+ * asked, and what a watch tells comes before the answer to anything that was asked later.
+ *
+ *     made --open(): a session--> in use --broken, not understood, SILENT_MS without a word--> failed
+ *                                    \--close()--> closed
+ */
+export class ZookeeperConnection {
+  readonly address: string;
+  /** What nodes are made for. */
+  readonly access: Access;
+  readonly #options: ZookeeperConnectionOptions;
+  readonly #frames = new JuteFrames(MAX_FRAME_BYTES);
+  /** What is asked and not answered yet, in that order, from #first on. */
+  #asked: Asked[] = [];
+  #first = 0;
+  #xid = 0;
+  #socket: Socket | null = null;
+  #connected: ((frame: Buffer) => void) | null = null;
+  #authenticated: ((code: number) => void) | null = null;
+  #corked = false;
+  /** When the server was asked for a sign of life that has not come; null: it was not. */
+  #beatAt: number | null = null;
+  #stopBeating: Cancel = ignore;
+  #barrier: Promise<bigint> | null = null;
+  #over = false;
+  failure: WeftError | null = null;
+
+  constructor(options: ZookeeperConnectionOptions) {
+    this.address = options.address;
+    this.access = options.login === null ? "anyone" : "creator";
+    this.#options = options;
+  }
+
+  /** To be done first: takes the session up, or a new one (id 0). Null: that session is over, and this connection with it. */
+  async open(ticket: SessionTicket, timeoutMs: number): Promise<{ ticket: SessionTicket; timeoutMs: number } | null> {
+    const socket = await this.#dial();
+    const answer = new Promise<Buffer>((resolve, reject) => {
+      this.#connected = resolve;
+      this.#asked.push({ xid: Number.NaN, change: false, answered: ignore, failed: reject });
+    });
+    const late = this.#options.clock.after(OPEN_MS, () => this.fail(lostError(this.address, "gets no answer")));
+    socket.write(encodeConnect(ticket, timeoutMs));
+    const frame = await answer.finally(late);
+    const connected = this.#decoded(() => decodeConnected(frame));
+    if (connected.timeoutMs <= 0) {
+      this.close();
+      return null;
+    }
+    if (connected.readOnly) {
+      this.fail(lostError(this.address, "is to a server that only reads, for it has lost the others"));
+      throw this.failure ?? closedError(this.address);
+    }
+    await this.#logIn();
+    this.#beatSoon();
+    return connected;
+  }
+
+  /** Null: it is not there. */
+  exists(path: string): Promise<Stat | null> {
+    return this.#ask({ op: "exists", path }, (_, reader) => decodeStat(reader), orAbsent);
+  }
+
+  get(path: string): Promise<NodeData | null> {
+    return this.#ask({ op: "get", path }, (_, reader) => decodeData(reader), orAbsent);
+  }
+
+  children(path: string): Promise<readonly string[] | null> {
+    return this.#ask({ op: "children", path }, (_, reader) => decodeNames(reader), orAbsent);
+  }
+
+  /** The names below a node and what others hold, all at one moment. */
+  async readMany(children: string, paths: readonly string[]): Promise<ManyRead> {
+    const read = await this.#ask({ op: "multiRead", children, paths }, (_, reader) => decodeManyRead(reader));
+    if (read.refused !== 0) throw refusalOf(read.refused, this.address, `to read below ${children}`);
+    return read;
+  }
+
+  /** Tells of every change of a path and what is below it, until the connection ends. */
+  async addWatch(path: string): Promise<void> {
+    await this.#ask({ op: "addWatch", path }, ignore);
+  }
+
+  /** Carries changes out, all or none. Rejects with OUTCOME_UNKNOWN when the connection ends before the answer. */
+  change(...changes: readonly Change[]): Promise<Outcome> {
+    return this.#ask({ op: "multi", changes }, ({ zxid, error }, reader) => {
+      const refused = error !== 0 && reader.left === 0 ? { index: 0, code: error } : decodeChanges(reader);
+      if (refused === null) return { zxid };
+      const { index, code } = refused;
+      if (EXPECTED.has(code)) return { zxid: null, index, code };
+      throw refusalOf(code, this.address, `to change ${changes[index]?.path ?? "it"}`);
+    });
+  }
+
+  /**
+   * Writes to a node, which takes a majority of the servers, so that what this connection reads from now on is as new as anything that was acknowledged before: sync alone does not ask the others
+   * whether the leader still is one. Callers of one turn share it.
+   */
+  barrier(path: string): Promise<bigint> {
+    if (this.#barrier !== null) return this.#barrier;
+    const change = { op: "set" as const, path, data: new Uint8Array(0), version: -1 };
+    const made = this.change(change).then(
+      (outcome) => {
+        if (outcome.zxid === null) throw refusalOf(outcome.code, this.address, `to change ${path}`);
+        return outcome.zxid;
+      },
+      (error) => {
+        // Nothing is lost if it was made, or is made again.
+        throw error instanceof WeftError && error.reason === "OUTCOME_UNKNOWN" ? error.cause : error;
+      },
+    );
+    this.#barrier = made;
+    setImmediate(() => {
+      this.#barrier = null;
+    });
+    return made;
+  }
+
+  /** Ends the session: what lives as long as it goes at once. */
+  async endSession(): Promise<void> {
+    await this.#ask({ op: "close" }, ignore).catch(ignore);
+    this.close();
+  }
+
+  fail(failure: WeftError): void {
+    if (this.#over) return;
+    this.failure = failure;
+    this.close();
+    this.#options.onEnd(failure);
+  }
+
+  close(): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#stopBeating();
+    this.#socket?.destroy();
+    const failure = this.failure ?? closedError(this.address);
+    const asked = this.#asked.slice(this.#first);
+    this.#asked = [];
+    this.#first = 0;
+    for (const { change, failed } of asked) failed(change ? unknownOutcome(failure) : failure);
+  }
+
+  async #dial(): Promise<Socket> {
+    const { tls, clock } = this.#options;
+    const at = this.address.lastIndexOf(":");
+    const host = this.address.slice(0, at).replace(/^\[|\]$/g, "");
+    const port = Number(this.address.slice(at + 1));
+    const socket = tls === null ? connectTcp({ host, port }) : await dialTls(host, port, tls);
+    if (this.#over) {
+      socket.destroy();
+      throw closedError(this.address);
+    }
+    this.#socket = socket;
+    socket.setNoDelay(true);
+    return await new Promise((resolve, reject) => {
+      const failed = (error: WeftError): void => {
+        late();
+        this.fail(error);
+        reject(error);
+      };
+      const late = clock.after(OPEN_MS, () => failed(lostError(this.address, "could not be made in time")));
+      socket.once(tls === null ? "connect" : "secureConnect", () => {
+        late();
+        resolve(socket);
+      });
+      socket.on("error", (cause: NodeJS.ErrnoException) =>
+        failed(lostError(this.address, `failed (${cause.code ?? cause.message})`, cause)),
+      );
+      socket.on("close", () => failed(lostError(this.address, "was closed by it")));
+      socket.on("data", (chunk) => this.#take(chunk));
+    });
+  }
+
+  async #logIn(): Promise<void> {
+    const { login } = this.#options;
+    if (login === null) return;
+    const code = await new Promise<number>((resolve, reject) => {
+      this.#authenticated = resolve;
+      const late = this.#options.clock.after(OPEN_MS, () => this.fail(lostError(this.address, "gets no answer")));
+      this.#asked.push({ xid: XID.auth, change: false, answered: late, failed: reject });
+      this.#write(encodeAuth("digest", Buffer.from(`${login.name}:${login.password}`)));
+    });
+    if (code !== 0) throw refusalOf(REFUSED.authFailed, this.address, `the user "${login.name}"`);
+  }
+
+  #ask<T>(
+    request: Request,
+    decode: (header: ReplyHeader, reader: JuteReader) => T,
+    absent?: (code: number) => T | undefined,
+  ): Promise<T> {
+    if (this.#over || this.#socket === null)
+      return Promise.reject(this.failure ?? lostError(this.address, "is closed"));
+    return new Promise<T>((resolve, reject) => {
+      const xid = (this.#xid = (this.#xid % 0x7fff_ffff) + 1);
+      const answered = (header: ReplyHeader, reader: JuteReader): void => {
+        const { error } = header;
+        if (error !== 0 && request.op !== "multi") {
+          const value = absent?.(error);
+          if (value !== undefined) return resolve(value);
+          const refusal = refusalOf(
+            error,
+            this.address,
+            `"${request.op}"${"path" in request ? ` of ${request.path}` : ""}`,
+          );
+          reject(refusal);
+          if (refusal.code === "unavailable") this.fail(refusal);
+          return;
+        }
+        try {
+          resolve(decode(header, reader));
+        } catch (thrown) {
+          if (thrown instanceof WeftError && thrown.code !== "unavailable") return reject(thrown);
+          const failure = thrown instanceof WeftError ? thrown : notUnderstood(this.address, thrown);
+          reject(request.op === "multi" && !(thrown instanceof WeftError) ? unknownOutcome(failure) : failure);
+          this.fail(failure);
+        }
+      };
+      this.#asked.push({ xid, change: request.op === "multi", answered, failed: reject });
+      this.#write(encodeRequest(xid, request));
+    });
+  }
+
+  /** All that is written in one turn goes out at once. */
+  #write(frame: Buffer): void {
+    const socket = this.#socket;
+    if (socket === null) return;
+    if (!this.#corked) {
+      this.#corked = true;
+      socket.cork();
+      process.nextTick(() => {
+        this.#corked = false;
+        socket.uncork();
+      });
+    }
+    socket.write(frame);
+  }
+
+  #take(chunk: Buffer): void {
+    if (this.#over) return;
+    this.#decoded(() => {
+      for (const frame of this.#frames.take(chunk)) {
+        if (this.#over) return;
+        if (this.#connected !== null) {
+          this.#first++;
+          const connected = this.#connected;
+          this.#connected = null;
+          connected(frame);
+        } else this.#answer(new JuteReader(frame));
+      }
+    });
+  }
+
+  #answer(reader: JuteReader): void {
+    const header = decodeReplyHeader(reader);
+    if (header.xid === XID.watch) {
+      this.#options.onWatch(decodeWatchEvent(reader));
+      return;
+    }
+    const asked = this.#asked[this.#first];
+    if (asked === undefined || asked.xid !== header.xid) throw new RangeError(`an answer to ${header.xid}`);
+    if (++this.#first > 1_000 && this.#first * 2 > this.#asked.length) {
+      this.#asked.splice(0, this.#first);
+      this.#first = 0;
+    }
+    if (header.xid === XID.auth) this.#authenticated?.(header.error);
+    asked.answered(header, reader);
+  }
+
+  /** What cannot be decoded ends the connection. */
+  #decoded<T>(decode: () => T): T {
+    try {
+      return decode();
+    } catch (cause) {
+      if (!(cause instanceof RangeError)) throw cause;
+      this.fail(notUnderstood(this.address, cause));
+      return undefined as T; // nobody is told: everything that waits was told of the failure
+    }
+  }
+
+  /** Asks for a sign of life, so that a server which stands still, cannot be reached or has lost the others is noticed; the session is kept by it, too. */
+  #beatSoon(): void {
+    const { clock, onBeat } = this.#options;
+    this.#stopBeating = clock.after(BEAT_MS, () => {
+      if (this.#over) return;
+      const now = clock.now();
+      if (this.#beatAt === null) {
+        this.#beatAt = now;
+        this.#ask({ op: "sync", path: "/" }, ignore).then(() => {
+          this.#beatAt = null;
+          if (!this.#over) onBeat();
+        }, ignore);
+      } else if (now - this.#beatAt > SILENT_MS) {
+        this.fail(lostError(this.address, `has been silent for ${Math.round(now - this.#beatAt)} ms`));
+        return;
+      }
+      this.#beatSoon();
+    });
+  }
+}
+
+interface Asked {
+  readonly xid: number;
+  readonly change: boolean;
+  readonly answered: (header: ReplyHeader, reader: JuteReader) => void;
+  readonly failed: (error: WeftError) => void;
+}
+
+async function dialTls(host: string, port: number, tls: UpstreamTls): Promise<TLSSocket> {
+  const { connect } = await import("node:tls");
+  const { serverName, ...files } = tls;
+  const servername = serverName ?? host;
+  return connect({ host, port, ...files, ...(!isIp(servername) && { servername }), minVersion: "TLSv1.2" });
+}
+
+function isIp(host: string): boolean {
+  return /^[\d.]+$/.test(host) || host.includes(":");
+}
+
+function orAbsent(code: number): null | undefined {
+  return code === REFUSED.noNode ? null : undefined;
+}
+
+function notUnderstood(address: string, cause: unknown): WeftError {
+  const what = cause instanceof Error ? cause.message : "";
+  return lostError(address, `brought what is no answer of ZooKeeper's (${what})`, cause);
+}
+
+function closedError(address: string): WeftError {
+  return lostError(address, "was closed");
+}
+
+function ignore(): void {}
+
+/** What a caller of change() does something with. */
+const EXPECTED: ReadonlySet<number> = new Set([REFUSED.noNode, REFUSED.badVersion, REFUSED.nodeExists]);
+/** Of making a connection, of its session, and of its login. */
+const OPEN_MS = 2_500;
+const BEAT_MS = 500;
+const SILENT_MS = 2_500;
+/** The names of 500,000 endpoints, or 100 values of the largest size. */
+const MAX_FRAME_BYTES = 67_108_864;
