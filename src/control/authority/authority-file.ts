@@ -3,6 +3,7 @@ import { chmod, mkdir, open, readFile, rename } from "node:fs/promises";
 import { join } from "node:path";
 import { WeftError } from "../../core/errors.ts";
 import { isServiceName } from "../../registry/validate.ts";
+import type { AuthorityKeeper } from "./authority-keeper.ts";
 
 /** A root as it is kept: PEM both. */
 export interface KeptRoot {
@@ -25,7 +26,8 @@ export interface PastRoot {
 }
 
 /** The authority's own files in the control plane's folder, readable by its user alone. "" for the folder keeps nothing. */
-export class AuthorityFile {
+export class AuthorityFile implements AuthorityKeeper {
+  readonly shared = false;
   readonly #folder: string;
   readonly #onEvent: (message: string) => void;
 
@@ -79,11 +81,16 @@ export class AuthorityFile {
     return text;
   }
 
-  async write(system: string, roots: readonly KeptRoot[], past: readonly PastRoot[]): Promise<void> {
+  async write(system: string, roots: readonly KeptRoot[], past: readonly PastRoot[]): Promise<boolean> {
     await this.#replace(ROOTS_FILE, `${JSON.stringify({ version: 1, system, roots, past }, null, 2)}\n`);
+    return true;
   }
 
-  /** For who makes join tokens or asks the control plane from here: the authorities that are trusted now. */
+  /** Nobody else writes there. */
+  watch(): { close(): void } {
+    return { close() {} };
+  }
+
   async writeTrust(pem: string): Promise<void> {
     if (this.#folder === "" || (await readOrNull(join(this.#folder, TRUST_FILE))) === pem) return;
     await this.#replace(TRUST_FILE, pem);

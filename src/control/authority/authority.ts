@@ -12,6 +12,7 @@ import { pinsOf } from "../../core/control-pin.ts";
 import { WeftError } from "../../core/errors.ts";
 import { type IdentityMaterial, type IdentitySource, spiffeId } from "../../core/identity.ts";
 import { AuthorityFile, type KeptRoot, type PastRoot } from "./authority-file.ts";
+import type { AuthorityKeeper, KeptAuthority } from "./authority-keeper.ts";
 import { type CheckedAuthority, checkGivenAuthority, type GivenAuthority } from "./given-authority.ts";
 import { advanceRoots, nextDueMs, type RotationTimes, untilMs, wantsRoot } from "./root-rotation.ts";
 
@@ -20,6 +21,10 @@ export interface AuthorityOptions {
   system: string;
   /** Where roots are kept; "" keeps them in memory. */
   folder: string;
+  /** In place of the folder. */
+  keeper?: AuthorityKeeper;
+  /** Whether roots are replaced from here, of several control planes that could. Default: always. */
+  leads?: () => boolean;
   /** Of certificates of processes. Default an hour. */
   leafLifetimeMs?: number;
   /** Of own roots. Default a year. */
@@ -55,7 +60,8 @@ export class Authority {
   readonly leafLifetimeMs: number;
   readonly #options: AuthorityOptions;
   readonly #clock: Clock;
-  readonly #file: AuthorityFile;
+  readonly #keeper: AuthorityKeeper;
+  readonly #leads: () => boolean;
   readonly #rootLifetimeMs: number;
   readonly #times: RotationTimes;
   readonly #given: CheckedAuthority | null;
@@ -68,6 +74,7 @@ export class Authority {
   #signer: { readonly certificate: Uint8Array; readonly privateKey: KeyObject } | null = null;
   #trust = "";
   #cancel: Cancel = () => {};
+  #watch: { close(): void } | null = null;
   #saving: Promise<void> = Promise.resolve();
   #closed = false;
 
@@ -89,7 +96,8 @@ export class Authority {
     this.leafLifetimeMs = leafLifetimeMs;
     this.#rootLifetimeMs = rootLifetimeMs;
     this.#times = { overlapMs: leafLifetimeMs, renewBeforeMs: Math.max(rootLifetimeMs / 4, 3 * leafLifetimeMs) };
-    this.#file = new AuthorityFile(options.folder, options.onEvent);
+    this.#keeper = options.keeper ?? new AuthorityFile(options.folder, options.onEvent);
+    this.#leads = options.leads ?? (() => true);
     this.#given = options.given === undefined ? null : checkGivenAuthority(options.given, options.clock.wallMs());
   }
 
@@ -99,14 +107,34 @@ export class Authority {
     const given = authority.#given;
     if (given !== null) authority.#take([], given);
     else {
-      const kept = await authority.#file.read(options.system);
-      authority.#past = kept?.past ?? [];
-      authority.#take(kept?.roots ?? [authority.#makeRoot("signing")], null);
-      if (kept === null) await authority.#save();
+      await authority.#begin();
       authority.#advance();
     }
-    await authority.#file.writeTrust(authority.#trust);
+    await authority.#keeper.writeTrust(authority.#trust);
     return authority;
+  }
+
+  /** By what is kept, or with a first root. */
+  async #begin(): Promise<void> {
+    const keeper = this.#keeper;
+    for (;;) {
+      const kept = await keeper.read(this.system);
+      const roots = kept?.roots ?? [this.#makeRoot("signing")];
+      // Of several control planes that begin at once one's root is everybody's.
+      if (kept === null && !(await keeper.write(this.system, roots, []))) continue;
+      this.#past = kept?.past ?? [];
+      this.#take(roots, null);
+      this.#watch = keeper.watch((theirs) => this.#adopt(theirs));
+      return;
+    }
+  }
+
+  /** What another control plane has made of the roots. */
+  #adopt({ roots, past }: KeptAuthority): void {
+    if (this.#closed) return;
+    this.#past = past;
+    this.#take(roots, null);
+    this.#advance();
   }
 
   get kind(): "own" | "given" {
@@ -219,12 +247,13 @@ export class Authority {
         reason: "ROTATION_UNDER_WAY",
       });
     }
-    this.#addRoot();
+    await this.#addRoot();
     await this.#saving;
   }
 
   async close(): Promise<void> {
     this.#closed = true;
+    this.#watch?.close();
     this.#cancel();
     for (const own of this.#own.values()) own.close();
     await this.#saving;
@@ -256,13 +285,30 @@ export class Authority {
     return { id, state, sinceMs: nowMs, notAfterMs, certificate: encodePem(der), privateKey: pem };
   }
 
-  #addRoot(): void {
+  async #addRoot(): Promise<void> {
     const next = this.#makeRoot("distributing");
     const before = this.#roots.find(({ state }) => state === "signing");
-    if (before !== undefined) this.#past = [...this.#past, this.#stepTo(next, before)].slice(-MAX_PAST);
-    this.#take([...this.#roots, next], null);
-    void this.#save();
-    this.#advance();
+    const past = before === undefined ? this.#past : [...this.#past, this.#stepTo(next, before)].slice(-MAX_PAST);
+    await this.#change([...this.#roots, next], past);
+  }
+
+  /** These are the roots from now on, and of several control planes at all: those write first, and take what another one wrote meanwhile instead. */
+  async #change(roots: readonly KeptRoot[], past: readonly PastRoot[]): Promise<void> {
+    const keeper = this.#keeper;
+    if (!keeper.shared) {
+      this.#past = past;
+      this.#take(roots, null);
+      void this.#save();
+      return this.#advance();
+    }
+    const written = await keeper.write(this.system, roots, pastOf(past, roots, this.#clock.wallMs()));
+    const kept = written ? { roots, past } : await keeper.read(this.system);
+    if (kept !== null) this.#adopt(kept);
+    if (!written)
+      throw new WeftError("aborted", "another control plane has changed the roots at the same moment", {
+        reason: "ROOTS_CHANGED",
+        retryable: true,
+      });
   }
 
   /** Says in the name of the root before that this one follows it. */
@@ -288,14 +334,23 @@ export class Authority {
     this.#cancel();
     if (this.#closed) return;
     const nowMs = this.#clock.wallMs();
+    const dueMs = Math.min(Math.max(1, nextDueMs(this.#roots, this.#times) - nowMs), DAY_MS);
+    // Whoever leads does it; who does may change.
+    const again = () => {
+      this.#cancel = this.#clock.after(
+        this.#keeper.shared ? Math.max(LOOK_MS, Math.min(dueMs, MINUTE_MS)) : dueMs,
+        () => this.#advance(),
+      );
+    };
+    if (!this.#leads()) return again();
+    const failed = (thrown: Error) => {
+      this.#options.onEvent?.(`the authority's roots could not be kept: ${thrown.message}`);
+      again();
+    };
     const next = advanceRoots(this.#roots, nowMs, this.#times);
-    if (next !== this.#roots) {
-      this.#take(next, null);
-      void this.#save();
-    }
-    if (wantsRoot(this.#roots, nowMs, this.#times)) return this.#addRoot();
-    const waitMs = Math.min(Math.max(1, nextDueMs(this.#roots, this.#times) - nowMs), DAY_MS);
-    this.#cancel = this.#clock.after(waitMs, () => this.#advance());
+    if (next !== this.#roots) void this.#change(next, this.#past).catch(failed);
+    else if (wantsRoot(this.#roots, nowMs, this.#times)) void this.#addRoot().catch(failed);
+    else again();
   }
 
   #take(roots: readonly KeptRoot[], given: CheckedAuthority | null): void {
@@ -308,12 +363,7 @@ export class Authority {
       if (!roots.some((root) => root.id === id)) this.#options.onEvent?.(`root ${id}: dropped`);
     this.#roots = roots;
     const nowMs = this.#clock.wallMs();
-    this.#past = this.#past
-      .filter(({ notAfterMs }) => notAfterMs > nowMs)
-      .map((past) => {
-        const dropped = past.droppedMs === null && !roots.some(({ certificate }) => certificate === past.certificate);
-        return dropped ? { ...past, droppedMs: nowMs } : past;
-      });
+    this.#past = pastOf(this.#past, roots, nowMs);
     const signing = roots.find(({ state }) => state === "signing");
     if (given !== null) this.#signer = { certificate: given.signer.raw, privateKey: given.privateKey };
     else if (signing !== undefined) {
@@ -329,13 +379,23 @@ export class Authority {
     const past = this.#past;
     const trust = this.#trust;
     this.#saving = this.#saving
-      .then(() => this.#file.write(this.system, roots, past))
-      .then(() => this.#file.writeTrust(trust))
+      .then(() => this.#keeper.write(this.system, roots, past))
+      .then(() => this.#keeper.writeTrust(trust))
       .catch((thrown) =>
         this.#options.onEvent?.(`the authority's roots could not be kept: ${(thrown as Error).message}`),
       );
     return this.#saving;
   }
+}
+
+/** Those that have not expired, with when they were dropped. */
+function pastOf(all: readonly PastRoot[], roots: readonly KeptRoot[], nowMs: number): readonly PastRoot[] {
+  return all
+    .filter(({ notAfterMs }) => notAfterMs > nowMs)
+    .map((past) => {
+      const dropped = past.droppedMs === null && !roots.some(({ certificate }) => certificate === past.certificate);
+      return dropped ? { ...past, droppedMs: nowMs } : past;
+    });
 }
 
 /** Renewed at half its life; its key is made anew each time. */
@@ -412,6 +472,8 @@ export function parsePublicKey(spki: Uint8Array): KeyObject {
 
 /** As services are named; what another authority of the user's has signed may hold anything. */
 const SERVICE = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
+const LOOK_MS = 500;
+const MINUTE_MS = 60_000;
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 const YEAR_MS = 365 * DAY_MS;
