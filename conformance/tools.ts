@@ -41,6 +41,7 @@ const RECIPES = {
   "grpc-interop-client": (path: string) => goBuild("grpc-interop", "google.golang.org/grpc/interop/client", path),
   "grpc-interop-server": (path: string) => goBuild("grpc-interop", "google.golang.org/grpc/interop/server", path),
   etcd: (path: string) => goBuild("etcd", "go.etcd.io/etcd/server/v3", path),
+  consul: (path: string) => goBuild("consul", "github.com/hashicorp/consul", path),
   "kube-apiserver": (path: string) =>
     goBuild("kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver", path, KUBERNETES_VERSION),
   "grpc-peer": (path: string) => goBuild("grpc-peer", ".", path),
