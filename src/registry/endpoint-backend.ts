@@ -16,8 +16,8 @@ export type { EndpointEntry };
  * Versions are numbers that grow with every change of one id, also when it was removed in between (etcd's mod revision, Consul's ModifyIndex, ZooKeeper's mzxid): an event or an answer with
  * an older one than is known changes nothing.
  *
- * put, replace, remove, get and read reject `unavailable` where the place does not answer, at the latest 5 s after they were asked; `retryable` when nothing can have been
- * done. BackedRegistry asks put, remove, get and read again (they may be carried out twice), and replace never.
+ * replace, remove, get and read reject `unavailable` where the place does not answer, at the latest 5 s after they were asked; what was asked may have been carried out then, or may be later
+ * (a server that stood still reads what waits in its sockets). So every write is conditional, and the backend itself asks for none twice: BackedRegistry does, after looking.
  */
 export interface EndpointBackend {
   /** For messages: "Consul at 127.0.0.1:8500". */
@@ -25,9 +25,8 @@ export interface EndpointBackend {
   /** Begins to follow what is kept, in the name of `plane` (unique to this run), and goes on until close(), whatever happens: it reconnects by itself, with jitter. Resolves when the
    * first whole state was told; rejects what cannot be helped by waiting (`unauthenticated`, `permission_denied`, `invalid_argument`). */
   follow(plane: string, events: BackendEvents): Promise<void>;
-  /** Keeps an entry in this plane's name, in place of whatever has its id. Resolves with its version when the backend has acknowledged it. */
-  put(entry: EndpointEntry): Promise<number>;
-  /** Puts an entry, whose plane may be another one, if the one there still has this `owner` and version `expected`; 0: if there is none of its id. Null: it was not so. */
+  /** Keeps an entry, whose plane may be another one, if what has its id there has the version `expected` (whoever's it is); 0: if there is none of its id. Resolves with its version when it is
+   * acknowledged; null: it was not so, and nothing was changed. */
   replace(entry: EndpointEntry, expected: number): Promise<number | null>;
   /** Removes an entry if it still has this owner. Idempotent. Others are told of it as not `orphaned`. */
   remove(id: string, owner: string): Promise<void>;
@@ -46,7 +45,7 @@ export interface KeptEntry {
   readonly orphaned?: boolean;
 }
 
-/** What a backend tells, in the order in which it happened. Never from inside follow(), put(), replace(), remove(), get() or read(). */
+/** What a backend tells, in the order in which it happened. Never from inside follow(), replace(), remove(), get() or read(). */
 export interface BackendEvents {
   /** Everything that is kept: first, and after every gap. It is a sign of being in touch, too. */
   whole(entries: readonly KeptEntry[]): void;
@@ -62,5 +61,6 @@ export interface BackendEvents {
 
 export type BackendChange =
   | ({ readonly kind: "put" } & KeptEntry)
-  /** `orphaned`: nobody took it away; the sign of life of its plane ended, and the endpoint itself may be well. */
-  | { readonly kind: "removed"; readonly id: string; readonly orphaned: boolean };
+  /** `orphaned`: nobody took it away; the sign of life of its plane ended, and the endpoint itself may be well. `version`, where the backend knows it: of what was removed, or of
+   * its removal. */
+  | { readonly kind: "removed"; readonly id: string; readonly orphaned: boolean; readonly version?: number };

@@ -78,6 +78,16 @@ export class EndpointView<V extends EndpointValue = EndpointValue> {
     if (!same) this.#changed(id, old?.visible ?? null, reason);
   }
 
+  /** What is known of one changes, but not in the store. */
+  amend(id: string, value: V, reason: string): void {
+    const record = this.#records.get(id);
+    if (record === undefined) return;
+    const visible = visibleOf(value);
+    this.#drop(record);
+    this.#add({ ...record, value, visible: isSame(record.visible, visible) ? record.visible : visible });
+    if (!isSame(record.visible, visible)) this.#changed(id, record.visible, reason);
+  }
+
   /** It was removed. `heldUntil`: it may have been the store's doing; null: it was not. */
   removed(id: string, reason: string, heldUntil: number | null): void {
     const record = this.#records.get(id);
@@ -132,6 +142,7 @@ export class EndpointView<V extends EndpointValue = EndpointValue> {
   #add(record: EndpointRecord<V>): void {
     const { id, service } = record.visible;
     this.#records.set(id, record);
+    if (record.heldUntil !== null) this.#held++;
     let ofService = this.#services.get(service);
     if (ofService === undefined) this.#services.set(service, (ofService = new Map()));
     ofService.set(id, record);

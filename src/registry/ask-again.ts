@@ -1,0 +1,44 @@
+import type { Clock } from "../core/clock.ts";
+import { toWeftError, WeftError } from "../core/errors.ts";
+import type { Random } from "../core/random.ts";
+
+export interface AskAgainOptions {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly timeoutMs: number;
+  /** What nobody waits for any more: what it answers true to is not asked again. */
+  readonly stopped: () => boolean;
+}
+
+/**
+ * Asks a place that may be away until it answers, for at most `timeoutMs`: what is asked must be safe to be done twice. Rejects with what the place said last where that was
+ * `unavailable`, and with what it refuses at once.
+ */
+export async function askAgain<T>(work: () => Promise<T>, options: AskAgainOptions): Promise<T> {
+  const { clock, random, timeoutMs, stopped } = options;
+  const deadline = clock.now() + timeoutMs;
+  for (;;) {
+    try {
+      return await within(clock, deadline, work());
+    } catch (thrown) {
+      const error = toWeftError(thrown);
+      const pause = 50 + 100 * random.next();
+      if (!isAway(error) || stopped() || clock.now() + pause >= deadline) throw error;
+      await new Promise<void>((resolve) => void clock.after(pause, resolve));
+    }
+  }
+}
+
+/** Whether the place does not answer, rather than refuses. */
+export function isAway({ code }: WeftError): boolean {
+  return code === "unavailable" || code === "deadline_exceeded" || code === "cancelled";
+}
+
+function within<T>(clock: Clock, deadline: number, work: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const cancel = clock.after(Math.max(0, deadline - clock.now()), () =>
+      reject(new WeftError("deadline_exceeded", "it did not answer in time", { reason: "BACKEND_SLOW" })),
+    );
+    work.then(resolve, reject).finally(cancel);
+  });
+}

@@ -1,0 +1,390 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { VirtualClock } from "../core/clock.ts";
+import { WeftError } from "../core/errors.ts";
+import { seededRandom } from "../core/random.ts";
+import { openBackedRegistry } from "./backed-registry.ts";
+import { endpointOf, registryCases } from "./registry.case.ts";
+import type { EndpointDelta, Lease, Registry } from "./registry.ts";
+import { type PlaceBackend, SharedPlace } from "./shared-place.case.ts";
+
+/** Lets time pass in steps, with what follows from each of them. */
+async function pass(clock: VirtualClock, ms: number): Promise<void> {
+  for (let left = ms; left > 0; left -= 50) {
+    await turn();
+    clock.advance(Math.min(50, left));
+  }
+  await turn();
+}
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+const TTL_MS = 3_000;
+
+for (const mode of ["available", "consistent"] as const) {
+  registryCases(`backed, ${mode}`, async () => {
+    const clock = new VirtualClock();
+    const random = seededRandom(7);
+    const backend = new SharedPlace(clock).backend();
+    return { open: () => openBackedRegistry({ backend, mode, clock, random }), pass: (ms) => pass(clock, ms) };
+  });
+}
+
+/** A control plane over the place: what it sees, what it lost, and a heartbeat for what it holds. */
+class Plane {
+  readonly registry: Registry;
+  readonly backend: PlaceBackend;
+  readonly left: string[] = [];
+  readonly refused: string[] = [];
+  readonly #state = new Map<string, number>();
+  readonly #leases = new Map<string, Lease>();
+  readonly #clock: VirtualClock;
+
+  static async open(
+    place: SharedPlace,
+    clock: VirtualClock,
+    mode: "available" | "consistent" = "available",
+  ): Promise<Plane> {
+    const backend = place.backend();
+    const registry = await openBackedRegistry({ backend, mode, clock, random: seededRandom(1) });
+    return new Plane(registry, backend, clock);
+  }
+
+  private constructor(registry: Registry, backend: PlaceBackend, clock: VirtualClock) {
+    this.registry = registry;
+    this.backend = backend;
+    this.#clock = clock;
+    let last = -1;
+    registry.watch(["*"], (delta: EndpointDelta) => {
+      assert.ok(delta.endpointVersion > last, "an endpoint version did not grow");
+      last = delta.endpointVersion;
+      const before = new Set(this.#state.keys());
+      if (delta.full) this.#state.clear();
+      for (const { id } of delta.removed) this.#state.delete(id);
+      for (const { id, port } of delta.changed) this.#state.set(id, port);
+      for (const id of before) if (!this.#state.has(id)) this.left.push(id);
+    });
+    this.#beat();
+  }
+
+  async register(number: number, port = 9_000): Promise<Lease> {
+    const lease = await this.registry.register(endpointOf("alpha", number, { port }), TTL_MS);
+    this.#leases.set(lease.id, lease);
+    return lease;
+  }
+
+  forget(number: number): void {
+    this.#leases.delete(`alpha-${number}`);
+  }
+
+  get ids(): string {
+    return [...this.#state.keys()].sort().join(" ");
+  }
+
+  portOf(number: number): number | undefined {
+    return this.#state.get(`alpha-${number}`);
+  }
+
+  #beat(): void {
+    this.#clock.after(TTL_MS / 3, () => {
+      for (const [id, lease] of this.#leases) lease.renew().catch(({ reason }) => this.refused.push(`${id} ${reason}`));
+      this.#beat();
+    });
+  }
+}
+
+async function two(mode: "available" | "consistent" = "available") {
+  const clock = new VirtualClock();
+  const place = new SharedPlace(clock);
+  const [a, b] = [await Plane.open(place, clock, mode), await Plane.open(place, clock, mode)];
+  for (const number of [1, 2]) await a.register(number);
+  for (const number of [3, 4]) await b.register(number);
+  await turn();
+  return {
+    clock,
+    place,
+    a,
+    b,
+    pass: (ms: number) => pass(clock, ms),
+    close: () => Promise.all([a, b].map((one) => one.registry.close())),
+  };
+}
+
+const FOUR = "alpha-1 alpha-2 alpha-3 alpha-4";
+
+test("two planes see each other's, and heartbeats write nothing", async () => {
+  const { place, a, b, pass, close } = await two();
+  assert.deepEqual([a.ids, b.ids], [FOUR, FOUR]);
+  const { writes } = place;
+  await pass(10 * TTL_MS);
+  assert.deepEqual([a.ids, b.ids, place.ids], [FOUR, FOUR, FOUR]);
+  assert.equal(place.writes, writes);
+  await b.registry.setHealth("alpha-1", "unhealthy", "refused", "check");
+  await turn();
+  const seen = (await a.registry.query(["alpha"])).endpoints.find(({ id }) => id === "alpha-1");
+  assert.equal(seen?.health, "unhealthy");
+  b.forget(3);
+  await pass(2 * TTL_MS);
+  assert.deepEqual([a.ids, b.ids, place.ids], Array(3).fill("alpha-1 alpha-2 alpha-4"));
+  await close();
+});
+
+test("an id that another plane registers is that one's, and its earlier owner is told", async () => {
+  const { place, a, b, pass, close } = await two();
+  const earlier = await a.register(1);
+  await b.register(1, 9_001);
+  await turn();
+  assert.equal(a.portOf(1), 9_001);
+  await assert.rejects(earlier.renew(), { reason: "LEASE_REPLACED" });
+  await earlier.release();
+  await pass(3 * TTL_MS);
+  assert.deepEqual([a.ids, b.ids, place.ids], [FOUR, FOUR, FOUR]);
+  await close();
+});
+
+test("a plane that dies: its endpoints stay until their processes register elsewhere, and those that do not go", async () => {
+  const { clock, place, a, b, pass, close } = await two();
+  b.backend.cut();
+  place.live(b.backend.plane, false);
+  await pass(2_000);
+  await a.register(3, 9_003);
+  await pass(500);
+  assert.equal(a.ids, FOUR);
+  assert.equal((await a.registry.query(["alpha"])).endpoints.length, 4);
+  await pass(4_000);
+  assert.equal(a.ids, "alpha-1 alpha-2 alpha-3");
+  assert.equal(place.ids, "alpha-1 alpha-2 alpha-3", "it was not removed from the backend");
+  assert.deepEqual(a.left, ["alpha-4"]);
+  assert.equal(clock.now() > 0, true);
+  await close();
+});
+
+test("a plane whose sign of life ended for a moment keeps everything", async () => {
+  const { place, a, b, pass, close } = await two();
+  place.live(b.backend.plane, false);
+  await pass(1_000);
+  place.live(b.backend.plane, true);
+  await pass(10_000);
+  assert.deepEqual([a.ids, b.ids, place.ids], [FOUR, FOUR, FOUR]);
+  assert.deepEqual([a.left, b.left, b.refused], [[], [], []]);
+  await close();
+});
+
+test("a plane that was cut off for longer than others wait puts back what is in use there", async () => {
+  const { place, a, b, pass, close } = await two();
+  b.backend.cut();
+  place.live(b.backend.plane, false);
+  await pass(8_000);
+  assert.equal(place.ids, "alpha-1 alpha-2");
+  await a.register(4, 9_004);
+  assert.equal(b.ids, FOUR, "what is known stays in use");
+  place.live(b.backend.plane, true);
+  b.backend.mend();
+  await pass(1_000);
+  assert.deepEqual([a.ids, b.ids, place.ids], [FOUR, FOUR, FOUR]);
+  assert.equal(b.portOf(4), 9_004, "a later registration elsewhere was overwritten");
+  assert.deepEqual(b.left, []);
+  await pass(TTL_MS);
+  assert.deepEqual([...new Set(b.refused)], ["alpha-4 LEASE_REPLACED"]);
+  await close();
+});
+
+test("data lost: each puts its own back, and nothing leaves", async () => {
+  const { place, a, b, pass, close } = await two();
+  const before = (await a.registry.query([])).endpointVersion;
+  await b.registry.setHealth("alpha-4", "draining", "stopping");
+  place.lose();
+  await pass(500);
+  place.mend();
+  await pass(500);
+  assert.equal(place.ids, FOUR);
+  assert.equal(place.entry("alpha-4")?.endpoint.health, "draining");
+  await pass(10_000);
+  assert.deepEqual([a.ids, b.ids, a.left, b.left], [FOUR, FOUR, [], []]);
+  assert.ok((await a.registry.query([])).endpointVersion > before, "versions were rolled back");
+  await close();
+});
+
+test("data lost and a process dead meanwhile: that one goes", async () => {
+  const { place, a, b, pass, close } = await two();
+  place.lose();
+  b.forget(3);
+  await pass(TTL_MS + 500);
+  place.mend();
+  await pass(5_000);
+  assert.deepEqual([a.ids, b.ids, place.ids], Array(3).fill("alpha-1 alpha-2 alpha-4"));
+  assert.deepEqual([a.left, b.left], [["alpha-3"], ["alpha-3"]]);
+  await close();
+});
+
+test("entries removed behind everybody's back are put there again by who holds them", async () => {
+  const { place, a, b, pass, close } = await two();
+  place.takeAway(["alpha-1", "alpha-3"]);
+  await pass(500);
+  assert.deepEqual([a.ids, b.ids, place.ids, a.left, b.left], [FOUR, FOUR, FOUR, [], []]);
+  await close();
+});
+
+test("what was released, or ran out, while the backend was away leaves it afterwards", async () => {
+  const { place, a, b, pass, close } = await two();
+  const released = await a.register(1);
+  a.backend.cut();
+  await turn();
+  await released.release();
+  a.forget(1);
+  a.forget(2);
+  await pass(TTL_MS + 200);
+  assert.equal(a.ids, "alpha-3 alpha-4");
+  assert.equal(place.ids, FOUR);
+  a.backend.mend();
+  await pass(1_000);
+  assert.deepEqual([a.ids, b.ids, place.ids], Array(3).fill("alpha-3 alpha-4"));
+  await close();
+});
+
+test("many leases that run out together are protected", async () => {
+  const clock = new VirtualClock();
+  const place = new SharedPlace(clock);
+  const [a, b] = [await Plane.open(place, clock), await Plane.open(place, clock)];
+  await Promise.all(Array.from({ length: 100 }, (_, i) => a.register(i)));
+  for (let i = 0; i < 100; i++) a.forget(i);
+  await pass(clock, 2 * TTL_MS);
+  assert.equal((await b.registry.query(["alpha"])).endpoints.length, 50);
+  await pass(clock, 61_000);
+  assert.equal((await b.registry.query(["alpha"])).endpoints.length, 25);
+  await Promise.all([a.registry.close(), b.registry.close()]);
+});
+
+test("out of touch it answers and says how stale, or refuses, by its mode", async () => {
+  for (const mode of ["available", "consistent"] as const) {
+    const { a, pass, close } = await two(mode);
+    assert.equal((await a.registry.query(["alpha"])).staleMs, 0);
+    a.backend.cut();
+    await pass(2_000);
+    const asked = a.registry.query(["alpha"]).then(
+      (list) => list,
+      (error) => error,
+    );
+    await pass(5_000);
+    const answer = await asked;
+    if (mode === "available") {
+      assert.equal(answer.endpoints.length, 4);
+      assert.ok(answer.staleMs >= 1_900 && answer.staleMs < 3_000, `${answer.staleMs}`);
+    } else assert.equal(answer.reason, "NOT_CONFIRMED");
+    const registering = a.register(9).then(
+      () => "registered",
+      ({ code }) => code,
+    );
+    await pass(6_000);
+    assert.equal(await registering, "unavailable");
+    a.backend.mend();
+    await pass(1_000);
+    assert.equal((await a.registry.query(["alpha"])).staleMs, 0);
+    await close();
+  }
+});
+
+test("a backend that is silent without a word is stale, too", async () => {
+  const clock = new VirtualClock();
+  const backend = new SharedPlace(clock).backend();
+  const silent = {
+    ...methodsOf(backend),
+    follow: async (_: string, events: { whole(all: []): void }) => events.whole([]),
+  };
+  const registry = await openBackedRegistry({ backend: silent, clock });
+  assert.equal((await registry.query([])).staleMs, 0);
+  clock.advance(10_000);
+  assert.equal((await registry.query([])).staleMs, 10_000);
+  await registry.close();
+});
+
+test("a registration whose answer was lost is found, not made twice; nobody renews one whose caller gave up", async () => {
+  const { place, a, b, pass, close } = await two();
+  place.swallow = 1;
+  const registering = a.register(5, 9_005);
+  await pass(500);
+  await registering;
+  assert.equal(b.portOf(5), 9_005);
+  const { writes } = place;
+  a.backend.cut();
+  const failing = a.register(6).catch(({ code }) => code);
+  await pass(6_000);
+  assert.equal(await failing, "unavailable");
+  assert.equal(place.writes, writes);
+  a.backend.mend();
+  // It was carried out after all, late.
+  const entry = place.entry("alpha-5");
+  assert.ok(entry !== undefined);
+  place.putForeign({ ...entry, endpoint: endpointOf("alpha", 6), owner: "late" });
+  await pass(500);
+  assert.ok(b.ids.includes("alpha-6"));
+  await pass(2 * TTL_MS);
+  assert.ok(!b.ids.includes("alpha-6") && !place.ids.includes("alpha-6"));
+  await close();
+});
+
+test("what others than weft put there is read, checked here alone, and never written", async () => {
+  const { place, a, b, pass, close } = await two();
+  const foreign = {
+    endpoint: endpointOf("beta", 1),
+    check: "healthy",
+    owner: "",
+    plane: "",
+    ttlMs: Number.POSITIVE_INFINITY,
+  } as const;
+  place.putForeign(foreign);
+  await pass(500);
+  const { writes } = place;
+  await a.registry.setHealth("beta-1", "unhealthy", "refused", "check");
+  assert.equal((await a.registry.query(["beta"])).endpoints[0].health, "unhealthy");
+  assert.equal((await b.registry.query(["beta"])).endpoints[0].health, "healthy");
+  assert.equal(place.writes, writes);
+  await close();
+});
+
+test("a wall clock that jumps an hour changes nothing", async () => {
+  const clock = new VirtualClock();
+  const jumped = {
+    now: () => clock.now(),
+    after: clock.after.bind(clock),
+    wallMs: () => clock.wallMs() + (clock.now() > 4_000 ? 3_600_000 : 0),
+  };
+  const place = new SharedPlace(clock);
+  const registry = await openBackedRegistry({ backend: place.backend(), clock: jumped, random: seededRandom(3) });
+  const lease = await registry.register(endpointOf("alpha", 1), TTL_MS);
+  for (let i = 0; i < 10; i++) {
+    await pass(clock, 1_000);
+    await lease.renew();
+  }
+  assert.equal((await registry.query(["alpha"])).endpoints.length, 1);
+  await registry.close();
+});
+
+test("opening says who does not answer, and refuses what is refused", async () => {
+  const clock = new VirtualClock();
+  const backend = methodsOf(new SharedPlace(clock).backend());
+  const opening = openBackedRegistry({ backend: { ...backend, follow: () => new Promise(() => {}) }, clock }).catch(
+    (error) => error,
+  );
+  await pass(clock, 10_000);
+  const error = await opening;
+  assert.ok(error instanceof WeftError && error.code === "unavailable");
+  assert.match(error.message, /a place in memory does not answer/);
+  const refused = async () => {
+    throw new WeftError("unauthenticated", "no");
+  };
+  await assert.rejects(openBackedRegistry({ backend: { ...backend, follow: refused }, clock }), {
+    code: "unauthenticated",
+  });
+});
+
+function methodsOf(backend: PlaceBackend) {
+  return {
+    name: backend.name,
+    follow: backend.follow.bind(backend),
+    replace: backend.replace.bind(backend),
+    remove: backend.remove.bind(backend),
+    get: backend.get.bind(backend),
+    read: backend.read.bind(backend),
+    close: backend.close.bind(backend),
+  };
+}

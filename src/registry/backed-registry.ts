@@ -1,0 +1,466 @@
+import { randomBytes } from "node:crypto";
+import { AtMost } from "../core/at-most.ts";
+import { type Cancel, type Clock, systemClock } from "../core/clock.ts";
+import type { Endpoint, Health } from "../core/endpoint.ts";
+import { toWeftError, WeftError } from "../core/errors.ts";
+import { InTurn } from "../core/in-turn.ts";
+import { type Random, systemRandom } from "../core/random.ts";
+import { askAgain, isAway } from "./ask-again.ts";
+import { BackedLease, goneError, type LeaseKeeper } from "./backed-lease.ts";
+import { BackedMirror } from "./backed-mirror.ts";
+import type { EndpointBackend, KeptEntry } from "./endpoint-backend.ts";
+import { type EndpointEntry, visibleOf } from "./endpoint-value.ts";
+import { LeaseTable, type LeaseTableOptions } from "./lease-table.ts";
+import type { ConsistencyMode, EndpointDelta, EndpointList, HealthSource, Lease, Registry, Watch } from "./registry.ts";
+import { assertEndpoint, assertHealth, assertTtl } from "./validate.ts";
+
+export interface BackedRegistryOptions {
+  backend: EndpointBackend;
+  /** Default "available". */
+  mode?: ConsistencyMode;
+  clock?: Clock;
+  random?: Random;
+  /** How long opening waits for the backend, ms. Default 10,000. */
+  openTimeoutMs?: number;
+  /** Of the leases that this process holds, with their protection. */
+  leases?: Omit<LeaseTableOptions, "startVersion">;
+  /** Told that the backend is not reached (what is known stays in use), and what in it cannot be used. Default: nobody is told. */
+  onError?: (error: WeftError) => void;
+  /** Told that it is reached again. */
+  onRecovered?: () => void;
+}
+
+/**
+ * A registry over a place that several control planes share: what one registers all see. Leases are held here; without the backend what is known stays in use and leases
+ * are renewed, and nothing can be registered. When it is back, whatever it lost of what is in use here is put there again.
+ *
+ * Rejects `unavailable` when the backend does not answer in time, and what it refuses (`unauthenticated`, `invalid_argument`).
+ */
+export async function openBackedRegistry(options: BackedRegistryOptions): Promise<Registry> {
+  const registry = new BackedRegistry(options);
+  try {
+    await registry.opened(options.openTimeoutMs ?? 10_000);
+  } catch (thrown) {
+    await registry.close();
+    throw thrown;
+  }
+  return registry;
+}
+
+class BackedRegistry implements Registry, LeaseKeeper {
+  readonly mode: ConsistencyMode;
+  readonly #backend: EndpointBackend;
+  readonly #clock: Clock;
+  readonly #random: Random;
+  readonly #onError: (error: WeftError) => void;
+  /** Names this run. */
+  readonly #plane = randomBytes(8).toString("hex");
+  readonly #table: LeaseTable;
+  /** The newest registration of each id here. */
+  readonly #leases = new Map<string, BackedLease>();
+  readonly #mirror: BackedMirror;
+  /** What changes one endpoint is done one after the other. */
+  readonly #turns = new InTurn();
+  readonly #writes = new AtMost(MAX_WRITES);
+  /** Owners whose registration is under way. */
+  readonly #registering = new Set<string>();
+  /** Owner to id: what is to be removed from the backend, and is gone here. */
+  readonly #leaving = new Map<string, string>();
+  /** Owners whose entry is being removed, or put back. */
+  readonly #busy = new Set<string>();
+  /** Owners of registrations that were here, and since when they are over: the backend may still tell of them. */
+  readonly #past = new Map<string, number>();
+  #reading: Promise<readonly KeptEntry[]> | null = null;
+  #nextReading: Promise<readonly KeptEntry[]> | null = null;
+  #stopTicking: Cancel | null = null;
+  #nextLook = Number.NEGATIVE_INFINITY;
+  #closed = false;
+
+  constructor(options: BackedRegistryOptions) {
+    const { backend, mode = "available", clock = systemClock, random = systemRandom, onError = ignore } = options;
+    this.mode = mode;
+    this.#backend = backend;
+    this.#clock = clock;
+    this.#random = random;
+    this.#onError = onError;
+    this.#table = new LeaseTable(options.leases);
+    this.#mirror = new BackedMirror({
+      clock,
+      look: (kept) => this.#look(kept),
+      isOurs: ({ endpoint, owner }) => this.#leases.get(endpoint.id)?.owner === owner,
+      onHeld: () => this.#restoreHeld(),
+      onTouch: (lost) => {
+        if (this.#closed) return;
+        if (lost !== null) onError(away(backend, lost));
+        else options.onRecovered?.();
+        this.#nextLook = clock.now();
+        this.#tick();
+      },
+      onError,
+    });
+  }
+
+  /** Resolves when everything in the backend is known here. */
+  async opened(timeoutMs: number): Promise<void> {
+    let cancel: Cancel = ignore;
+    const late = new Promise<never>((_, reject) => {
+      cancel = this.#clock.after(timeoutMs, () => reject(away(this.#backend, this.#mirror.away)));
+    });
+    await Promise.race([this.#backend.follow(this.#plane, this.#mirror), late]).finally(() => cancel());
+  }
+
+  async register(endpoint: Endpoint, ttlMs: number): Promise<Lease> {
+    this.#assertOpen();
+    assertEndpoint(endpoint);
+    assertTtl(ttlMs);
+    const copy = Object.freeze({ ...endpoint, metadata: Object.freeze({ ...endpoint.metadata }) });
+    const owner = randomBytes(8).toString("hex");
+    const entry: EndpointEntry = { endpoint: copy, check: "healthy", owner, plane: this.#plane, ttlMs };
+    return this.#turns.take(endpoint.id, () =>
+      this.#writes.do(async () => {
+        this.#registering.add(owner);
+        try {
+          return this.#hold(entry, await this.#put(entry));
+        } catch (thrown) {
+          this.#registering.delete(owner);
+          const there = this.#mirror.view.get(endpoint.id);
+          if (there?.value.owner === owner) this.#adopt({ entry: there.value, version: there.revision });
+          throw thrown;
+        } finally {
+          this.#registering.delete(owner);
+        }
+      }),
+    );
+  }
+
+  async query(services: readonly string[]): Promise<EndpointList> {
+    this.#assertOpen();
+    const { view } = this.#mirror;
+    if (this.mode === "available") {
+      this.#mirror.publish();
+      return { endpointVersion: view.version, staleMs: this.#mirror.staleMs, endpoints: view.list(services) };
+    }
+    const kept = await this.#read();
+    const all = services.includes("*");
+    const wanted = new Set(services);
+    const endpoints: Endpoint[] = [];
+    for (const { entry } of kept) if (all || wanted.has(entry.endpoint.service)) endpoints.push(visibleOf(entry));
+    this.#mirror.publish();
+    return { endpointVersion: view.version, staleMs: 0, endpoints };
+  }
+
+  watch(services: readonly string[], listener: (delta: EndpointDelta) => void): Watch {
+    this.#assertOpen();
+    return this.#mirror.watch(services, listener);
+  }
+
+  async setHealth(id: string, health: Health, reason: string, by: HealthSource = "owner"): Promise<void> {
+    this.#assertOpen();
+    assertHealth(health);
+    const changed = (entry: EndpointEntry): EndpointEntry | null => {
+      if (by === "check") return entry.check === health ? null : { ...entry, check: health };
+      return entry.endpoint.health === health ? null : { ...entry, endpoint: { ...entry.endpoint, health } };
+    };
+    await this.#turns.take(id, async () => {
+      const known = this.#mirror.known(id);
+      let at = this.mode === "available" ? known : null;
+      at ??= await this.#ask(() => this.#backend.get(id));
+      for (let tries = 0; at !== null && at.entry.owner !== "" && tries < MAX_TRIES; tries++) {
+        const entry = changed(at.entry);
+        if (entry === null) {
+          this.#mirror.take(at);
+          return;
+        }
+        const version = await this.#replace(entry, at.version);
+        if (version !== null) {
+          this.#mirror.take({ entry, version, orphaned: at.orphaned }, reason);
+          return;
+        }
+        at = await this.#ask(() => this.#backend.get(id));
+      }
+      if (at !== null && at.entry.owner !== "") {
+        throw this.#said(new WeftError("unavailable", `"${id}" changes all the time`, { retryable: true }));
+      }
+      // Others' endpoints are only read, and what the backend has lost is put there again as it is known here.
+      const record = this.#mirror.view.get(id);
+      if (record === undefined) {
+        throw new WeftError("not_found", `no endpoint "${id}" is registered`, { reason: "UNKNOWN_ENDPOINT" });
+      }
+      const entry = changed(record.value);
+      if (entry !== null) this.#mirror.amend(entry, reason);
+    });
+  }
+
+  async renew(lease: BackedLease): Promise<void> {
+    this.#assertOpen();
+    if (lease.over === null) {
+      const outcome = this.#table.renew(lease.id, lease.token, this.#clock.now());
+      if (outcome === "renewed") return;
+      lease.over = outcome;
+    }
+    throw goneError(lease);
+  }
+
+  async release(lease: BackedLease): Promise<void> {
+    if (lease.over !== null) return;
+    this.#assertOpen();
+    const { id, owner } = lease;
+    this.#end(lease, "released");
+    this.#mirror.gone(id, owner, "released");
+    this.#leaving.set(owner, id);
+    // Remembered here until it is told; and if this process ends before, nobody renews it.
+    if (this.mode === "available" && this.#mirror.away !== null) return;
+    try {
+      await this.#remove(id, owner);
+    } catch (thrown) {
+      if (this.mode === "consistent" || !isAway(toWeftError(thrown))) throw thrown;
+    }
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#stopTicking?.();
+    this.#mirror.close();
+    await this.#backend.close();
+  }
+
+  /** Puts a registration there, in place of what is there. */
+  async #put(entry: EndpointEntry): Promise<number> {
+    const { id } = entry.endpoint;
+    let expected: number | null = this.#mirror.known(id)?.version ?? 0;
+    return this.#ask(async () => {
+      for (;;) {
+        if (expected === null) {
+          const there = await this.#backend.get(id);
+          if (there?.entry.owner === entry.owner) return there.version;
+          expected = there?.version ?? 0;
+        }
+        const at = expected;
+        expected = null; // if it fails, or was not so, what is there has to be looked at
+        const version = await this.#backend.replace(entry, at);
+        if (version !== null) return version;
+      }
+    });
+  }
+
+  /** As the backend's, again when it did not answer; what was done then is found when it is looked at. */
+  async #replace(entry: EndpointEntry, expected: number): Promise<number | null> {
+    try {
+      return await this.#writes.do(() => this.#backend.replace(entry, expected));
+    } catch (thrown) {
+      if (isAway(toWeftError(thrown)) && !this.#closed) return null;
+      throw this.#said(thrown);
+    }
+  }
+
+  /** The registration is in the backend: from now on its lease is held here. */
+  #hold(entry: EndpointEntry, version: number): BackedLease {
+    const { id } = entry.endpoint;
+    const token = this.#table.register(entry.endpoint, entry.ttlMs, this.#clock.now());
+    this.#table.takeChanges();
+    const lease = new BackedLease(this, entry, version, token);
+    const old = this.#leases.get(id);
+    this.#leases.set(id, lease);
+    if (old !== undefined) {
+      old.over ??= "replaced";
+      this.#past.set(old.owner, this.#clock.now());
+    }
+    this.#registering.delete(entry.owner);
+    const known = this.#mirror.known(id);
+    if (known !== null && known.version > version && known.entry.owner !== entry.owner) this.#end(lease, "replaced");
+    else this.#mirror.take({ entry, version });
+    this.#tick();
+    return lease;
+  }
+
+  /** A registration whose caller was told that it failed, and that was carried out: nobody renews it. */
+  #adopt({ entry, version }: KeptEntry): void {
+    const { id } = entry.endpoint;
+    const old = this.#leases.get(id);
+    if (old !== undefined && old.version > version) return;
+    if (old !== undefined) this.#end(old, "replaced");
+    const token = this.#table.register(entry.endpoint, entry.ttlMs, this.#clock.now());
+    this.#table.takeChanges();
+    this.#leases.set(id, new BackedLease(this, entry, version, token));
+    this.#tick();
+  }
+
+  #end(lease: BackedLease, why: "released" | "expired" | "replaced"): void {
+    lease.over ??= why;
+    this.#past.set(lease.owner, this.#clock.now());
+    if (this.#leases.get(lease.id) !== lease) return;
+    this.#leases.delete(lease.id);
+    this.#table.release(lease.id, lease.token);
+    this.#table.takeChanges();
+  }
+
+  /** What an entry that the backend tells of is to this process. */
+  #look({ entry, version }: KeptEntry): "ours" | "others" | "unseen" | "doubtful" {
+    const { id } = entry.endpoint;
+    if (this.#leaving.has(entry.owner)) return "unseen";
+    const lease = this.#leases.get(id);
+    if (lease?.owner === entry.owner) {
+      lease.version = Math.max(lease.version, version);
+      return "ours";
+    }
+    if (entry.plane === this.#plane) {
+      if (this.#past.has(entry.owner)) return "unseen";
+      if (!this.#registering.has(entry.owner)) this.#adopt({ entry, version });
+      return "ours";
+    }
+    if (lease === undefined) return "others";
+    // Older than what is known to be there: it was told late, or the backend's data are other ones.
+    if (version <= lease.version) return "doubtful";
+    this.#end(lease, "replaced");
+    return "others";
+  }
+
+  /** Puts back what is in use here and not in the backend. */
+  #restoreHeld(): void {
+    if (this.#closed) return;
+    for (const { value } of this.#mirror.held(Number.POSITIVE_INFINITY)) {
+      const lease = this.#leases.get(value.endpoint.id);
+      const { owner } = value;
+      if (lease === undefined || lease.owner !== owner || this.#busy.has(owner)) continue;
+      this.#busy.add(owner);
+      const done = (): void => void this.#busy.delete(owner);
+      this.#restore(lease).then(done, done); // what is not mended is looked at again
+    }
+    this.#tick();
+  }
+
+  #restore(lease: BackedLease): Promise<void> {
+    const { id, owner } = lease;
+    return this.#turns.take(id, () =>
+      this.#writes.do(async () => {
+        if (lease.over !== null || this.#mirror.known(id)?.entry.owner === owner) return;
+        const record = this.#mirror.view.get(id);
+        const entry = record?.value.owner === owner ? record.value : lease.entry;
+        const version = await this.#backend.replace(entry, 0);
+        if (version !== null) {
+          // Its data are new, and count anew.
+          lease.version = version;
+          this.#mirror.take({ entry, version });
+          return;
+        }
+        const there = await this.#ask(() => this.#backend.get(id));
+        if (there === null || lease.over !== null) return;
+        if (there.entry.owner === owner) lease.version = there.version;
+        else this.#end(lease, "replaced");
+        this.#mirror.take(there);
+      }),
+    );
+  }
+
+  async #remove(id: string, owner: string): Promise<void> {
+    this.#tick();
+    this.#busy.add(owner);
+    try {
+      await this.#turns.take(id, () => this.#writes.do(() => this.#ask(() => this.#backend.remove(id, owner))));
+      this.#leaving.delete(owner);
+    } finally {
+      this.#busy.delete(owner);
+    }
+  }
+
+  #tick(): void {
+    if (this.#stopTicking !== null || this.#closed) return;
+    const waiting = this.#leaving.size > 0 || this.#past.size > 0 || this.#mirror.holds;
+    if (!waiting && !this.#table.ticking) return;
+    this.#stopTicking = this.#clock.after(this.#table.tickMs, () => {
+      this.#stopTicking = null;
+      const now = this.#clock.now();
+      this.#table.advance(now);
+      for (const { id, after } of this.#table.takeChanges() ?? []) {
+        const lease = this.#leases.get(id);
+        if (after !== null || lease === undefined) continue;
+        this.#end(lease, "expired");
+        this.#mirror.gone(id, lease.owner, "lease expired");
+        this.#leaving.set(lease.owner, id);
+      }
+      if (now >= this.#nextLook && this.#mirror.away === null) {
+        this.#nextLook = now + LOOK_MS;
+        this.#lookAfter(now);
+      }
+      this.#tick();
+    });
+  }
+
+  /** What is to be done once the backend is there. */
+  #lookAfter(now: number): void {
+    for (const [owner, at] of this.#past) if (at + PAST_MS <= now) this.#past.delete(owner);
+    for (const [owner, id] of this.#leaving) {
+      if (this.#busy.has(owner)) continue;
+      this.#remove(id, owner).catch((thrown) => {
+        const error = toWeftError(thrown);
+        if (!this.#closed && !isAway(error)) this.#onError(error);
+      });
+    }
+    for (const { value } of this.#mirror.held(now)) {
+      const { id } = value.endpoint;
+      if (this.#leases.get(id)?.owner === value.owner) continue;
+      this.#mirror.gone(id, value.owner, "lease expired");
+      if (value.owner !== "") this.#leaving.set(value.owner, id);
+    }
+    this.#restoreHeld();
+  }
+
+  /** Everything in the backend. A reading serves all who asked before it began. */
+  #read(): Promise<readonly KeptEntry[]> {
+    if (this.#reading !== null)
+      return (this.#nextReading ??= this.#reading.then(ignore, ignore).then(() => this.#begin()));
+    return this.#begin();
+  }
+
+  #begin(): Promise<readonly KeptEntry[]> {
+    this.#nextReading = null;
+    const reading = this.#ask(() => this.#backend.read()).finally(() => {
+      if (this.#reading === reading) this.#reading = null;
+    });
+    this.#reading = reading;
+    return reading;
+  }
+
+  async #ask<T>(work: () => Promise<T>): Promise<T> {
+    const options = { clock: this.#clock, random: this.#random, timeoutMs: CALL_MS, stopped: () => this.#closed };
+    try {
+      return await askAgain(work, options);
+    } catch (thrown) {
+      throw this.#said(thrown);
+    }
+  }
+
+  #said(thrown: unknown): WeftError {
+    if (this.#closed) return registryClosed();
+    const error = toWeftError(thrown);
+    if (!isAway(error)) return error;
+    const text = `${this.#backend.name} does not answer: ${error.message}`;
+    const reason = this.mode === "consistent" ? "NOT_CONFIRMED" : "REGISTRY_AWAY";
+    return new WeftError("unavailable", text, { reason, cause: error });
+  }
+
+  #assertOpen(): void {
+    if (this.#closed) throw registryClosed();
+  }
+}
+
+function registryClosed(): WeftError {
+  return new WeftError("unavailable", "the registry is closed", { reason: "REGISTRY_CLOSED" });
+}
+
+function away({ name }: EndpointBackend, cause: WeftError | null): WeftError {
+  const why = cause === null ? "" : `: ${cause.message}`;
+  const text = `${name} does not answer, and what is known stays in use${why}`;
+  return new WeftError("unavailable", text, { reason: "REGISTRY_AWAY", ...(cause !== null && { cause }) });
+}
+
+function ignore(): void {}
+
+/** Of one thing that is asked, however often. */
+const CALL_MS = 5_000;
+const MAX_WRITES = 128;
+const MAX_TRIES = 100;
+const LOOK_MS = 250;
+/** Longer than it takes a backend that is in touch to tell what happened. */
+const PAST_MS = 60_000;

@@ -1,0 +1,169 @@
+import type { Cancel, Clock } from "../core/clock.ts";
+import { WeftError } from "../core/errors.ts";
+import type { BackendChange, BackendEvents, EndpointBackend, KeptEntry } from "./endpoint-backend.ts";
+import type { EndpointEntry } from "./endpoint-value.ts";
+
+/** A place in memory that several control planes share, and that can be hurt: what a backend's tests stand on where no server is wanted. */
+export class SharedPlace {
+  readonly #clock: Clock;
+  readonly #backends = new Set<PlaceBackend>();
+  #kept = new Map<string, { entry: EndpointEntry; version: number }>();
+  readonly #dead = new Set<string>();
+  #version = 0;
+  /** So many writes more are carried out, and answered with an error. */
+  swallow = 0;
+  /** Writes that were carried out. */
+  writes = 0;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  backend(): PlaceBackend {
+    const backend = new PlaceBackend(this, this.#clock);
+    this.#backends.add(backend);
+    return backend;
+  }
+
+  get ids(): string {
+    return [...this.#kept.keys()].sort().join(" ");
+  }
+
+  entry(id: string): EndpointEntry | undefined {
+    return this.#kept.get(id)?.entry;
+  }
+
+  /** Everything is gone, and versions count from the beginning. */
+  lose(): void {
+    for (const backend of this.#backends) backend.cut();
+    this.#kept = new Map();
+    this.#version = 0;
+  }
+
+  mend(): void {
+    for (const backend of this.#backends) backend.mend();
+  }
+
+  /** What was put there by others than weft. */
+  putForeign(entry: EndpointEntry): void {
+    this.replace(entry, this.#kept.get(entry.endpoint.id)?.version ?? 0);
+  }
+
+  /** The plane's sign of life ends, or begins again. */
+  live(plane: string, alive: boolean): void {
+    if (alive) this.#dead.delete(plane);
+    else this.#dead.add(plane);
+    const changes: BackendChange[] = [];
+    for (const { entry, version } of this.#kept.values())
+      if (entry.plane === plane) changes.push({ kind: "put", entry, version, orphaned: !alive });
+    this.#tell(changes);
+  }
+
+  all(): KeptEntry[] {
+    return Array.from(this.#kept.values(), (kept) => ({ ...kept, orphaned: this.#dead.has(kept.entry.plane) }));
+  }
+
+  replace(entry: EndpointEntry, expected: number): number | null {
+    const { id } = entry.endpoint;
+    if ((this.#kept.get(id)?.version ?? 0) !== expected) return null;
+    const version = ++this.#version;
+    this.writes++;
+    this.#kept.set(id, { entry, version });
+    this.#tell([{ kind: "put", entry, version, orphaned: this.#dead.has(entry.plane) }]);
+    return version;
+  }
+
+  remove(id: string, owner: string): void {
+    if (this.#kept.get(id)?.entry.owner !== owner) return;
+    this.#kept.delete(id);
+    this.writes++;
+    this.#tell([{ kind: "removed", id, orphaned: false, version: ++this.#version }]);
+  }
+
+  /** Somebody removes them behind everybody's back. */
+  takeAway(ids: readonly string[]): void {
+    for (const id of ids) this.#kept.delete(id);
+    this.#tell(ids.map((id) => ({ kind: "removed", id, orphaned: true })));
+  }
+
+  #tell(changes: BackendChange[]): void {
+    for (const backend of this.#backends) backend.tell(changes);
+  }
+}
+
+export class PlaceBackend implements EndpointBackend {
+  readonly name = "a place in memory";
+  readonly #place: SharedPlace;
+  readonly #clock: Clock;
+  plane = "";
+  #events: BackendEvents | null = null;
+  #cut = false;
+  #stop: Cancel = () => {};
+
+  constructor(place: SharedPlace, clock: Clock) {
+    this.#place = place;
+    this.#clock = clock;
+  }
+
+  async follow(plane: string, events: BackendEvents): Promise<void> {
+    this.plane = plane;
+    this.#events = events;
+    await null;
+    events.whole(this.#place.all());
+    const beat = (): void => {
+      if (!this.#cut) events.confirmed();
+      this.#stop = this.#clock.after(500, beat);
+    };
+    beat();
+  }
+
+  cut(): void {
+    this.#cut = true;
+    queueMicrotask(() => this.#events?.lost(new WeftError("unavailable", "cut off")));
+  }
+
+  mend(): void {
+    if (!this.#cut) return;
+    this.#cut = false;
+    queueMicrotask(() => this.#events?.whole(this.#place.all()));
+  }
+
+  tell(changes: BackendChange[]): void {
+    if (!this.#cut && changes.length > 0) queueMicrotask(() => this.#events?.changed(changes));
+  }
+
+  replace(entry: EndpointEntry, expected: number): Promise<number | null> {
+    return this.#write(() => this.#place.replace(entry, expected));
+  }
+
+  remove(id: string, owner: string): Promise<void> {
+    return this.#write(() => this.#place.remove(id, owner));
+  }
+
+  async get(id: string): Promise<KeptEntry | null> {
+    return (await this.read()).find(({ entry }) => entry.endpoint.id === id) ?? null;
+  }
+
+  async read(): Promise<readonly KeptEntry[]> {
+    await null;
+    if (this.#cut) throw new WeftError("unavailable", "cut off");
+    return this.#place.all();
+  }
+
+  async close(): Promise<void> {
+    this.#stop();
+    this.#events = null;
+    await null;
+    this.#place.live(this.plane, false);
+  }
+
+  async #write<T>(work: () => T): Promise<T> {
+    await null;
+    if (this.#cut) throw new WeftError("unavailable", "cut off");
+    const done = work();
+    await null;
+    if (this.#place.swallow === 0) return done;
+    this.#place.swallow--;
+    throw new WeftError("unavailable", "the answer was lost");
+  }
+}
