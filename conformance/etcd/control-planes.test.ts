@@ -8,7 +8,7 @@ import { systemRandom } from "../../src/core/random.ts";
 import { createLink } from "../../src/link/link.ts";
 import type { Link } from "../../src/link/types.ts";
 import { createPolicyRuntime } from "../../src/policy/snapshot/create-runtime.ts";
-import { timeUntil } from "./control-plane.ts";
+import { timeUntil } from "../registry-plane.ts";
 import { EtcdServer, wait } from "./server.ts";
 
 const main = join(import.meta.dirname, "../../src/cli/main.ts");

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { openEtcdRegistry } from "../../src/drivers/etcd/etcd-registry.ts";
 import { endpointOf } from "../../src/registry/registry.case.ts";
-import { Plane, timeUntil } from "./control-plane.ts";
+import { Plane, timeUntil } from "../registry-plane.ts";
 import { EtcdServer } from "./server.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "weft-etcd-tls-"));
@@ -55,7 +55,7 @@ test("a login: right, wrong, without rights to the keys, and its token forgotten
     await refused("nobody:p%40ss@", "permission_denied");
     await refused("", "unauthenticated");
 
-    const plane = await Plane.open(`etcd://weft:p%40ss@${server.address}`);
+    const plane = await Plane.open(openEtcdRegistry, { url: `etcd://weft:p%40ss@${server.address}`, system: "shop" });
     await plane.register(1);
     await server.kill();
     await server.start();
@@ -100,7 +100,7 @@ test("TLS: by the right authority, with a client's certificate; not by another o
   try {
     const url = `etcd://${server.address}`;
     const mutual = `cert=${file("client.pem")}&key=${file("client.key")}`;
-    const plane = await Plane.open(`${url}?ca=${file("ca.pem")}&${mutual}`);
+    const plane = await Plane.open(openEtcdRegistry, { url: `${url}?ca=${file("ca.pem")}&${mutual}`, system: "shop" });
     await plane.register(1);
     await timeUntil(() => plane.ids() === "alpha-1", "its own endpoint");
     await plane.close();

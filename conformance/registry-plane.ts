@@ -1,8 +1,18 @@
 import assert from "node:assert/strict";
-import { openEtcdRegistry } from "../../src/drivers/etcd/etcd-registry.ts";
-import { endpointOf } from "../../src/registry/registry.case.ts";
-import type { EndpointDelta, Lease, Registry } from "../../src/registry/registry.ts";
-import { wait } from "./server.ts";
+import type { Clock } from "../src/core/clock.ts";
+import type { WeftError } from "../src/core/errors.ts";
+import { endpointOf } from "../src/registry/registry.case.ts";
+import type { ConsistencyMode, EndpointDelta, Lease, Registry } from "../src/registry/registry.ts";
+
+/** How a driver opens a registry. */
+export type OpenRegistry = (options: {
+  url: string;
+  system: string;
+  mode?: ConsistencyMode;
+  clock?: Clock;
+  openTimeoutMs?: number;
+  onError?: (error: WeftError) => void;
+}) => Promise<Registry>;
 
 /** Of all leases here: so short that a pause of a few seconds is to them what 30 s are to those of 15 s. */
 export const TTL_MS = 3_000;
@@ -18,9 +28,9 @@ export class Plane {
   readonly #leases = new Map<string, Lease>();
   readonly #beat: NodeJS.Timeout;
 
-  static async open(url: string, system = "shop"): Promise<Plane> {
+  static async open(open: OpenRegistry, options: { url: string; system: string; clock?: Clock }): Promise<Plane> {
     const problems: string[] = [];
-    const registry = await openEtcdRegistry({ url, system, onError: ({ message }) => problems.push(message) });
+    const registry = await open({ ...options, onError: ({ message }) => problems.push(message) });
     return new Plane(registry, problems);
   }
 
@@ -82,4 +92,8 @@ export async function timeUntil(
     await wait(5);
   }
   return performance.now() - started;
+}
+
+export function wait(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
 }
