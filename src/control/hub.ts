@@ -17,6 +17,7 @@ import type { DataPlaneSource, DataPlaneState } from "./mesh/data-plane.ts";
 import { TrafficStore } from "./mesh/traffic-store.ts";
 import { ResourceScopes } from "./resource-scopes.ts";
 import type { Session } from "./session.ts";
+import type { SettingsCentre } from "./settings/settings-centre.ts";
 
 /** Who may publish resources over the line: whoever has the operator's token, or anyone who reaches the port. */
 export type Publishers = "operator" | "anyone";
@@ -27,6 +28,7 @@ export class Hub {
   readonly catalog: Catalog;
   readonly contracts: ContractStore;
   readonly ledger: Ledger;
+  readonly settings: SettingsCentre;
   readonly checker: HealthChecker;
   readonly authority: Authority;
   readonly tokens: JoinTokens;
@@ -46,6 +48,8 @@ export class Hub {
   readonly traffic: TrafficStore;
   /** Who tells of data planes that have no session: Envoys, gRPC clients. */
   readonly planeSources = new Set<DataPlaneSource>();
+  /** Told of endpoints whose process's line broke, for whom another control plane checks. */
+  onSuspects: (ids: readonly string[]) => void = () => {};
   #scopes: ResourceScopes | null = null;
   #probing: Promise<unknown> | null = null;
   /** Of the current revision, for whoever looks; null before. */
@@ -59,6 +63,7 @@ export class Hub {
     this.catalog = parts.catalog;
     this.contracts = parts.contracts;
     this.ledger = parts.ledger;
+    this.settings = parts.settings;
     this.checker = parts.checker;
     this.authority = parts.authority;
     this.tokens = parts.tokens;
@@ -73,6 +78,7 @@ export class Hub {
     });
     this.ledger.onChange(() => {
       for (const session of this.sessions) session.resourcesChanged();
+      this.settings.changed();
     });
     this.contracts.onChange((contract) => {
       this.catalog.setMethods(contract.service, contract.methods);
@@ -146,13 +152,16 @@ export class Hub {
       sessions?.delete(session);
       if (sessions?.size === 0) this.#byContract.delete(name);
     }
+    const suspects: string[] = [];
     for (const id of session.leaseIds()) {
       if (this.owners.get(id) !== session) continue;
+      suspects.push(id);
       this.owners.delete(id);
       this.loads.delete(id);
       // A line that broke is often a process that died: the probe finds out at once, the lease would only later.
       this.checker.suspect(id);
     }
+    if (suspects.length > 0) this.onSuspects(suspects);
   }
 
   followContract(name: string, session: Session): void {
@@ -168,6 +177,7 @@ export interface HubParts {
   catalog: Catalog;
   contracts: ContractStore;
   ledger: Ledger;
+  settings: SettingsCentre;
   checker: HealthChecker;
   authority: Authority;
   tokens: JoinTokens;

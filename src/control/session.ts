@@ -15,6 +15,7 @@ import {
   type Subscribe,
   type Traffic,
 } from "../contract/gen/weft/control/v1/control.ts";
+import type { SubscribeSettings } from "../contract/gen/weft/control/v1/settings.ts";
 import { create, type MessageInitShape } from "../contract/runtime.ts";
 import type { Cancel } from "../core/clock.ts";
 import { codeNumber, toWeftError, WeftError } from "../core/errors.ts";
@@ -29,6 +30,8 @@ import type { DataPlaneState } from "./mesh/data-plane.ts";
 import { dataPlaneOf, nodeOf, readingOf } from "./mesh/session-plane.ts";
 import { assertMayRegister, Registrant } from "./registrant.ts";
 import { SessionScope } from "./session-scope.ts";
+import { SessionSettings } from "./settings/session-settings.ts";
+import { assertWhereabouts, settingsConsumerOf } from "./settings/settings-consumer.ts";
 import { Subscriber } from "./subscriber.ts";
 
 /**
@@ -40,6 +43,8 @@ export class Session {
   readonly address: string;
   readonly attachedAtMs: number;
   readonly #subscriber: Subscriber;
+  /** What it uses of the configuration centre. */
+  readonly settings: SessionSettings;
   /** Set by the hello. */
   hello: Hello | null = null;
   /** Unique among the sessions of this run. */
@@ -82,6 +87,13 @@ export class Session {
     this.attachedAtMs = hub.clock.wallMs();
     this.#registrant = new Registrant(hub.authority, hub.tokens, identity);
     this.#subscriber = new Subscriber(() => this.#changed());
+    this.settings = new SessionSettings(hub.settings, this.#subscriber, {
+      process: () => this.hello?.process ?? "",
+      service: () => this.service,
+      consumer: () => settingsConsumerOf(this.hello),
+      sameEpoch: () => this.hello?.epoch === hub.epoch,
+      assertMayRead: (namespace) => this.#assertMayRead(namespace),
+    });
     hub.attach(this);
   }
 
@@ -118,6 +130,7 @@ export class Session {
       for (const answered of this.#questions.values()) answered(null);
       this.#questions.clear();
       this.#hub.catalog.unsubscribe(this.#subscriber, this.#subscriber.services);
+      this.settings.close();
       this.#hub.detach(this);
     }
   }
@@ -233,6 +246,12 @@ export class Session {
         case "subscribe":
           this.#subscribe(message.value);
           break;
+        case "subscribeSettings":
+          this.#subscribeSettings(message.value);
+          break;
+        case "settingsApplied":
+          this.settings.applied(message.value);
+          break;
         case "register":
           this.#work(message.value.endpoint?.id ?? "", message.value.requestId, () => this.#register(message.value));
           break;
@@ -293,6 +312,7 @@ export class Session {
         place: { field },
       });
     }
+    assertWhereabouts(hello);
     this.hello = hello;
     this.service = hello.service;
     this.#believe();
@@ -358,6 +378,21 @@ export class Session {
     const known = this.hello?.epoch === epoch && knownVersion > 0 ? state.sequenceOf(knownVersion) : null;
     this.#subscriber.add(state, known);
     return [state];
+  }
+
+  #subscribeSettings(request: SubscribeSettings): void {
+    try {
+      this.settings.subscribe(request);
+    } catch (thrown) {
+      this.#refuse(request.requestId, thrown);
+    }
+  }
+
+  /** Settings of a service that takes mutual TLS alone are for those who have proved to be it. */
+  #assertMayRead(namespace: string): void {
+    if (this.#hub.mutualTls(namespace) !== "strict" || this.#registrant.proves(namespace)) return;
+    const text = `the settings of ${namespace} are for its own processes, for it takes mutual TLS alone (mtls: strict): ${this.#registrant.refusal}`;
+    throw new WeftError("permission_denied", text, { reason: "NOT_PROVEN", place: { field: "namespace" } });
   }
 
   /** Carries a request out after those of the same endpoint that came before it, and acknowledges it. */

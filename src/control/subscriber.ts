@@ -22,7 +22,8 @@ export class Subscriber implements CatalogSubscriber {
   /** Sequence of each service as last sent; UNSENT before its first state. */
   readonly #positions = new Map<ServiceState, number>();
   readonly #dirty = new Set<ServiceState>();
-  readonly #subscribing: { ack: Ack; waiting: Set<ServiceState> }[] = [];
+  /** Each with what has to be told first: services, names of namespaces. */
+  readonly #subscribing: { ack: Ack; waiting: Set<ServiceState | string> }[] = [];
   #acks: Ack[] = [];
   #lost: MessageInitShape<typeof LostLeaseSchema>[] = [];
   #welcome: MessageInitShape<typeof WelcomeSchema> | null = null;
@@ -31,6 +32,8 @@ export class Subscriber implements CatalogSubscriber {
   #trust = "";
   /** Service name to its encoded contract. */
   readonly #contracts = new Map<string, Uint8Array>();
+  /** Namespace to its encoded SettingsUpdate. */
+  readonly #settings = new Map<string, Uint8Array>();
 
   /** `wake` is called when take() has something (more). */
   constructor(wake: () => void) {
@@ -61,10 +64,11 @@ export class Subscriber implements CatalogSubscriber {
     this.#wake();
   }
 
-  /** `ack` is sent with or after the first state of each of `states`. */
-  acknowledgeAfter(states: Iterable<ServiceState>, ack: Ack): void {
-    const waiting = new Set<ServiceState>();
+  /** `ack` is sent with or after the first state of each of `states`, and the settings of `namespaces` that have not been taken yet. */
+  acknowledgeAfter(states: Iterable<ServiceState>, ack: Ack, namespaces: Iterable<string> = []): void {
+    const waiting = new Set<ServiceState | string>();
     for (const state of states) if (this.#positions.get(state) === UNSENT) waiting.add(state);
+    for (const namespace of namespaces) if (this.#settings.has(namespace)) waiting.add(namespace);
     if (waiting.size === 0) this.#acks.push(ack);
     else this.#subscribing.push({ ack, waiting });
     this.#wake();
@@ -108,6 +112,12 @@ export class Subscriber implements CatalogSubscriber {
     this.#wake();
   }
 
+  /** An encoded SettingsUpdate; one of the same namespace that was not taken yet is superseded. */
+  settings(namespace: string, bytes: Uint8Array): void {
+    this.#settings.set(namespace, bytes);
+    this.#wake();
+  }
+
   /** The next message, null when all has been told. */
   take(): MessageInitShape<typeof AttachResponseSchema> | null {
     const services: Uint8Array[] = [];
@@ -132,6 +142,14 @@ export class Subscriber implements CatalogSubscriber {
       contracts.push(bytes);
       size += bytes.byteLength;
     }
+    const settings: Uint8Array[] = [];
+    for (const [namespace, bytes] of this.#settings) {
+      if (size >= FRAME_BYTES) break;
+      this.#settings.delete(namespace);
+      settings.push(bytes);
+      size += bytes.byteLength;
+      for (const { waiting } of this.#subscribing) waiting.delete(namespace);
+    }
     while (this.#subscribing.length > 0 && this.#subscribing[0].waiting.size === 0) {
       const [{ ack }] = this.#subscribing.splice(0, 1);
       this.#acks.push(ack);
@@ -147,9 +165,16 @@ export class Subscriber implements CatalogSubscriber {
       lost: this.#lost,
       trust: this.#trust,
       questions: this.#questions,
+      settings,
     };
     const empty =
-      services.length + contracts.length + this.#acks.length + this.#lost.length + this.#questions.length === 0 &&
+      services.length +
+        contracts.length +
+        settings.length +
+        this.#acks.length +
+        this.#lost.length +
+        this.#questions.length ===
+        0 &&
       this.#welcome === null &&
       resources === null &&
       this.#trust === "";

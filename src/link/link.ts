@@ -18,6 +18,7 @@ import type { LineProof } from "./line-proof.ts";
 import { Mirror, type MirrorChange } from "./mirror.ts";
 import { type Applied, PolicyFeed } from "./policy-feed.ts";
 import { Registrations } from "./registrations.ts";
+import { SettingsLine } from "./settings-line.ts";
 import { StateSaver } from "./state-file.ts";
 import { Stream } from "./stream.ts";
 import { TrafficReport } from "./traffic-report.ts";
@@ -39,6 +40,8 @@ export interface LinkOptions {
   node?: string;
   /** What runs here, for people. */
   version?: string;
+  /** Where it runs, by what gray releases of settings choose. Default: nowhere, as nobody. */
+  whereabouts?: { readonly zone: string; readonly instance: string; readonly labels: Readonly<Record<string, string>> };
   /** Where the last state is kept, to start from when the control plane is away. Default: nowhere. */
   stateFile?: string;
   backOff?: BackOffOptions;
@@ -84,6 +87,7 @@ class ControlLink implements Link {
   readonly #channel: ControlChannel;
   readonly #fleet: FleetLine;
   readonly limits: LimitLine;
+  readonly settings: SettingsLine;
   /** Services known when it was last looked what they name. */
   #servicesSeen = 0;
   readonly #wanted = new Map<string, Wish>();
@@ -128,6 +132,17 @@ class ControlLink implements Link {
       stateFile === undefined
         ? null
         : new StateSaver(stateFile, this.#mirror, this.#clock, (error) => this.#report(error));
+    this.settings = new SettingsLine({
+      clock: this.#clock,
+      kept: this.#mirror.settings,
+      restored: this.#saver?.restored ?? Promise.resolve(),
+      save: () => this.#saver?.saveSoon(),
+      stream: () => (this.#stream?.welcomed ? this.#stream : null),
+      prove: (stream) => this.#prove(stream),
+      isDown: () => this.#lastError !== null,
+      unreachable: (timeoutMs) => this.#unreachable(timeoutMs),
+      report: (error) => this.#report(error),
+    });
     this.#running = this.#run();
   }
 
@@ -171,6 +186,7 @@ class ControlLink implements Link {
     const closed = new WeftError("cancelled", "the line to the control plane was closed", { reason: "LINK_CLOSED" });
     for (const wish of this.#wanted.values()) wish.waiters.settle(closed);
     this.#registrations.settle(closed);
+    this.settings.close(closed);
     await this.#saver?.close();
     this.#fleet.close();
     this.limits.close();
@@ -212,7 +228,7 @@ class ControlLink implements Link {
     await this.#options.control?.prepare(this.#options.background === true);
     if (this.#closed) return;
     const { epoch, revision } = this.#mirror;
-    const { service = "", role } = this.#options;
+    const { service = "", role, whereabouts } = this.#options;
     stream.outbox.push({
       message: {
         case: "hello",
@@ -226,6 +242,7 @@ class ControlLink implements Link {
           role: role === undefined ? Role.UNSPECIFIED : ROLES[role],
           scoped: true,
           services: [...this.#namesOf(this.#wanted.values()), ...this.#registrations.services()],
+          ...(whereabouts && { ...whereabouts, labels: { ...whereabouts.labels } }),
         },
       },
     });
@@ -258,8 +275,10 @@ class ControlLink implements Link {
       this.#reportTraffic(stream);
       if (this.#applied !== null) this.#tellApplied(this.#applied);
       this.#sendSubscribe(stream, [...this.#wanted.values()]);
+      this.settings.attached(stream);
       this.#registrations.sayTo(stream);
     }
+    for (const bytes of message.settings) this.settings.receive(bytes);
     for (const ack of message.acks) {
       const done = stream.requests.get(ack.requestId);
       stream.requests.delete(ack.requestId);
@@ -339,6 +358,7 @@ class ControlLink implements Link {
       });
     }
     for (const wish of this.#wanted.values()) if (this.#mirror.has(wish.name)) wish.waiters.settle(null);
+    this.settings.lost();
   }
 
   /** `periodMs` is the control plane's wish; shorter leases need more. */

@@ -1,6 +1,7 @@
 import type { Endpoint, Health } from "../core/endpoint.ts";
 import type { SharedLimits } from "../policy/limit/shared-limit.ts";
 import type { PolicyRuntime } from "../policy/runtime.ts";
+import type { SettingsFollower } from "./settings-line.ts";
 
 /** What the line keeps supplied, and hears from: a PolicyRuntime, or what stands in front of one. What carries no calls has none to count or to make up. */
 export type SuppliedPolicy = Pick<
@@ -28,6 +29,7 @@ export interface Link {
   readonly connected: boolean;
   /** Limits that the whole system shares, in leases from the control plane. */
   readonly limits: SharedLimits;
+  readonly settings: SettingsFollower;
   close(): Promise<void>;
 }
 

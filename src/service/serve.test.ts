@@ -329,6 +329,7 @@ test("with a control plane it registers, reports health, and leaves before it re
   let registration: Registration | undefined;
   const link: Link = {
     limits: { take: (_request, answer) => answer(null) },
+    settings: { follow: async () => {}, saved: async () => null },
     connected: true,
     subscribe: async () => {},
     watchContracts() {},

@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { WeftError } from "../core/errors.ts";
 import { changeSettings, type SettingsChange } from "./change-settings.ts";
 import { parseSettingsState } from "./check-state.ts";
-import { changedSettings, diffSettings } from "./diff-settings.ts";
+import { diffSettings } from "./diff-settings.ts";
 import { settingsLimits } from "./settings-limits.ts";
 import { type Json, NO_SETTINGS, type SettingsState } from "./settings-state.ts";
 
@@ -35,7 +35,9 @@ test("changes are noted with their revision, author and time; what stays keeps i
     mode: { value: "fast", revision: 1, author: "ada", atMs: 1_000 },
   });
   assert.equal(after.namespaces.orders.revision, 2);
-  assert.deepEqual(changedSettings(base, after), ["settings orders/maxItems"]);
+  assert.deepEqual(diffSettings(base, after), [
+    { namespace: "orders", name: "orders/maxItems", key: "maxItems", before: 5, after: 6 },
+  ]);
 });
 
 test("changes that change nothing leave the very same state", () => {

@@ -12,14 +12,14 @@ export function parseSettingsState(json: string): SettingsState {
     const why = cause instanceof Error ? cause.message : "";
     throw new WeftError("invalid_argument", `the settings are no JSON: ${why}`, { reason: "BAD_SETTINGS", cause });
   }
-  const problems =
-    isRecord(read) && isRecord(read.namespaces) ? checkSettingsState(read as unknown as SettingsState) : [SHAPE];
+  const problems = checkSettingsState(read as SettingsState);
   if (problems.length === 0) return read as SettingsState;
   throw new WeftError("invalid_argument", problems.slice(0, 50).join("\n"), { reason: "BAD_SETTINGS" });
 }
 
 /** Everything that is wrong with the shape of a state, or over its limits: a line each, naming the place. Namespaces that were found well are not looked at again. */
 export function checkSettingsState(state: SettingsState): string[] {
+  if (!isRecord(state) || !isRecord(state.namespaces)) return [SHAPE];
   const problems: string[] = [];
   const entries = Object.entries(state.namespaces);
   if (entries.length > settingsLimits.maxNamespaces)

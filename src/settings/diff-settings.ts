@@ -60,8 +60,3 @@ function grayOf(namespace: SettingsNamespace | undefined, id: string): Json | un
 function own<T>(record: Readonly<Record<string, T>> | undefined, name: string): T | undefined {
   return record !== undefined && Object.hasOwn(record, name) ? record[name] : undefined;
 }
-
-/** What a revision changed, for the list of revisions: "settings orders/maxItems". */
-export function changedSettings(before: SettingsState, after: SettingsState): string[] {
-  return diffSettings(before, after).map(({ name }) => `settings ${name}`);
-}

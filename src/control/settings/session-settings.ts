@@ -1,0 +1,142 @@
+import type { SettingsApplied, SubscribeSettings } from "../../contract/gen/weft/control/v1/settings.ts";
+import { WeftError } from "../../core/errors.ts";
+import { printable } from "../../core/printable.ts";
+import { assertServiceName } from "../../registry/validate.ts";
+import { settingsLimits } from "../../settings/settings-limits.ts";
+import type { SettingsConsumer, SettingsSchema } from "../../settings/settings-state.ts";
+import type { Subscriber } from "../subscriber.ts";
+import type { SettingsCentre } from "./settings-centre.ts";
+
+/** What one attached process uses of the configuration centre, and what came of it there. */
+export interface FollowedNamespace {
+  readonly namespace: string;
+  /** What the process expects; null when it does not say. */
+  readonly expects: SettingsSchema | null;
+  /** Of the values that it was sent last. */
+  readonly revision: number;
+  readonly json: string;
+  /** The revision that it said is in force; 0 before it did. */
+  readonly applied: number;
+  /** What it refused, while that was the last thing that it was sent. */
+  readonly refused: { readonly revision: number; readonly error: string } | null;
+  /** It has not answered to what it was sent last. */
+  readonly waiting: boolean;
+}
+
+export interface SessionFacts {
+  readonly process: () => string;
+  readonly service: () => string;
+  readonly consumer: () => SettingsConsumer;
+  /** Whether revisions that the process knows were told by this run. */
+  readonly sameEpoch: () => boolean;
+  /** Throws `permission_denied`. */
+  readonly assertMayRead: (namespace: string) => void;
+}
+
+/** The part of a session that is about settings: subscriptions in, values out, answers in. */
+export class SessionSettings {
+  readonly facts: SessionFacts;
+  readonly #centre: SettingsCentre;
+  readonly #subscriber: Subscriber;
+  readonly #followed = new Map<string, { -readonly [P in keyof FollowedNamespace]: FollowedNamespace[P] }>();
+
+  #closed = false;
+
+  constructor(centre: SettingsCentre, subscriber: Subscriber, facts: SessionFacts) {
+    this.#centre = centre;
+    this.#subscriber = subscriber;
+    this.facts = facts;
+  }
+
+  get namespaces(): Iterable<FollowedNamespace> {
+    return this.#followed.values();
+  }
+
+  namespace(name: string): FollowedNamespace | undefined {
+    return this.#followed.get(name);
+  }
+
+  /** Throws `invalid_argument`, `permission_denied`, `resource_exhausted`; nothing is followed then. */
+  subscribe({ requestId, namespaces }: SubscribeSettings): void {
+    for (const { namespace, schema } of namespaces) {
+      assertServiceName(namespace, "namespace");
+      this.facts.assertMayRead(namespace);
+      if (schema.length > settingsLimits.maxSchemaBytes)
+        throw new WeftError(
+          "invalid_argument",
+          `the schema of ${namespace} is larger than ${settingsLimits.maxSchemaBytes} bytes`,
+          {
+            reason: "BAD_SCHEMA",
+          },
+        );
+    }
+    const fresh = namespaces.filter(({ namespace }) => !this.#followed.has(namespace));
+    if (this.#followed.size + fresh.length > MAX_NAMESPACES)
+      throw new WeftError("resource_exhausted", `a process uses at most ${MAX_NAMESPACES} namespaces of settings`, {
+        reason: "TOO_MANY_NAMESPACES",
+      });
+    for (const { namespace, knownRevision, schema, message } of namespaces) {
+      const { revision, json, bytes } = this.#centre.valuesOf(namespace, this.facts.consumer());
+      const known = knownRevision > 0n && Number(knownRevision) === revision && this.facts.sameEpoch();
+      const expects = expectationOf(schema, message);
+      const applied = Number(knownRevision);
+      this.#followed.set(namespace, { namespace, expects, revision, json, applied, refused: null, waiting: !known });
+      this.#centre.follow(namespace, this);
+      if (!known) this.#subscriber.settings(namespace, bytes);
+    }
+    this.#subscriber.acknowledgeAfter(
+      [],
+      { requestId },
+      namespaces.map(({ namespace }) => namespace),
+    );
+  }
+
+  /** There may be other values of a namespace. */
+  changed(namespace: string): void {
+    const followed = this.#followed.get(namespace);
+    if (followed === undefined) return;
+    const { revision, json, bytes } = this.#centre.valuesOf(namespace, this.facts.consumer());
+    if (json === followed.json) return;
+    Object.assign(followed, { revision, json, refused: null, waiting: true });
+    this.#subscriber.settings(namespace, bytes);
+  }
+
+  applied({ namespace, revision, error }: SettingsApplied): void {
+    const followed = this.#followed.get(namespace);
+    // Of what was sent before the last nobody needs to know any more.
+    if (followed === undefined || Number(revision) !== followed.revision) return;
+    followed.waiting = false;
+    if (error === "") followed.applied = followed.revision;
+    followed.refused =
+      error === "" ? null : { revision: followed.revision, error: printable(error, MAX_REFUSAL_LENGTH) };
+  }
+
+  /** Ids of the gray releases whose values the process has, or gets. */
+  graysOf(namespace: string): readonly string[] {
+    return this.#centre.valuesOf(namespace, this.facts.consumer()).grays;
+  }
+
+  /** The process is gone. */
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const namespace of this.#followed.keys()) this.#centre.unfollow(namespace, this);
+  }
+}
+
+/** A schema that cannot be read says nothing. */
+function expectationOf(schema: string, message: string): SettingsSchema | null {
+  if (message !== "") return { kind: "proto", message };
+  try {
+    return schema === "" ? null : { kind: "json", schema: JSON.parse(schema) };
+  } catch {
+    return null;
+  }
+}
+
+const MAX_NAMESPACES = 100;
+/** Of what a process says of values that it cannot use. */
+const MAX_REFUSAL_LENGTH = 2_000;

@@ -1,0 +1,96 @@
+import { codecOf } from "../../contract/codec.ts";
+import { SettingsUpdateSchema } from "../../contract/gen/weft/control/v1/settings.ts";
+import { graysOf, withGrays } from "../../settings/effective-values.ts";
+import type { SettingsKeys } from "../../settings/sealed.ts";
+import type {
+  SettingsConsumer,
+  SettingsNamespace,
+  SettingsState,
+  SettingValue,
+} from "../../settings/settings-state.ts";
+import type { ContractStore } from "../contract-store.ts";
+import type { SessionSettings } from "./session-settings.ts";
+import { SettingsCheck } from "./settings-check.ts";
+
+/** Values of one namespace, as those get them who have the same gray releases. Immutable. */
+export interface DeliveredValues {
+  readonly revision: number;
+  readonly values: Readonly<Record<string, SettingValue>>;
+  readonly json: string;
+  readonly grays: readonly string[];
+  /** An encoded SettingsUpdate. */
+  readonly bytes: Uint8Array;
+}
+
+/**
+ * Who uses which namespace, and what each of them gets. What is the same for many is made and encoded once: a namespace without gray releases is encoded once for all, one with them
+ * once for each combination that somebody has.
+ */
+export class SettingsCentre {
+  readonly check: SettingsCheck;
+  readonly #current: () => SettingsState;
+  readonly #consumers = new Map<string, Set<SessionSettings>>();
+  readonly #delivered = new Map<string, { of: SettingsNamespace; byGrays: Map<string, DeliveredValues> }>();
+
+  constructor(current: () => SettingsState, contracts: Pick<ContractStore, "all">, keys: SettingsKeys | null) {
+    this.#current = current;
+    this.check = new SettingsCheck(contracts, keys);
+  }
+
+  /** Who uses a namespace now. */
+  consumersOf(namespace: string): Iterable<SessionSettings> {
+    return this.#consumers.get(namespace) ?? [];
+  }
+
+  /** There is another revision: everybody is told whose values are others. */
+  changed(): void {
+    for (const [name, consumers] of this.#consumers) for (const consumer of consumers) consumer.changed(name);
+  }
+
+  follow(namespace: string, consumer: SessionSettings): void {
+    let consumers = this.#consumers.get(namespace);
+    if (consumers === undefined) this.#consumers.set(namespace, (consumers = new Set()));
+    consumers.add(consumer);
+  }
+
+  unfollow(namespace: string, consumer: SessionSettings): void {
+    const consumers = this.#consumers.get(namespace);
+    consumers?.delete(consumer);
+    if (consumers?.size !== 0) return;
+    this.#consumers.delete(namespace);
+    this.#delivered.delete(namespace);
+  }
+
+  /** What a consumer gets of a namespace now. */
+  valuesOf(name: string, consumer: SettingsConsumer): DeliveredValues {
+    const { namespaces } = this.#current();
+    const namespace = Object.hasOwn(namespaces, name) ? namespaces[name] : NOTHING;
+    let delivered = this.#delivered.get(name);
+    if (delivered === undefined || delivered.of !== namespace) {
+      delivered = { of: namespace, byGrays: new Map() };
+      this.#delivered.set(name, delivered);
+    }
+    const grays = graysOf(namespace, consumer);
+    const key = grays.map(({ id }) => id).join();
+    let values = delivered.byGrays.get(key);
+    if (values === undefined) {
+      values = deliver(name, namespace.revision, withGrays(namespace, grays));
+      delivered.byGrays.set(key, values);
+    }
+    return values;
+  }
+}
+
+/** Of a namespace in which nothing is set. */
+const NOTHING: SettingsNamespace = { values: {}, schema: null, grays: [], revision: 0 };
+const updates = codecOf(SettingsUpdateSchema);
+
+function deliver(
+  namespace: string,
+  revision: number,
+  { values, grays }: Pick<DeliveredValues, "values" | "grays">,
+): DeliveredValues {
+  const json = JSON.stringify(values);
+  const bytes = updates.encode({ namespace, revision: BigInt(revision), json, grays: [...grays] });
+  return { revision, values, json, grays, bytes };
+}
