@@ -69,11 +69,12 @@ export class ZookeeperClient {
       if (this.#closed) throw closed();
       const connection = this.#connection;
       if (connection === null) {
-        if (!(await this.#ready(deadline))) throw this.#away();
+        // What is refused is not mended by waiting.
+        if (isRefusal(this.#lost) || !(await this.#ready(deadline))) throw this.#away();
         continue;
       }
       try {
-        return await what(connection);
+        return await within(clock, deadline, what(connection));
       } catch (thrown) {
         const error = toWeftError(thrown);
         if (!error.retryable) throw error;
@@ -137,6 +138,7 @@ export class ZookeeperClient {
     if (this.#closed) return;
     if (this.#lost === null) this.#options.onChange(failure);
     this.#lost = failure;
+    if (isRefusal(failure)) this.#wake();
     this.#stopWaiting = this.#options.clock.after(this.#backOff.next(), () => void this.#connect());
   }
 
@@ -162,15 +164,27 @@ export class ZookeeperClient {
   #away(cause: WeftError | null = this.#lost): WeftError {
     const { addresses } = this.#options.target;
     const text = `no ZooKeeper answers at ${addresses.join(", ")}${cause === null ? "" : `: ${cause.message}`}`;
-    // What is refused is not mended by waiting.
-    const refused = cause !== null && REFUSALS.has(cause.code);
-    const code = refused ? cause.code : "unavailable";
-    return new WeftError(code, text, {
-      reason: refused ? cause.reason : "ZOOKEEPER_AWAY",
-      retryable: !refused,
+    if (isRefusal(cause)) return new WeftError(cause.code, text, { reason: cause.reason, cause });
+    return new WeftError("unavailable", text, {
+      reason: "ZOOKEEPER_AWAY",
+      retryable: true,
       ...(cause !== null && { cause }),
     });
   }
+}
+
+function within<T>(clock: Clock, deadline: number, work: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const text = "ZooKeeper did not answer in time; whether a change was made is not known";
+    const cancel = clock.after(Math.max(0, deadline - clock.now()), () =>
+      reject(new WeftError("deadline_exceeded", text, { reason: "OUTCOME_UNKNOWN" })),
+    );
+    work.then(resolve, reject).finally(cancel);
+  });
+}
+
+function isRefusal(error: WeftError | null): error is WeftError {
+  return error !== null && REFUSALS.has(error.code);
 }
 
 function ignore(): void {}

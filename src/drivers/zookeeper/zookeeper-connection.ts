@@ -109,27 +109,37 @@ export class ZookeeperConnection {
 
   /** Null: it is not there. */
   exists(path: string): Promise<Stat | null> {
-    return this.#ask({ op: "exists", path }, (_, reader) => decodeStat(reader), orAbsent);
+    return this.#find("exists", path, decodeStat);
   }
 
   get(path: string): Promise<NodeData | null> {
-    return this.#ask({ op: "get", path }, (_, reader) => decodeData(reader), orAbsent);
+    return this.#find("get", path, decodeData);
   }
 
   children(path: string): Promise<readonly string[] | null> {
-    return this.#ask({ op: "children", path }, (_, reader) => decodeNames(reader), orAbsent);
+    return this.#find("children", path, decodeNames);
   }
 
-  /** The names below a node and what others hold, all at one moment. */
-  async readMany(children: string, paths: readonly string[]): Promise<ManyRead> {
-    const read = await this.#ask({ op: "multiRead", children, paths }, (_, reader) => decodeManyRead(reader));
-    if (read.refused !== 0) throw refusalOf(read.refused, this.address, `to read below ${children}`);
+  /** What a node holds, and the last transaction that the server had carried out when it was asked. */
+  look(path: string): Promise<{ readonly node: NodeData | null; readonly zxid: bigint }> {
+    return this.#ask({ op: "get", path }, ({ zxid, error }, reader) => {
+      if (error !== 0 && error !== REFUSED.noNode) throw refusalOf(error, this.address, `to read ${path}`);
+      return { node: error === 0 ? decodeData(reader) : null, zxid };
+    });
+  }
+
+  /** The names below a node, where wanted, and what others hold, all at one moment. */
+  async readMany(children: string | null, paths: readonly string[]): Promise<ManyRead> {
+    const withNames = children !== null;
+    const request = { op: "multiRead" as const, children, paths };
+    const read = await this.#ask(request, (_, reader) => decodeManyRead(reader, withNames));
+    if (read.refused !== 0) throw refusalOf(read.refused, this.address, `to read ${children ?? paths[0]}`);
     return read;
   }
 
   /** Tells of every change of a path and what is below it, until the connection ends. */
   async addWatch(path: string): Promise<void> {
-    await this.#ask({ op: "addWatch", path }, ignore);
+    await this.#do({ op: "addWatch", path }, `to watch ${path}`);
   }
 
   /** Carries changes out, all or none. Rejects with OUTCOME_UNKNOWN when the connection ends before the answer. */
@@ -152,7 +162,7 @@ export class ZookeeperConnection {
     const change = { op: "set" as const, path, data: new Uint8Array(0), version: -1 };
     const made = this.change(change).then(
       (outcome) => {
-        if (outcome.zxid === null) throw refusalOf(outcome.code, this.address, `to change ${path}`);
+        if (outcome.zxid === null) throw this.foldersGone();
         return outcome.zxid;
       },
       (error) => {
@@ -167,9 +177,18 @@ export class ZookeeperConnection {
     return made;
   }
 
+  /** Somebody deleted what belongs there: the next connection makes it again. */
+  foldersGone(): WeftError {
+    const failure = lostError(this.address, "finds nodes gone that belong to weft");
+    this.fail(failure);
+    return failure;
+  }
+
   /** Ends the session: what lives as long as it goes at once. */
   async endSession(): Promise<void> {
+    const late = this.#options.clock.after(END_MS, () => this.close());
     await this.#ask({ op: "close" }, ignore).catch(ignore);
+    late();
     this.close();
   }
 
@@ -235,40 +254,40 @@ export class ZookeeperConnection {
     if (code !== 0) throw refusalOf(REFUSED.authFailed, this.address, `the user "${login.name}"`);
   }
 
-  #ask<T>(
-    request: Request,
-    decode: (header: ReplyHeader, reader: JuteReader) => T,
-    absent?: (code: number) => T | undefined,
-  ): Promise<T> {
+  /** `decode` throws what is refused; what else it throws is an answer that cannot be read. */
+  #ask<T>(request: Request, decode: (header: ReplyHeader, reader: JuteReader) => T): Promise<T> {
     if (this.#over || this.#socket === null)
       return Promise.reject(this.failure ?? lostError(this.address, "is closed"));
     return new Promise<T>((resolve, reject) => {
       const xid = (this.#xid = (this.#xid % 0x7fff_ffff) + 1);
+      const change = request.op === "multi";
       const answered = (header: ReplyHeader, reader: JuteReader): void => {
-        const { error } = header;
-        if (error !== 0 && request.op !== "multi") {
-          const value = absent?.(error);
-          if (value !== undefined) return resolve(value);
-          const refusal = refusalOf(
-            error,
-            this.address,
-            `"${request.op}"${"path" in request ? ` of ${request.path}` : ""}`,
-          );
-          reject(refusal);
-          if (refusal.code === "unavailable") this.fail(refusal);
-          return;
-        }
         try {
           resolve(decode(header, reader));
         } catch (thrown) {
           if (thrown instanceof WeftError && thrown.code !== "unavailable") return reject(thrown);
           const failure = thrown instanceof WeftError ? thrown : notUnderstood(this.address, thrown);
-          reject(request.op === "multi" && !(thrown instanceof WeftError) ? unknownOutcome(failure) : failure);
+          reject(change && !(thrown instanceof WeftError) ? unknownOutcome(failure) : failure);
           this.fail(failure);
         }
       };
-      this.#asked.push({ xid, change: request.op === "multi", answered, failed: reject });
+      this.#asked.push({ xid, change, answered, failed: reject });
       this.#write(encodeRequest(xid, request));
+    });
+  }
+
+  /** As #ask, for what may not be there. */
+  #find<T>(op: "exists" | "get" | "children", path: string, decode: (reader: JuteReader) => T): Promise<T | null> {
+    return this.#ask({ op, path }, ({ error }, reader) => {
+      if (error === REFUSED.noNode) return null;
+      if (error !== 0) throw refusalOf(error, this.address, `to read ${path}`);
+      return decode(reader);
+    });
+  }
+
+  async #do(request: Request, what: string): Promise<void> {
+    await this.#ask(request, ({ error }) => {
+      if (error !== 0) throw refusalOf(error, this.address, what);
     });
   }
 
@@ -337,7 +356,7 @@ export class ZookeeperConnection {
       const now = clock.now();
       if (this.#beatAt === null) {
         this.#beatAt = now;
-        this.#ask({ op: "sync", path: "/" }, ignore).then(() => {
+        this.#do({ op: "sync", path: "/" }, "to sync").then(() => {
           this.#beatAt = null;
           if (!this.#over) onBeat();
         }, ignore);
@@ -368,10 +387,6 @@ function isIp(host: string): boolean {
   return /^[\d.]+$/.test(host) || host.includes(":");
 }
 
-function orAbsent(code: number): null | undefined {
-  return code === REFUSED.noNode ? null : undefined;
-}
-
 function notUnderstood(address: string, cause: unknown): WeftError {
   const what = cause instanceof Error ? cause.message : "";
   return lostError(address, `brought what is no answer of ZooKeeper's (${what})`, cause);
@@ -387,6 +402,7 @@ function ignore(): void {}
 const EXPECTED: ReadonlySet<number> = new Set([REFUSED.noNode, REFUSED.badVersion, REFUSED.nodeExists]);
 /** Of making a connection, of its session, and of its login. */
 const OPEN_MS = 2_500;
+const END_MS = 500;
 const BEAT_MS = 500;
 const SILENT_MS = 2_500;
 /** The names of 500,000 endpoints, or 100 values of the largest size. */

@@ -7,9 +7,9 @@ import { assertKey, assertValue, storeClosed } from "../../settings/key-value-ch
 import { KeyWatchers } from "../../settings/key-watchers.ts";
 import { ZookeeperClient } from "./zookeeper-client.ts";
 import type { ZookeeperConnection } from "./zookeeper-connection.ts";
-import { type NodeData, REFUSED, type WatchEvent } from "./zookeeper-messages.ts";
-import { keyOfName, makeFolders, nameIn, ZookeeperPaths } from "./zookeeper-paths.ts";
-import { refusalOf } from "./zookeeper-refusal.ts";
+import type { NodeData, WatchEvent } from "./zookeeper-messages.ts";
+import { ZookeeperNodes } from "./zookeeper-nodes.ts";
+import { keyOfName, nameIn, ZookeeperPaths } from "./zookeeper-paths.ts";
 import { parseZookeeperUrl } from "./zookeeper-url.ts";
 
 export interface ZookeeperKeyValueOptions {
@@ -43,6 +43,7 @@ export async function openZookeeperKeyValue(options: ZookeeperKeyValueOptions): 
 
 class ZookeeperKeyValue implements KeyValue {
   readonly #paths: ZookeeperPaths;
+  readonly #nodes: ZookeeperNodes;
   readonly #client: ZookeeperClient;
   readonly #watchers: KeyWatchers;
   /** Counts what is heard of changes, and the times when some may not have been. */
@@ -53,6 +54,7 @@ class ZookeeperKeyValue implements KeyValue {
     const target = parseZookeeperUrl(url);
     assertServiceName(system, "system");
     this.#paths = new ZookeeperPaths(target.prefix, system);
+    this.#nodes = new ZookeeperNodes(this.#paths);
     this.#watchers = new KeyWatchers((key) => this.#client.call((connection) => this.#read(connection, key)), clock);
     this.#client = new ZookeeperClient({
       target,
@@ -74,21 +76,18 @@ class ZookeeperKeyValue implements KeyValue {
   async get(key: string): Promise<KeyValueItem | null> {
     this.#assertOpen();
     assertKey(key);
-    return await this.#client.call((connection) => {
-      const barrier = connection.barrier(this.#paths.barrier);
-      const read = this.#read(connection, key);
-      return both(barrier, read);
-    });
+    const found = await this.#client.call((connection) => this.#nodes.get(connection, this.#paths.value(key)));
+    return found === null ? null : itemOf(key, found);
   }
 
   async list(prefix: string): Promise<readonly KeyValueItem[]> {
     this.#assertOpen();
     assertKey(prefix);
-    for (let tries = 0; tries < MAX_TRIES; tries++) {
+    for (let tries = 0; tries < MAX_LISTINGS; tries++) {
       const items = await this.#client.call((connection) => this.#listOnce(connection, prefix));
       if (items !== null) return items;
     }
-    const text = `what is below ${prefix} changed each of the ${MAX_TRIES} times that it was listed`;
+    const text = `what is below ${prefix} changed each of the ${MAX_LISTINGS} times that it was listed`;
     throw new WeftError("unavailable", text, { reason: "STORE_BUSY", retryable: true });
   }
 
@@ -108,54 +107,26 @@ class ZookeeperKeyValue implements KeyValue {
     assertValue(key, value);
     const data = new Uint8Array(value);
     const path = this.#paths.value(key);
-    const version = expected === ANY ? -1 : expected === ABSENT ? null : expected;
-    return await this.#client.call(async (connection) => {
-      for (let tries = 0; tries < MAX_TRIES; tries++) {
-        if (typeof version === "string") {
-          const at = await this.#at(connection, key);
-          if (at.found === null || versionOf(at.found) !== version) return null;
-          const set = { op: "set" as const, path, data, version: at.found.stat.version };
-          const outcome = await connection.change(this.#noneDeleted(at), set);
-          if (outcome.zxid !== null) return String(outcome.zxid);
-          if (outcome.index === 1) return null; // somebody else was first
-          continue; // some key was deleted: this one, or another
-        }
-        if (version !== null) {
-          const outcome = await connection.change({ op: "set", path, data, version });
-          if (outcome.zxid !== null) return String(outcome.zxid);
-        }
-        const { access } = connection;
-        const outcome = await connection.change({ op: "create", path, data, ephemeral: false, access });
-        if (outcome.zxid !== null) return String(outcome.zxid);
-        if (outcome.code === REFUSED.noNode) throw refusalOf(outcome.code, connection.address, `to make ${path}`);
-        if (version === null) return null;
+    const zxid = await this.#client.call(async (connection) => {
+      if (expected === ABSENT) return this.#nodes.create(connection, path, data);
+      if (expected !== ANY) return this.#nodes.set(connection, path, data, (node) => versionOf(node) === expected);
+      for (;;) {
+        const { zxid } = await connection.change({ op: "set", path, data, version: -1 });
+        const done = zxid ?? (await this.#nodes.create(connection, path, data));
+        if (done !== null) return done;
       }
-      throw busy(key);
     });
+    return zxid === null ? null : String(zxid);
   }
 
   async delete(key: string, expected: string): Promise<boolean> {
     this.#assertOpen();
     assertKey(key);
-    const path = this.#paths.value(key);
-    return await this.#client.call(async (connection) => {
-      for (let tries = 0; tries < MAX_TRIES; tries++) {
-        const at = await this.#at(connection, key, expected !== ANY);
-        if (at.found === null) return expected === ANY || expected === ABSENT;
-        if (expected !== ANY && versionOf(at.found) !== expected) return false;
-        const mark = { op: "set" as const, path: this.#paths.deletions, data: new Uint8Array(0) };
-        const outcome =
-          expected === ANY
-            ? await connection.change({ ...mark, version: -1 }, { op: "delete", path, version: -1 })
-            : await connection.change(
-                { ...mark, version: at.deletions },
-                { op: "delete", path, version: at.found.stat.version },
-              );
-        if (outcome.zxid !== null) return true;
-        if (outcome.index === 1 && expected !== ANY) return false;
-      }
-      throw busy(key);
-    });
+    const wanted = (node: NodeData): boolean => expected === ANY || versionOf(node) === expected;
+    const done = await this.#client.call((connection) =>
+      this.#nodes.delete(connection, this.#paths.value(key), wanted),
+    );
+    return done === "deleted" || (done === "absent" && (expected === ANY || expected === ABSENT));
   }
 
   watch(key: string, listener: (item: KeyValueItem | null) => void): KeyValueWatch {
@@ -172,7 +143,7 @@ class ZookeeperKeyValue implements KeyValue {
   }
 
   async #follow(connection: ZookeeperConnection): Promise<void> {
-    await makeFolders(connection, this.#paths.ofStore);
+    await this.#nodes.makeFolders(connection);
     await connection.addWatch(this.#paths.store);
     await connection.barrier(this.#paths.barrier);
     this.#heard++;
@@ -191,21 +162,6 @@ class ZookeeperKeyValue implements KeyValue {
     return found === null ? null : itemOf(key, found);
   }
 
-  /** A key and how often keys were deleted before it was read: a change that holds both holds for this node and for no later one of its name. */
-  async #at(connection: ZookeeperConnection, key: string, exact = true): Promise<Found> {
-    const barrier = connection.barrier(this.#paths.barrier);
-    const deletions = connection.exists(this.#paths.deletions);
-    const found = connection.get(this.#paths.value(key));
-    await both(barrier, Promise.all([deletions, found]));
-    const stat = await deletions;
-    if (exact && stat === null) throw refusalOf(REFUSED.noNode, connection.address, `to read ${this.#paths.deletions}`);
-    return { found: await found, deletions: stat?.version ?? 0 };
-  }
-
-  #noneDeleted({ deletions }: Found) {
-    return { op: "check" as const, path: this.#paths.deletions, version: deletions };
-  }
-
   /** Null: something changed meanwhile. */
   async #listOnce(connection: ZookeeperConnection, prefix: string): Promise<KeyValueItem[] | null> {
     const barrier = connection.barrier(this.#paths.barrier);
@@ -215,15 +171,15 @@ class ZookeeperKeyValue implements KeyValue {
     const heard = this.#heard;
     for (let at = 0; at < names.length; at += PAGE) {
       const page = names.slice(at, at + PAGE);
-      const read = await connection.readMany(
-        store,
-        page.map((name) => `${store}/${name}`),
-      );
-      // Each page is of one moment, and all of them are when nothing was heard between.
-      if (!same(below(prefix, read.names), names) || read.nodes.includes(null)) return null;
+      const paths = page.map((name) => `${store}/${name}`);
+      const read = await connection.readMany(at === 0 ? store : null, paths);
+      // Each page is of one moment; all of them are of the same when nothing was heard between.
+      if (at === 0 && !same(below(prefix, read.names), names)) return null;
       if (at > 0 && this.#heard !== heard) return null;
-      for (const [index, node] of read.nodes.entries())
-        if (node !== null) items.push(itemOf(keyOfName(page[index]), node));
+      for (const [index, node] of read.nodes.entries()) {
+        if (node === null) return null;
+        items.push(itemOf(keyOfName(page[index]), node));
+      }
     }
     return items;
   }
@@ -231,11 +187,6 @@ class ZookeeperKeyValue implements KeyValue {
   #assertOpen(): void {
     if (this.#closed) throw storeClosed();
   }
-}
-
-interface Found {
-  readonly found: NodeData | null;
-  readonly deletions: number;
 }
 
 function itemOf(key: string, found: NodeData): KeyValueItem {
@@ -262,13 +213,8 @@ async function both<T>(first: Promise<unknown>, second: Promise<T>): Promise<T> 
   return (await Promise.all([first, second]))[1];
 }
 
-function busy(key: string): WeftError {
-  const text = `others changed ${key}, or deleted keys, each of the ${MAX_TRIES} times that it was tried; try again`;
-  return new WeftError("unavailable", text, { reason: "STORE_BUSY", retryable: true });
-}
-
 /** Nothing lives as long as a session of the store. */
 const SESSION_MS = 10_000;
 /** Values that are read at once: of the largest size, 25 MB. */
 const PAGE = 100;
-const MAX_TRIES = 50;
+const MAX_LISTINGS = 50;

@@ -88,7 +88,8 @@ test("the part of a transaction that was refused is the first with a code", () =
 });
 
 test("whatever a server sends is decoded, or refused as what it is not", () => {
-  const decoders = [decodeChanges, decodeData, decodeManyRead, decodeNames, decodeReplyHeader, decodeWatchEvent];
+  const many = (reader: JuteReader) => decodeManyRead(reader, true);
+  const decoders = [decodeChanges, decodeData, many, decodeNames, decodeReplyHeader, decodeWatchEvent];
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 300 }), fc.constantFrom(...decoders), (bytes, decode) => {
       try {

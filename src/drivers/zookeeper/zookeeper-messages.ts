@@ -37,8 +37,8 @@ export type Change =
 export type Request =
   | { readonly op: "exists" | "get" | "children" | "sync" | "addWatch"; readonly path: string }
   | { readonly op: "multi"; readonly changes: readonly Change[] }
-  /** Of a node its names, and of others what they hold, all at one moment. */
-  | { readonly op: "multiRead"; readonly children: string; readonly paths: readonly string[] }
+  /** Of a node the names below it, where wanted, and of others what they hold, all at one moment. */
+  | { readonly op: "multiRead"; readonly children: string | null; readonly paths: readonly string[] }
   | { readonly op: "close" };
 
 /** A code of ZooKeeper's errors that a caller does something with. */
@@ -125,7 +125,7 @@ export function encodeRequest(xid: number, request: Request): Buffer {
       writer.int(-1).bool(true).int(-1);
       break;
     case "multiRead":
-      writer.int(CODES.children).bool(false).int(-1).text(request.children).bool(false);
+      if (request.children !== null) writer.int(CODES.children).bool(false).int(-1).text(request.children).bool(false);
       for (const path of request.paths) writer.int(CODES.get).bool(false).int(-1).text(path).bool(false);
       writer.int(-1).bool(true).int(-1);
       break;
@@ -216,12 +216,13 @@ export function decodeChanges(reader: JuteReader): { readonly index: number; rea
 
 /** Null: the node is not there. `refused`: a code that is another one. */
 export interface ManyRead {
+  /** Null where they were not wanted, too. */
   readonly names: readonly string[] | null;
   readonly nodes: readonly (NodeData | null)[];
   readonly refused: number;
 }
 
-export function decodeManyRead(reader: JuteReader): ManyRead {
+export function decodeManyRead(reader: JuteReader, withNames: boolean): ManyRead {
   let names: readonly string[] | null = null;
   const nodes: (NodeData | null)[] = [];
   let refused = 0;
@@ -234,7 +235,7 @@ export function decodeManyRead(reader: JuteReader): ManyRead {
     else if (type === CODES.get) nodes.push(decodeData(reader));
     else if (type === CODES.error) {
       const code = reader.int();
-      if (index > 0) nodes.push(null);
+      if (index > 0 || !withNames) nodes.push(null);
       if (code !== REFUSED.noNode) refused = code;
     } else throw new RangeError(`a reading's answer of kind ${type}`);
   }

@@ -20,6 +20,6 @@ test("what belongs to another folder, or was made by others, has no name", () =>
   assert.equal(idOfName("100%"), null);
 });
 
-test("the round of an id is one of those that are made", () => {
-  for (let i = 0; i < 100; i++) assert.ok(paths.ofRegistry.includes(paths.round(`id-${i}`)));
+test("where deletions are counted is among what is made", () => {
+  for (let i = 0; i < 100; i++) assert.ok(paths.folders.includes(paths.deletionsOf(paths.endpoint(`id-${i}`))));
 });

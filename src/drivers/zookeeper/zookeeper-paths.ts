@@ -1,65 +1,52 @@
-import type { ZookeeperConnection } from "./zookeeper-connection.ts";
-import { type Change, REFUSED } from "./zookeeper-messages.ts";
-import { refusalOf } from "./zookeeper-refusal.ts";
-
 /**
  * Nodes of one system, all below PREFIX/SYSTEM:
  *
- *     endpoints/ID   an endpoint (endpoint-value.ts in registry/), which ends with the session of the control plane that holds it. Percent-encoded where an id has what a path has not
- *     removed/ID     made and deleted in the transaction that removes an endpoint on purpose: a removal without it is a session's end
- *     rounds/N       written in every transaction that makes an endpoint of this round, so that a change which began with the node before it is refused: versions begin at 0 again
- *     barrier        written before what must be read as new as anything that was acknowledged
+ *     endpoints/ID   an endpoint (endpoint-value.ts in registry/); percent-encoded where an id has what a path has not
+ *     planes/PLANE   ends with the session of a control plane: its endpoints are orphaned then
  *     store/KEY      a value of the shared store, with ":" for "/"
- *     deletions      written in every transaction that deletes one: as rounds
+ *     deletions/N    written in every transaction that deletes a node of this part of all: zookeeper-nodes.ts
+ *     barrier        written before what must be read as new as anything that was acknowledged
  */
 export class ZookeeperPaths {
   readonly root: string;
   readonly endpoints: string;
-  readonly removed: string;
-  readonly barrier: string;
+  readonly planes: string;
   readonly store: string;
-  readonly deletions: string;
-  readonly #rounds: string;
-  /** Of all ids, this part is refused by a change of one. */
-  static readonly ROUNDS = 16;
+  readonly barrier: string;
+  readonly #deletions: string;
 
   constructor(prefix: string, system: string) {
     this.root = `${prefix}/${system}`;
     this.endpoints = `${this.root}/endpoints`;
-    this.removed = `${this.root}/removed`;
-    this.barrier = `${this.root}/barrier`;
+    this.planes = `${this.root}/planes`;
     this.store = `${this.root}/store`;
-    this.deletions = `${this.root}/deletions`;
-    this.#rounds = `${this.root}/rounds`;
+    this.barrier = `${this.root}/barrier`;
+    this.#deletions = `${this.root}/deletions`;
   }
 
   endpoint(id: string): string {
     return `${this.endpoints}/${encodeURIComponent(id)}`;
   }
 
-  mark(id: string): string {
-    return `${this.removed}/${encodeURIComponent(id)}`;
-  }
-
-  round(id: string): string {
-    let sum = 0;
-    for (let i = 0; i < id.length; i++) sum = (sum * 31 + id.charCodeAt(i)) >>> 0;
-    return `${this.#rounds}/${sum % ZookeeperPaths.ROUNDS}`;
+  plane(plane: string): string {
+    return `${this.planes}/${plane}`;
   }
 
   value(key: string): string {
     return `${this.store}/${key.replaceAll("/", ":")}`;
   }
 
-  /** What the registry needs to be there, parents first. */
-  get ofRegistry(): readonly string[] {
-    const rounds = Array.from({ length: ZookeeperPaths.ROUNDS }, (_, i) => `${this.#rounds}/${i}`);
-    return [...parents(this.root), this.endpoints, this.removed, this.#rounds, ...rounds, this.barrier];
+  deletionsOf(path: string): string {
+    let sum = 0;
+    for (let i = 0; i < path.length; i++) sum = (sum * 31 + path.charCodeAt(i)) >>> 0;
+    return `${this.#deletions}/${sum % DELETIONS}`;
   }
 
-  /** What the store needs to be there, parents first. */
-  get ofStore(): readonly string[] {
-    return [...parents(this.root), this.store, this.deletions, this.barrier];
+  /** What has to be there, parents first. */
+  get folders(): readonly string[] {
+    const deletions = Array.from({ length: DELETIONS }, (_, i) => `${this.#deletions}/${i}`);
+    const { endpoints, planes, store, barrier } = this;
+    return [...parents(this.root), endpoints, planes, store, barrier, this.#deletions, ...deletions];
   }
 }
 
@@ -82,24 +69,11 @@ export function keyOfName(name: string): string {
   return name.replaceAll(":", "/");
 }
 
-/** Makes what is not there yet. */
-export async function makeFolders(connection: ZookeeperConnection, paths: readonly string[]): Promise<void> {
-  // To make what is there already takes a right that its user may not have.
-  const found = await Promise.all(paths.map((path) => connection.exists(path)));
-  for (const [index, path] of paths.entries()) {
-    if (found[index] !== null) continue;
-    const outcome = await connection.change(folder(connection, path));
-    if (outcome.zxid === null && outcome.code !== REFUSED.nodeExists)
-      throw refusalOf(outcome.code, connection.address, `to make ${path}`);
-  }
-}
-
-function folder({ access }: ZookeeperConnection, path: string): Change {
-  return { op: "create", path, data: new Uint8Array(0), ephemeral: false, access };
-}
-
 /** "/a/b" -> "/a", "/a/b". */
 function parents(path: string): string[] {
   const parts = path.split("/").slice(1);
   return parts.map((_, index) => `/${parts.slice(0, index + 1).join("/")}`);
 }
+
+/** A deletion makes changes of this part of all nodes look again. */
+const DELETIONS = 16;

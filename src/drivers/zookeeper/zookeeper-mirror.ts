@@ -1,0 +1,178 @@
+import { WeftError } from "../../core/errors.ts";
+import type { BackendChange, KeptEntry } from "../../registry/endpoint-backend.ts";
+import { decodeEndpointEntry, type EndpointEntry } from "../../registry/endpoint-value.ts";
+import type { ZookeeperConnection } from "./zookeeper-connection.ts";
+import type { NodeData, WatchEvent } from "./zookeeper-messages.ts";
+import { idOfName, nameIn, type ZookeeperPaths } from "./zookeeper-paths.ts";
+
+/** What is told of. Never from inside what the mirror is called for. */
+export interface MirrorEvents {
+  changed(changes: readonly BackendChange[]): void;
+  unusable(error: WeftError): void;
+}
+
+/**
+ * What ZooKeeper holds of endpoints and planes, in this process's memory. A watch says which node changed and not how, so it is read; answers come after what was told before
+ * them, so when nothing is left to be read all is as it was in ZooKeeper at the moment of the last answer.
+ *
+ *     event --name of a node--> dirty --read, many at once--> known, told
+ */
+export class ZookeeperMirror {
+  readonly #paths: ZookeeperPaths;
+  readonly #events: MirrorEvents;
+  #known = new Map<string, Known>();
+  /** Planes whose sign of life is there. */
+  #planes = new Set<string>();
+  /** Since a listing of them was asked for. */
+  readonly #heardOfPlanes = new Map<string, "created" | "deleted">();
+  /** Names of endpoints' nodes that may be other ones than are known. */
+  readonly #dirty = new Set<string>();
+  /** Name of a node that holds no endpoint, and its version: said once. */
+  readonly #unusable = new Map<string, bigint>();
+  #connection: ZookeeperConnection | null = null;
+  #draining: Promise<void> | null = null;
+
+  constructor(paths: ZookeeperPaths, events: MirrorEvents) {
+    this.#paths = paths;
+    this.#events = events;
+  }
+
+  /** Everything, by a new connection, which is followed from now on. */
+  async list(connection: ZookeeperConnection): Promise<readonly KeptEntry[]> {
+    const { endpoints, planes, barrier } = this.#paths;
+    this.#connection = null;
+    this.#dirty.clear();
+    await Promise.all([connection.addWatch(endpoints), connection.addWatch(planes)]);
+    await connection.barrier(barrier);
+    this.#heardOfPlanes.clear();
+    const alive = await connection.children(planes);
+    if (alive === null) throw connection.foldersGone();
+    this.#planes = new Set(alive);
+    // What was heard since it was asked is in the answer, or newer.
+    for (const [plane, kind] of this.#heardOfPlanes) this.#planes[kind === "created" ? "add" : "delete"](plane);
+    const names = await connection.children(endpoints);
+    if (names === null) throw connection.foldersGone();
+    const known = new Map<string, Known>();
+    for (let at = 0; at < names.length; at += PAGE) {
+      const page = names.slice(at, at + PAGE);
+      const read = await Promise.all(page.map((name) => connection.get(`${endpoints}/${name}`)));
+      for (const [index, name] of page.entries()) {
+        const node = read[index];
+        const one = node === null ? null : this.#decode(name, node);
+        if (one !== null) known.set(name, one);
+      }
+    }
+    this.#heardOfPlanes.clear();
+    this.#known = known;
+    this.#connection = connection;
+    this.#drainSoon();
+    return this.all();
+  }
+
+  all(): readonly KeptEntry[] {
+    return Array.from(this.#known.values(), (known) => this.#kept(known));
+  }
+
+  take({ kind, path }: WatchEvent): void {
+    const name = nameIn(this.#paths.endpoints, path);
+    if (name !== null) {
+      this.#dirty.add(name);
+      this.#drainSoon();
+      return;
+    }
+    const plane = nameIn(this.#paths.planes, path);
+    if (plane === null) return;
+    if (kind !== "created" && kind !== "deleted") return;
+    if (this.#connection === null) this.#heardOfPlanes.set(plane, kind);
+    this.#planes[kind === "created" ? "add" : "delete"](plane);
+    const changes: BackendChange[] = [];
+    for (const known of this.#known.values())
+      if (known.entry.plane === plane) changes.push({ kind: "put", ...this.#kept(known) });
+    // What is dirty is told when it is read, with what is known of planes then.
+    if (changes.length > 0 && this.#connection !== null) this.#events.changed(changes);
+  }
+
+  /** Resolves when nothing is left to be read; rejects when the connection ends before. */
+  async settled(connection: ZookeeperConnection): Promise<void> {
+    while (this.#dirty.size > 0 || this.#draining !== null) {
+      if (this.#connection !== connection) break;
+      await (this.#draining ?? this.#drain(connection));
+    }
+    if (connection.failure !== null) throw connection.failure;
+  }
+
+  /** As the mirror would tell it. */
+  decode(id: string, node: NodeData): KeptEntry | null {
+    const known = this.#decode(encodeURIComponent(id), node);
+    return known === null ? null : this.#kept(known);
+  }
+
+  #kept({ entry, version }: Known): KeptEntry {
+    return { entry, version, orphaned: entry.plane !== "" && !this.#planes.has(entry.plane) };
+  }
+
+  #drainSoon(): void {
+    const connection = this.#connection;
+    if (this.#draining !== null || connection === null || this.#dirty.size === 0) return;
+    // Changes of one turn are read together.
+    this.#draining = Promise.resolve().then(() => this.#drain(connection));
+    const done = (): void => {
+      this.#draining = null;
+      this.#drainSoon(); // what a new connection brought meanwhile
+    };
+    this.#draining.then(done, done);
+  }
+
+  async #drain(connection: ZookeeperConnection): Promise<void> {
+    while (this.#dirty.size > 0 && this.#connection === connection) {
+      const names = Array.from(this.#dirty).slice(0, PAGE);
+      for (const name of names) this.#dirty.delete(name);
+      const paths = names.map((name) => `${this.#paths.endpoints}/${name}`);
+      const read = await Promise.all(paths.map((path) => connection.look(path)));
+      if (this.#connection !== connection) return;
+      const changes: BackendChange[] = [];
+      for (const [index, name] of names.entries()) {
+        const { node, zxid } = read[index];
+        const now = node === null ? null : this.#decode(name, node);
+        const before = this.#known.get(name);
+        if (now !== null) {
+          if (before?.version === now.version) continue;
+          this.#known.set(name, now);
+          changes.push({ kind: "put", ...this.#kept(now) });
+        } else if (before !== undefined) {
+          this.#known.delete(name);
+          const { id } = before.entry.endpoint;
+          changes.push({ kind: "removed", id, orphaned: false, version: Number(zxid) });
+        }
+      }
+      changes.sort((a, b) => (a.version ?? 0) - (b.version ?? 0));
+      if (changes.length > 0) this.#events.changed(changes);
+    }
+  }
+
+  /** Null for what is no endpoint of that name, which is told once. */
+  #decode(name: string, { data, stat }: NodeData): Known | null {
+    try {
+      const entry = decodeEndpointEntry(data);
+      if (entry.endpoint.id !== idOfName(name)) throw new Error(`it is of ${JSON.stringify(entry.endpoint.id)}`);
+      this.#unusable.delete(name);
+      return { entry, version: Number(stat.mzxid) };
+    } catch (cause) {
+      if (this.#unusable.get(name) === stat.mzxid || this.#unusable.size >= MAX_UNUSABLE) return null;
+      this.#unusable.set(name, stat.mzxid);
+      const text = `ZooKeeper holds no endpoint that can be used under ${JSON.stringify(name.slice(0, 128))}: ${(cause as Error).message}`;
+      const error = new WeftError("failed_precondition", text, { reason: "BAD_ENDPOINT_VALUE", cause });
+      queueMicrotask(() => this.#events.unusable(error));
+      return null;
+    }
+  }
+}
+
+interface Known {
+  readonly entry: EndpointEntry;
+  readonly version: number;
+}
+
+/** Read at once. */
+const PAGE = 1_000;
+const MAX_UNUSABLE = 1_000;

@@ -1,0 +1,114 @@
+import { WeftError } from "../../core/errors.ts";
+import type { ZookeeperConnection } from "./zookeeper-connection.ts";
+import { type NodeData, REFUSED } from "./zookeeper-messages.ts";
+import type { ZookeeperPaths } from "./zookeeper-paths.ts";
+import { refusalOf } from "./zookeeper-refusal.ts";
+
+/**
+ * Nodes that are changed by who has seen what they hold. ZooKeeper compares with a count that begins at 0 again when a node is deleted and made, so a change that was thought of for one node could
+ * meet another one of its name. So every deletion writes, in the same transaction, to a node that counts deletions; who changes a node has seen that count first, and its change holds for
+ * that count alone.
+ *
+ *     see:    count of deletions, then the node
+ *     change: [count is the same, node is the same -> change]     or see again
+ *
+ * A node that is not the wanted one is looked at again behind a barrier before that is said: this server may have been behind.
+ */
+export class ZookeeperNodes {
+  readonly #paths: ZookeeperPaths;
+
+  constructor(paths: ZookeeperPaths) {
+    this.#paths = paths;
+  }
+
+  /** As new as anything that was acknowledged. */
+  async get(connection: ZookeeperConnection, path: string): Promise<NodeData | null> {
+    const [, node] = await Promise.all([connection.barrier(this.#paths.barrier), connection.get(path)]);
+    return node;
+  }
+
+  /** Makes a node that stays. Null: there is one. */
+  async create(connection: ZookeeperConnection, path: string, data: Uint8Array): Promise<bigint | null> {
+    const { access } = connection;
+    const { zxid, ...refused } = await connection.change({ op: "create", path, data, ephemeral: false, access });
+    if (zxid === null && "code" in refused && refused.code === REFUSED.noNode) throw connection.foldersGone();
+    return zxid;
+  }
+
+  /** Writes to a node if it is the wanted one. Null: it is not, or there is none. */
+  async set(
+    connection: ZookeeperConnection,
+    path: string,
+    data: Uint8Array,
+    wanted: (node: NodeData) => boolean,
+  ): Promise<bigint | null> {
+    const count = this.#paths.deletionsOf(path);
+    for (let tries = 0; tries < MAX_TRIES; tries++) {
+      const seen = await this.#see(connection, path, tries > 0);
+      if (seen.node === null || !wanted(seen.node)) {
+        if (tries > 0) return null;
+        continue;
+      }
+      const { version } = seen.node.stat;
+      const same = { op: "check" as const, path: count, version: seen.deletions };
+      const { zxid } = await connection.change(same, { op: "set", path, data, version });
+      if (zxid !== null) return zxid;
+    }
+    throw busy(path);
+  }
+
+  /** Deletes a node if it is the wanted one. */
+  async delete(
+    connection: ZookeeperConnection,
+    path: string,
+    wanted: (node: NodeData) => boolean,
+  ): Promise<"deleted" | "absent" | "another"> {
+    const count = this.#paths.deletionsOf(path);
+    for (let tries = 0; tries < MAX_TRIES; tries++) {
+      const seen = await this.#see(connection, path, tries > 0);
+      if (seen.node === null || !wanted(seen.node)) {
+        if (tries > 0) return seen.node === null ? "absent" : "another";
+        continue;
+      }
+      const { version } = seen.node.stat;
+      const counted = { op: "set" as const, path: count, data: new Uint8Array(0), version: seen.deletions };
+      const { zxid } = await connection.change(counted, { op: "delete", path, version });
+      if (zxid !== null) return "deleted";
+    }
+    throw busy(path);
+  }
+
+  /** Makes folders that are not there yet. */
+  async makeFolders(connection: ZookeeperConnection): Promise<void> {
+    const { folders } = this.#paths;
+    // To make what is there already takes a right that its user may not have.
+    const found = await Promise.all(folders.map((path) => connection.exists(path)));
+    for (const [index, path] of folders.entries()) {
+      if (found[index] !== null) continue;
+      const { access } = connection;
+      const folder = { op: "create" as const, path, data: new Uint8Array(0), ephemeral: false, access };
+      const outcome = await connection.change(folder);
+      if (outcome.zxid === null && outcome.code !== REFUSED.nodeExists)
+        throw refusalOf(outcome.code, connection.address, `to make ${path}`);
+    }
+  }
+
+  async #see(
+    connection: ZookeeperConnection,
+    path: string,
+    surely: boolean,
+  ): Promise<{ node: NodeData | null; deletions: number }> {
+    const barrier = surely ? connection.barrier(this.#paths.barrier) : null;
+    const count = connection.exists(this.#paths.deletionsOf(path));
+    const [stat, node] = await Promise.all([count, connection.get(path), barrier]);
+    if (stat === null) throw connection.foldersGone();
+    return { node, deletions: stat.version };
+  }
+}
+
+function busy(path: string): WeftError {
+  const text = `others changed ${path}, or deleted its neighbours, each of the ${MAX_TRIES} times that it was tried; try again`;
+  return new WeftError("unavailable", text, { reason: "ZOOKEEPER_BUSY" });
+}
+
+const MAX_TRIES = 50;
