@@ -26,6 +26,8 @@ export interface HealthCheckerOptions extends HealthCheckOptions {
   /** Part of all endpoints (0..1) that may fail at once without being refused, and how many may in any case. Default 0.5 and 10. */
   protectionRatio?: number;
   protectionMinimum?: number;
+  /** Asked right before something is recorded: whether this one still may, of several that could check. Default: always. */
+  leads?: () => boolean;
 }
 
 /**
@@ -54,12 +56,16 @@ export class HealthChecker {
     this.#maxProbes = options.maxProbes ?? 256;
   }
 
+  /** Begins, or begins anew after close(). */
   start(): void {
+    this.#watch?.close();
     this.#watch = this.#options.registry.watch(["*"], (delta) => this.#apply(delta));
   }
 
   close(): void {
     this.#watch?.close();
+    this.#watch = null;
+    this.#silent = 0;
     for (const checked of this.#checked.values()) checked.stop();
     this.#checked.clear();
     this.#queue.length = 0;
@@ -171,6 +177,7 @@ export class HealthChecker {
     if (checked.silent && endpoint.health === "healthy" && this.#tooManySilent()) return;
     // Said again while the registry shows another health, which costs nothing where it is known: a registration may have crossed the verdict.
     if (machine.verdict === endpoint.health || endpoint.health === "draining") return;
+    if (this.#options.leads?.() === false) return;
     const reason = machine.verdict === "healthy" ? "health check passes" : `health check: ${message}`;
     this.#options.registry.setHealth(endpoint.id, machine.verdict, reason, "check").catch(ignore); // gone meanwhile, or the registry closes
   }

@@ -52,7 +52,8 @@ export class LimitLine implements SharedLimits {
       const asks = waiting.map(({ ask }) => messageOf(ask));
       const { grants } = await client().lease({ process, asks }, { timeoutMs: TIMEOUT_MS });
       waiting.forEach(({ reply }, i) => {
-        reply(grants[i] ?? null);
+        const grant = grants[i];
+        reply(grant === undefined || grant.unknown ? null : grant);
       });
     } catch {
       // The control plane is away, or older than this: each process keeps to its share.

@@ -14,19 +14,21 @@ import type { DataPlaneState } from "./data-plane.ts";
 import { meshProblems } from "./mesh-problems.ts";
 import type { EdgeRate } from "./traffic-store.ts";
 
-/** What Admin.GetTopology answers: the system as the control plane sees it now. */
+/** What Admin.GetTopology answers: the system as the control plane sees it now. `elsewhere`: asks what the other control planes see, while this one looks. */
 export async function topologyOf(
   hub: Hub,
   { services, probeTimeoutMs }: Pick<GetTopologyRequest, "services" | "probeTimeoutMs">,
+  elsewhere: () => Promise<readonly SeenMeshPart[]> = async () => [],
 ): Promise<MessageInitShape<typeof TopologySchema>> {
-  if (probeTimeoutMs > 0) await hub.probe(Math.min(probeTimeoutMs, MAX_PROBE_MS));
-  const allPlanes = [...hub.planes()];
-  const allEdges = edgesOf(hub);
+  const [own, others] = await Promise.all([meshPartOf(hub, probeTimeoutMs), elsewhere()]);
+  const parts = [own, ...others];
+  const allPlanes = parts.flatMap(({ planes }) => planes);
+  const allEdges = summed(parts.flatMap((part) => part.edges));
   const wanted = new Set(services);
   const concerned = ({ from, to }: MeshEdge): boolean => wanted.size === 0 || wanted.has(from) || wanted.has(to);
   const edges = allEdges.filter(concerned);
   const shown = new Set([...wanted, ...edges.flatMap(({ from, to }) => [from, to])]);
-  const nodes = nodesOf(hub, allEdges).filter(({ name }) => wanted.size === 0 || shown.has(name));
+  const nodes = nodesOf(hub, allEdges, allPlanes).filter(({ name }) => wanted.size === 0 || shown.has(name));
   const planes = allPlanes.filter(({ service, kind }) => wanted.size === 0 || wanted.has(service || kind));
   const { revision, publishedMs } = hub.ledger.current;
   const now = hub.clock.wallMs();
@@ -38,6 +40,33 @@ export async function topologyOf(
     planes: planes.sort(byName(({ kind, process }) => `${kind} ${process}`)).map(planeMessage),
     problems: meshProblems({ nodes, edges, planes, revision, publishedMs, probed, now }),
   };
+}
+
+/** What one control plane sees of the mesh: the data planes that are attached there, and what they tell of their calls. */
+export interface SeenMeshPart {
+  readonly planes: readonly DataPlaneState[];
+  readonly edges: readonly MeshEdge[];
+}
+
+/** This control plane's own part. */
+export async function meshPartOf(hub: Hub, probeTimeoutMs: number): Promise<SeenMeshPart> {
+  if (probeTimeoutMs > 0) await hub.probe(Math.min(probeTimeoutMs, MAX_PROBE_MS));
+  return { planes: [...hub.planes()], edges: edgesOf(hub) };
+}
+
+/** Each edge once, in order. */
+function summed(all: readonly MeshEdge[]): MeshEdge[] {
+  const edges = new Map<string, MeshEdge>();
+  for (const edge of all) {
+    const key = `${edge.from}\n${edge.to}\n${edge.version}`;
+    const sum = edges.get(key);
+    if (sum === undefined) edges.set(key, edge);
+    else {
+      for (const count of COUNTS) sum[count] += edge[count];
+      for (let i = 0; i < LATENCY_BUCKETS; i++) sum.latency[i] += edge.latency[i] ?? 0;
+    }
+  }
+  return [...edges.values()].sort(byName(({ from, to, version }) => `${from}\n${to}\n${version}`));
 }
 
 /** All that is told of the calls from one node to one version of another, by however many processes. */
@@ -88,7 +117,7 @@ function edgesOf(hub: Hub): MeshEdge[] {
     }
     if (outside !== null) outside.processes++;
   }
-  return [...edges.values()].sort(byName(({ from, to, version }) => `${from}\n${to}\n${version}`));
+  return [...edges.values()];
 }
 
 function newEdge(from: string, to: string, version: string): MeshEdge {
@@ -97,7 +126,7 @@ function newEdge(from: string, to: string, version: string): MeshEdge {
   return { from, to, version, ...counts, latency, allCalls: 0, allErrors: 0, processes: 0 };
 }
 
-function nodesOf(hub: Hub, edges: readonly MeshEdge[]): MeshNode[] {
+function nodesOf(hub: Hub, edges: readonly MeshEdge[], planes: readonly DataPlaneState[]): MeshNode[] {
   const nodes = new Map<string, MeshNode>();
   for (const { name, endpoints } of hub.catalog.services()) {
     nodes.set(name, {
@@ -107,7 +136,7 @@ function nodesOf(hub: Hub, edges: readonly MeshEdge[]): MeshNode[] {
       mtls: hub.mutualTls(name),
     });
   }
-  for (const { kind } of hub.planes()) if (kind === "gateway") nodes.set(kind, { name: kind, kind });
+  for (const { kind } of planes) if (kind === "gateway") nodes.set(kind, { name: kind, kind });
   for (const { from, to } of edges) {
     if (from === OUTSIDE) nodes.set(from, { name: from, kind: OUTSIDE });
     else if (!nodes.has(from)) nodes.set(from, { name: from, kind: "client" });
@@ -163,7 +192,8 @@ function edgeMessage(edge: MeshEdge, all: readonly MeshEdge[]): MessageInitShape
   };
 }
 
-function planeMessage(plane: DataPlaneState): MessageInitShape<typeof DataPlaneSchema> {
+/** A data plane as messages have it. */
+export function planeMessage(plane: DataPlaneState): MessageInitShape<typeof DataPlaneSchema> {
   const { process, kind, service, node, version, address, attachedMs, sent, acknowledged, enforced, probedMs } = plane;
   return {
     process,
@@ -189,5 +219,15 @@ function byName<T>(nameOf: (value: T) => string): (a: T, b: T) => number {
   return (a, b) => (nameOf(a) < nameOf(b) ? -1 : 1);
 }
 
+const COUNTS = [
+  "callsPerSecond",
+  "calls",
+  "errors",
+  "secure",
+  "attempts",
+  "allCalls",
+  "allErrors",
+  "processes",
+] as const;
 const OUTSIDE = "outside";
 const MAX_PROBE_MS = 10_000;

@@ -1,0 +1,90 @@
+import type { Clock } from "../core/clock.ts";
+import { WeftError } from "../core/errors.ts";
+import type { ServerInterceptor } from "../service/interceptor.ts";
+import type { KeyValue } from "../settings/key-value.ts";
+import type { Authority } from "./authority/authority.ts";
+import type { Fleet } from "./fleet.ts";
+import type { HealthChecker } from "./health-checker.ts";
+import type { Hub } from "./hub.ts";
+import { createLeader, type Leader } from "./leader.ts";
+import { gather } from "./peers/gather.ts";
+import { PeerDirectory } from "./peers/peer-directory.ts";
+import { Peers } from "./peers/peers.ts";
+import { SharedFleet } from "./peers/shared-fleet.ts";
+
+export interface SeveralOptions {
+  readonly store: KeyValue;
+  readonly clock: Clock;
+  /** Unique to this run. */
+  readonly id: string;
+  readonly leaseMs?: number;
+}
+
+/**
+ * One control plane of several over one store: who leads, where the others are, and what is asked of them.
+ *
+ *     opened (stands for leader) --served(): found by others--> asks and is asked --close(): leads no more, not found any more
+ */
+export class Several {
+  readonly leader: Leader;
+  readonly #options: SeveralOptions;
+  #address = "";
+  #directory: PeerDirectory | null = null;
+  #peers: Peers | null = null;
+
+  constructor(options: SeveralOptions) {
+    this.#options = options;
+    this.leader = createLeader(options);
+  }
+
+  /** What enforces policy among the data planes of the other control planes. */
+  get enforcing(): readonly string[] {
+    return this.#directory?.others.flatMap(({ enforcing }) => enforcing) ?? [];
+  }
+
+  /** Checks health while this one leads. */
+  check(checker: HealthChecker): void {
+    const follow = (leading: boolean) => (leading ? checker.start() : checker.close());
+    this.leader.onChange(follow);
+    if (this.leader.leading) follow(true);
+  }
+
+  /** Around the control plane's calls. */
+  interceptor(hub: Hub, fleet: Fleet, authority: Authority, enforcing: () => readonly string[]): ServerInterceptor {
+    const { store, clock, id } = this.#options;
+    const self = () => ({ address: this.#address, enforcing: enforcing() });
+    const directory = new PeerDirectory({ store, clock, id, self });
+    this.#directory = directory;
+    const { system } = authority;
+    const peers = new Peers({ directory, id, system, identity: authority.identity("control"), clock });
+    this.#peers = peers;
+    hub.onSuspects = (ids) => {
+      const { holder } = this.leader;
+      if (holder !== id)
+        void peers.askOne(holder, (at, options) => at.peers.suspect({ ids: [...ids] }, options)).catch(() => {});
+    };
+    const { leader } = this;
+    return gather({ hub, peers, leader, fleet: new SharedFleet(fleet, peers), address: () => this.#address });
+  }
+
+  /** It answers at this address from now on. */
+  async served(address: string): Promise<void> {
+    this.#address = address;
+    await this.#directory?.open();
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this.leader.close(), this.#directory?.close()]);
+    await this.#peers?.close();
+  }
+}
+
+/** Throws `failed_precondition` where control planes could not be told from impostors. */
+export function assertShareable(operatorToken: string): void {
+  if (operatorToken !== "") return;
+  throw new WeftError(
+    "failed_precondition",
+    "control planes that share a store know each other by the operator's token, which none was given: make one (openssl rand -base64 32), and give each the same by WEFT_OPERATOR_TOKEN or --operator-token-file",
+    { reason: "NO_OPERATOR_TOKEN" },
+  );
+}
