@@ -18,7 +18,7 @@ const failedChecks =
         .map((check) => check.name)
     : [];
 
-const files = (asked.length === 0 ? ["src", "tests", "examples", "docs"] : asked).flatMap((path) =>
+const files = (asked.length === 0 ? ["src", "tests", "examples", "docs", "conformance/*.test.ts"] : asked).flatMap((path) =>
   statSync(join(root, path), { throwIfNoEntry: false })?.isDirectory()
     ? globSync(`${path}/**/*.test.ts`, { cwd: root, exclude: (name) => name.endsWith("node_modules") })
     : globSync(path, { cwd: root }),
