@@ -1,0 +1,349 @@
+import type { Cancel, Clock } from "../../core/clock.ts";
+import { toWeftError, type WeftError } from "../../core/errors.ts";
+import type { Random } from "../../core/random.ts";
+import { BackOff } from "../../link/back-off.ts";
+import type { BackendChange, BackendEvents, EndpointBackend, KeptEntry } from "../../registry/endpoint-backend.ts";
+import type { EndpointEntry } from "../../registry/endpoint-value.ts";
+import { ApiClient } from "./api-client.ts";
+import { ENDPOINT_SLICES, LEASES, parseObject, versionOf } from "./api-resource.ts";
+import type { ClusterAccess } from "./cluster-access.ts";
+import { listObjects, type ObjectList } from "./list-objects.ts";
+import { ListWatch, type ObjectEvent } from "./list-watch.ts";
+import { leaseName, PlaneLease, planeOf } from "./plane-lease.ts";
+import { PlaneTable } from "./plane-table.ts";
+import { SliceView } from "./slice-view.ts";
+import { addressTypeOf, decodeSlice, encodeSlice, MANAGED_BY, SYSTEM_LABEL, sliceName, WEFT } from "./weft-slice.ts";
+
+export interface KubernetesBackendOptions {
+  access: ClusterAccess;
+  system: string;
+  clock: Clock;
+  random: Random;
+  /** How long a control plane may be silent until what it registered is orphaned, ms. */
+  planeLeaseMs?: number;
+}
+
+/**
+ * Entries in the EndpointSlices of a namespace: weft's own (weft-slice.ts), and those that Kubernetes makes for Services, which are only read. Two watches follow them and the planes' Leases; a beat each
+ * BEAT_MS asks whether the API server and etcd answer, for a watch is silent when nothing happens as it is when nobody is there.
+ */
+export class KubernetesBackend implements EndpointBackend {
+  readonly name: string;
+  readonly #options: KubernetesBackendOptions;
+  readonly #client: ApiClient;
+  readonly #planes: PlaneTable;
+  readonly #view: SliceView;
+  readonly #unusable = new Set<string>();
+  readonly #periodMs: number;
+  #plane = "";
+  #events: BackendEvents | null = null;
+  #lease: PlaneLease | null = null;
+  #slices: ListWatch | null = null;
+  #leases: ListWatch | null = null;
+  #stopBeating: Cancel = ignore;
+  #beatAt = 0;
+  #lost = false;
+  #closed = false;
+
+  constructor(options: KubernetesBackendOptions) {
+    const { access, clock, random, planeLeaseMs = PLANE_LEASE_MS } = options;
+    this.#options = options;
+    this.#client = new ApiClient({ access, clock, random });
+    this.#periodMs = planeLeaseMs;
+    this.name = `Kubernetes at ${this.#client.address}`;
+    this.#planes = new PlaneTable(planeLeaseMs);
+    this.#view = this.#newView((plane) => this.#planes.isDead(plane));
+  }
+
+  async follow(plane: string, events: BackendEvents): Promise<void> {
+    const { system, clock, random } = this.#options;
+    const client = this.#client;
+    this.#plane = plane;
+    this.#events = events;
+    this.#lease = new PlaneLease({ client, clock, system, plane, periodMs: this.#periodMs });
+    const backOff = new BackOff(random, { baseMs: 50, maxMs: 1_000 });
+    // Before anything is put, so that nobody takes it for an orphan.
+    for (;;) {
+      try {
+        await this.#lease.beat(BEAT_TIMEOUT_MS);
+        break;
+      } catch (thrown) {
+        const error = toWeftError(thrown);
+        if (this.#closed || !isAway(error)) throw error;
+        this.#tellLost(error);
+        await new Promise<void>((resolve) => void clock.after(backOff.next(), resolve));
+      }
+    }
+    await new Promise<void>((resolve, reject) => {
+      let first = true;
+      const onState = (failure: WeftError | null): void => {
+        if (failure === null || this.#closed) return;
+        if (first && !isAway(failure)) reject(failure);
+        if (failure.reason !== "GONE") this.#tellLost(failure);
+      };
+      const followed = (): void => {
+        if (this.#slices === null) this.#slices = new ListWatch({ ...shared, ...ofSlices });
+      };
+      const shared = { client, clock, random, onState };
+      const ofSlices = {
+        resource: ENDPOINT_SLICES,
+        selector: {},
+        onList: (list: ObjectList) => {
+          this.#whole(list);
+          if (!first) return;
+          first = false;
+          this.#beatAt = clock.now();
+          this.#beatSoon();
+          resolve();
+        },
+        onEvents: (changes: readonly ObjectEvent[]) => this.#tell(this.#takeSlices(changes)),
+      };
+      this.#leases = new ListWatch({
+        ...shared,
+        resource: LEASES,
+        selector: this.#selector(),
+        onList: (list) => {
+          this.#listPlanes(list);
+          followed();
+        },
+        onEvents: (changes) => this.#takePlanes(changes),
+      });
+    });
+  }
+
+  async replace(entry: EndpointEntry, expected: number): Promise<number | null> {
+    const { system } = this.#options;
+    const { id } = entry.endpoint;
+    const name = sliceName(system, id);
+    const known = this.#view.sliceOf(id);
+    const there = known?.version === expected ? known.addressType : undefined;
+    const deadline = this.#options.clock.now() + CALL_MS;
+    const write = async (addressType?: string): Promise<number | null> => {
+      const { metadata, ...slice } = encodeSlice(
+        entry,
+        system,
+        addressType === "IPv4" || addressType === "IPv6" ? addressType : undefined,
+      );
+      const body =
+        expected === 0
+          ? { metadata, ...slice }
+          : { metadata: { ...metadata, resourceVersion: String(expected) }, ...slice };
+      const resource = ENDPOINT_SLICES;
+      const leftMs = deadline - this.#options.clock.now();
+      const done = await (expected === 0
+        ? this.#client.ask({ verb: "create", resource, body }, leftMs)
+        : this.#client.ask({ verb: "update", resource, name, body }, leftMs));
+      return versionOf(parseObject(done).metadata.resourceVersion);
+    };
+    try {
+      return await write(there).catch((thrown) => {
+        // A slice never changes its kind of addresses, and this one's was not known.
+        if (toWeftError(thrown).place?.field !== "addressType" || there !== undefined) throw thrown;
+        return write(addressTypeOf(entry.endpoint) === "IPv4" ? "IPv6" : "IPv4");
+      });
+    } catch (thrown) {
+      const { reason } = toWeftError(thrown);
+      if (reason === "CONFLICT" || reason === "ALREADY_EXISTS" || reason === "NO_SUCH_OBJECT") return null;
+      throw thrown;
+    }
+  }
+
+  async remove(id: string, owner: string): Promise<void> {
+    const { system, clock } = this.#options;
+    const name = sliceName(system, id);
+    const deadline = clock.now() + CALL_MS;
+    for (;;) {
+      const leftMs = deadline - clock.now();
+      try {
+        const { object, entry } = await this.#get(name, leftMs);
+        if (entry?.owner !== owner) return;
+        const { uid, resourceVersion } = object.metadata;
+        const body = { kind: "DeleteOptions", apiVersion: "v1", preconditions: { uid, resourceVersion } };
+        await this.#client.ask({ verb: "delete", resource: ENDPOINT_SLICES, name, body }, deadline - clock.now());
+        return;
+      } catch (thrown) {
+        const { reason } = toWeftError(thrown);
+        if (reason === "NO_SUCH_OBJECT") return;
+        if (reason !== "CONFLICT" || clock.now() >= deadline) throw thrown;
+      }
+    }
+  }
+
+  async get(id: string): Promise<KeptEntry | null> {
+    try {
+      const { object, entry } = await this.#get(sliceName(this.#options.system, id), CALL_MS);
+      if (entry === null) return null;
+      const version = versionOf(object.metadata.resourceVersion);
+      return { entry, version, orphaned: this.#planes.isDead(entry.plane) };
+    } catch (thrown) {
+      if (toWeftError(thrown).reason === "NO_SUCH_OBJECT") return null;
+      throw thrown;
+    }
+  }
+
+  async read(): Promise<readonly KeptEntry[]> {
+    const { objects, resourceVersion } = await listObjects(this.#client, ENDPOINT_SLICES, {}, { timeoutMs: CALL_MS });
+    return this.#newView((plane) => this.#planes.isDead(plane)).listed(objects, versionOf(resourceVersion));
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#stopBeating();
+    this.#slices?.close();
+    this.#leases?.close();
+    await this.#lease?.end(CLOSE_MS).catch(ignore); // then the others see that it is silent
+    this.#client.close();
+  }
+
+  async #get(name: string, timeoutMs: number) {
+    const object = parseObject(await this.#client.ask({ verb: "get", resource: ENDPOINT_SLICES, name }, timeoutMs));
+    try {
+      return { object, entry: decodeSlice(object, this.#options.system) };
+    } catch {
+      return { object, entry: null }; // whoever registers it writes over it
+    }
+  }
+
+  /** Everything is told anew. */
+  #whole({ objects, resourceVersion }: ObjectList): void {
+    const entries = this.#view.listed(objects, versionOf(resourceVersion));
+    const now = this.#options.clock.now();
+    for (const plane of this.#view.planes()) this.#planes.mentioned(plane, now);
+    this.#events?.whole(entries);
+    this.#lost = false;
+  }
+
+  #takeSlices(events: readonly ObjectEvent[]): readonly BackendChange[] {
+    const changes = this.#view.take(events);
+    const now = this.#options.clock.now();
+    for (const change of changes)
+      if (change.kind === "put" && change.entry.plane !== "") this.#planes.mentioned(change.entry.plane, now);
+    return changes;
+  }
+
+  #tell(changes: readonly BackendChange[]): void {
+    if (changes.length > 0 && !this.#closed) this.#events?.changed(changes);
+  }
+
+  #listPlanes({ objects }: ObjectList): void {
+    const { system, clock } = this.#options;
+    const now = clock.now();
+    const there = new Set<string>();
+    for (const object of objects) {
+      const plane = planeOf(object, system);
+      if (plane === null) continue;
+      there.add(plane);
+      if (this.#planes.seen(plane, object.metadata.resourceVersion, now)) this.#tell(this.#view.planeChanged(plane));
+    }
+    // Not told as dead at once: after data were lost each of them makes its Lease anew.
+    this.#planes.touched(now);
+  }
+
+  #takePlanes(events: readonly ObjectEvent[]): void {
+    const { system, clock } = this.#options;
+    const now = clock.now();
+    for (const { kind, object } of events) {
+      const plane = planeOf(object, system);
+      if (plane === null || plane === this.#plane) continue;
+      const { resourceVersion } = object.metadata;
+      const changed = kind === "put" ? this.#planes.seen(plane, resourceVersion, now) : this.#planes.gone(plane, now);
+      if (changed) this.#tell(this.#view.planeChanged(plane));
+    }
+  }
+
+  #beatSoon(): void {
+    const { clock } = this.#options;
+    this.#stopBeating = clock.after(BEAT_MS, async () => {
+      const heard = this.#slices?.watching === true && this.#leases?.watching === true;
+      const now = clock.now();
+      // This process stood still: the others' renewals wait in its sockets.
+      if (now - this.#beatAt > LATE_MS) this.#planes.touched(now);
+      this.#beatAt = now;
+      try {
+        const { isNew, version } = (await this.#lease?.beat(BEAT_TIMEOUT_MS)) ?? { isNew: false, version: "" };
+        if (this.#closed) return;
+        this.#beatAt = clock.now();
+        // Other data than those that are watched: a watch from a version that is still to come says nothing.
+        if (isNew) this.#relist(versionOf(version));
+        else if (heard) this.#inTouch();
+      } catch (thrown) {
+        if (this.#closed) return;
+        const error = toWeftError(thrown);
+        this.#tellLost(error);
+        if (isAway(error)) {
+          this.#client.reconnect();
+          this.#slices?.restart(error);
+          this.#leases?.restart(error);
+        }
+        this.#beatAt = clock.now();
+      }
+      if (!this.#closed) this.#beatSoon();
+    });
+  }
+
+  #relist(version: number): void {
+    for (const followed of [this.#leases, this.#slices]) {
+      if (followed !== null && followed.version >= version) followed.relist();
+    }
+  }
+
+  #inTouch(): void {
+    const now = this.#options.clock.now();
+    if (this.#lost) this.#planes.touched(now);
+    this.#lost = false;
+    this.#events?.confirmed();
+    for (const plane of this.#planes.advance(now)) {
+      if (plane !== this.#plane) this.#tell(this.#view.planeChanged(plane));
+    }
+    for (const dead of this.#planes.deadBefore(now - BURY_MS)) void this.#bury(dead);
+  }
+
+  /** Nobody needs the Lease of a plane any more that is long dead and has no entries. */
+  async #bury({ plane, version }: { plane: string; version: string }): Promise<void> {
+    if (this.#view.planes().has(plane)) return;
+    this.#planes.forget(plane);
+    if (version === "") return;
+    const body = { kind: "DeleteOptions", apiVersion: "v1", preconditions: { resourceVersion: version } };
+    const name = leaseName(this.#options.system, plane);
+    await this.#client.ask({ verb: "delete", resource: LEASES, name, body }).catch(ignore); // somebody else did, or it is back
+  }
+
+  #tellLost(error: WeftError): void {
+    if (this.#lost || this.#closed) return;
+    this.#lost = true;
+    this.#events?.lost(error);
+  }
+
+  #selector() {
+    return { labelSelector: `${MANAGED_BY}=${WEFT},${SYSTEM_LABEL}=${this.#options.system}` };
+  }
+
+  #newView(isDead: (plane: string) => boolean): SliceView {
+    const onUnusable = (error: WeftError): void => {
+      // Each is told once, however often it is read.
+      if (this.#unusable.has(error.message) || this.#unusable.size >= MAX_UNUSABLE) return;
+      this.#unusable.add(error.message);
+      this.#events?.unusable(error);
+    };
+    return new SliceView({ system: this.#options.system, isDead, onUnusable });
+  }
+}
+
+/** Whether waiting may help. */
+function isAway({ code }: WeftError): boolean {
+  return code === "unavailable" || code === "internal" || code === "out_of_range" || code === "aborted";
+}
+
+function ignore(): void {}
+
+const PLANE_LEASE_MS = 10_000;
+const BEAT_MS = 750;
+const BEAT_TIMEOUT_MS = 2_000;
+const LATE_MS = 4_000;
+/** Of one operation; whoever asked waits no longer than 5 s. */
+const CALL_MS = 4_500;
+const CLOSE_MS = 1_000;
+/** Later than orphans are given up. */
+const BURY_MS = 60_000;
+const MAX_UNUSABLE = 1_000;

@@ -1,0 +1,103 @@
+import type { Clock } from "../../core/clock.ts";
+import { toWeftError } from "../../core/errors.ts";
+import type { ApiClient } from "./api-client.ts";
+import { type ApiObject, LEASES, parseObject } from "./api-resource.ts";
+import { MANAGED_BY, SYSTEM_LABEL, WEFT } from "./weft-slice.ts";
+
+export interface PlaneLeaseOptions {
+  client: ApiClient;
+  clock: Clock;
+  system: string;
+  plane: string;
+  periodMs: number;
+}
+
+/** The Lease object by which the others see that this control plane lives. */
+export class PlaneLease {
+  readonly #options: PlaneLeaseOptions;
+  readonly #name: string;
+  #version = "";
+  #uid = "";
+  #renewedAt = Number.NEGATIVE_INFINITY;
+
+  constructor(options: PlaneLeaseOptions) {
+    this.#options = options;
+    this.#name = leaseName(options.system, options.plane);
+  }
+
+  /**
+   * Asks the API server whether it, and etcd behind it, answer: renews the Lease when a quarter of its period is over, and reads it else. Resolves with `isNew` when it was not there, as when data were lost, and
+   * its version then.
+   */
+  async beat(timeoutMs: number): Promise<{ isNew: boolean; version: string }> {
+    const { client, clock, periodMs } = this.#options;
+    const name = this.#name;
+    if (this.#version === "") return { isNew: true, version: await this.#create(timeoutMs) };
+    try {
+      let answer: Record<string, unknown>;
+      if (clock.now() - this.#renewedAt >= periodMs / 4) {
+        const body = this.#body(this.#version);
+        answer = await client.ask({ verb: "update", resource: LEASES, name, body }, timeoutMs);
+        this.#renewedAt = clock.now();
+      } else answer = await client.ask({ verb: "get", resource: LEASES, name }, timeoutMs);
+      const before = this.#uid;
+      return { isNew: before !== "" && this.#take(answer).uid !== before, version: this.#version };
+    } catch (thrown) {
+      const { reason } = toWeftError(thrown);
+      if (reason === "NO_SUCH_OBJECT") return { isNew: true, version: await this.#create(timeoutMs) };
+      if (reason !== "CONFLICT") throw thrown;
+      // A renewal whose answer was lost was carried out, or these are other data.
+      const before = this.#uid;
+      const { uid, resourceVersion } = this.#take(await client.ask({ verb: "get", resource: LEASES, name }, timeoutMs));
+      return { isNew: uid !== before, version: resourceVersion };
+    }
+  }
+
+  /** Tells the others that this plane is no more. */
+  async end(timeoutMs: number): Promise<void> {
+    if (this.#version === "") return;
+    const body = { kind: "DeleteOptions", apiVersion: "v1" };
+    await this.#options.client.ask({ verb: "delete", resource: LEASES, name: this.#name, body }, timeoutMs);
+  }
+
+  async #create(timeoutMs: number): Promise<string> {
+    const { client, clock } = this.#options;
+    try {
+      const answer = await client.ask({ verb: "create", resource: LEASES, body: this.#body("") }, timeoutMs);
+      this.#renewedAt = clock.now();
+      return this.#take(answer).resourceVersion;
+    } catch (thrown) {
+      if (toWeftError(thrown).reason !== "ALREADY_EXISTS") throw thrown;
+      const answer = await client.ask({ verb: "get", resource: LEASES, name: this.#name }, timeoutMs);
+      return this.#take(answer).resourceVersion;
+    }
+  }
+
+  #take(answer: Record<string, unknown>): { uid: string; resourceVersion: string } {
+    const { uid, resourceVersion } = parseObject(answer).metadata;
+    this.#uid = uid;
+    this.#version = resourceVersion;
+    return { uid, resourceVersion };
+  }
+
+  #body(resourceVersion: string) {
+    const { clock, system, plane, periodMs } = this.#options;
+    // For people; no program compares it with a clock.
+    const renewTime = new Date(clock.wallMs()).toISOString().replace("Z", "000Z");
+    const labels = { [MANAGED_BY]: WEFT, [SYSTEM_LABEL]: system };
+    return {
+      metadata: { name: this.#name, labels, ...(resourceVersion !== "" && { resourceVersion }) },
+      spec: { holderIdentity: plane, leaseDurationSeconds: Math.ceil(periodMs / 1_000), renewTime },
+    };
+  }
+}
+
+export function leaseName(system: string, plane: string): string {
+  return `weft-${system}-plane-${plane}`;
+}
+
+/** The plane whose Lease it is; null: it is another Lease. */
+export function planeOf({ metadata }: ApiObject, system: string): string | null {
+  const start = leaseName(system, "");
+  return metadata.name.startsWith(start) ? metadata.name.slice(start.length) : null;
+}
