@@ -22,6 +22,7 @@ import { streams } from "./streams.ts";
 import { judge, type Suite } from "./suite.ts";
 import { tcp } from "./tcp.ts";
 import { xds } from "./xds.ts";
+import { zookeeper } from "./zookeeper.ts";
 
 const given = process.argv.slice(2);
 const option = given.findIndex((arg) => arg.startsWith("-"));
@@ -38,6 +39,7 @@ const suites: readonly Suite[] = [
   resilience,
   redis,
   etcd,
+  zookeeper,
   dns,
   envoy,
   sidecar,

@@ -18,6 +18,12 @@ export interface RegistryChoice {
 /** Where a control plane keeps endpoints. Rejects `invalid_argument` for a url that is none, `unavailable` when nobody answers there. */
 export async function openRegistry({ url, dataDir, system, tell }: RegistryChoice): Promise<Registry> {
   const onError = (error: WeftError): void => tell(error.message);
+  switch (/^([a-z]+):\/\//.exec(url)?.[1]) {
+    case "zookeeper": {
+      const { openZookeeperRegistry } = await import("../drivers/zookeeper/zookeeper-registry.ts");
+      return openZookeeperRegistry({ url, system, onError, onRecovered: () => tell("ZooKeeper answers again") });
+    }
+  }
   if (url !== "") {
     const { openEtcdRegistry } = await import("../drivers/etcd/etcd-registry.ts");
     return openEtcdRegistry({ url, system, onError, onRecovered: () => tell("etcd answers again") });

@@ -22,7 +22,7 @@ export interface OpenStore {
 }
 
 /** Where a control plane keeps what must outlive it. Rejects `invalid_argument` for a url that is none, `unavailable` when nobody answers there. */
-export async function openStore({ url, dataDir, system }: StoreChoice): Promise<OpenStore> {
+export async function openStore({ url, dataDir, system, tell }: StoreChoice): Promise<OpenStore> {
   const scheme = /^([a-z]+):\/\//.exec(url)?.[1] ?? "";
   switch (scheme) {
     case "":
@@ -34,10 +34,16 @@ export async function openStore({ url, dataDir, system }: StoreChoice): Promise<
       const { openConsulKeyValue } = await import("../drivers/consul/consul-key-value.ts");
       return { keyValue: await openConsulKeyValue({ url, system }) };
     }
+    case "zookeeper": {
+      const { openZookeeperKeyValue } = await import("../drivers/zookeeper/zookeeper-key-value.ts");
+      const onError = (error: WeftError): void => tell(error.message);
+      const onRecovered = (): void => tell("ZooKeeper answers again");
+      return { keyValue: await openZookeeperKeyValue({ url, system, onError, onRecovered }) };
+    }
   }
   throw new WeftError("invalid_argument", `a store looks like ${LOOKS}`, { reason: "BAD_ADDRESS" });
 }
 
 /** In a control plane's data folder. */
 const STORE_FILE = "store.db";
-const LOOKS = '"etcd://127.0.0.1:2379", "consul://127.0.0.1:8500"';
+const LOOKS = '"etcd://127.0.0.1:2379", "consul://127.0.0.1:8500", "zookeeper://127.0.0.1:2181"';
