@@ -21,12 +21,12 @@ const ALLOWED: Record<string, readonly string[]> = {
   net: ["wire"],
   call: ["net", "policy", "wire", "telemetry", "contract"],
   link: ["call", "contract", "policy", "registry", "settings", "net"],
-  drivers: ["registry", "settings", "call", "contract", "policy", "link"], // a driver keeps a line of its own: back-off, outbox
+  drivers: ["registry", "settings", "net", "wire", "call", "contract", "policy", "link"], // a driver keeps a line of its own: back-off, outbox
   service: ["contract", "call", "link", "telemetry", "registry", "net", "wire", "policy"],
   proxy: ["call", "contract", "dns", "link", "net", "policy", "wire", "telemetry", "service"], // a sidecar answers names
   dns: ["net", "wire"],
   intercept: [],
-  control: ["call", "service", "policy", "registry", "settings", "telemetry", "contract"],
+  control: ["call", "net", "wire", "service", "policy", "registry", "settings", "telemetry", "contract"],
   testing: ["policy", "call", "service", "contract"],
   saga: ["service", "telemetry"],
   events: ["service", "telemetry"],

@@ -249,6 +249,12 @@ NO_COLOR=1 switches colours off. Each command has its own help: weft up --help`,
         "keep endpoints in an etcd, which several control planes may share: etcd://USER:PASSWORD@HOST:PORT,HOST:PORT/PREFIX?ca=FILE (WEFT_REGISTRY)",
       ).env("WEFT_REGISTRY"),
     )
+    .addOption(
+      new Option(
+        "--consul <address>",
+        "serve Consul's API for services and health, too: PORT or HOST:PORT, 8500 as Consul's own; default: not",
+      ).argParser(address),
+    )
     .option("--system <name>", "name of the system: the trust domain of its identities; default: default", "")
     .option(
       "--ca-cert <file>",

@@ -27,6 +27,15 @@ export function refusePlainText(allowed: boolean, onRefused: (line: string) => v
   };
 }
 
+/** The same for a request of Consul's API: throws `failed_precondition` for one in plain text from another machine, with `allowed` for one that shows a token. */
+export function assertPlainConsul(peerAddress: string, secret: boolean, allowed: boolean): void {
+  if (isLoopback(peerAddress) || (allowed && !secret)) return;
+  const message = allowed
+    ? "refused: a token is not for plain text from another machine; register from this control plane's own"
+    : "refused: plain text from another machine; ask from this control plane's own, or start it with --plain in a network that is protected otherwise";
+  throw new WeftError("failed_precondition", message, { reason: "PLAIN_TEXT_REFUSED" });
+}
+
 /** What a call says of itself before it is answered. */
 interface AskedInPlain {
   /** "weft.control.v1.Identity" */

@@ -51,11 +51,13 @@ test("where endpoints are kept is told the control plane alone, and not as an ar
     load: null,
     sharedLimits: null,
     gateway: null,
+    consul: { host: "127.0.0.1", port: 8500 },
     registry,
   } as unknown as System;
   const launcher = { stateDir: "/shop/.weft", weft: ["weft"], nodeArguments: [], load: 0, system };
   const control = launchOf({ ...launch, unitName: CONTROL_UNIT }, launcher);
   assert.equal(control.env.WEFT_REGISTRY, registry);
+  assert.deepEqual(control.args.slice(-2), ["--consul", "127.0.0.1:8500"]);
   assert.ok(!control.args.join(" ").includes("secret"));
   assert.equal(launchOf({ ...launch, unitName: "load" }, launcher).env.WEFT_REGISTRY, undefined);
 });

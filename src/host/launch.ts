@@ -92,7 +92,8 @@ export function addressOf(url: string | null): string | null {
 function ownArguments(launch: Launch, { system, stateDir }: Launcher): string[] {
   if (launch.unitName === CONTROL_UNIT) {
     const listen = addressOf(launch.control) ?? "127.0.0.1:0";
-    return ["control", "--listen", listen, "--data", join(stateDir, "control"), "--system", system.name];
+    const consul = system.consul === null ? [] : ["--consul", hostPort(system.consul.host, system.consul.port)];
+    return ["control", "--listen", listen, "--data", join(stateDir, "control"), "--system", system.name, ...consul];
   }
   if (launch.unitName === DNS_UNIT && system.dns !== null) {
     const { host, port, allow, ttl } = system.dns;

@@ -20,6 +20,8 @@ export interface System {
   readonly gateway: Gateway | null;
   /** Who answers DNS queries; null: nobody. */
   readonly dns: Dns | null;
+  /** Where the control plane serves Consul's API; null: nowhere. Port 0 picks a free one. */
+  readonly consul: { readonly host: string; readonly port: number } | null;
   /** In an order in which each unit comes after those that it needs. */
   readonly units: readonly SystemUnit[];
   /** Routes and policies as they were written, each with its place; resources, documents of files (which know their places) and builders mixed. */
@@ -140,6 +142,7 @@ export const SYSTEM_FIELDS = [
   "name",
   "gateway",
   "dns",
+  "consul",
   "services",
   "routes",
   "policies",
@@ -205,6 +208,7 @@ function readSystem(
     file,
     gateway,
     dns: readDns(reader, fields.dns),
+    consul: readConsul(reader, fields.consul),
     units: ordered,
     resources,
     contracts: contracts.map((folder) => reader.path(folder)),
@@ -302,6 +306,14 @@ function readDns(reader: DescriptionReader, value: unknown): Dns | null {
   const { host, port } = reader.address(fields.listen ?? 5353, ["dns", "listen"]);
   const allow = readNetworks(reader, fields.allow, ["dns", "allow"]);
   return { host, port, allow, ttl: reader.number(fields.ttl, ["dns", "ttl"], 0, 86_400) ?? 5 };
+}
+
+function readConsul(reader: DescriptionReader, value: unknown): System["consul"] {
+  if (value === undefined) return null;
+  const fields = reader.object(value, ["consul"]);
+  if (fields === null) return null;
+  reader.problems.unknownFields(fields, ["consul"], ["listen"]);
+  return reader.address(fields.listen ?? 8500, ["consul", "listen"]);
 }
 
 function readNetworks(reader: DescriptionReader, value: unknown, path: FieldPath): string[] {

@@ -134,6 +134,10 @@ const SYSTEM = fields(
         ttl: whole("Seconds that answers may be kept. Default 5", 0, 86_400),
       }) as object),
     },
+    consul: {
+      description: "Serves Consul's API for services and health. Default: nobody does",
+      ...(fields({ listen: worded(address, 'A port of 127.0.0.1, or "host:port". Default 8500') }) as object),
+    },
     services: { type: "object", description: "By name", additionalProperties: SERVICE },
     routes: worded(inline, "Where calls go"),
     policies: worded(inline, "What may happen to calls"),

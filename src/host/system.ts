@@ -13,6 +13,8 @@ export interface SystemDescription {
   services: Record<string, ServiceDescription>;
   /** Answers DNS queries for the services' names below `weft.`. Default: nobody does. */
   dns?: DnsDescription;
+  /** Serves Consul's API for services and health, at the control plane: docs/consul-api.md. Default: nobody does. */
+  consul?: ConsulDescription;
   /** Where calls go: builders of `weftmesh/system`, or resources as they are. */
   routes?: readonly ResourceInput[];
   /** What may happen to calls: builders of `weftmesh/system`, or resources as they are. */
@@ -55,6 +57,11 @@ export interface DnsDescription {
   allow?: readonly string[];
   /** Seconds that answers may be kept. Default 5. */
   ttl?: number;
+}
+
+export interface ConsulDescription {
+  /** A port of 127.0.0.1, or "host:port". Port 0 picks a free one. Default 8500. */
+  listen?: number | string;
 }
 
 export interface ServiceDescription extends RunDescription {

@@ -31,6 +31,9 @@ export interface HealthCheckOptions {
 
 /** Metadata key by which an endpoint says how it wants to be checked: "tcp", "http:/healthz", "grpc", "grpc:orders.v1.Orders", "ttl". */
 export const HEALTH_CHECK_METADATA = "weft.health-check";
+/** Likewise how often, and how long a probe may take: whole milliseconds from 50 to 3,600,000. */
+export const HEALTH_CHECK_INTERVAL_METADATA = "weft.health-check-interval-ms";
+export const HEALTH_CHECK_TIMEOUT_METADATA = "weft.health-check-timeout-ms";
 
 /** The endpoint's own word on kind, path and service is the most specific; a word that is not understood leaves the rest as it is. */
 export function resolveHealthCheck(endpoint: Endpoint, options: HealthCheckOptions): HealthCheck {
@@ -46,6 +49,8 @@ export function resolveHealthCheck(endpoint: Endpoint, options: HealthCheckOptio
     healthyThreshold: 2,
     ...options.defaults,
     ...options.services?.[endpoint.service],
+    ...ownMs(endpoint, HEALTH_CHECK_INTERVAL_METADATA, "intervalMs"),
+    ...ownMs(endpoint, HEALTH_CHECK_TIMEOUT_METADATA, "timeoutMs"),
   };
   const match = /^(tcp|ttl|grpc|http)(?::(.*))?$/.exec(endpoint.metadata[HEALTH_CHECK_METADATA] ?? "");
   if (match === null) return base;
@@ -85,6 +90,13 @@ export function assertHealthCheckOptions(options: HealthCheckOptions): void {
 export function describeHealthCheck(check: HealthCheck): string {
   if (check.kind === "http") return `http ${check.path}`;
   return check.kind === "grpc" && check.service !== "" ? `grpc ${check.service}` : check.kind;
+}
+
+/** What an endpoint says of itself; nothing where that is out of bounds. */
+function ownMs(endpoint: Endpoint, name: string, field: "intervalMs" | "timeoutMs"): Partial<HealthCheck> {
+  const text = endpoint.metadata[name] ?? "";
+  const value = /^\d{2,7}$/.test(text) ? Number(text) : 0;
+  return value >= 50 && value <= 3_600_000 ? { [field]: value } : {};
 }
 
 function isLoopback(host: string): boolean {

@@ -1,6 +1,7 @@
 import { mkdirSync, readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { type IdentityOptions, startControlPlane } from "../../control/control-plane.ts";
+import { hostPort } from "../../core/address.ts";
 import { WeftError } from "../../core/errors.ts";
 import { openRegistry } from "../open-registry.ts";
 import type { Terminal } from "../terminal.ts";
@@ -12,6 +13,7 @@ export interface ControlFlags {
   plain: boolean;
   data?: string;
   registry?: string;
+  consul?: { host: string; port: number };
   system: string;
   caCert?: string;
   caKey?: string;
@@ -31,6 +33,7 @@ export async function control(flags: ControlFlags, terminal: Terminal): Promise<
     dataDir,
     ...flags.listen,
     plain: flags.plain,
+    ...(flags.consul && { consul: flags.consul }),
     // Where nobody can know the token, anyone may.
     publishers: dataDir === "" && operatorToken === "" ? "anyone" : "operator",
     version: packageVersion(),
@@ -48,6 +51,10 @@ export async function control(flags: ControlFlags, terminal: Terminal): Promise<
     terminal.out(
       `control plane${flags.system === "" ? "" : ` of ${flags.system}`} at ${plane.address}; for processes: WEFT_CONTROL=${plane.address}\n`,
     );
+  if (plane.consul !== null) {
+    const at = hostPort(plane.consul.host, plane.consul.port);
+    terminal.out(`Consul's API at ${at}; for its clients: CONSUL_HTTP_ADDR=${at}\n`);
+  }
   return untilStopped(() => plane.stop());
 }
 
