@@ -3,6 +3,7 @@
  * with "-" and follows is for "equality" (--seed, --case, --minutes).
  * Ends with "N passed, N failed"; a failure is one that conformance/known-failing/ does not list.
  */
+import { consul } from "./consul.ts";
 import { dns } from "./dns.ts";
 import { envoy } from "./envoy.ts";
 import { equality } from "./equality.ts";
@@ -14,6 +15,7 @@ import { h2spec } from "./h2spec.ts";
 import { hostile } from "./hostile.ts";
 import { identity } from "./identity.ts";
 import { interopClient, interopServer } from "./interop/suites.ts";
+import { kubernetes } from "./kubernetes.ts";
 import { mesh } from "./mesh.ts";
 import { redis } from "./redis.ts";
 import { resilience } from "./resilience.ts";
@@ -39,7 +41,9 @@ const suites: readonly Suite[] = [
   resilience,
   redis,
   etcd,
+  consul,
   zookeeper,
+  kubernetes,
   dns,
   envoy,
   sidecar,

@@ -19,6 +19,14 @@ export interface RegistryChoice {
 export async function openRegistry({ url, dataDir, system, tell }: RegistryChoice): Promise<Registry> {
   const onError = (error: WeftError): void => tell(error.message);
   switch (/^([a-z]+):\/\//.exec(url)?.[1]) {
+    case "consul": {
+      const { openConsulRegistry } = await import("../drivers/consul/consul-registry.ts");
+      return openConsulRegistry({ url, system, onError, onRecovered: () => tell("Consul answers again") });
+    }
+    case "kubernetes": {
+      const { openKubernetesRegistry } = await import("../drivers/kubernetes/kubernetes-registry.ts");
+      return openKubernetesRegistry({ url, system, onError, onRecovered: () => tell("Kubernetes answers again") });
+    }
     case "zookeeper": {
       const { openZookeeperRegistry } = await import("../drivers/zookeeper/zookeeper-registry.ts");
       return openZookeeperRegistry({ url, system, onError, onRecovered: () => tell("ZooKeeper answers again") });

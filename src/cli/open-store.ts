@@ -34,6 +34,10 @@ export async function openStore({ url, dataDir, system, tell }: StoreChoice): Pr
       const { openConsulKeyValue } = await import("../drivers/consul/consul-key-value.ts");
       return { keyValue: await openConsulKeyValue({ url, system }) };
     }
+    case "kubernetes": {
+      const { openKubernetesKeyValue } = await import("../drivers/kubernetes/kubernetes-key-value.ts");
+      return { keyValue: await openKubernetesKeyValue({ url, system }) };
+    }
     case "zookeeper": {
       const { openZookeeperKeyValue } = await import("../drivers/zookeeper/zookeeper-key-value.ts");
       const onError = (error: WeftError): void => tell(error.message);
@@ -46,4 +50,5 @@ export async function openStore({ url, dataDir, system, tell }: StoreChoice): Pr
 
 /** In a control plane's data folder. */
 const STORE_FILE = "store.db";
-const LOOKS = '"etcd://127.0.0.1:2379", "consul://127.0.0.1:8500", "zookeeper://127.0.0.1:2181"';
+const LOOKS =
+  '"etcd://127.0.0.1:2379", "consul://127.0.0.1:8500", "zookeeper://127.0.0.1:2181", "kubernetes:///NAMESPACE"';
