@@ -116,7 +116,10 @@ export class KvSpace {
     const { Key, Value, CreateIndex, ModifyIndex } = objectOf(given);
     return {
       key: this.#within(Key),
-      value: typeof Value === "string" ? Buffer.from(Value, "base64") : EMPTY,
+      // Most of a listing is known already, and not looked at.
+      get value() {
+        return typeof Value === "string" ? Buffer.from(Value, "base64") : EMPTY;
+      },
       createIndex: numberOf(CreateIndex),
       index: numberOf(ModifyIndex),
     };

@@ -1,0 +1,212 @@
+import { randomBytes } from "node:crypto";
+import type { EndpointEntry } from "../../registry/endpoint-backend.ts";
+import { decodeEndpointEntry, encodeEndpointEntry } from "../../registry/endpoint-value.ts";
+import { type KvItem, type KvSpace, numberOf, objectOf } from "./kv-space.ts";
+
+/** What is kept under an endpoint's key. */
+export type Stored =
+  | { readonly kind: "entry"; readonly entry: EndpointEntry; readonly version: number }
+  /** It was removed on purpose a moment ago. */
+  | { readonly kind: "mark"; readonly version: number }
+  | { readonly kind: "unusable"; readonly version: number; readonly why: string };
+
+export interface StoredListing {
+  readonly byId: ReadonlyMap<string, Stored>;
+  readonly index: number;
+  /** Names the data: another one when they were lost. */
+  readonly epoch: string;
+}
+
+/**
+ * Endpoints' entries in Consul's store, where every change is a compare-and-set:
+ *
+ *     epoch          {"id":"5e0c...","floor":0}: names these data, so that their loss is noticed
+ *     epoch.5e0c...  compared in every write, so that none is made into other data than those it was meant for
+ *     endpoints/ID   an entry; or {"removed":true}, for a while after it was removed on purpose
+ *
+ * Versions are Consul's indexes of the writes, above the epoch's floor: so they grow, too, when Consul has lost its data and counts anew.
+ */
+export class EntryStore {
+  readonly #space: KvSpace;
+  #epoch: Epoch | null = null;
+  #highest = 0;
+  /** What was read of each key last, so that only what has changed is read again. */
+  #known = new Map<string, { readonly index: number; readonly stored: Stored }>();
+
+  constructor(space: KvSpace) {
+    this.#space = space;
+  }
+
+  /** Waits until something has changed since an index; 0: does not wait, and asks the leader. */
+  index(after: number, waitMs: number): Promise<number> {
+    return this.#space.index("", after, waitMs);
+  }
+
+  async list(timeoutMs?: number): Promise<StoredListing> {
+    for (;;) {
+      const { items, index } = await this.#space.list("", timeoutMs);
+      const epoch = epochOf(items);
+      if (epoch === null) {
+        await this.#begin();
+        continue;
+      }
+      if (this.#epoch?.id !== epoch.id) this.#known = new Map();
+      this.#epoch = epoch;
+      const known = new Map<string, { index: number; stored: Stored }>();
+      const byId = new Map<string, Stored>();
+      for (const item of items) {
+        if (!item.key.startsWith(ENDPOINTS)) continue;
+        const id = item.key.slice(ENDPOINTS.length);
+        const before = this.#known.get(id);
+        const stored = before?.index === item.index ? before.stored : this.#read(id, item);
+        known.set(id, { index: item.index, stored });
+        byId.set(id, stored);
+      }
+      this.#known = known;
+      return { byId, index, epoch: epoch.id };
+    }
+  }
+
+  async get(id: string): Promise<Stored | null> {
+    for (;;) {
+      const items = await this.#space.transact([
+        { verb: "get-or-empty", key: EPOCH },
+        { verb: "get-or-empty", key: ENDPOINTS + id },
+      ]);
+      if (items === null) continue;
+      if (this.#epoch !== null && idOf(items[0]) === this.#epoch.id) {
+        return items[1].index === 0 ? null : this.#read(id, items[1]);
+      }
+      await this.list();
+    }
+  }
+
+  /** Null: the version of what is there is another one. `expected` 0: nothing is there but a mark. */
+  async replace(entry: EndpointEntry, expected: number): Promise<number | null> {
+    const { id } = entry.endpoint;
+    const value = encodeEndpointEntry(entry);
+    if (expected !== 0) return this.#write(id, value, expected);
+    const known = this.#known.get(id)?.stored;
+    const mark = known?.kind === "mark" ? known.version : 0;
+    const done = await this.#write(id, value, mark);
+    if (done !== null) return done;
+    const there = await this.get(id);
+    if (there?.kind === "entry" || (there?.version ?? 0) === mark) return null;
+    return this.#write(id, value, there?.version ?? 0);
+  }
+
+  async remove(id: string, owner: string): Promise<void> {
+    let there: Stored | null = this.#known.get(id)?.stored ?? null;
+    if (there?.kind !== "entry" || there.entry.owner !== owner) there = await this.get(id);
+    while (there?.kind === "entry" && there.entry.owner === owner) {
+      if ((await this.#write(id, MARK, there.version)) !== null) return;
+      there = await this.get(id);
+    }
+  }
+
+  /** Takes marks away that everybody has seen; those that have changed meanwhile stay. */
+  async sweep(marks: readonly { readonly id: string; readonly version: number }[]): Promise<void> {
+    for (const { id, version } of marks) {
+      const epoch = this.#epoch;
+      if (epoch === null) return;
+      const index = version - epoch.floor;
+      await this.#space.transact([
+        { verb: "check-index", key: fenceOf(epoch.id), index: epoch.index },
+        { verb: "check-index", key: ENDPOINTS + id, index },
+        { verb: "delete", key: ENDPOINTS + id },
+      ]);
+    }
+  }
+
+  async #write(id: string, value: Uint8Array, expected: number): Promise<number | null> {
+    if (this.#epoch === null) await this.list();
+    const epoch = this.#epoch as Epoch | null;
+    if (epoch === null) return null;
+    const key = ENDPOINTS + id;
+    const index = expected === 0 ? 0 : expected - epoch.floor;
+    // A version of other data.
+    if (index < 0 || (expected !== 0 && index === 0)) return null;
+    const items = await this.#space.transact([
+      { verb: "check-index", key: fenceOf(epoch.id), index: epoch.index },
+      { verb: "cas", key, value, index },
+    ]);
+    const written = items?.find((item) => item.key === key);
+    if (written !== undefined) return this.#versionOf(written, epoch);
+    // Either comparison may be what did not hold.
+    await this.#look();
+    return null;
+  }
+
+  /** Whether these are still the data that are known. */
+  async #look(): Promise<void> {
+    const items = await this.#space.transact([{ verb: "get-or-empty", key: EPOCH }]);
+    if (items !== null && idOf(items[0]) !== this.#epoch?.id) await this.list();
+  }
+
+  /** Names data that have no name; somebody else may be first. */
+  async #begin(): Promise<void> {
+    const id = randomBytes(8).toString("hex");
+    const floor = this.#highest === 0 ? 0 : this.#highest + FLOOR_GAP;
+    await this.#space.transact([
+      { verb: "check-not-exists", key: EPOCH },
+      { verb: "set", key: EPOCH, value: Buffer.from(JSON.stringify({ id, floor })) },
+      { verb: "set", key: fenceOf(id), value: Buffer.from("1") },
+    ]);
+  }
+
+  #read(id: string, item: KvItem): Stored {
+    const version = this.#versionOf(item, this.#epoch as Epoch);
+    const { value } = item;
+    if (value.length === MARK.length && MARK.equals(value)) return { kind: "mark", version };
+    try {
+      const entry = decodeEndpointEntry(value);
+      if (entry.endpoint.id !== id) throw new Error(`it is of ${JSON.stringify(entry.endpoint.id)}`);
+      if (entry.owner === "") throw new Error("it has no owner");
+      return { kind: "entry", entry, version };
+    } catch (cause) {
+      return { kind: "unusable", version, why: (cause as Error).message };
+    }
+  }
+
+  #versionOf({ index }: KvItem, { floor }: Epoch): number {
+    const version = floor + index;
+    this.#highest = Math.max(this.#highest, version);
+    return version;
+  }
+}
+
+interface Epoch {
+  readonly id: string;
+  readonly floor: number;
+  /** Of the key that is compared. */
+  readonly index: number;
+}
+
+function epochOf(items: readonly KvItem[]): Epoch | null {
+  const named = items.find(({ key }) => key === EPOCH);
+  const id = named === undefined ? "" : idOf(named);
+  const fence = items.find(({ key }) => key === fenceOf(id));
+  if (named === undefined || fence === undefined) return null;
+  const floor = numberOf(objectOf(JSON.parse(Buffer.from(named.value).toString())).floor);
+  return { id, floor, index: fence.index };
+}
+
+/** "" for what is none. */
+function idOf({ value }: KvItem): string {
+  try {
+    const { id } = objectOf(JSON.parse(Buffer.from(value).toString()));
+    return typeof id === "string" ? id : "";
+  } catch {
+    return "";
+  }
+}
+
+function fenceOf(id: string): string {
+  return `${EPOCH}.${id}`;
+}
+
+const EPOCH = "epoch";
+const ENDPOINTS = "endpoints/";
+const MARK = Buffer.from('{"removed":true}');
+/** Versions may have been told after the last that is known here. */
+const FLOOR_GAP = 1_000_000;
