@@ -22,12 +22,12 @@ const ALLOWED: Record<string, readonly string[]> = {
   call: ["net", "policy", "wire", "telemetry", "contract"],
   link: ["call", "contract", "policy", "registry", "settings", "net"],
   drivers: ["registry", "settings", "net", "wire", "call", "contract", "policy", "link"], // a driver keeps a line of its own: back-off, outbox
-  service: ["contract", "call", "link", "telemetry", "registry", "net", "wire", "policy"],
+  service: ["contract", "call", "link", "telemetry", "registry", "settings", "net", "wire", "policy"],
   proxy: ["call", "contract", "dns", "link", "net", "policy", "wire", "telemetry", "service"], // a sidecar answers names
   dns: ["net", "wire"],
   intercept: [],
   control: ["call", "net", "wire", "service", "policy", "registry", "settings", "telemetry", "contract"],
-  testing: ["policy", "call", "service", "contract"],
+  testing: ["policy", "call", "service", "contract", "link", "settings"],
   saga: ["service", "telemetry"],
   events: ["service", "telemetry"],
   store: ["service", "telemetry"],

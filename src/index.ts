@@ -36,4 +36,6 @@ export { type ConnectOptions, connect, createRuntime, type Runtime, type Runtime
 export { type ServeOptions, type Server, serve } from "./service/serve.ts";
 export type { ServerCall } from "./service/server-call.ts";
 export type { ServerState } from "./service/server-status.ts";
+export { onSettingsChange, type SettingsOptions, settings, snapshotOf } from "./service/settings/settings.ts";
+export type { StandardSchema } from "./service/settings/standard-schema.ts";
 export { createTestClient, type TestClient, type TestClientOptions } from "./service/test-client.ts";

@@ -18,6 +18,12 @@ export interface ProcessSettings {
   readonly instance: string;
   /** WEFT_ZONE; default "". */
   readonly zone: string;
+  /** WEFT_LABELS: "canary=yes,team=shop"; what gray releases of settings choose by, beside zone, instance and version. */
+  readonly labels: Readonly<Record<string, string>>;
+  /** WEFT_SETTINGS_KEYS: by which sealed settings are read; "" for none. Secrets. */
+  readonly settingsKeys: string;
+  /** WEFT_SETTINGS_KEYS_FILE: where they are, instead; "" for nowhere. */
+  readonly settingsKeysFile: string;
   /** WEFT_STATE_FILE: where the last known endpoints and policies are kept, to start from while the control plane is away; "" (default) for nowhere. */
   readonly stateFile: string;
   /** HOST: the address to listen on. Default 127.0.0.1. */
@@ -40,6 +46,9 @@ export function readProcessSettings(env: Readonly<Record<string, string | undefi
     version: env.WEFT_VERSION ?? "",
     instance: env.WEFT_INSTANCE ?? "",
     zone: env.WEFT_ZONE ?? "",
+    labels: readLabels(env.WEFT_LABELS ?? ""),
+    settingsKeys: env.WEFT_SETTINGS_KEYS ?? "",
+    settingsKeysFile: env.WEFT_SETTINGS_KEYS_FILE ?? "",
     stateFile: env.WEFT_STATE_FILE ?? "",
     host: env.HOST || "127.0.0.1",
     advertise: env.WEFT_ADVERTISE ?? "",
@@ -67,6 +76,18 @@ function readNumber(env: Readonly<Record<string, string | undefined>>, name: str
   const number = /^\d{1,9}$/.test(value) ? Number(value) : Number.NaN;
   if (number <= most) return number;
   throw wrong(name, value, `a whole number from 0 to ${most}`);
+}
+
+function readLabels(text: string): Record<string, string> {
+  const labels: [string, string][] = [];
+  for (const part of text.split(",").map((one) => one.trim())) {
+    if (part === "") continue;
+    const [, name = "", value = ""] = /^([A-Za-z0-9][\w./-]{0,62})=([\w./-]{1,253})$/.exec(part) ?? [];
+    if (name === "" || labels.length === 63)
+      throw wrong("WEFT_LABELS", text, "NAME=VALUE,... of letters, digits and . _ / -");
+    labels.push([name, value]);
+  }
+  return Object.fromEntries(labels);
 }
 
 function wrong(name: string, value: string | undefined, wanted: string): WeftError {

@@ -1,3 +1,4 @@
+import { hostname } from "node:os";
 import type { DescService } from "@bufbuild/protobuf";
 import { CallNames } from "../call/call-names.ts";
 import { createCarrier } from "../call/carrier.ts";
@@ -22,12 +23,14 @@ import { type ControlSecurity, controlSecurityOf } from "../link/control-securit
 import type { IdentityLine } from "../link/identity-line.ts";
 import { identityProof } from "../link/line-proof.ts";
 import { createLink } from "../link/link.ts";
+import type { SettingsFollower } from "../link/settings-line.ts";
 import type { Link } from "../link/types.ts";
 import { createUpstreamPool } from "../net/pool.ts";
 import type { UpstreamPool, UpstreamPoolOptions } from "../net/types.ts";
 import { DecisionJournal } from "../policy/decision/journal.ts";
 import type { PolicyRuntime } from "../policy/runtime.ts";
 import { createPolicyRuntime } from "../policy/snapshot/create-runtime.ts";
+import type { SettingsKeys } from "../settings/sealed.ts";
 import { IdSource } from "../telemetry/trace.ts";
 import { CallScope } from "./call-scope.ts";
 import { deferClient, type Readiness } from "./deferred-client.ts";
@@ -48,6 +51,10 @@ export interface Runtime {
   readonly inbound: Inbound;
   /** The line to the control plane, opened on first use; null without one. */
   link(): Link | null;
+  /** Where settings come from; null: from the line. Tests give their own (giveSettings of weftmesh/testing). */
+  settingsSource: SettingsFollower | null;
+  /** By which sealed settings are read; null without any. Rejects `invalid_argument` (BAD_SETTINGS_KEYS). */
+  settingsKeys(): Promise<SettingsKeys | null>;
   /** Who this process is to others, once the control plane has said so; null where it has no join token, or a sidecar stands for it. */
   identity(): Promise<IdentitySource | null>;
   /** Endpoints of this process whose load the line reports. */
@@ -116,6 +123,8 @@ class RuntimeState implements Runtime {
   readonly meters = new Set<LoadMeter>();
   readonly policy: PolicyRuntime;
   readonly inbound: Inbound;
+  settingsSource: SettingsFollower | null = null;
+  #settingsKeys: Promise<SettingsKeys | null> | null = null;
   readonly #stopSampling: () => void;
   readonly #security: SecurityQueries;
   readonly #names: CallNames;
@@ -160,9 +169,17 @@ class RuntimeState implements Runtime {
     return this.#opening;
   }
 
+  settingsKeys(): Promise<SettingsKeys | null> {
+    const { settingsKeys: WEFT_SETTINGS_KEYS, settingsKeysFile: WEFT_SETTINGS_KEYS_FILE } = this.settings;
+    this.#settingsKeys ??= import("../settings/sealed.ts").then(({ readSettingsKeys }) =>
+      readSettingsKeys({ WEFT_SETTINGS_KEYS, WEFT_SETTINGS_KEYS_FILE }),
+    );
+    return this.#settingsKeys;
+  }
+
   link(): Link | null {
     if (this.#link === null && this.settings.control !== "" && !this.#closed) {
-      const { control: address, instance, service, stateFile } = this.settings;
+      const { control: address, instance, service, version, zone, labels, stateFile } = this.settings;
       this.#link = createLink({
         address,
         policy: this.policy,
@@ -170,6 +187,12 @@ class RuntimeState implements Runtime {
         process: instance || service || "process",
         service,
         role: "service",
+        whereabouts: {
+          zone,
+          // As it is called after its next start, too.
+          instance: instance || `${service || "process"}@${hostname()}`,
+          labels: version === "" ? labels : { ...labels, version },
+        },
         background: true,
         load: () => [...this.meters].map((meter) => meter.read()),
         ...(stateFile !== "" && { stateFile }),
