@@ -20,12 +20,16 @@ async function pass(clock: VirtualClock, ms: number): Promise<void> {
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 const TTL_MS = 3_000;
 
-for (const mode of ["available", "consistent"] as const) {
-  registryCases(`backed, ${mode}`, async () => {
+for (const usual of ["available", "consistent"] as const) {
+  registryCases(`backed, ${usual}`, async () => {
     const clock = new VirtualClock();
     const random = seededRandom(7);
     const backend = new SharedPlace(clock).backend();
-    return { open: () => openBackedRegistry({ backend, mode, clock, random }), pass: (ms) => pass(clock, ms) };
+    return {
+      open: (mode = usual) => openBackedRegistry({ backend, mode, clock, random }),
+      pass: (ms) => pass(clock, ms),
+      away: async (away) => (away ? backend.cut() : backend.mend()),
+    };
   });
 }
 

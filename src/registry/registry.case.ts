@@ -2,12 +2,14 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Endpoint } from "../core/endpoint.ts";
 import { WeftError } from "../core/errors.ts";
-import type { EndpointDelta, Lease, Registry } from "./registry.ts";
+import type { ConsistencyMode, EndpointDelta, Lease, Registry } from "./registry.ts";
 
 /** What a driver gives the suite. */
 export interface RegistryHarness {
   /** A registry with nothing in it (or, for drivers that come with endpoints, nothing of the suite's services "alpha", "beta", "gamma"). */
-  open(): Promise<Registry>;
+  open(mode?: ConsistencyMode): Promise<Registry>;
+  /** Makes the place where endpoints are kept stop answering, until it is called with false. Left out where that is this process. */
+  away?(away: boolean): Promise<void>;
   /** Lets `ms` pass: moves the driver's clock, or waits where time cannot be moved. */
   pass(ms: number): Promise<void>;
   /** Lease period that the driver does well, ms. Default 3,000. */
@@ -26,6 +28,62 @@ export function registryCases(name: string, harness: () => Promise<RegistryHarne
         await registry.close();
       }
     });
+
+  for (const mode of ["available", "consistent"] as const) {
+    test(`${name}: in the mode "${mode}" it answers, and what was acknowledged is in it`, async () => {
+      const made = await harness();
+      const registry = await made.open(mode);
+      try {
+        assert.equal(registry.mode, mode);
+        const lease = await registry.register(endpointOf("alpha", 1), made.ttlMs ?? 3_000);
+        const seen = follow(registry, ["alpha"]);
+        const list = await registry.query(["alpha"]);
+        assert.equal(list.staleMs, 0);
+        assert.deepEqual(idsOf(list), ["alpha-1"]);
+        assert.deepEqual((await registry.query(["*"])).endpoints, [endpointOf("alpha", 1)]);
+        await registry.setHealth("alpha-1", "unhealthy", "refused", "check");
+        assert.equal((await registry.query(["alpha"])).endpoints[0].health, "unhealthy");
+        await lease.renew();
+        await lease.release();
+        assert.deepEqual(idsOf(await registry.query(["alpha"])), []);
+        await seen.until(() => seen.deltas.length > 0 && seen.ids().length === 0);
+      } finally {
+        await registry.close();
+      }
+    });
+
+    test(`${name}: in the mode "${mode}", when the place of endpoints does not answer`, async (context) => {
+      const made = await harness();
+      const { away, ttlMs = 3_000 } = made;
+      if (away === undefined) return context.skip("it is this process");
+      const registry = await made.open(mode);
+      try {
+        const seen = follow(registry, ["alpha"]);
+        await registry.register(endpointOf("alpha", 1), 10 * ttlMs);
+        await away(true);
+        await made.pass(3_500);
+        const asked = registry.query(["alpha"]);
+        asked.catch(() => {});
+        await made.pass(6_000);
+        if (mode === "available") {
+          const { staleMs, endpoints } = await asked;
+          assert.equal(endpoints.length, 1);
+          assert.ok(staleMs > 500 && staleMs < 15_000, `${staleMs} ms stale`);
+        } else await rejects(asked, "unavailable", "NOT_CONFIRMED");
+        await away(false);
+        await made.pass(3_000);
+        await registry.register(endpointOf("alpha", 2), 10 * ttlMs);
+        const list = await registry.query(["alpha"]);
+        assert.equal(list.staleMs, 0);
+        assert.deepEqual(idsOf(list), ["alpha-1", "alpha-2"]);
+        await seen.until(() => seen.ids().length === 2);
+        assert.equal(seen.removals.length, 0);
+      } finally {
+        await away(false);
+        await registry.close();
+      }
+    });
+  }
 
   within("what is registered is found, whole, by its service's name", async (registry, _, ttlMs) => {
     const one = endpointOf("alpha", 1, {

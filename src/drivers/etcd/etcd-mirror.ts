@@ -107,9 +107,10 @@ export class EtcdMirror {
     }
   }
 
-  async #list(session: EtcdSession, epoch: string): Promise<void> {
+  /** Everything that etcd has, as of one revision: of now, or later. */
+  async read(session: EtcdSession): Promise<{ found: Map<string, Found>; revision: bigint }> {
     const { endpoints } = this.#options.keys;
-    const found = new Map<string, { value: EndpointValue; revision: number }>();
+    const found = new Map<string, Found>();
     let { key } = endpoints;
     let revision = 0n;
     for (let more = true; more; ) {
@@ -122,6 +123,11 @@ export class EtcdMirror {
       more = page.more && page.kvs.length > 0;
       if (more) key = Buffer.concat([page.kvs[page.kvs.length - 1].key, Buffer.of(0)]);
     }
+    return { found, revision };
+  }
+
+  async #list(session: EtcdSession, epoch: string): Promise<void> {
+    const { found, revision } = await this.read(session);
     this.#publish();
     const { clock, isOurs, onLost } = this.#options;
     this.view.listed(found, clock.now() + this.#holdMs);
@@ -228,6 +234,12 @@ export class EtcdMirror {
       this.#holdSoon();
     });
   }
+}
+
+/** An endpoint as etcd has it. */
+export interface Found {
+  readonly value: EndpointValue;
+  readonly revision: number;
 }
 
 function isKey(a: Uint8Array, b: Uint8Array): boolean {

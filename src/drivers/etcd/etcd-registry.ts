@@ -7,14 +7,27 @@ import type { Endpoint, Health } from "../../core/endpoint.ts";
 import { toWeftError, WeftError } from "../../core/errors.ts";
 import { InTurn } from "../../core/in-turn.ts";
 import { type Random, systemRandom } from "../../core/random.ts";
-import { decodeEndpointValue, type EndpointValue, encodeEndpointValue } from "../../registry/endpoint-value.ts";
+import {
+  decodeEndpointValue,
+  type EndpointValue,
+  encodeEndpointValue,
+  visibleOf,
+} from "../../registry/endpoint-value.ts";
 import type { EndpointRecord } from "../../registry/endpoint-view.ts";
-import type { EndpointDelta, EndpointList, HealthSource, Lease, Registry, Watch } from "../../registry/registry.ts";
+import type {
+  ConsistencyMode,
+  EndpointDelta,
+  EndpointList,
+  HealthSource,
+  Lease,
+  Registry,
+  Watch,
+} from "../../registry/registry.ts";
 import { assertEndpoint, assertHealth, assertServiceName, assertTtl } from "../../registry/validate.ts";
 import { EtcdClient, registryClosed } from "./etcd-client.ts";
 import { EtcdKeys, encodeRemoval } from "./etcd-keys.ts";
 import { EtcdLease } from "./etcd-lease.ts";
-import { EtcdMirror } from "./etcd-mirror.ts";
+import { EtcdMirror, type Found } from "./etcd-mirror.ts";
 import type { EtcdSession } from "./etcd-session.ts";
 import { parseEtcdUrl } from "./etcd-url.ts";
 
@@ -23,6 +36,8 @@ export interface EtcdRegistryOptions {
   url: string;
   /** Whose endpoints they are: systems that share an etcd do not see each other. */
   system: string;
+  /** Default "available". In "consistent" queries ask etcd, and are refused where no majority answers. */
+  mode?: ConsistencyMode;
   /** How long opening waits for a server, ms. Default 10,000. */
   openTimeoutMs?: number;
   clock?: Clock;
@@ -51,7 +66,7 @@ export async function openEtcdRegistry(options: EtcdRegistryOptions): Promise<Re
 }
 
 export class EtcdRegistry implements Registry {
-  readonly mode = "available";
+  readonly mode: ConsistencyMode;
   readonly #clock: Clock;
   readonly #keys: EtcdKeys;
   readonly #client: EtcdClient;
@@ -67,6 +82,7 @@ export class EtcdRegistry implements Registry {
   #closed = false;
 
   constructor({ url, system, clock = systemClock, random = systemRandom, ...told }: EtcdRegistryOptions) {
+    this.mode = told.mode ?? "available";
     const target = parseEtcdUrl(url);
     assertServiceName(system, "system");
     this.#clock = clock;
@@ -109,15 +125,27 @@ export class EtcdRegistry implements Registry {
     return this.#turns.take(endpoint.id, async () => {
       const lease = new EtcdLease(this, value, this.#clock.now());
       const key = this.#keys.endpoint(endpoint.id);
+      const known = this.#mirror.view.get(endpoint.id);
+      // It may be carried out later than its answer was given up, so never over what came since.
+      let at: number | null = known === undefined || known.heldUntil !== null ? 0 : known.revision;
       const { revision, leaseId, earlier } = await this.#client.write(async (session) => {
         const leaseId = await grant(session, ttlMs);
-        const { header, prevKv } = await session.kv.put({
-          key,
-          value: encodeEndpointValue(value),
-          lease: leaseId,
-          prevKv: true,
-        });
-        return { revision: header?.revision ?? 0n, leaseId, earlier: prevKv?.lease ?? 0n };
+        for (;;) {
+          if (at === null) {
+            const [there] = (await session.kv.range({ key })).kvs;
+            if (there !== undefined && foundOf(there)?.value.owner === value.owner)
+              return { revision: there.modRevision, leaseId: there.lease, earlier: leaseId };
+            at = Number(there?.modRevision ?? 0);
+          }
+          const compare = [isAt(key, at)];
+          at = null;
+          const put = { key, value: encodeEndpointValue(value), lease: leaseId, prevKv: true };
+          const done = await session.kv.txn({ compare, success: [{ request: { case: "requestPut", value: put } }] });
+          if (!done.succeeded) continue;
+          const { response } = done.responses[0];
+          const earlier = response.case === "responsePut" ? (response.value.prevKv?.lease ?? 0n) : 0n;
+          return { revision: done.header?.revision ?? 0n, leaseId, earlier };
+        }
       });
       lease.leaseId = leaseId;
       const old = this.#leases.get(endpoint.id);
@@ -133,6 +161,13 @@ export class EtcdRegistry implements Registry {
   async query(services: readonly string[]): Promise<EndpointList> {
     this.#assertOpen();
     const { view } = this.#mirror;
+    if (this.mode === "consistent") {
+      const { found } = await this.#client.call((session) => this.#mirror.read(session)).catch(notConfirmed);
+      const all = services.includes("*");
+      const endpoints = Array.from(found.values(), ({ value }) => visibleOf(value));
+      const wanted = endpoints.filter(({ service }) => all || services.includes(service));
+      return { endpointVersion: view.version, staleMs: 0, endpoints: wanted };
+    }
     const staleMs = this.#lostAt === null ? 0 : this.#clock.now() - this.#lostAt;
     return { endpointVersion: view.version, staleMs, endpoints: view.list(services) };
   }
@@ -315,11 +350,6 @@ export class EtcdRegistry implements Registry {
   }
 }
 
-interface Found {
-  readonly value: EndpointValue;
-  readonly revision: number;
-}
-
 type Change =
   | { case: "requestPut"; value: { key: Uint8Array; value: Uint8Array; ignoreLease?: boolean } }
   | { case: "requestDeleteRange"; value: { key: Uint8Array } };
@@ -363,6 +393,13 @@ function goneError({ id, over }: EtcdLease): WeftError {
 function away(cause: WeftError): WeftError {
   const text = `no etcd answers, and what is known stays in use: ${cause.message}`;
   return new WeftError("unavailable", text, { reason: "REGISTRY_AWAY", cause });
+}
+
+function notConfirmed(thrown: unknown): never {
+  const cause = toWeftError(thrown);
+  if (cause.code !== "unavailable" || cause.reason === "REGISTRY_CLOSED") throw cause;
+  const text = `what etcd holds cannot be confirmed, and an older answer was not wanted: ${cause.message}`;
+  throw new WeftError("unavailable", text, { reason: "NOT_CONFIRMED", retryable: true, cause });
 }
 
 function ignore(): void {}

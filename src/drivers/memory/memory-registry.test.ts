@@ -6,7 +6,7 @@ import { createMemoryRegistry, MemoryRegistry } from "./memory-registry.ts";
 
 registryCases("memory", async () => {
   const clock = new VirtualClock();
-  return { open: async () => createMemoryRegistry({ clock }), pass: async (ms) => clock.advance(ms) };
+  return { open: async (mode) => createMemoryRegistry({ clock, mode }), pass: async (ms) => clock.advance(ms) };
 });
 
 test("changes of one turn arrive as one delta", async () => {
@@ -16,6 +16,25 @@ test("changes of one turn arrive as one delta", async () => {
   await null;
   await Promise.all(Array.from({ length: 50 }, (_, i) => registry.register(endpointOf("alpha", i), 1_000)));
   assert.deepEqual(deltas, [0, 50]);
+  await registry.close();
+});
+
+test("a consistent answer waits until what is in it is durable", async () => {
+  let finish: (() => void) | undefined;
+  const write = (): Promise<void> => new Promise((resolve) => (finish = resolve));
+  const journal = { write, close: async () => {} };
+  const registry = new MemoryRegistry({ clock: new VirtualClock(), mode: "consistent", journal });
+  const registered = registry.register(endpointOf("alpha", 1), 1_000);
+  let answered = false;
+  const asked = registry.query(["alpha"]).then(({ endpoints }) => {
+    answered = true;
+    return endpoints;
+  });
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(answered, false);
+  finish?.();
+  await registered;
+  assert.equal((await asked).length, 1);
   await registry.close();
 });
 

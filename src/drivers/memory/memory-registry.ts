@@ -50,7 +50,10 @@ export class MemoryRegistry implements Registry {
 
   async query(services: readonly string[]): Promise<EndpointList> {
     this.#assertOpen();
-    return { endpointVersion: this.table.version, staleMs: 0, endpoints: this.table.list(services) };
+    const list = { endpointVersion: this.table.version, staleMs: 0, endpoints: this.table.list(services) };
+    // What a crash could take back was not there.
+    if (this.mode === "consistent" && this.#journal !== null) await (this.#flushing ?? this.#written);
+    return list;
   }
 
   watch(services: readonly string[], listener: (delta: EndpointDelta) => void): Watch {

@@ -15,7 +15,7 @@ const newFile = () => join(folder, `${files++}.db`);
 registryCases("sqlite", async () => {
   const clock = new VirtualClock();
   const file = newFile();
-  return { open: () => openSqliteRegistry({ file, clock }), pass: async (ms) => clock.advance(ms) };
+  return { open: (mode) => openSqliteRegistry({ file, clock, mode }), pass: async (ms) => clock.advance(ms) };
 });
 
 test("after a restart endpoints are back with their health, a full period of grace and a higher version", async () => {

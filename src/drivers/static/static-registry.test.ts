@@ -22,7 +22,7 @@ function fileOf(text: string): string {
 registryCases("static", async () => {
   const clock = new VirtualClock();
   const file = fileOf("services: {}");
-  return { open: () => openStaticRegistry({ file, clock }), pass: async (ms) => clock.advance(ms) };
+  return { open: (mode) => openStaticRegistry({ file, clock, mode }), pass: async (ms) => clock.advance(ms) };
 });
 
 test("a file lists endpoints in a short and a long form", () => {

@@ -5,13 +5,23 @@ import { type Cancel, type Clock, systemClock } from "../../core/clock.ts";
 import type { Endpoint, Health } from "../../core/endpoint.ts";
 import { WeftError } from "../../core/errors.ts";
 import type { LeaseTableOptions } from "../../registry/lease-table.ts";
-import type { EndpointDelta, EndpointList, HealthSource, Lease, Registry, Watch } from "../../registry/registry.ts";
+import type {
+  ConsistencyMode,
+  EndpointDelta,
+  EndpointList,
+  HealthSource,
+  Lease,
+  Registry,
+  Watch,
+} from "../../registry/registry.ts";
 import { MemoryRegistry } from "../memory/memory-registry.ts";
 import { parseEndpointFile } from "./endpoint-file.ts";
 
 export interface StaticRegistryOptions {
   /** YAML or JSON; endpoint-file.ts shows its form. */
   file: string;
+  /** Default "available". It is linearizable in both: everybody asks this process. */
+  mode?: ConsistencyMode;
   clock?: Clock;
   leases?: LeaseTableOptions;
   /** Told of an edit that cannot be used; the last good state stays. Default: nobody is told. */
@@ -35,7 +45,7 @@ export async function openStaticRegistry(options: StaticRegistryOptions): Promis
 }
 
 export class StaticRegistry implements Registry {
-  readonly mode = "available";
+  readonly mode: ConsistencyMode;
   readonly #options: StaticRegistryOptions;
   readonly #clock: Clock;
   readonly #registry: MemoryRegistry;
@@ -49,6 +59,7 @@ export class StaticRegistry implements Registry {
   #closed = false;
 
   constructor(options: StaticRegistryOptions) {
+    this.mode = options.mode ?? "available";
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
     this.#registry = new MemoryRegistry({ clock: this.#clock, leases: options.leases });
