@@ -4,6 +4,7 @@
  * Ends with "N passed, N failed"; a failure is one that conformance/known-failing/ does not list.
  */
 import { consul } from "./consul.ts";
+import { consulApi } from "./consul-api.ts";
 import { dns } from "./dns.ts";
 import { envoy } from "./envoy.ts";
 import { equality } from "./equality.ts";
@@ -44,6 +45,7 @@ const suites: readonly Suite[] = [
   consul,
   zookeeper,
   kubernetes,
+  consulApi,
   dns,
   envoy,
   sidecar,

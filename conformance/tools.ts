@@ -44,6 +44,7 @@ const RECIPES = {
   consul: (path: string) => goBuild("consul", "github.com/hashicorp/consul", path),
   "kube-apiserver": (path: string) =>
     goBuild("kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver", path, KUBERNETES_VERSION),
+  "consul-peer": (path: string) => goBuild("consul-peer", ".", path),
   "grpc-peer": (path: string) => goBuild("grpc-peer", ".", path),
   /** With requests and websockets. */
   python(path: string) {
