@@ -1,5 +1,6 @@
 import { systemClock } from "../../src/core/clock.ts";
 import { ZookeeperConnection } from "../../src/drivers/zookeeper/zookeeper-connection.ts";
+import type { SessionTicket } from "../../src/drivers/zookeeper/zookeeper-messages.ts";
 
 /** The ids of endpoints that a server itself holds. */
 export async function keptEndpoints(address: string, system: string): Promise<readonly string[]> {
@@ -12,7 +13,7 @@ export async function keptEndpoints(address: string, system: string): Promise<re
 /** A session that is nobody's, or that of a ticket. */
 export async function connect(
   address: string,
-  ticket = { id: 0n, password: new Uint8Array(16) },
+  ticket: SessionTicket = { id: 0n, password: new Uint8Array(16) },
 ): Promise<ZookeeperConnection> {
   const ignore = (): void => {};
   const told = { onWatch: ignore, onBeat: ignore, onEnd: ignore };

@@ -10,7 +10,6 @@ import { type Change, type NodeData, REFUSED } from "./zookeeper-messages.ts";
 import { ZookeeperMirror } from "./zookeeper-mirror.ts";
 import { ZookeeperNodes } from "./zookeeper-nodes.ts";
 import { ZookeeperPaths } from "./zookeeper-paths.ts";
-import { refusalOf } from "./zookeeper-refusal.ts";
 import type { ZookeeperTarget } from "./zookeeper-url.ts";
 
 export interface ZookeeperBackendOptions {
@@ -52,12 +51,14 @@ export class ZookeeperBackend implements EndpointBackend {
       });
       const { target, clock, random } = this.#options;
       let current: ZookeeperConnection | null = null;
+      let latest: ZookeeperConnection | null = null;
       const client: ZookeeperClient = new ZookeeperClient({
         target,
         clock,
         random,
         sessionTimeoutMs: SESSION_MS,
         onConnection: async (connection) => {
+          latest = connection;
           await this.#nodes.makeFolders(connection);
           await this.#signOfLife(connection, plane, client.sessionId);
           const all = await mirror.list(connection);
@@ -66,7 +67,11 @@ export class ZookeeperBackend implements EndpointBackend {
           events.whole(all);
           resolve();
         },
-        onWatch: (event) => mirror.take(event),
+        onWatch: (event) => {
+          mirror.take(event);
+          // Somebody deleted this plane's: the next connection makes it again.
+          if (event.kind === "deleted" && event.path === this.#paths.plane(plane)) latest?.foldersGone();
+        },
         onBeat: () => {
           const connection = current;
           if (connection === null) return;
@@ -141,14 +146,15 @@ export class ZookeeperBackend implements EndpointBackend {
     const { access } = connection;
     const create: Change = { op: "create", path, data: new Uint8Array(0), ephemeral: true, access };
     for (let tries = 0; tries < MAX_TRIES; tries++) {
+      const outcome = await connection.change(create);
+      if (outcome.zxid !== null) return;
+      if (outcome.code !== REFUSED.nodeExists) break;
+      await connection.sync(path);
       const found = await connection.exists(path);
       if (found?.ephemeralOwner === session) return;
-      const changes: Change[] = found === null ? [create] : [{ op: "delete", path, version: -1 }, create];
-      const outcome = await connection.change(...changes);
-      if (outcome.zxid !== null) return;
-      // The other session's end came between, or this server was behind.
-      if (outcome.code !== REFUSED.noNode && outcome.code !== REFUSED.nodeExists)
-        throw refusalOf(outcome.code, connection.address, `to make ${path}`);
+      if (found === null) continue; // the other session's end came between
+      const again = await connection.change({ op: "delete", path, version: -1 }, create);
+      if (again.zxid !== null) return;
     }
     throw connection.foldersGone();
   }

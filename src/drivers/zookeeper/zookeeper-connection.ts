@@ -142,6 +142,11 @@ export class ZookeeperConnection {
     await this.#do({ op: "addWatch", path }, `to watch ${path}`);
   }
 
+  /** Resolves when this server knows what its leader knew. */
+  sync(path: string): Promise<void> {
+    return this.#do({ op: "sync", path }, `to sync ${path}`);
+  }
+
   /** Carries changes out, all or none. Rejects with OUTCOME_UNKNOWN when the connection ends before the answer. */
   change(...changes: readonly Change[]): Promise<Outcome> {
     return this.#ask({ op: "multi", changes }, ({ zxid, error }, reader) => {
@@ -356,7 +361,7 @@ export class ZookeeperConnection {
       const now = clock.now();
       if (this.#beatAt === null) {
         this.#beatAt = now;
-        this.#do({ op: "sync", path: "/" }, "to sync").then(() => {
+        this.sync("/").then(() => {
           this.#beatAt = null;
           if (!this.#over) onBeat();
         }, ignore);

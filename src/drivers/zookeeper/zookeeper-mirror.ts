@@ -42,16 +42,19 @@ export class ZookeeperMirror {
     const { endpoints, planes, barrier } = this.#paths;
     this.#connection = null;
     this.#dirty.clear();
-    await Promise.all([connection.addWatch(endpoints), connection.addWatch(planes)]);
-    await connection.barrier(barrier);
     this.#heardOfPlanes.clear();
-    const alive = await connection.children(planes);
-    if (alive === null) throw connection.foldersGone();
+    // Asked at once, and answered in this order.
+    const [, , , alive, names] = await Promise.all([
+      connection.addWatch(endpoints),
+      connection.addWatch(planes),
+      connection.barrier(barrier),
+      connection.children(planes),
+      connection.children(endpoints),
+    ]);
+    if (alive === null || names === null) throw connection.foldersGone();
     this.#planes = new Set(alive);
     // What was heard since it was asked is in the answer, or newer.
     for (const [plane, kind] of this.#heardOfPlanes) this.#planes[kind === "created" ? "add" : "delete"](plane);
-    const names = await connection.children(endpoints);
-    if (names === null) throw connection.foldersGone();
     const known = new Map<string, Known>();
     for (let at = 0; at < names.length; at += PAGE) {
       const page = names.slice(at, at + PAGE);

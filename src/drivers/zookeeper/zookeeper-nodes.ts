@@ -81,16 +81,21 @@ export class ZookeeperNodes {
   /** Makes folders that are not there yet. */
   async makeFolders(connection: ZookeeperConnection): Promise<void> {
     const { folders } = this.#paths;
-    // To make what is there already takes a right that its user may not have.
-    const found = await Promise.all(folders.map((path) => connection.exists(path)));
-    for (const [index, path] of folders.entries()) {
-      if (found[index] !== null) continue;
-      const { access } = connection;
-      const folder = { op: "create" as const, path, data: new Uint8Array(0), ephemeral: false, access };
-      const outcome = await connection.change(folder);
-      if (outcome.zxid === null && outcome.code !== REFUSED.nodeExists)
-        throw refusalOf(outcome.code, connection.address, `to make ${path}`);
+    const { access } = connection;
+    for (let tries = 0; tries < MAX_TRIES; tries++) {
+      // To make what is there already takes a right that its user may not have.
+      const found = await Promise.all(folders.map((path) => connection.exists(path)));
+      const missing = folders.filter((_, index) => found[index] === null);
+      if (missing.length === 0) return;
+      const folder = { op: "create" as const, data: new Uint8Array(0), ephemeral: false, access };
+      const outcome = await connection.change(...missing.map((path) => ({ ...folder, path })));
+      if (outcome.zxid !== null) return;
+      // Another control plane makes them at this moment, or this server is behind.
+      if (outcome.code !== REFUSED.nodeExists)
+        throw refusalOf(outcome.code, connection.address, `to make ${missing[outcome.index]}`);
+      await connection.sync(this.#paths.root);
     }
+    throw busy(this.#paths.root);
   }
 
   async #see(
