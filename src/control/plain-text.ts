@@ -59,7 +59,7 @@ function plainRefusal({ service, peer, secret }: AskedInPlain, allowed: boolean)
 }
 
 /** "127.0.0.1:80", "[::1]:80" */
-function isLoopback(address: string): boolean {
+export function isLoopback(address: string): boolean {
   const host = address.slice(0, address.lastIndexOf(":"));
   return host === "[::1]" || host === "::1" || (isIPv4(host) && host.startsWith("127."));
 }

@@ -2,7 +2,8 @@ import type { Clock } from "../core/clock.ts";
 import { WeftError } from "../core/errors.ts";
 import type { ServerInterceptor } from "../service/interceptor.ts";
 import type { KeyValue } from "../settings/key-value.ts";
-import type { Authority } from "./authority/authority.ts";
+import type { AuthorityOptions } from "./authority/authority.ts";
+import { SharedAuthority } from "./authority/shared-authority.ts";
 import type { Fleet } from "./fleet.ts";
 import type { HealthChecker } from "./health-checker.ts";
 import type { Hub } from "./hub.ts";
@@ -17,7 +18,18 @@ export interface SeveralOptions {
   readonly clock: Clock;
   /** Unique to this run. */
   readonly id: string;
-  readonly leaseMs?: number;
+  readonly system: string;
+  /** The same for all of them. */
+  readonly operatorToken: string;
+  readonly onEvent: (message: string) => void;
+}
+
+/** Becomes one of the control planes of a store. Rejects `failed_precondition` without the operator's token (NO_OPERATOR_TOKEN), or with another one than theirs (WRONG_OPERATOR_TOKEN). */
+export async function joinOthers(options: SeveralOptions): Promise<Several> {
+  assertShareable(options.operatorToken);
+  const keeper = new SharedAuthority(options);
+  await keeper.assertToken();
+  return new Several(options, keeper);
 }
 
 /**
@@ -25,16 +37,18 @@ export interface SeveralOptions {
  *
  *     opened (stands for leader) --served(): found by others--> asks and is asked --close(): leads no more, not found any more
  */
-export class Several {
+class Several {
   readonly leader: Leader;
+  readonly authority: Required<Pick<AuthorityOptions, "keeper" | "leads">>;
   readonly #options: SeveralOptions;
   #address = "";
   #directory: PeerDirectory | null = null;
   #peers: Peers | null = null;
 
-  constructor(options: SeveralOptions) {
+  constructor(options: SeveralOptions, keeper: SharedAuthority) {
     this.#options = options;
-    this.leader = createLeader(options);
+    this.leader = createLeader({ store: options.store, id: options.id, clock: options.clock });
+    this.authority = { keeper, leads: () => this.leader.leading };
   }
 
   /** What enforces policy among the data planes of the other control planes. */
@@ -50,13 +64,12 @@ export class Several {
   }
 
   /** Around the control plane's calls. */
-  interceptor(hub: Hub, fleet: Fleet, authority: Authority, enforcing: () => readonly string[]): ServerInterceptor {
-    const { store, clock, id } = this.#options;
+  interceptor(hub: Hub, fleet: Fleet, enforcing: () => readonly string[]): ServerInterceptor {
+    const { store, clock, id, system } = this.#options;
     const self = () => ({ address: this.#address, enforcing: enforcing() });
     const directory = new PeerDirectory({ store, clock, id, self });
     this.#directory = directory;
-    const { system } = authority;
-    const peers = new Peers({ directory, id, system, identity: authority.identity("control"), clock });
+    const peers = new Peers({ directory, id, system, identity: hub.authority.identity("control"), clock });
     this.#peers = peers;
     hub.onSuspects = (ids) => {
       const { holder } = this.leader;
@@ -80,7 +93,7 @@ export class Several {
 }
 
 /** Throws `failed_precondition` where control planes could not be told from impostors. */
-export function assertShareable(operatorToken: string): void {
+function assertShareable(operatorToken: string): void {
   if (operatorToken !== "") return;
   throw new WeftError(
     "failed_precondition",

@@ -2,7 +2,6 @@ import {
   type EndpointView,
   type ExplainCallRequest,
   ExplainCallResponseSchema,
-  type GetTopologyRequest,
   ListProcessesResponseSchema,
   type ListServicesRequest,
   ListServicesResponseSchema,
@@ -11,7 +10,7 @@ import {
   StatusSchema,
 } from "../../contract/gen/weft/control/v1/control.ts";
 import type { LeaseRequest, MeetRequest } from "../../contract/gen/weft/control/v1/fleet.ts";
-import { DeliverySchema } from "../../contract/gen/weft/control/v1/mesh.ts";
+import { DeliverySchema, type GetTopologyRequest } from "../../contract/gen/weft/control/v1/mesh.ts";
 import { type GetSettingsRequest, GetSettingsResponseSchema } from "../../contract/gen/weft/control/v1/settings.ts";
 import { create, type DescMessage, type MessageShape } from "../../contract/runtime.ts";
 import type { ServerInterceptor, ServerRequest, ServerResponse } from "../../service/interceptor.ts";
@@ -130,31 +129,35 @@ const GATHERED: Readonly<Record<string, Gathered>> = {
     return { ...answer, consumers: [...answer.consumers, ...answers.flatMap((each) => each.answer.consumers)] };
   },
 
-  "Admin/PublishRevision": async ({ hub, peers }, request, own) => {
-    const { waitMs, validateOnly } = request.message as PublishRevisionRequest;
-    const began = hub.clock.now();
-    const answer = read(RevisionSchema, await own());
-    if (waitMs === 0 || validateOnly) return answer;
-    // What was waited for here is time that they had, too.
-    const leftMs = Math.round(Math.max(500, waitMs - (hub.clock.now() - began)));
-    const ask = { revision: answer.revision, waitMs: leftMs };
-    const { answers, silent } = await peers.ask(
-      ({ peers: at }, options) => at.seeDelivery(ask, options),
-      leftMs + 1_000,
-    );
-    const all = [answer.delivery ?? create(DeliverySchema), ...answers.map((each) => each.answer)];
-    const sum = (of: "planes" | "applied") => all.reduce((total, each) => total + each[of], 0);
-    const delivery = create(DeliverySchema, {
-      planes: sum("planes"),
-      applied: sum("applied"),
-      refused: all.flatMap(({ refused }) => refused),
-      waiting: [...all.flatMap(({ waiting }) => waiting), ...silent.map((address) => `control plane ${address}`)],
-    });
-    return { ...answer, delivery };
-  },
+  "Admin/PublishRevision": (...asked) => delivered(...asked),
+  "Admin/RollbackRevision": (...asked) => delivered(...asked),
+  "Admin/PublishSettings": (...asked) => delivered(...asked),
 
   "Fleet/Meet": ({ fleet }, request) => fleet.meet(request.message as MeetRequest),
   "Fleet/Lease": ({ fleet }, request) => fleet.lease(request.message as LeaseRequest),
+};
+
+/** What was published came to the data planes of all. */
+const delivered: Gathered = async ({ hub, peers }, request, own) => {
+  const { waitMs = 0, validateOnly = false } = request.message as Partial<
+    Pick<PublishRevisionRequest, "waitMs" | "validateOnly">
+  >;
+  const began = hub.clock.now();
+  const answer = read(RevisionSchema, await own());
+  if (waitMs === 0 || validateOnly) return answer;
+  // What was waited for here is time that they had, too.
+  const leftMs = Math.round(Math.max(500, waitMs - (hub.clock.now() - began)));
+  const ask = { revision: answer.revision, waitMs: leftMs };
+  const { answers, silent } = await peers.ask(({ peers: at }, options) => at.seeDelivery(ask, options), leftMs + 1_000);
+  const all = [answer.delivery ?? create(DeliverySchema), ...answers.map((each) => each.answer)];
+  const sum = (of: "planes" | "applied") => all.reduce((total, each) => total + each[of], 0);
+  const delivery = create(DeliverySchema, {
+    planes: sum("planes"),
+    applied: sum("applied"),
+    refused: all.flatMap(({ refused }) => refused),
+    waiting: [...all.flatMap(({ waiting }) => waiting), ...silent.map((address) => `control plane ${address}`)],
+  });
+  return { ...answer, delivery };
 };
 
 /** What the one that checks it, or that its process is attached to, knows of an endpoint. */
