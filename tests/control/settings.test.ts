@@ -1,0 +1,368 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterEach, mock, test } from "node:test";
+import { codecOf } from "../../src/contract/codec.ts";
+import type { AttachRequestSchema } from "../../src/contract/gen/weft/control/v1/control.ts";
+import { SettingsUpdateSchema } from "../../src/contract/gen/weft/control/v1/settings.ts";
+import type { MessageInitShape } from "../../src/contract/runtime.ts";
+import type { ControlPlaneOptions } from "../../src/control/control-plane.ts";
+import { WeftError } from "../../src/core/errors.ts";
+import { Outbox } from "../../src/link/outbox.ts";
+import { createRuntime, type Runtime, type RuntimeOptions } from "../../src/service/runtime.ts";
+import { onSettingsChange, settings, snapshotOf } from "../../src/service/settings/settings.ts";
+import type { StandardSchema } from "../../src/service/settings/standard-schema.ts";
+import { newSettingsKey, SettingsKeys } from "../../src/settings/sealed.ts";
+import { World } from "./world.ts";
+
+/** The configuration centre, from who publishes to who uses it. */
+
+const printed = mock.method(console, "error", () => {});
+const closing: (() => Promise<unknown>)[] = [];
+afterEach(async () => {
+  for (const close of closing.splice(0).reverse()) await close();
+});
+
+async function world(options: Partial<ControlPlaneOptions> = {}): Promise<World> {
+  const made = new World();
+  closing.push(() => made.close());
+  await made.startInMemory(options);
+  return made;
+}
+
+function process(at: World, options: RuntimeOptions = {}): Runtime {
+  const runtime = createRuntime({ env: {}, control: at.plane?.address ?? "", service: "orders", ...options });
+  closing.push(() => runtime.close());
+  return runtime;
+}
+
+const orders = {
+  type: "object",
+  properties: { maxItems: { type: "integer", default: 10 }, mode: { type: "string" } },
+} as const;
+interface Orders {
+  maxItems: number;
+  mode?: string;
+}
+const use = (runtime: Runtime, schema: Record<string, unknown> = orders) => settings<Orders>(schema, { runtime });
+
+const set = (key: string, value: unknown, expected?: number) => ({
+  namespace: "orders",
+  change: {
+    case: "set" as const,
+    value: { key, json: JSON.stringify(value), ...(expected !== undefined && { expectedRevision: BigInt(expected) }) },
+  },
+});
+
+async function rejection(body: Promise<unknown>): Promise<WeftError> {
+  try {
+    await body;
+  } catch (thrown) {
+    if (thrown instanceof WeftError) return thrown;
+    throw thrown;
+  }
+  assert.fail("it did not reject");
+}
+
+async function until(what: () => unknown, holds = 5_000): Promise<void> {
+  const end = performance.now() + holds;
+  while (!(await what())) {
+    assert.ok(performance.now() < end, `not within ${holds} ms: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+test("what is published is in force at every process within moments, and the publication says so", async () => {
+  const at = await world();
+  const admin = at.admin();
+  await admin.publishSettings({ changes: [set("maxItems", 1)], author: "ada", reason: "first" });
+  const all = await Promise.all(Array.from({ length: 5 }, (_, i) => use(process(at, { instance: `orders-${i}` }))));
+  assert.deepEqual(
+    all.map(({ maxItems }) => maxItems),
+    [1, 1, 1, 1, 1],
+  );
+  const took: number[] = [];
+  for (let round = 2; round <= 30; round++) {
+    let began = 0;
+    const seen = all.map(
+      (values) =>
+        new Promise<void>((resolve) => {
+          const stop = onSettingsChange(values, () => {
+            took.push(performance.now() - began);
+            stop();
+            resolve();
+          });
+        }),
+    );
+    began = performance.now();
+    const published = await admin.publishSettings({ changes: [set("maxItems", round)], waitMs: 2_000 });
+    await Promise.all(seen);
+    assert.deepEqual(
+      { ...published.delivery, $typeName: 0 },
+      { $typeName: 0, planes: 5, applied: 5, refused: [], waiting: [] },
+    );
+    assert.deepEqual(published.changes, ["settings orders/maxItems"]);
+  }
+  took.sort((a, b) => a - b);
+  const p99 = took[Math.floor(took.length * 0.99)];
+  assert.ok(p99 < 250, `p99 of ${took.length} updates took ${p99} ms`);
+  const { settings: held, revision } = await admin.getSettings({ namespace: "orders" });
+  assert.equal(revision, 30n);
+  assert.equal(JSON.parse(held).namespaces.orders.values.maxItems.value, 30);
+});
+
+test("what changes for others alone is sent to nobody else", async () => {
+  const at = await world();
+  const admin = at.admin();
+  await admin.publishSettings({ changes: [set("maxItems", 1)] });
+  const mine = await use(process(at, { instance: "orders-1", zone: "eu", version: "v1" }));
+  const theirs = await use(process(at, { instance: "orders-2", zone: "us", labels: { canary: "yes" } }));
+  const gray = {
+    namespace: "orders",
+    change: { case: "beginGray" as const, value: { values: { maxItems: "2" }, to: { tags: { canary: "yes" } } } },
+  };
+  const { delivery, revision } = await admin.publishSettings({ changes: [gray], waitMs: 2_000 });
+  assert.equal(delivery?.applied, 2);
+  assert.deepEqual([mine.maxItems, theirs.maxItems], [1, 2]);
+  const consumers = async () => {
+    const { consumers: all } = await admin.getSettings({ namespace: "orders" });
+    return all.map((one) => [one.instance, Number(one.revision), Number(one.appliedRevision), one.grays]).sort();
+  };
+  assert.deepEqual(await consumers(), [
+    ["orders-1", 1, 1, []],
+    ["orders-2", 2, 2, ["g-2"]],
+  ]);
+  assert.equal(revision, 2n);
+  const id = "g-2";
+  const widen = { namespace: "orders", change: { case: "widenGray" as const, value: { id, to: { zones: ["eu"] } } } };
+  await admin.publishSettings({ changes: [widen], waitMs: 2_000 });
+  assert.deepEqual([mine.maxItems, theirs.maxItems], [2, 1]);
+  await admin.publishSettings({
+    changes: [{ namespace: "orders", change: { case: "promoteGray", value: id } }],
+    waitMs: 2_000,
+  });
+  assert.deepEqual([mine.maxItems, theirs.maxItems], [2, 2]);
+});
+
+test("a change that some consumer refuses is shown as not in force, where and why", async () => {
+  const at = await world();
+  const admin = at.admin();
+  await admin.publishSettings({ changes: [set("maxItems", 1)] });
+  // It cannot say by a schema what it refuses.
+  const strict: StandardSchema<Orders> = {
+    "~standard": {
+      version: 1 as const,
+      vendor: "test",
+      validate: (value: unknown) =>
+        (value as Orders).maxItems > 5
+          ? { issues: [{ message: "too many", path: ["maxItems"] }] }
+          : { value: value as Orders },
+    },
+  };
+  const runtime = process(at, { instance: "orders-1" });
+  const values = await settings(strict, { runtime });
+  const lax = await use(process(at, { instance: "orders-2" }));
+  const { delivery } = await admin.publishSettings({ changes: [set("maxItems", 9)], waitMs: 2_000 });
+  assert.equal(delivery?.planes, 2);
+  assert.equal(delivery.applied, 1);
+  assert.match(delivery.refused[0].process, /^orders-1\//);
+  assert.equal(delivery.refused[0].reason, "orders: maxItems: too many");
+  assert.deepEqual([values.maxItems, lax.maxItems], [1, 9]);
+  const { consumers } = await admin.getSettings({ namespace: "orders" });
+  const refused = consumers.find(({ instance }) => instance === "orders-1");
+  assert.deepEqual(
+    [refused?.revision, refused?.appliedRevision, refused?.refusedRevision, refused?.refusal],
+    [2n, 1n, 2n, "maxItems: too many"],
+  );
+  await admin.publishSettings({ changes: [set("maxItems", 3)], waitMs: 2_000 });
+  assert.deepEqual([values.maxItems, lax.maxItems], [3, 3]);
+});
+
+test("what the schema, or a process that uses it, does not allow is not published", async () => {
+  const at = await world();
+  const admin = at.admin();
+  const schema = { type: "object", properties: { maxItems: { type: "number" } }, additionalProperties: false };
+  await admin.publishSettings({
+    changes: [
+      set("maxItems", 1),
+      { namespace: "orders", change: { case: "schema", value: { jsonSchema: JSON.stringify(schema) } } },
+    ],
+  });
+  const wrong = await rejection(admin.publishSettings({ changes: [set("maxItems", "x"), set("maxItms", 1)] }));
+  assert.equal(wrong.code, "invalid_argument");
+  assert.equal(
+    wrong.message,
+    'orders/maxItems: must be number, not string\norders/maxItms: the schema has no such property; did you mean "maxItems"?',
+  );
+  await use(process(at, { instance: "orders-1" }));
+  const refused = await rejection(admin.publishSettings({ changes: [set("maxItems", 1.5)], validateOnly: true }));
+  assert.match(
+    refused.message,
+    /^process orders-1\/\S+ of orders expects otherwise: orders\/maxItems: must be integer, not number$/,
+  );
+  assert.equal((await admin.getSettings({})).revision, 1n);
+});
+
+test("compare-and-set, by key and by revision, says who was first", async () => {
+  const at = await world();
+  const admin = at.admin();
+  await admin.publishSettings({ changes: [set("maxItems", 1)], author: "ada" });
+  await admin.publishSettings({ changes: [set("mode", "fast")], author: "eve" });
+  await admin.publishSettings({ changes: [set("maxItems", 2, 1)], author: "eve" });
+  const stale = await rejection(admin.publishSettings({ changes: [set("maxItems", 3, 1)] }));
+  assert.deepEqual([stale.code, stale.reason], ["aborted", "STALE_SETTING"]);
+  assert.match(stale.message, /^orders\/maxItems was changed by eve at 20\S+ \(revision 3, compared with 1\)/);
+  const revision = await rejection(admin.publishSettings({ changes: [set("maxItems", 3)], expectedRevision: 1n }));
+  assert.deepEqual([revision.code, revision.reason], ["aborted", "STALE_REVISION"]);
+  const many = Array.from({ length: 8 }, () =>
+    admin.publishSettings({ changes: [set("maxItems", 9, 3)] }).catch(() => null),
+  );
+  assert.equal((await Promise.all(many)).filter((one) => one !== null && one.revision === 4n).length, 1);
+});
+
+test("a roll-back of the whole system takes settings back, too", async () => {
+  const at = await world();
+  const admin = at.admin();
+  await admin.publishSettings({ changes: [set("maxItems", 1)] });
+  const values = await use(process(at));
+  await admin.publishSettings({ changes: [set("maxItems", 2), set("mode", "fast")], waitMs: 2_000 });
+  const before = snapshotOf(values);
+  await admin.rollbackRevision({ revision: 1n, author: "ada" });
+  await until(() => values.maxItems === 1);
+  assert.deepEqual([{ ...before }, { ...values }], [{ maxItems: 2, mode: "fast" }, { maxItems: 1 }]);
+});
+
+test("sealed values are sealed everywhere but in the process that has the key", async () => {
+  const text = newSettingsKey("k1");
+  const at = await world();
+  const admin = at.admin();
+  const sealed = new SettingsKeys(text, "test").seal("orders", "mode", "the-secret");
+  await admin.publishSettings({ changes: [set("mode", sealed)] });
+  const stateFile = join(at.folder, "state.json");
+  const runtime = process(at, { settingsKeys: text, stateFile });
+  const values = await use(runtime);
+  assert.equal(values.mode, "the-secret");
+  await runtime.close();
+  const onDisk = readFileSync(stateFile, "utf8");
+  assert.ok(onDisk.includes("$sealed") && !onDisk.includes("the-secret"));
+  const { settings: held } = await admin.getSettings({});
+  assert.ok(held.includes("$sealed") && !held.includes("the-secret"));
+});
+
+test("a control plane that has the keys checks what is sealed, and shows nothing of it", async () => {
+  const text = newSettingsKey("k1");
+  const keys = new SettingsKeys(text, "test");
+  const at = await world({ settingsKeys: keys });
+  const admin = at.admin();
+  const schema = { properties: { mode: { type: "string", enum: ["fast"] } } };
+  const { message } = await rejection(
+    admin.publishSettings({
+      changes: [
+        set("mode", keys.seal("orders", "mode", "the-secret")),
+        { namespace: "orders", change: { case: "schema", value: { jsonSchema: JSON.stringify(schema) } } },
+      ],
+    }),
+  );
+  assert.equal(message, "orders/mode: its sealed value does not fit the schema");
+});
+
+test("the last values in force survive a restart while the control plane is away, and an update comes when it is back", async () => {
+  const at = await world();
+  const admin = at.admin();
+  await admin.publishSettings({ changes: [set("maxItems", 4)] });
+  const stateFile = join(at.folder, "state.json");
+  const first = process(at, { stateFile });
+  assert.equal((await use(first)).maxItems, 4);
+  await first.close();
+  const port = at.plane?.port;
+  await at.plane?.stop();
+  const second = process(at, { stateFile });
+  const values = await use(second);
+  assert.equal(values.maxItems, 4);
+  const { reason, message } = await rejection(settings(orders, { runtime: process(at), timeoutMs: 300 }));
+  assert.equal(reason, "CONTROL_UNREACHABLE");
+  assert.match(message, /the settings of orders cannot be had: .*nothing is kept on disk \(WEFT_STATE_FILE\)/);
+  await at.startInMemory({ port });
+  await at.admin().publishSettings({ changes: [set("maxItems", 5)] });
+  await until(() => values.maxItems === 5, 10_000);
+});
+
+test("where mutual TLS is strict settings are for the service alone", async () => {
+  const policy = `
+apiVersion: weftmesh.dev/v1
+kind: TrafficPolicy
+metadata: { name: orders }
+spec:
+  targetRefs: [{ kind: Service, name: orders }]
+  mtls: strict`;
+  const at = await world({ resources: { text: policy, source: "policy", author: "ada", reason: "" } });
+  const { code, message } = await rejection(use(process(at)));
+  assert.equal(code, "permission_denied");
+  assert.match(message, /the settings of orders are for its own processes/);
+  await at.admin().publishSettings({ changes: [{ ...set("a", 1), namespace: "payments" }] });
+  const open = await settings<{ a: number }>({}, { runtime: process(at), namespace: "payments" });
+  assert.equal(open.a, 1);
+});
+
+test("of a thousand processes about as many get a gray release as its percent says; widening keeps those that had it", async () => {
+  const at = await world();
+  const admin = at.admin();
+  await admin.publishSettings({ changes: [set("maxItems", 1)] });
+  const updates = codecOf(SettingsUpdateSchema);
+  const control = at.control();
+  const values = new Map<string, number>();
+  let sent = 0;
+  let welcomed = 0;
+  const ending: Outbox<MessageInitShape<typeof AttachRequestSchema>>[] = [];
+  for (let i = 0; i < 1_000; i++) {
+    const instance = `orders-${i}`;
+    const outbox = new Outbox<MessageInitShape<typeof AttachRequestSchema>>();
+    ending.push(outbox);
+    outbox.push({ message: { case: "hello", value: { process: `${instance}/1`, instance } } });
+    outbox.push({
+      message: { case: "subscribeSettings", value: { requestId: 1n, namespaces: [{ namespace: "orders" }] } },
+    });
+    void (async () => {
+      for await (const message of control.attach(outbox)) {
+        welcomed += message.acks.length;
+        for (const bytes of message.settings) {
+          sent++;
+          const { namespace, revision, json } = updates.decode(bytes, 0, bytes.byteLength);
+          values.set(instance, JSON.parse(json).maxItems);
+          outbox.push({ message: { case: "settingsApplied", value: { namespace, revision, error: "" } } });
+        }
+      }
+    })().catch(() => {});
+  }
+  closing.push(async () => {
+    for (const outbox of ending) outbox.end();
+  });
+  await until(() => welcomed === 1_000, 10_000);
+  assert.equal(sent, 1_000);
+  const having = () => new Set([...values].filter(([, value]) => value === 2).map(([instance]) => instance));
+  const began = await admin.publishSettings({
+    changes: [
+      { namespace: "orders", change: { case: "beginGray", value: { values: { maxItems: "2" }, to: { percent: 10 } } } },
+    ],
+    waitMs: 10_000,
+  });
+  assert.deepEqual([began.delivery?.planes, began.delivery?.applied], [1_000, 1_000]);
+  const ten = having();
+  // Four standard deviations of a binomial distribution.
+  assert.ok(Math.abs(ten.size - 100) <= 38, `${ten.size} of 1000 have it at 10 %`);
+  assert.equal(sent, 1_000 + ten.size, "only those who get others are sent any");
+  const widen = { id: "g-2", to: { percent: 50 } };
+  await admin.publishSettings({
+    changes: [{ namespace: "orders", change: { case: "widenGray", value: widen } }],
+    waitMs: 10_000,
+  });
+  const fifty = having();
+  assert.ok(Math.abs(fifty.size - 500) <= 64, `${fifty.size} of 1000 have it at 50 %`);
+  for (const instance of ten) assert.ok(fifty.has(instance), `${instance} lost it`);
+  await admin.publishSettings({
+    changes: [{ namespace: "orders", change: { case: "endGray", value: "g-2" } }],
+    waitMs: 10_000,
+  });
+  assert.equal(having().size, 0);
+  assert.equal(printed.mock.calls.filter(({ arguments: [line] }) => /bug/.test(String(line))).length, 0);
+});
