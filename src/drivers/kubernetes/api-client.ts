@@ -100,7 +100,7 @@ export class ApiClient {
         const events = lines.push(bytes);
         if (events.length > 0) stream.onEvents(events);
       } catch (thrown) {
-        end(badAnswer(this.address, thrown));
+        end(thrown instanceof WeftError ? thrown : badAnswer(this.address, thrown));
       }
     });
     response.on("end", () => end(null));

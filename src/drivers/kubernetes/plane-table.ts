@@ -73,11 +73,6 @@ export class PlaneTable {
   forget(plane: string): void {
     this.#planes.delete(plane);
   }
-
-  /** All that are known. */
-  names(): string[] {
-    return [...this.#planes.keys()];
-  }
 }
 
 interface Plane {
