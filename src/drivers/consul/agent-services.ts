@@ -1,4 +1,5 @@
 import type { Clock } from "../../core/clock.ts";
+import type { Health } from "../../core/endpoint.ts";
 import { toWeftError, type WeftError } from "../../core/errors.ts";
 import { type EndpointEntry, visibleOf } from "../../registry/endpoint-value.ts";
 import type { ConsulClient } from "./consul-client.ts";
@@ -27,9 +28,9 @@ export interface AgentServicesOptions {
 export class AgentServices {
   readonly #options: AgentServicesOptions;
   readonly #planeId: string;
-  #wanted = new Map<string, string>();
+  #wanted = new Map<string, Shown>();
   /** What the agent has been given. */
-  readonly #shown = new Map<string, string>();
+  readonly #shown = new Map<string, Shown>();
   #working = false;
   #again = false;
   #retryAt = Number.NEGATIVE_INFINITY;
@@ -51,11 +52,8 @@ export class AgentServices {
 
   /** This plane's entries. */
   show(entries: Iterable<EndpointEntry>): void {
-    const wanted = new Map<string, string>();
-    for (const entry of entries) {
-      const definition = this.#definitionOf(entry);
-      wanted.set(definition.ID, JSON.stringify(definition));
-    }
+    const wanted = new Map<string, Shown>();
+    for (const entry of entries) wanted.set(this.#idOf(entry), this.#shownOf(entry));
     this.#wanted = wanted;
     void this.#work();
   }
@@ -102,7 +100,7 @@ export class AgentServices {
 
   /** Gives the agent what it does not have, and takes away what is not wanted any more. */
   async #work(): Promise<void> {
-    const { clock, client } = this.#options;
+    const { clock } = this.#options;
     if (this.#working || clock.now() < this.#retryAt) {
       this.#again = true;
       return;
@@ -112,12 +110,10 @@ export class AgentServices {
       do {
         this.#again = false;
         const work: (() => Promise<void>)[] = [];
-        for (const [id, body] of this.#wanted) {
-          if (this.#shown.get(id) === body) continue;
-          work.push(async () => {
-            await client.request({ method: "PUT", path: REGISTER, query: REPLACE, body: JSON.parse(body) });
-            this.#shown.set(id, body);
-          });
+        for (const [id, wanted] of this.#wanted) {
+          const shown = this.#shown.get(id);
+          if (shown?.service !== wanted.service || shown.health !== wanted.health)
+            work.push(() => this.#give(id, wanted));
         }
         for (const id of this.#shown.keys()) {
           if (!this.#wanted.has(id)) work.push(() => this.#deregister(id));
@@ -134,6 +130,21 @@ export class AgentServices {
     } finally {
       this.#working = false;
     }
+  }
+
+  async #give(id: string, wanted: Shown): Promise<void> {
+    const { client } = this.#options;
+    const shown = this.#shown.get(id);
+    if (shown?.service !== wanted.service) {
+      const body = JSON.parse(wanted.service);
+      await client.request({ method: "PUT", path: REGISTER, query: REPLACE, body });
+    }
+    // A check that the agent has already keeps its state when it is registered again.
+    const path = `/v1/agent/check/update/${encodeURIComponent(healthCheckOf(id))}`;
+    const body = { Status: wanted.health === "healthy" ? "passing" : "critical", Output: wanted.health };
+    const { status } = await client.request({ method: "PUT", path, body });
+    if (status === 404) this.#shown.delete(id);
+    else this.#shown.set(id, wanted);
   }
 
   async #deregister(id: string): Promise<void> {
@@ -168,9 +179,15 @@ export class AgentServices {
     this.#options.onRefused(error);
   }
 
-  #definitionOf(entry: EndpointEntry) {
+  /** "/" would be read as the end of a path. */
+  #idOf({ endpoint }: EndpointEntry): string {
+    return `${endpoint.id.replaceAll("/", "~")}@${this.#options.system}.${short(this.#options.plane)}`;
+  }
+
+  #shownOf(entry: EndpointEntry): Shown {
     const { system, plane } = this.#options;
     const { id, service, host, port, version, zone, weight, protocol, health, metadata } = visibleOf(entry);
+    const ID = this.#idOf(entry);
     const tags = ["weft", version, protocol].filter((tag) => tag !== "");
     const own = { "weft-system": system, "weft-plane": plane, "weft-id": id, version, zone, protocol };
     const Meta = Object.fromEntries(
@@ -178,18 +195,10 @@ export class AgentServices {
         .filter(([name, value]) => META_NAME.test(name) && value !== "" && value.length <= MAX_META_VALUE)
         .slice(0, MAX_META),
     );
-    // "/" would be read as the end of a path.
-    const ID = `${id.replaceAll("/", "~")}@${system}.${short(plane)}`;
-    const state = {
-      CheckID: `${checkOf(ID)}:health`,
-      Name: "health, as weft knows it",
-      TTL: NEVER,
-      Status: health === "healthy" ? "passing" : "critical",
-      Notes: health === "healthy" ? "" : health,
-    };
+    const state = { CheckID: healthCheckOf(ID), Name: "health, as weft knows it", TTL: NEVER, Status: "critical" };
     const alias = { CheckID: checkOf(ID), Name: "its control plane", AliasService: this.#planeId, Status: "passing" };
     const share = Math.min(65_535, Math.max(1, Math.round(weight)));
-    return {
+    const definition = {
       ID,
       Name: service,
       Address: host,
@@ -199,7 +208,14 @@ export class AgentServices {
       Weights: { Passing: share, Warning: share },
       Checks: [state, { ...alias, ...LAST_RESORT }],
     };
+    return { service: JSON.stringify(definition), health };
   }
+}
+
+interface Shown {
+  /** Its definition, as JSON. */
+  readonly service: string;
+  readonly health: Health;
 }
 
 function short(plane: string): string {
@@ -209,6 +225,10 @@ function short(plane: string): string {
 /** Of these, what others registered has none. */
 function checkOf(serviceId: string): string {
   return `weft:${serviceId}`;
+}
+
+function healthCheckOf(serviceId: string): string {
+  return `${checkOf(serviceId)}:health`;
 }
 
 const REGISTER = "/v1/agent/service/register";
