@@ -4,5 +4,6 @@ import { testFiles } from "./test-files.ts";
 /** Endpoints, keys and revisions in a real Consul: their contracts, ACLs, what others see and register there, and what holds when Consul is hurt. */
 export const consul: Suite = {
   name: "consul",
-  run: () => testFiles("consul", ["contract", "key-value", "revisions", "faults", "linearizable", "others"]),
+  run: () =>
+    testFiles("consul", ["contract", "key-value", "revisions", "faults", "linearizable", "others", "security"]),
 };

@@ -12,27 +12,33 @@ export class ConsulServer {
   readonly #ports: readonly number[];
   readonly #hcl: string;
   readonly #token: string;
+  readonly #https: boolean;
   #folder = mkdtempSync(join(tmpdir(), "weft-consul-"));
   #child: ChildProcess | null = null;
 
-  /** `hcl`: more of its configuration; `token`: what `ready` asks with. */
-  static async start({ hcl = "", token = "" } = {}): Promise<ConsulServer> {
+  /** `hcl`: more of its configuration; `token`: what is asked with; `https`: over TLS, too. */
+  static async start({ hcl = "", token = "", https = false } = {}): Promise<ConsulServer> {
     const ports: number[] = [];
-    for (let i = 0; i < 4; i++) ports.push(await freePort());
-    const server = new ConsulServer(ports, hcl, token);
+    for (let i = 0; i < 5; i++) ports.push(await freePort());
+    const server = new ConsulServer(ports, hcl, token, https);
     await server.start();
     return server;
   }
 
-  private constructor([port, ...ports]: readonly number[], hcl: string, token: string) {
+  private constructor([port, ...ports]: readonly number[], hcl: string, token: string, https: boolean) {
     this.port = port;
     this.#ports = ports;
     this.#hcl = hcl;
     this.#token = token;
+    this.#https = https;
   }
 
   get address(): string {
     return `127.0.0.1:${this.port}`;
+  }
+
+  get httpsAddress(): string {
+    return `127.0.0.1:${this.#ports[3]}`;
   }
 
   /** Resolves when it has a leader, which keys are written to and read from. */
@@ -43,7 +49,8 @@ export class ConsulServer {
     const one = ["-server", "-bootstrap-expect=1", "-bind", "127.0.0.1", "-client", "127.0.0.1", "-node", "n1"];
     // As is recommended for production: by default it takes 5 s until there is a leader.
     const more = ["-hcl", "performance { raft_multiplier = 1 }", "-hcl", this.#hcl, "-log-level", "error"];
-    const args = ["agent", ...one, ...ports, ...off, ...more, "-data-dir", this.#folder];
+    const tls = this.#https ? ["-https-port", `${this.#ports[3]}`] : [];
+    const args = ["agent", ...one, ...ports, ...tls, ...off, ...more, "-data-dir", this.#folder];
     this.#child = spawn(tool("consul"), args, { stdio: "ignore" });
     for (let tries = 0; tries < 800; tries++) {
       if (await this.#answers()) return;
@@ -96,7 +103,6 @@ export class ConsulServer {
   /** Its node is known where endpoints are looked for, which is a moment after there is a leader. */
   async #answers(): Promise<boolean> {
     try {
-      if (this.#hcl.includes("https")) return (await fetch(`http://${this.address}`).catch(() => null)) !== null;
       return ((await this.ask("/v1/health/node/n1")) as unknown[]).length > 0;
     } catch {
       return false;
