@@ -72,6 +72,7 @@ export class ZookeeperConnection {
   #corked = false;
   /** When the server was asked for a sign of life that has not come; null: it was not. */
   #beatAt: number | null = null;
+  #heardAt = 0;
   #stopBeating: Cancel = ignore;
   #barrier: Promise<bigint> | null = null;
   #over = false;
@@ -94,6 +95,7 @@ export class ZookeeperConnection {
     socket.write(encodeConnect(ticket, timeoutMs));
     const frame = await answer.finally(late);
     const connected = this.#decoded(() => decodeConnected(frame));
+    if (connected === undefined) throw this.failure ?? closedError(this.address);
     if (connected.timeoutMs <= 0) {
       this.close();
       return null;
@@ -313,6 +315,7 @@ export class ZookeeperConnection {
 
   #take(chunk: Buffer): void {
     if (this.#over) return;
+    this.#heardAt = this.#options.clock.now();
     this.#decoded(() => {
       for (const frame of this.#frames.take(chunk)) {
         if (this.#over) return;
@@ -342,14 +345,14 @@ export class ZookeeperConnection {
     asked.answered(header, reader);
   }
 
-  /** What cannot be decoded ends the connection. */
-  #decoded<T>(decode: () => T): T {
+  /** What cannot be decoded ends the connection: undefined. */
+  #decoded<T>(decode: () => T): T | undefined {
     try {
       return decode();
     } catch (cause) {
       if (!(cause instanceof RangeError)) throw cause;
       this.fail(notUnderstood(this.address, cause));
-      return undefined as T; // nobody is told: everything that waits was told of the failure
+      return undefined; // everybody who waits was told of the failure
     }
   }
 
@@ -365,8 +368,11 @@ export class ZookeeperConnection {
           this.#beatAt = null;
           if (!this.#over) onBeat();
         }, ignore);
-      } else if (now - this.#beatAt > SILENT_MS) {
-        this.fail(lostError(this.address, `has been silent for ${Math.round(now - this.#beatAt)} ms`));
+      }
+      // An answer may be behind a long one that is still coming.
+      const silentMs = now - Math.max(this.#beatAt, this.#heardAt);
+      if (silentMs > SILENT_MS) {
+        this.fail(lostError(this.address, `has been silent for ${Math.round(silentMs)} ms`));
         return;
       }
       this.#beatSoon();

@@ -99,7 +99,8 @@ export class ZookeeperMirror {
   async settled(connection: ZookeeperConnection): Promise<void> {
     while (this.#dirty.size > 0 || this.#draining !== null) {
       if (this.#connection !== connection) break;
-      await (this.#draining ?? this.#drain(connection));
+      this.#drainSoon();
+      await this.#draining;
     }
     if (connection.failure !== null) throw connection.failure;
   }
