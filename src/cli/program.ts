@@ -19,6 +19,7 @@ import { addMeshCommand } from "./mesh-command.ts";
 import { addPolicyCommands } from "./policy-commands.ts";
 import { printError } from "./print-error.ts";
 import { addPublishCommand } from "./publish-command.ts";
+import { addSettingsCommands } from "./settings-commands.ts";
 import { addSidecarCommand } from "./sidecar-command.ts";
 import type { Terminal } from "./terminal.ts";
 import { packageVersion } from "./version.ts";
@@ -242,12 +243,23 @@ NO_COLOR=1 switches colours off. Each command has its own help: weft up --help`,
       "take plain text from other machines, too, for what carries no secret; default: TLS alone, by join tokens and WEFT_CONTROL_PIN",
       false,
     )
-    .option("--data <folder>", "where registry and revisions are kept; default: in memory")
+    .option(
+      "--data <folder>",
+      "where endpoints, revisions and keys are kept that have no other place; default: in memory",
+    )
     .addOption(
       new Option(
         "--registry <url>",
-        "keep endpoints in an etcd, which several control planes may share: etcd://USER:PASSWORD@HOST:PORT,HOST:PORT/PREFIX?ca=FILE (WEFT_REGISTRY)",
+        "keep endpoints there, where several control planes may share them: etcd://USER:PASSWORD@HOST:PORT,HOST:PORT/PREFIX?ca=FILE, consul://TOKEN@HOST:PORT/PREFIX, zookeeper://..., " +
+          "kubernetes://..., postgres://... (WEFT_REGISTRY; docs/registry.md)",
       ).env("WEFT_REGISTRY"),
+    )
+    .addOption(
+      new Option(
+        "--store <url>",
+        "keep revisions and what else control planes share there: etcd://..., consul://..., zookeeper://..., kubernetes://..., postgres://...; git:///REPOSITORY?branch=NAME for " +
+          "revisions alone (WEFT_STORE); default: --data, or the registry without it (docs/store.md)",
+      ).env("WEFT_STORE"),
     )
     .addOption(
       new Option(
@@ -360,6 +372,7 @@ NO_COLOR=1 switches colours off. Each command has its own help: weft up --help`,
   addInterceptCommand(program, terminal, exit);
   addMeshCommand(program, terminal, exit);
   addPublishCommand(program, terminal, exit);
+  addSettingsCommands(program, terminal, exit);
   addPolicyCommands(program, terminal, exit);
 
   for (const command of program.commands)

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { effectiveValues, isSelected } from "./effective-values.ts";
-import type { GrayRelease, GraySelector, SettingsNamespace } from "./settings-state.ts";
+import { graysOf, isSelected, withGrays } from "./effective-values.ts";
+import type { GrayRelease, GraySelector, SettingsConsumer, SettingsNamespace } from "./settings-state.ts";
 
 const gray = (id: string, changes: GrayRelease["changes"], to: GraySelector): GrayRelease => ({
   id,
@@ -14,6 +14,7 @@ const gray = (id: string, changes: GrayRelease["changes"], to: GraySelector): Gr
 });
 const entry = (value: number) => ({ value, revision: 1, author: "", atMs: 0 });
 const someone = { instance: "orders-1", zone: "eu", tags: { version: "v1" } };
+const effectiveValues = (of: SettingsNamespace, consumer: SettingsConsumer) => withGrays(of, graysOf(of, consumer));
 const namespace: SettingsNamespace = {
   values: { a: entry(1), b: entry(2) },
   schema: null,

@@ -1,16 +1,11 @@
 import { createHash } from "node:crypto";
 import type { GrayRelease, GraySelector, SettingsConsumer, SettingsNamespace, SettingValue } from "./settings-state.ts";
 
-/** The values that count for one consumer. */
+/** The values that count for those who have the same gray releases. */
 export interface EffectiveValues {
   readonly values: Readonly<Record<string, SettingValue>>;
   /** Ids of the gray releases whose values are among them, oldest first. */
   readonly grays: readonly string[];
-}
-
-/** What everybody has, and over it what the gray releases give to this consumer: of two for one key the later counts. */
-export function effectiveValues(namespace: SettingsNamespace, consumer: SettingsConsumer): EffectiveValues {
-  return withGrays(namespace, graysOf(namespace, consumer));
 }
 
 /** The gray releases that a consumer has, oldest first. */
@@ -18,7 +13,7 @@ export function graysOf({ grays }: SettingsNamespace, consumer: SettingsConsumer
   return grays.length === 0 ? NONE : grays.filter((gray) => isSelected(gray.id, gray.to, consumer));
 }
 
-/** The values under some of a namespace's gray releases, by key. */
+/** What everybody has, and over it what these gray releases of the namespace give, by key: of two for one key the later counts. */
 export function withGrays({ values: base }: SettingsNamespace, grays: readonly GrayRelease[]): EffectiveValues {
   const values = new Map<string, SettingValue>();
   for (const [key, { value }] of Object.entries(base)) values.set(key, value);

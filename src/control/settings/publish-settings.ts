@@ -90,14 +90,16 @@ function problemsOf(
 
 /** What is set for everybody while some get another value by a gray release. */
 function hidden(changes: readonly SettingsChange[], { namespaces }: SettingsState): string[] {
-  return changes.flatMap((change) => {
-    if (change.kind !== "set" && change.kind !== "remove") return [];
-    const grays =
-      namespaces[change.namespace]?.grays.filter(({ changes: values }) => Object.hasOwn(values, change.key)) ?? [];
-    return grays.map(
-      ({ id }) =>
-        `${change.namespace}/${change.key}: those who have gray release ${id} go on with its value until it is promoted or ended`,
-    );
+  const changed = new Set(changes.map((change) => (change.kind === "widen" ? `${change.namespace} ${change.id}` : "")));
+  return changes.flatMap(({ kind, namespace, ...change }) => {
+    if ((kind !== "set" && kind !== "remove") || !("key" in change)) return [];
+    const grays = Object.hasOwn(namespaces, namespace) ? namespaces[namespace].grays : [];
+    return grays
+      .filter(({ id, changes: values }) => Object.hasOwn(values, change.key) && !changed.has(`${namespace} ${id}`))
+      .map(
+        ({ id }) =>
+          `${namespace}/${change.key}: those who have gray release ${id} go on with its value until it is promoted or ended`,
+      );
   });
 }
 

@@ -1,0 +1,185 @@
+import { userInfo } from "node:os";
+import type { Client } from "../../../call/client-types.ts";
+import { Admin, type Revision } from "../../../contract/gen/weft/control/v1/control.ts";
+import type { SettingChangeSchema, SettingsConsumer } from "../../../contract/gen/weft/control/v1/settings.ts";
+import type { MessageInitShape } from "../../../contract/runtime.ts";
+import { WeftError } from "../../../core/errors.ts";
+import { parseSettingsState } from "../../../settings/check-state.ts";
+import { isSealed } from "../../../settings/json-value.ts";
+import { keyIdOf, readSettingsKeys, type SettingsKeys } from "../../../settings/sealed.ts";
+import type { Json, SettingsNamespace, SettingsState, SettingValue } from "../../../settings/settings-state.ts";
+import { controlAddress } from "../../control-address.ts";
+import { controlClient } from "../../control-client.ts";
+import { EXIT } from "../../exit-status.ts";
+import { sanitize, type Terminal } from "../../terminal.ts";
+import { type IdentityFlags, operatorToken } from "../identity.ts";
+
+export interface CentreFlags extends IdentityFlags {
+  json: boolean;
+}
+
+export interface ChangeFlags extends CentreFlags {
+  reason: string;
+  author?: string;
+  wait: number;
+  dryRun: boolean;
+  ifRevision?: number;
+}
+
+export type Change = MessageInitShape<typeof SettingChangeSchema>;
+
+/** What the control plane holds of settings, as commands see it. */
+export interface Centre {
+  readonly client: Client<typeof Admin>;
+  readonly metadata: Record<string, string>;
+  read(namespace?: string, revision?: number): Promise<Held>;
+  /** Prints what came of it; gives the exit status. `expected`: the revision that must be the current one. */
+  publish(changes: readonly Change[], flags: ChangeFlags, what: string, expected?: number): Promise<number>;
+}
+
+export interface Held {
+  readonly revision: number;
+  readonly state: SettingsState;
+  readonly consumers: readonly SettingsConsumer[];
+}
+
+/** Connects, and closes when `body` is done. */
+export async function withCentre(
+  flags: CentreFlags,
+  terminal: Terminal,
+  body: (centre: Centre) => Promise<number>,
+): Promise<number> {
+  const address = controlAddress(flags);
+  const token = operatorToken(flags);
+  const { client, close } = await controlClient(Admin, address, token !== "");
+  const metadata: Record<string, string> = token === "" ? {} : { authorization: `Bearer ${token}` };
+  try {
+    return await body({
+      client,
+      metadata,
+      async read(namespace = "", revision = 0) {
+        const held = await client.getSettings({ namespace, revision: BigInt(revision) }, { metadata });
+        return { revision: Number(held.revision), state: parseSettingsState(held.settings), consumers: held.consumers };
+      },
+      async publish(changes, flags, what, expected = flags.ifRevision) {
+        const { revisions } = await client.listRevisions({ limit: 1 }, { metadata });
+        const published = await client.publishSettings(
+          {
+            changes: [...changes],
+            author: flags.author ?? userName(),
+            reason: flags.reason || what,
+            validateOnly: flags.dryRun,
+            waitMs: flags.wait,
+            ...(expected !== undefined && { expectedRevision: BigInt(expected) }),
+          },
+          { timeoutMs: flags.wait + 30_000, metadata },
+        );
+        if (flags.json) terminal.out(jsonOf(published));
+        else print(published, flags.dryRun, revisions[0]?.revision !== published.revision, terminal);
+        return (published.delivery?.refused.length ?? 0) > 0 ? EXIT.failed : EXIT.ok;
+      },
+    });
+  } catch (thrown) {
+    if (!(thrown instanceof WeftError) || thrown.code !== "unavailable") throw thrown;
+    const message = `the control plane at ${address} cannot be asked: ${thrown.message}`;
+    throw new WeftError("unavailable", message, { reason: "CANNOT_ASK", cause: thrown });
+  } finally {
+    await close();
+  }
+}
+
+function print({ revision, warnings, delivery }: Revision, dryRun: boolean, isNew: boolean, terminal: Terminal): void {
+  const { yellow, red } = terminal.color;
+  for (const warning of warnings) terminal.out(`${yellow("warning")}  ${sanitize(warning, false)}\n`);
+  if (dryRun) return terminal.out("nothing is wrong with it; nothing was published\n");
+  const what = isNew ? `published revision ${revision}` : `revision ${revision} says the same; nothing was published`;
+  if (delivery === undefined) return terminal.out(`${what}\n`);
+  const { planes, applied, refused, waiting } = delivery;
+  for (const { process, reason } of refused)
+    terminal.out(`${red("refused")}  ${sanitize(process, false)}  ${sanitize(reason, false)}\n`);
+  for (const process of waiting) terminal.out(`${yellow("waiting")}  ${sanitize(process, false)} has not answered\n`);
+  terminal.out(`${what}; in force at ${applied} of ${planes} ${planes === 1 ? "process" : "processes"} that use it\n`);
+}
+
+/** "orders/maxItems" in its parts; of "orders" the key is "". */
+export function placeOf(text: string): { namespace: string; key: string } {
+  const slash = text.indexOf("/");
+  return slash < 0 ? { namespace: text, key: "" } : { namespace: text.slice(0, slash), key: text.slice(slash + 1) };
+}
+
+/** The namespace, or an empty one where nothing is set. */
+export function namespaceOf({ namespaces }: SettingsState, name: string): SettingsNamespace {
+  return Object.hasOwn(namespaces, name) ? namespaces[name] : { values: {}, schema: null, grays: [], revision: 0 };
+}
+
+/** The keys of this environment. Throws `failed_precondition` (NO_SETTINGS_KEYS) without any. */
+export function keysNeeded(what: string): SettingsKeys {
+  const keys = readSettingsKeys(process.env);
+  if (keys !== null) return keys;
+  throw new WeftError(
+    "failed_precondition",
+    `${what} needs keys: set WEFT_SETTINGS_KEYS or WEFT_SETTINGS_KEYS_FILE; \`weft settings keys new\` makes one`,
+    { reason: "NO_SETTINGS_KEYS" },
+  );
+}
+
+/** For people: JSON; of a sealed value by which key, and what it is where there are keys. */
+export function shown(namespace: string, key: string, value: SettingValue, keys: SettingsKeys | null): string {
+  if (!isSealed(value)) return sanitize(JSON.stringify(value), false);
+  if (keys === null) return `(sealed by ${sanitize(keyIdOf(value), false)})`;
+  return sanitize(JSON.stringify(keys.unseal(namespace, key, value)), false);
+}
+
+/** KEY=VALUE: JSON, or text where it is none; "-" is what stdin says. Throws `invalid_argument` (BAD_USAGE). */
+export async function assignments(texts: readonly string[]): Promise<[key: string, value: Json | undefined][]> {
+  const found: [string, Json | undefined][] = [];
+  let stdin: string | null = null;
+  for (const text of texts) {
+    const at = text.indexOf("=");
+    if (at < 1) throw usage(`"${text.slice(0, 100)}" is not KEY=VALUE, for example maxItems=10`);
+    let value = text.slice(at + 1);
+    if (value === "-") {
+      if (stdin !== null) throw usage("stdin can give one value alone");
+      const chunks: Buffer[] = [];
+      for await (const chunk of process.stdin) chunks.push(Buffer.from(chunk));
+      stdin = value = Buffer.concat(chunks)
+        .toString("utf8")
+        .replace(/\r?\n$/, "");
+    }
+    found.push([text.slice(0, at), value === "" ? undefined : jsonOrText(text.slice(0, at), value)]);
+  }
+  return found;
+}
+
+function jsonOrText(key: string, text: string): Json {
+  try {
+    return JSON.parse(text) as Json;
+  } catch (cause) {
+    if (!/^\s*[[{"]/.test(text)) return text;
+    throw usage(`${key}: this begins like JSON and is none: ${(cause as Error).message}`);
+  }
+}
+
+export function usage(message: string): WeftError {
+  return new WeftError("invalid_argument", message, { reason: "BAD_USAGE" });
+}
+
+/** A message as JSON. */
+export function jsonOf(message: object): string {
+  const plain = (key: string, value: unknown): unknown =>
+    key.startsWith("$type") || key === "$unknown" ? undefined : typeof value === "bigint" ? Number(value) : value;
+  return `${JSON.stringify(message, plain, 2)}\n`;
+}
+
+/** "2026-11-21 20:15" */
+export function minuteOf(ms: number): string {
+  return new Date(ms).toISOString().slice(0, 16).replace("T", " ");
+}
+
+function userName(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    return ""; // a container may run as somebody who has no name
+  }
+}
