@@ -5,13 +5,14 @@ import { BackOff } from "../../link/back-off.ts";
 import type { BackendChange, BackendEvents, EndpointBackend, KeptEntry } from "../../registry/endpoint-backend.ts";
 import type { EndpointEntry } from "../../registry/endpoint-value.ts";
 import { ApiClient } from "./api-client.ts";
-import { ENDPOINT_SLICES, LEASES, parseObject, versionOf } from "./api-resource.ts";
+import { ENDPOINT_SLICES, LEASES, parseObject } from "./api-resource.ts";
 import type { ClusterAccess } from "./cluster-access.ts";
 import { listObjects, type ObjectList } from "./list-objects.ts";
 import { ListWatch, type ObjectEvent } from "./list-watch.ts";
 import { leaseName, PlaneLease, planeOf } from "./plane-lease.ts";
 import { PlaneTable } from "./plane-table.ts";
 import { SliceView } from "./slice-view.ts";
+import { VersionLine, type VersionMark } from "./version-line.ts";
 import { addressTypeOf, decodeSlice, encodeSlice, MANAGED_BY, SYSTEM_LABEL, sliceName, WEFT } from "./weft-slice.ts";
 
 export interface KubernetesBackendOptions {
@@ -33,6 +34,7 @@ export class KubernetesBackend implements EndpointBackend {
   readonly #client: ApiClient;
   readonly #planes: PlaneTable;
   readonly #view: SliceView;
+  readonly #versions = new VersionLine();
   readonly #unusable = new Set<string>();
   readonly #periodMs: number;
   #plane = "";
@@ -52,7 +54,7 @@ export class KubernetesBackend implements EndpointBackend {
     this.#periodMs = planeLeaseMs;
     this.name = `Kubernetes at ${this.#client.address}`;
     this.#planes = new PlaneTable(planeLeaseMs);
-    this.#view = this.#newView((plane) => this.#planes.isDead(plane));
+    this.#view = this.#newView();
   }
 
   async follow(plane: string, events: BackendEvents): Promise<void> {
@@ -85,11 +87,15 @@ export class KubernetesBackend implements EndpointBackend {
         if (this.#slices === null) this.#slices = new ListWatch({ ...shared, ...ofSlices });
       };
       const shared = { client, clock, random, onState };
+      let mark = this.#versions.mark;
       const ofSlices = {
+        beforeList: () => {
+          mark = this.#versions.mark;
+        },
         resource: ENDPOINT_SLICES,
         selector: {},
         onList: (list: ObjectList) => {
-          this.#whole(list);
+          this.#whole(list, mark);
           if (!first) return;
           first = false;
           this.#beatAt = clock.now();
@@ -112,34 +118,20 @@ export class KubernetesBackend implements EndpointBackend {
   }
 
   async replace(entry: EndpointEntry, expected: number): Promise<number | null> {
-    const { system } = this.#options;
+    const { system, clock } = this.#options;
     const { id } = entry.endpoint;
-    const name = sliceName(system, id);
     const known = this.#view.sliceOf(id);
-    const there = known?.version === expected ? known.addressType : undefined;
-    const deadline = this.#options.clock.now() + CALL_MS;
-    const write = async (addressType?: string): Promise<number | null> => {
-      const { metadata, ...slice } = encodeSlice(
-        entry,
-        system,
-        addressType === "IPv4" || addressType === "IPv6" ? addressType : undefined,
-      );
-      const body =
-        expected === 0
-          ? { metadata, ...slice }
-          : { metadata: { ...metadata, resourceVersion: String(expected) }, ...slice };
-      const resource = ENDPOINT_SLICES;
-      const leftMs = deadline - this.#options.clock.now();
-      const done = await (expected === 0
-        ? this.#client.ask({ verb: "create", resource, body }, leftMs)
-        : this.#client.ask({ verb: "update", resource, name, body }, leftMs));
-      return versionOf(parseObject(done).metadata.resourceVersion);
-    };
+    const addressType = known?.version === expected ? known.addressType : undefined;
+    const resourceVersion = expected === 0 ? "" : this.#versions.resourceVersionOf(expected);
+    if (resourceVersion === null) return null; // it is of other data
+    const deadline = clock.now() + CALL_MS;
+    const write = (slice: ReturnType<typeof encodeSlice>) =>
+      this.#write(sliceName(system, id), slice, resourceVersion, deadline - clock.now());
     try {
-      return await write(there).catch((thrown) => {
+      return await write(encodeSlice(entry, system, addressType)).catch((thrown) => {
         // A slice never changes its kind of addresses, and this one's was not known.
-        if (toWeftError(thrown).place?.field !== "addressType" || there !== undefined) throw thrown;
-        return write(addressTypeOf(entry.endpoint) === "IPv4" ? "IPv6" : "IPv4");
+        if (toWeftError(thrown).place?.field !== "addressType" || addressType !== undefined) throw thrown;
+        return write(encodeSlice(entry, system, addressTypeOf(entry.endpoint) === "IPv4" ? "IPv6" : "IPv4"));
       });
     } catch (thrown) {
       const { reason } = toWeftError(thrown);
@@ -173,7 +165,7 @@ export class KubernetesBackend implements EndpointBackend {
     try {
       const { object, entry } = await this.#get(sliceName(this.#options.system, id), CALL_MS);
       if (entry === null) return null;
-      const version = versionOf(object.metadata.resourceVersion);
+      const version = this.#versions.of(object.metadata.resourceVersion);
       return { entry, version, orphaned: this.#planes.isDead(entry.plane) };
     } catch (thrown) {
       if (toWeftError(thrown).reason === "NO_SUCH_OBJECT") return null;
@@ -182,8 +174,10 @@ export class KubernetesBackend implements EndpointBackend {
   }
 
   async read(): Promise<readonly KeptEntry[]> {
+    const { mark } = this.#versions;
     const { objects, resourceVersion } = await listObjects(this.#client, ENDPOINT_SLICES, {}, { timeoutMs: CALL_MS });
-    return this.#newView((plane) => this.#planes.isDead(plane)).listed(objects, versionOf(resourceVersion));
+    if (this.#versions.isReplaced(resourceVersion, mark)) this.#relist();
+    return this.#newView().listed(objects, resourceVersion);
   }
 
   async close(): Promise<void> {
@@ -196,6 +190,24 @@ export class KubernetesBackend implements EndpointBackend {
     this.#client.close();
   }
 
+  /** `resourceVersion`: of what is there; "": nothing is. */
+  async #write(
+    name: string,
+    slice: ReturnType<typeof encodeSlice>,
+    resourceVersion: string,
+    timeoutMs: number,
+  ): Promise<number> {
+    const { mark } = this.#versions;
+    const resource = ENDPOINT_SLICES;
+    const body = { ...slice, metadata: { ...slice.metadata, ...(resourceVersion !== "" && { resourceVersion }) } };
+    const written = await (resourceVersion === ""
+      ? this.#client.ask({ verb: "create", resource, body }, timeoutMs)
+      : this.#client.ask({ verb: "update", resource, name, body }, timeoutMs));
+    const { metadata } = parseObject(written);
+    if (this.#versions.isReplaced(metadata.resourceVersion, mark)) this.#relist();
+    return this.#versions.of(metadata.resourceVersion);
+  }
+
   async #get(name: string, timeoutMs: number) {
     const object = parseObject(await this.#client.ask({ verb: "get", resource: ENDPOINT_SLICES, name }, timeoutMs));
     try {
@@ -206,8 +218,9 @@ export class KubernetesBackend implements EndpointBackend {
   }
 
   /** Everything is told anew. */
-  #whole({ objects, resourceVersion }: ObjectList): void {
-    const entries = this.#view.listed(objects, versionOf(resourceVersion));
+  #whole({ objects, resourceVersion }: ObjectList, mark: VersionMark): void {
+    this.#versions.isReplaced(resourceVersion, mark);
+    const entries = this.#view.listed(objects, resourceVersion);
     const now = this.#options.clock.now();
     for (const plane of this.#view.planes()) this.#planes.mentioned(plane, now);
     this.#events?.whole(entries);
@@ -261,11 +274,11 @@ export class KubernetesBackend implements EndpointBackend {
       if (now - this.#beatAt > LATE_MS) this.#planes.touched(now);
       this.#beatAt = now;
       try {
-        const { isNew, version } = (await this.#lease?.beat(BEAT_TIMEOUT_MS)) ?? { isNew: false, version: "" };
+        const { mark } = this.#versions;
+        const written = (await this.#lease?.beat(BEAT_TIMEOUT_MS)) ?? null;
         if (this.#closed) return;
         this.#beatAt = clock.now();
-        // Other data than those that are watched: a watch from a version that is still to come says nothing.
-        if (isNew) this.#relist(versionOf(version));
+        if (written !== null && this.#versions.isReplaced(written, mark)) this.#relist();
         else if (heard) this.#inTouch();
       } catch (thrown) {
         if (this.#closed) return;
@@ -282,10 +295,10 @@ export class KubernetesBackend implements EndpointBackend {
     });
   }
 
-  #relist(version: number): void {
-    for (const followed of [this.#leases, this.#slices]) {
-      if (followed !== null && followed.version >= version) followed.relist();
-    }
+  /** These are other data than those that are watched: a watch from a version that is still to come says nothing. */
+  #relist(): void {
+    this.#leases?.relist();
+    this.#slices?.relist();
   }
 
   #inTouch(): void {
@@ -319,14 +332,16 @@ export class KubernetesBackend implements EndpointBackend {
     return { labelSelector: `${MANAGED_BY}=${WEFT},${SYSTEM_LABEL}=${this.#options.system}` };
   }
 
-  #newView(isDead: (plane: string) => boolean): SliceView {
+  #newView(): SliceView {
     const onUnusable = (error: WeftError): void => {
       // Each is told once, however often it is read.
       if (this.#unusable.has(error.message) || this.#unusable.size >= MAX_UNUSABLE) return;
       this.#unusable.add(error.message);
       this.#events?.unusable(error);
     };
-    return new SliceView({ system: this.#options.system, isDead, onUnusable });
+    const isDead = (plane: string): boolean => this.#planes.isDead(plane);
+    const versionOf = (resourceVersion: string): number => this.#versions.of(resourceVersion);
+    return new SliceView({ system: this.#options.system, isDead, versionOf, onUnusable });
   }
 }
 

@@ -15,6 +15,8 @@ export interface ListWatchOptions {
   /** labelSelector, fieldSelector. */
   selector: Readonly<Record<string, string>>;
   metadataOnly?: boolean;
+  /** Everything is to be listed. */
+  beforeList?: () => void;
   /** Everything: first, and after each gap. */
   onList: (list: ObjectList) => void;
   /** What happened since, in order. */
@@ -59,11 +61,6 @@ export class ListWatch {
     return this.#watching;
   }
 
-  /** 0: nothing is known yet. */
-  get version(): number {
-    return this.#version === "" ? 0 : versionOf(this.#version);
-  }
-
   /** The connection may be dead without a word: another one is made. */
   restart(failure: WeftError): void {
     this.#fail?.(failure);
@@ -89,6 +86,7 @@ export class ListWatch {
       const began = clock.now();
       try {
         if (this.#version === "") {
+          this.#options.beforeList?.();
           const list = await listObjects(client, resource, selector, { metadataOnly });
           if (this.#closed) return;
           onList(list);

@@ -17,7 +17,6 @@ export class PlaneLease {
   readonly #options: PlaneLeaseOptions;
   readonly #name: string;
   #version = "";
-  #uid = "";
   #renewedAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: PlaneLeaseOptions) {
@@ -26,30 +25,29 @@ export class PlaneLease {
   }
 
   /**
-   * Asks the API server whether it, and etcd behind it, answer: renews the Lease when a quarter of its period is over, and reads it else. Resolves with `isNew` when it was not there, as when data were lost, and
-   * its version then.
+   * Asks the API server whether it, and etcd behind it, answer: renews the Lease when a quarter of its period is over (makes it anew where it is not there, as
+   * when data were lost), and reads it else. Resolves with its resourceVersion when it was written.
    */
-  async beat(timeoutMs: number): Promise<{ isNew: boolean; version: string }> {
+  async beat(timeoutMs: number): Promise<string | null> {
     const { client, clock, periodMs } = this.#options;
     const name = this.#name;
-    if (this.#version === "") return { isNew: true, version: await this.#create(timeoutMs) };
+    if (this.#version === "") return this.#create(timeoutMs);
     try {
-      let answer: Record<string, unknown>;
-      if (clock.now() - this.#renewedAt >= periodMs / 4) {
-        const body = this.#body(this.#version);
-        answer = await client.ask({ verb: "update", resource: LEASES, name, body }, timeoutMs);
-        this.#renewedAt = clock.now();
-      } else answer = await client.ask({ verb: "get", resource: LEASES, name }, timeoutMs);
-      const before = this.#uid;
-      return { isNew: before !== "" && this.#take(answer).uid !== before, version: this.#version };
+      if (clock.now() - this.#renewedAt < periodMs / 4) {
+        this.#take(await client.ask({ verb: "get", resource: LEASES, name }, timeoutMs));
+        return null;
+      }
+      const body = this.#body(this.#version);
+      const answer = await client.ask({ verb: "update", resource: LEASES, name, body }, timeoutMs);
+      this.#renewedAt = clock.now();
+      return this.#take(answer);
     } catch (thrown) {
       const { reason } = toWeftError(thrown);
-      if (reason === "NO_SUCH_OBJECT") return { isNew: true, version: await this.#create(timeoutMs) };
+      if (reason === "NO_SUCH_OBJECT") return this.#create(timeoutMs);
       if (reason !== "CONFLICT") throw thrown;
-      // A renewal whose answer was lost was carried out, or these are other data.
-      const before = this.#uid;
-      const { uid, resourceVersion } = this.#take(await client.ask({ verb: "get", resource: LEASES, name }, timeoutMs));
-      return { isNew: uid !== before, version: resourceVersion };
+      // A renewal whose answer was lost was carried out; the next one compares with that.
+      this.#take(await client.ask({ verb: "get", resource: LEASES, name }, timeoutMs));
+      return null;
     }
   }
 
@@ -65,19 +63,17 @@ export class PlaneLease {
     try {
       const answer = await client.ask({ verb: "create", resource: LEASES, body: this.#body("") }, timeoutMs);
       this.#renewedAt = clock.now();
-      return this.#take(answer).resourceVersion;
+      return this.#take(answer);
     } catch (thrown) {
       if (toWeftError(thrown).reason !== "ALREADY_EXISTS") throw thrown;
       const answer = await client.ask({ verb: "get", resource: LEASES, name: this.#name }, timeoutMs);
-      return this.#take(answer).resourceVersion;
+      return this.#take(answer);
     }
   }
 
-  #take(answer: Record<string, unknown>): { uid: string; resourceVersion: string } {
-    const { uid, resourceVersion } = parseObject(answer).metadata;
-    this.#uid = uid;
-    this.#version = resourceVersion;
-    return { uid, resourceVersion };
+  #take(answer: Record<string, unknown>): string {
+    this.#version = parseObject(answer).metadata.resourceVersion;
+    return this.#version;
   }
 
   #body(resourceVersion: string) {

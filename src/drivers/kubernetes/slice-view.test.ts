@@ -48,7 +48,7 @@ function view(system = "shop", dead: ReadonlySet<string> = new Set()) {
   const unusable: string[] = [];
   const isDead = (plane: string) => dead.has(plane);
   return {
-    view: new SliceView({ system, isDead, onUnusable: ({ message }) => unusable.push(message) }),
+    view: new SliceView({ system, isDead, versionOf: Number, onUnusable: ({ message }) => unusable.push(message) }),
     unusable,
   };
 }
@@ -106,7 +106,7 @@ test("S1 applying the changes in order gives what is listed", () => {
           owner,
           orphaned,
         ]).sort();
-      const listed = view("shop", dead).view.listed([...objects.values()], version);
+      const listed = view("shop", dead).view.listed([...objects.values()], String(version));
       assert.deepEqual(plain(applied.values()), plain(listed));
     }),
   );

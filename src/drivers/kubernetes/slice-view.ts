@@ -3,13 +3,15 @@ import { WeftError } from "../../core/errors.ts";
 import { printable } from "../../core/printable.ts";
 import type { BackendChange, KeptEntry } from "../../registry/endpoint-backend.ts";
 import type { EndpointEntry } from "../../registry/endpoint-value.ts";
-import { type ApiObject, versionOf } from "./api-resource.ts";
+import type { ApiObject } from "./api-resource.ts";
 import type { ObjectEvent } from "./list-watch.ts";
 import { readServiceSlice } from "./service-slice.ts";
 import { decodeSlice, MANAGED_BY, SYSTEM_LABEL, WEFT } from "./weft-slice.ts";
 
 export interface SliceViewOptions {
   system: string;
+  /** What a resourceVersion is told as. */
+  versionOf: (resourceVersion: string) => number;
   /** Whether a plane's sign of life has ended. */
   isDead: (plane: string) => boolean;
   /** A slice cannot be used, and is left out. */
@@ -43,7 +45,7 @@ export class SliceView {
   }
 
   /** The version and kind of addresses of an entry's slice; null: it is not known. */
-  sliceOf(id: string): { version: number; addressType: string } | null {
+  sliceOf(id: string): Omit<Own, "entry"> | null {
     const own = this.#own.get(id);
     return own === undefined ? null : { version: own.version, addressType: own.addressType };
   }
@@ -54,13 +56,13 @@ export class SliceView {
   }
 
   /** Everything that there is as of a version. What was known is forgotten: nothing of it is told as a change. */
-  listed(objects: readonly ApiObject[], version: number): readonly KeptEntry[] {
+  listed(objects: readonly ApiObject[], resourceVersion: string): readonly KeptEntry[] {
     this.#slices.clear();
     this.#own.clear();
     this.#addresses.clear();
     this.#others.clear();
     this.#told.clear();
-    this.#version = version;
+    this.#version = this.#options.versionOf(resourceVersion);
     for (const object of objects) this.#put(object);
     const ids = [...this.#own.keys(), ...this.#others.keys()];
     this.#touched.clear();
@@ -74,7 +76,7 @@ export class SliceView {
   take(events: readonly ObjectEvent[]): readonly BackendChange[] {
     const changes: BackendChange[] = [];
     for (const { kind, object } of events) {
-      this.#version = versionOf(object.metadata.resourceVersion);
+      this.#version = this.#options.versionOf(object.metadata.resourceVersion);
       this.#drop(object.metadata.name);
       if (kind === "put") this.#put(object);
       changes.push(...this.#changes());
@@ -93,7 +95,7 @@ export class SliceView {
     const weft = labels[MANAGED_BY] === WEFT;
     if (weft && labels[SYSTEM_LABEL] !== this.#options.system) return;
     try {
-      if (weft) this.#putOwn(name, object, versionOf(resourceVersion));
+      if (weft) this.#putOwn(name, object, this.#options.versionOf(resourceVersion));
       else this.#putOthers(name, readServiceSlice(object));
     } catch (cause) {
       const why = printable((cause as Error).message, 300);
@@ -107,7 +109,7 @@ export class SliceView {
     const { id } = entry.endpoint;
     const address = addressOf(entry.endpoint);
     this.#slices.set(name, { own: id, others: [] });
-    this.#own.set(id, { entry, version, addressType: String(object.content.addressType) });
+    this.#own.set(id, { entry, version, addressType: object.content.addressType === "IPv6" ? "IPv6" : "IPv4" });
     let ids = this.#addresses.get(address);
     if (ids === undefined) this.#addresses.set(address, (ids = new Set()));
     ids.add(id);
@@ -184,7 +186,7 @@ export class SliceView {
 interface Own {
   readonly entry: EndpointEntry;
   readonly version: number;
-  readonly addressType: string;
+  readonly addressType: "IPv4" | "IPv6";
 }
 
 interface Slice {
