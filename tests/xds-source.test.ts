@@ -201,6 +201,8 @@ function revisionOf(revision: number, resources: readonly unknown[]): LedgerRevi
     author: "",
     reason: "",
     publishedMs: 0,
+    changes: [],
+    settings: { namespaces: {} },
     digest: `${revision}`,
     resources: JSON.stringify(resources),
   };

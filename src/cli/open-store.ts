@@ -4,6 +4,7 @@ import { openSqliteKeyValue } from "../drivers/sqlite/sqlite-key-value.ts";
 import type { KeyValue } from "../settings/key-value.ts";
 import { MemoryKeyValue } from "../settings/memory-key-value.ts";
 import type { RevisionStore } from "../settings/revision-store.ts";
+import { migrateControlDatabase } from "./migrate-control-database.ts";
 
 export interface StoreChoice {
   /** "etcd://...": shared with other control planes. "": one of the control plane's own. */
@@ -27,9 +28,7 @@ export async function openStore({ url, dataDir, system, tell }: StoreChoice): Pr
   switch (scheme) {
     case "":
       if (url !== "") break;
-      return {
-        keyValue: dataDir === "" ? new MemoryKeyValue() : await openSqliteKeyValue({ file: join(dataDir, STORE_FILE) }),
-      };
+      return { keyValue: await openOwn(dataDir, tell) };
     case "consul": {
       const { openConsulKeyValue } = await import("../drivers/consul/consul-key-value.ts");
       return { keyValue: await openConsulKeyValue({ url, system }) };
@@ -46,6 +45,32 @@ export async function openStore({ url, dataDir, system, tell }: StoreChoice): Pr
     }
   }
   throw new WeftError("invalid_argument", `a store looks like ${LOOKS}`, { reason: "BAD_ADDRESS" });
+}
+
+/** The url of the store: the one given; otherwise the registry's, where that keeps stores, too, and there is no folder. "": none. */
+export function storeUrlOf({
+  store = "",
+  registry = "",
+  data,
+}: {
+  store?: string;
+  registry?: string;
+  data?: string;
+}): string {
+  if (store !== "" || data !== undefined) return store;
+  return /^(?:etcd|consul|zookeeper|kubernetes|postgres):/.test(registry) ? registry : "";
+}
+
+async function openOwn(dataDir: string, tell: StoreChoice["tell"]): Promise<KeyValue> {
+  if (dataDir === "") return new MemoryKeyValue();
+  const store = await openSqliteKeyValue({ file: join(dataDir, STORE_FILE) });
+  try {
+    await migrateControlDatabase(dataDir, store, tell);
+    return store;
+  } catch (thrown) {
+    await store.close();
+    throw thrown;
+  }
 }
 
 /** In a control plane's data folder. */

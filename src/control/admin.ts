@@ -1,11 +1,5 @@
 import { endpointToMessage } from "../contract/endpoint-message.ts";
-import {
-  Admin,
-  type EndpointViewSchema,
-  type PublishRevisionRequest,
-  type RevisionSchema,
-  Role,
-} from "../contract/gen/weft/control/v1/control.ts";
+import { Admin, type EndpointViewSchema, Role } from "../contract/gen/weft/control/v1/control.ts";
 import type { MessageInitShape } from "../contract/runtime.ts";
 import type { Endpoint } from "../core/endpoint.ts";
 import { WeftError } from "../core/errors.ts";
@@ -14,9 +8,9 @@ import { assertOperator } from "./authority/operator.ts";
 import { createCallExplainer } from "./call-explainer.ts";
 import type { ServiceState } from "./catalog.ts";
 import type { Hub } from "./hub.ts";
-import type { LedgerRevision, Published } from "./ledger.ts";
-import { deliveryOf } from "./mesh/delivery.ts";
+import { ledgerAdmin, revisionMessage } from "./ledger-admin.ts";
 import { topologyOf } from "./mesh/topology.ts";
+import { answerPublishSettings, readSettings } from "./settings/settings-admin.ts";
 
 /** What people and tools ask of the control plane. `version` is this program's. */
 export function createAdminService(hub: Hub, version: string): ServiceDefinition<typeof Admin> {
@@ -61,6 +55,9 @@ export function createAdminService(hub: Hub, version: string): ServiceDefinition
       endpoints: hub.catalog.endpointCount,
       processes: hub.sessions.size,
       uptimeMs: BigInt(Math.floor(hub.clock.now() - startedAt)),
+      ...(hub.ledger.refused !== null && {
+        refused: { ...hub.ledger.refused, revision: BigInt(hub.ledger.refused.revision) },
+      }),
     }),
 
     listServices: ({ services }) => ({
@@ -104,51 +101,15 @@ export function createAdminService(hub: Hub, version: string): ServiceDefinition
         })),
     }),
 
-    publishRevision: async (request: PublishRevisionRequest, { requestHeaders }) => {
-      const { resources, source, author, reason, expectedRevision, validateOnly, waitMs } = request;
-      if (!validateOnly) assertPublisher(requestHeaders);
-      const published = await hub.ledger.publish({
-        text: resources,
-        source: source || "resources",
-        author,
-        reason,
-        validateOnly,
-        ...(expectedRevision !== undefined && { expected: Number(expectedRevision) }),
-      });
-      if (validateOnly || waitMs === 0) return revisionMessage(published);
-      const delivery = await deliveryOf(published.revision, () => hub.planes(), waitMs, hub.clock);
-      return revisionMessage({ ...published, delivery });
-    },
+    ...ledgerAdmin(hub, assertPublisher),
 
-    rollbackRevision: async ({ revision, author, reason }, { requestHeaders }) => {
-      assertPublisher(requestHeaders);
-      return revisionMessage(await hub.ledger.rollback(Number(revision), author, reason));
+    getSettings: (request) => readSettings(hub, request),
+
+    publishSettings: async (request, { requestHeaders }) => {
+      if (!request.validateOnly) assertPublisher(requestHeaders);
+      return revisionMessage(await answerPublishSettings(hub, request));
     },
 
     explainCall: createCallExplainer(hub.sessions),
-
-    getRevision: async ({ revision }) => revisionMessage(await hub.ledger.get(Number(revision))),
-
-    listRevisions: async ({ limit, before }) => {
-      const revisions = await hub.ledger.list(
-        Math.min(limit || 50, 500),
-        before === 0n ? Number.MAX_SAFE_INTEGER : Number(before),
-      );
-      return { revisions: revisions.map(revisionMessage) };
-    },
   });
-}
-
-type RevisionInit = MessageInitShape<typeof RevisionSchema>;
-
-function revisionMessage(
-  revision: LedgerRevision & Partial<Pick<Published, "warnings">> & Pick<RevisionInit, "delivery">,
-): MessageInitShape<typeof RevisionSchema> {
-  const { warnings = [], ...rest } = revision;
-  return {
-    ...rest,
-    revision: BigInt(rest.revision),
-    publishedMs: BigInt(rest.publishedMs),
-    warnings: [...warnings],
-  };
 }

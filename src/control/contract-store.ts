@@ -4,7 +4,8 @@ import { parseContractSet } from "../contract/contract-set.ts";
 import { type MethodsSchema, ServiceContractSchema } from "../contract/gen/weft/control/v1/control.ts";
 import type { MessageInitShape } from "../contract/runtime.ts";
 import { WeftError } from "../core/errors.ts";
-import type { SqliteThread } from "../core/sqlite/sqlite-thread.ts";
+import type { KeyValue } from "../settings/key-value.ts";
+import { ContractKeys, type ListedContract } from "./contract-keys.ts";
 
 /** The contract of a service, as gateways and typed clients need it. Immutable. */
 export interface StoredContract {
@@ -21,36 +22,38 @@ export interface StoredContract {
 /**
  * Contracts by service, kept with the endpoints that registered them. When endpoints of one service differ (a release in progress), the contract
  * that was first seen last counts, as long as one of its endpoints is there; so an old instance that registers again does not take methods away.
+ *
+ * Control planes that share a store tell each other which one counts: what another one chose counts here, too, for as long as that one says that somebody uses it.
  */
 export class ContractStore {
-  readonly #database: SqliteThread;
+  readonly #keys: ContractKeys;
   readonly #services = new Map<string, ServiceContracts>();
   readonly #listeners = new Set<(contract: StoredContract) => void>();
-  #order = 0;
+  /** Of each service, what was read of the store last. */
+  readonly #seen = new Map<string, string>();
+  /** What others changed is taken over one after the other. */
+  #last: Promise<unknown> = Promise.resolve();
+  #closed = false;
   /** Another whenever the contract that counts for some service is. */
   generation = 0;
 
-  private constructor(database: SqliteThread) {
-    this.#database = database;
+  private constructor(keys: ContractKeys) {
+    this.#keys = keys;
   }
 
-  static async open(database: SqliteThread): Promise<ContractStore> {
-    const store = new ContractStore(database);
-    await database.write([{ sql: "DELETE FROM descriptors WHERE digest NOT IN (SELECT digest FROM contract)" }]);
-    const rows = await database.read(
-      "SELECT service, contracts, digest, bytes FROM contract JOIN descriptors USING (digest)",
-    );
-    for (const row of rows) {
-      const contracts = JSON.parse(String(row.contracts)) as string[];
-      try {
-        const contract = makeContract(String(row.service), contracts, String(row.digest), row.bytes as Uint8Array);
-        const known = new Map([[keyOf(contract), { contract, order: ++store.#order }]]);
-        store.#services.set(contract.service, { current: contract, known, used: new Map() });
-      } catch {
-        // Written by a version that understood more; its endpoints bring it again.
-      }
-    }
-    return store;
+  static async open(store: KeyValue): Promise<ContractStore> {
+    const keys = new ContractKeys(store);
+    const contracts = new ContractStore(keys);
+    for (const kept of await keys.list()) await contracts.#adopt(kept, true);
+    keys.watch(() => contracts.#heard());
+    return contracts;
+  }
+
+  /** Hears no more of others. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#keys.close();
+    await this.#last;
   }
 
   /** Called when the contract that counts for a service is another one. */
@@ -101,13 +104,11 @@ export class ContractStore {
         });
       }
       const contract = makeContract(service, contracts, digest, Uint8Array.from(registration.descriptors));
-      known = { contract, order: ++this.#order };
+      const latest = Math.max(0, ...Array.from(ofService?.known.values() ?? [], ({ order }) => order));
+      known = { contract, order: latest + 1 };
       if (ofService === undefined) {
-        ofService = { current: contract, known: new Map(), used: new Map() };
-        this.#services.set(service, ofService);
-        ofService.known.set(key, known);
-        ofService.used.set(endpointId, key);
-        return this.#publish(ofService, contract);
+        this.#services.set(service, (ofService = emptyOf(contract)));
+        this.#count(ofService, contract);
       }
       ofService.known.set(key, known);
     }
@@ -126,34 +127,83 @@ export class ContractStore {
   async forget(service: string): Promise<void> {
     if (!this.#services.delete(service)) return;
     this.generation++;
-    await this.#database.write([{ sql: "DELETE FROM contract WHERE service = ?", parameters: [service] }]);
+    await this.#keys.forget(service);
   }
 
-  #choose(ofService: ServiceContracts): Promise<void> {
+  async #choose(ofService: ServiceContracts): Promise<void> {
     const inUse = new Set(ofService.used.values());
-    let best: { contract: StoredContract; order: number } | null = null;
+    if (ofService.elsewhere !== null) inUse.add(ofService.elsewhere);
+    let best: KnownContract | null = null;
     for (const [key, known] of ofService.known) {
       if (inUse.has(key)) {
-        if (best === null || known.order > best.order) best = known;
+        if (best === null || isLater(known, best)) best = known;
       } else if (known.contract !== ofService.current) {
         ofService.known.delete(key);
       }
     }
-    if (best === null || best.contract === ofService.current) return Promise.resolve();
-    return this.#publish(ofService, best.contract);
+    if (best !== null && best.contract !== ofService.current) this.#count(ofService, best.contract);
+    const key = keyOf(ofService.current);
+    const usedHere = [...ofService.used.values()].includes(key);
+    const stopped = ofService.usedHere && !usedHere;
+    ofService.usedHere = usedHere;
+    const { told } = ofService;
+    const isTold = told !== null && told.key === key && told.inUse;
+    if (usedHere ? !isTold : stopped && isTold && ofService.elsewhere === null) await this.#keep(ofService);
   }
 
-  async #publish(ofService: ServiceContracts, contract: StoredContract): Promise<void> {
+  /** From now on it is the one that counts. */
+  #count(ofService: ServiceContracts, contract: StoredContract): void {
     ofService.current = contract;
     this.generation++;
     for (const listener of this.#listeners) listener(contract);
-    await this.#database.write([
-      { sql: "INSERT OR IGNORE INTO descriptors VALUES (?, ?)", parameters: [contract.digest, contract.descriptors] },
-      {
-        sql: "INSERT OR REPLACE INTO contract (service, digest, contracts) VALUES (?, ?, ?)",
-        parameters: [contract.service, contract.digest, JSON.stringify(contract.contracts)],
-      },
-    ]);
+  }
+
+  async #keep(ofService: ServiceContracts): Promise<void> {
+    const { service, digest, contracts, descriptors } = ofService.current;
+    const key = keyOf(ofService.current);
+    const order = ofService.known.get(key)?.order ?? 0;
+    const inUse = ofService.usedHere;
+    ofService.told = { key, inUse };
+    ofService.elsewhere = null;
+    await this.#keys.put({ service, digest, contracts, order, inUse }, descriptors);
+  }
+
+  #heard(): void {
+    this.#last = this.#last.then(async () => {
+      try {
+        for (const kept of this.#closed ? [] : await this.#keys.list()) await this.#adopt(kept);
+      } catch {
+        // The store is away: it tells again when it is back.
+      }
+    });
+  }
+
+  /** What another control plane says of a service. */
+  async #adopt(kept: ListedContract, atStart = false): Promise<void> {
+    const { service, digest, contracts, inUse, order, version, own } = kept;
+    if (this.#seen.get(service) === version) return;
+    this.#seen.set(service, version);
+    if (own) return;
+    const key = keyOf({ digest, contracts });
+    let contract = this.#services.get(service)?.known.get(key)?.contract;
+    if (contract === undefined) {
+      const descriptors = await this.#keys.descriptors(digest);
+      if (descriptors === null) return;
+      try {
+        contract = makeContract(service, contracts, digest, descriptors);
+      } catch {
+        return; // Written by a version that understood more; its endpoints bring it again.
+      }
+    }
+    let ofService = this.#services.get(service);
+    const isNew = ofService === undefined;
+    if (ofService === undefined) this.#services.set(service, (ofService = emptyOf(contract)));
+    if (!ofService.known.has(key)) ofService.known.set(key, { contract, order });
+    ofService.told = { key, inUse };
+    // Whoever used it before a start comes back and says so.
+    ofService.elsewhere = inUse && !atStart ? key : null;
+    if (isNew && !atStart) this.#count(ofService, contract);
+    else await this.#choose(ofService);
   }
 }
 
@@ -166,11 +216,32 @@ export interface ContractRegistration {
   readonly digest: string;
 }
 
+interface KnownContract {
+  readonly contract: StoredContract;
+  /** The later, the higher. */
+  readonly order: number;
+}
+
 interface ServiceContracts {
   current: StoredContract;
-  readonly known: Map<string, { contract: StoredContract; order: number }>;
+  readonly known: Map<string, KnownContract>;
   /** Endpoint id to the key of the contract that it registered with. */
   readonly used: Map<string, string>;
+  /** Whether some of these use the one that counts. */
+  usedHere: boolean;
+  /** Key of the contract that another control plane says is in use there. */
+  elsewhere: string | null;
+  /** What the store says last. */
+  told: { readonly key: string; readonly inUse: boolean } | null;
+}
+
+function emptyOf(contract: StoredContract): ServiceContracts {
+  return { current: contract, known: new Map(), used: new Map(), usedHere: false, elsewhere: null, told: null };
+}
+
+function isLater(one: KnownContract, other: KnownContract): boolean {
+  if (one.order !== other.order) return one.order > other.order;
+  return keyOf(one.contract) > keyOf(other.contract);
 }
 
 function makeContract(

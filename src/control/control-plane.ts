@@ -6,41 +6,55 @@ import { formatControlPin } from "../core/control-pin.ts";
 import type { Registry } from "../registry/registry.ts";
 import { assertServiceName } from "../registry/validate.ts";
 import { type AnyServiceDefinition, service } from "../service/definition.ts";
+import type { ServerInterceptor } from "../service/interceptor.ts";
 import { createRuntime } from "../service/runtime.ts";
 import { type Server, serve } from "../service/serve.ts";
 import type { KeyValue } from "../settings/key-value.ts";
+import { KeyValueRevisions } from "../settings/key-value-revisions.ts";
 import { MemoryKeyValue } from "../settings/memory-key-value.ts";
 import type { RevisionStore } from "../settings/revision-store.ts";
+import type { SettingsKeys } from "../settings/sealed.ts";
+import { accessControl } from "./access/access-control.ts";
+import { createAccessService } from "./access/access-service.ts";
+import { AdminTokens } from "./access/admin-tokens.ts";
+import { AuditLog } from "./access/audit-log.ts";
 import { createAdminService } from "./admin.ts";
 import { Authority, type AuthorityOptions } from "./authority/authority.ts";
 import { AuthorityFile } from "./authority/authority-file.ts";
 import { createIdentityService } from "./authority/identity-service.ts";
 import { JoinTokens } from "./authority/join-tokens.ts";
 import { Catalog } from "./catalog.ts";
+import type { ConsulApi, ConsulApiListen } from "./consul-api/consul-api.ts";
 import { ContractStore } from "./contract-store.ts";
-import { openControlDatabase } from "./control-database.ts";
 import { createFleetService, Fleet } from "./fleet.ts";
 import { HealthChecker } from "./health-checker.ts";
 import { Hub, type Publishers } from "./hub.ts";
 import { Ledger, type Publication, type Published, type ResourceCheck } from "./ledger.ts";
 import { type ControlLimits, defaultControlLimits } from "./limits.ts";
 import { XdsPlanes } from "./mesh/xds-planes.ts";
+import { createPeersService } from "./peers/peers-service.ts";
 import { refusePlainText } from "./plain-text.ts";
-import { presentPlanes } from "./present-planes.ts";
+import { enforcingOf, presentPlanes } from "./present-planes.ts";
 import { ResourceChecker } from "./resource-check.ts";
 import { Session } from "./session.ts";
+import { SettingsCentre } from "./settings/settings-centre.ts";
+import { joinOthers } from "./several.ts";
 import { createMeshXds, type MeshXds } from "./xds/mesh-xds.ts";
 import { SidecarEndpoints } from "./xds/sidecar-endpoints.ts";
 
 export interface ControlPlaneOptions {
   /** Where endpoints live. Chosen by whoever starts the control plane, which closes it when it stops. */
   registry: Registry;
-  /** Folder of the ledger and the contracts, made if need be. "" (default) keeps them in memory. */
+  /** Folder of the authority's files, made if need be. "" (default) keeps nothing. */
   dataDir?: string;
   /** What control planes share, and all that must outlive one of them. Closed when it stops, as `revisions` is. Default: in memory. */
   store?: KeyValue;
   /** Where revisions are kept. Default: in `store`. */
   revisions?: RevisionStore;
+  /** Other control planes use the store, too, and the registry: one of them leads, they ask each other, and they have one authority, which the operator's token opens. Default false. */
+  shared?: boolean;
+  /** Where other control planes reach this one, "host:port". Default: where it listens. */
+  advertise?: string;
   /** Default "127.0.0.1". Whoever reaches the port can register and publish. From other machines over TLS alone. */
   host?: string;
   /** Plain text from other machines is taken, too, for all that carries no secret. Default false. */
@@ -59,8 +73,14 @@ export interface ControlPlaneOptions {
   identity?: IdentityOptions;
   /** Gets a line for every resource that an Envoy or gRPC client refuses. Default: as `identity.onEvent`. */
   onRefusal?: (line: string) => void;
+  /** Gets a line for what people should know of the ledger: an edited revision that is refused, a store that lost some. Default: nobody. */
+  onLedger?: (line: string) => void;
+  /** Serves Consul's API for services and health, too. Default: not. */
+  consul?: ConsulApiListen;
   /** Resources to publish at the start, unless they are current already. */
   resources?: Omit<Publication, "validateOnly" | "expected">;
+  /** By which it reads sealed settings, to check them before they are published. Default: none, and those who use them check them. */
+  settingsKeys?: SettingsKeys | null;
   /** Shown by Admin.GetStatus. */
   version?: string;
   clock?: Clock;
@@ -79,6 +99,8 @@ export interface ControlPlane {
   readonly port: number;
   /** "127.0.0.1:7070", for WEFT_CONTROL. */
   readonly address: string;
+  /** Where Consul's API is served; null without it. */
+  readonly consul: { readonly host: string; readonly port: number } | null;
   /** By what tools know it over TLS: WEFT_CONTROL_PIN. */
   readonly pin: string;
   readonly revision: number;
@@ -103,25 +125,47 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   assertServiceName(system, "system");
   const limits = Object.freeze({ ...defaultControlLimits, ...options.limits });
   const { store = new MemoryKeyValue() } = options;
-  const closing: (() => unknown)[] = [() => registry.close(), () => store.close(), () => options.revisions?.close()];
+  const { revisions = new KeyValueRevisions(store, { clock }) } = options;
+  const closing: (() => unknown)[] = [() => registry.close(), () => store.close(), () => revisions.close()];
   const closeAll = async () => {
     for (const close of closing.splice(0).reverse()) await close();
   };
   try {
-    const database = await openControlDatabase(dataDir);
-    closing.push(() => database.close());
     const { operatorToken: given = "", onEvent = ignore, ...lifetimes } = identity;
-    const authority = await Authority.open({ ...lifetimes, system, folder: dataDir, clock, onEvent });
-    closing.push(() => authority.close());
+    const epoch = randomBytes(8).toString("hex");
     const operatorToken = await new AuthorityFile(dataDir).operatorToken(given);
-    const tokens = new JoinTokens(system, operatorToken, database, clock, () => authority.pins);
-    const contracts = await ContractStore.open(database);
+    const several =
+      options.shared === true
+        ? await joinOthers({ store, clock, id: epoch, system, operatorToken: given, onEvent })
+        : null;
+    closing.push(() => several?.close());
+    const authority = await Authority.open({
+      ...lifetimes,
+      ...several?.authority,
+      system,
+      folder: dataDir,
+      clock,
+      onEvent,
+    });
+    closing.push(() => authority.close());
+    const tokens = new JoinTokens(system, operatorToken, store, clock, () => authority.pins);
+    const contracts = await ContractStore.open(store);
+    closing.push(() => contracts.close());
     const sessions: Hub["sessions"] = new Set();
     const resourceChecker = new ResourceChecker();
     let xds: MeshXds | null = null;
+    const planesPresent = () => presentPlanes(sessions, xds?.status.planes() ?? [], several?.enforcing);
     const check: ResourceCheck = (text, source) =>
-      resourceChecker.check(text, source, contracts.all(), presentPlanes(sessions, xds?.status.planes() ?? []));
-    const ledger = await Ledger.open(database, check, clock);
+      resourceChecker.check(text, source, contracts.all(), planesPresent());
+    const settings = new SettingsCentre(() => ledger.current.settings, contracts, options.settingsKeys ?? null);
+    const ledger = await Ledger.open({
+      revisions,
+      check,
+      checkSettings: settings.check.state,
+      clock,
+      onEvent: options.onLedger,
+    });
+    closing.push(() => ledger.close());
     if (options.resources !== undefined) await ledger.publish(options.resources);
     const catalog = new Catalog(registry, (name, id) => contracts.remove(name, id));
     await catalog.start();
@@ -131,16 +175,18 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       if (catalog.get(name) === undefined) await contracts.forget(name);
       else catalog.setMethods(name, methods);
     }
-    const checker = new HealthChecker({ registry, clock, identity: authority.identity("control"), ...health });
-    checker.start();
+    const leads = () => several?.leader.leading ?? true;
+    const checker = new HealthChecker({ registry, clock, identity: authority.identity("control"), leads, ...health });
+    if (several === null) checker.start();
+    else several.check(checker);
     closing.push(() => checker.close());
-    const epoch = randomBytes(8).toString("hex");
     const hub = new Hub({
       sessions,
       registry,
       catalog,
       contracts,
       ledger,
+      settings,
       checker,
       authority,
       tokens,
@@ -178,14 +224,39 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     });
     closing.push(() => sidecars.close());
     const issuing = createIdentityService({ authority, tokens, onRefused: onEvent });
-    const server = await listen(hub, [issuing, ...meshXds.services], options, onEvent);
+    const fleet = new Fleet(clock);
+    const around =
+      several === null ? [] : [several.interceptor(hub, fleet, () => enforcingOf(sessions, meshXds.status.planes()))];
+    const admins = new AdminTokens(store, clock);
+    const audit = new AuditLog({ store, clock, onEvent });
+    closing.push(() => audit.close());
+    const isOperator = (token: string) => tokens.isOperator(token);
+    const access = accessControl({ system, publishers: hub.publishers, tokens: admins, isOperator, audit });
+    const services = [
+      issuing,
+      createFleetService(fleet),
+      createPeersService(hub),
+      createAccessService(admins, audit),
+      ...meshXds.services,
+    ];
+    const server = await listen(hub, services, [access, ...around], options, onEvent);
+    await several?.served(options.advertise ?? server.address);
     closing.push(async () => {
       for (const session of hub.sessions) session.end(null);
       meshXds.close();
       await server.stop(DRAIN_MS);
     });
+    let consul: ConsulApi | null = null;
+    if (options.consul !== undefined) {
+      const { startControlConsul } = await import("./consul-api/start.ts");
+      const { plain = false, version = "" } = options;
+      const api = await startControlConsul(hub, { listen: options.consul, plain, version, onEvent });
+      consul = api;
+      closing.push(() => api.close());
+    }
     let stopping: Promise<void> | null = null;
     return {
+      consul: consul && { host: consul.host, port: consul.port },
       host: server.host,
       port: server.port,
       address: server.address,
@@ -208,6 +279,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
 function listen(
   hub: Hub,
   more: readonly AnyServiceDefinition[],
+  around: readonly ServerInterceptor[],
   options: ControlPlaneOptions,
   onEvent: (line: string) => void,
 ): Promise<Server> {
@@ -218,12 +290,12 @@ function listen(
     { attach: (requests, call) => new Session(hub, call.peer).run(requests, call.signal) },
     { maxRequestBytes: hub.limits.maxRequestBytes },
   );
-  return serve([control, createAdminService(hub, version), createFleetService(new Fleet(clock)), ...more], {
+  return serve([control, createAdminService(hub, version), ...more], {
     host: options.host ?? "127.0.0.1",
     port: options.port ?? 0,
     mesh: { identity: authority.identity("control"), mode: () => "permissive", anonymous: true },
     limits: { silenceTimeoutMs: hub.limits.silenceTimeoutMs },
-    interceptors: [refusePlainText(plain, onEvent)],
+    interceptors: [refusePlainText(plain, onEvent), ...around],
     // A runtime of its own: the control plane is nobody's process.
     runtime: createRuntime({ env: {}, clock }),
     quiet: true,

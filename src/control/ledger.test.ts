@@ -1,12 +1,11 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { test } from "node:test";
 import { VirtualClock } from "../core/clock.ts";
 import { WeftError } from "../core/errors.ts";
 import type { Resource } from "../policy/resource/resources.ts";
-import { openControlDatabase } from "./control-database.ts";
+import { KeyValueRevisions } from "../settings/key-value-revisions.ts";
+import { MemoryKeyValue } from "../settings/memory-key-value.ts";
+import type { SettingsState } from "../settings/settings-state.ts";
 import { type CheckedResources, Ledger, type LedgerRevision } from "./ledger.ts";
 
 /** Everything that is JSON is good. */
@@ -23,8 +22,8 @@ function check(text: string): CheckedResources {
 const by = { source: "test", author: "ada", reason: "try" };
 
 test("revisions count up, and listeners hear of each when it is durable", async () => {
-  const database = await openControlDatabase("");
-  const ledger = await Ledger.open(database, check, new VirtualClock(1_000));
+  const revisions = new KeyValueRevisions(new MemoryKeyValue());
+  const ledger = await Ledger.open({ revisions, check, clock: new VirtualClock(1_000) });
   assert.equal(ledger.current.revision, 0);
   const heard: LedgerRevision[] = [];
   ledger.onChange((revision) => heard.push(revision));
@@ -45,20 +44,17 @@ test("revisions count up, and listeners hear of each when it is durable", async 
     [1, 2, 3],
   );
   assert.deepEqual(
-    (await ledger.list(2, 100)).map(({ revision, resources }) => [revision, resources]),
-    [
-      [3, ""],
-      [2, ""],
-    ],
+    (await ledger.list(2, 100)).map(({ revision }) => revision),
+    [3, 2],
   );
   assert.equal((await ledger.get(2)).resources, "[2]");
   await assert.rejects(ledger.get(9), { code: "not_found", reason: "UNKNOWN_REVISION" });
-  await database.close();
+  await ledger.close();
 });
 
 test("what is wrong, stale or only to be validated is not published", async () => {
-  const database = await openControlDatabase("");
-  const ledger = await Ledger.open(database, check, new VirtualClock());
+  const revisions = new KeyValueRevisions(new MemoryKeyValue());
+  const ledger = await Ledger.open({ revisions, check, clock: new VirtualClock() });
   await ledger.publish({ ...by, text: "[1]" });
   await assert.rejects(ledger.publish({ ...by, text: "bad" }), { reason: "INVALID_RESOURCES" });
   await assert.rejects(ledger.publish({ ...by, text: "[2]", expected: 0 }), {
@@ -71,43 +67,156 @@ test("what is wrong, stale or only to be validated is not published", async () =
   });
   assert.equal(ledger.current.revision, 1);
   assert.equal((await ledger.publish({ ...by, text: "[2]", expected: 1 })).revision, 2);
-  await database.close();
+  await ledger.close();
 });
 
 test("a roll-back is a new revision that holds what the old one held; all of it is there after a restart", async () => {
-  const folder = mkdtempSync(join(tmpdir(), "weft-ledger-"));
-  const database = await openControlDatabase(join(folder, "made", "for", "it"));
-  const ledger = await Ledger.open(database, check, new VirtualClock());
+  const store = new MemoryKeyValue();
+  const ledger = await openLedger(store);
   await ledger.publish({ ...by, text: "[1]" });
+  await ledger.change(by, set("shop", "limit", 5));
   await ledger.publish({ ...by, text: "[2]" });
-  const back = await ledger.rollback(1, "bob", "");
-  assert.deepEqual([back.revision, back.resources, back.reason], [3, "[1]", "rollback to revision 1"]);
-  await database.close();
-  const reopened = await openControlDatabase(join(folder, "made", "for", "it"));
-  const again = await Ledger.open(reopened, check, new VirtualClock());
+  await ledger.change(by, set("shop", "limit", 6));
+  const back = await ledger.rollback(2, "bob", "");
+  assert.deepEqual([back.revision, back.resources, back.reason], [5, "[1]", "rollback to revision 2"]);
+  assert.deepEqual(
+    { ...back.settings.namespaces.shop.values.limit },
+    { value: 5, revision: 5, author: "bob", atMs: new VirtualClock().wallMs() },
+  );
+  assert.deepEqual(back.changes, ["resource ", "settings shop/limit"]);
+  assert.equal((await ledger.rollback(5, "bob", "")).revision, 5, "what is current already is no new revision");
+  await ledger.close();
+  const again = await openLedger(store);
   const { warnings: _, ...last } = back;
   assert.deepEqual(again.current, last);
-  assert.equal((await again.list(10, 100)).length, 3);
-  await reopened.close();
-  rmSync(folder, { recursive: true });
+  assert.equal((await again.list(10, 100)).length, 5);
+  assert.equal(again.resources.texts.length, 1);
+  await again.close();
 });
 
-test("large sets are kept compressed, and read as they were", async () => {
-  const folder = mkdtempSync(join(tmpdir(), "weft-ledger-"));
-  const database = await openControlDatabase(folder);
-  const ledger = await Ledger.open(database, check, new VirtualClock());
-  const large = JSON.stringify(Array.from({ length: 5_000 }, (_, i) => `resource ${i}`));
-  await ledger.publish({ ...by, text: large });
+test("a roll-back is checked again, and can be looked at before it is made", async () => {
+  const store = new MemoryKeyValue();
+  const ledger = await openLedger(store);
+  await ledger.publish({ ...by, text: "[1]" });
   await ledger.publish({ ...by, text: "[2]" });
-  const [{ size }] = await database.read("SELECT sum(length(packed)) + sum(length(resources)) AS size FROM revision");
-  assert.ok(Number(size) < large.length / 4, `${size} bytes`);
-  assert.equal((await ledger.get(1)).resources, large);
-  assert.equal((await ledger.rollback(1, "bob", "")).resources, large);
-  await database.close();
-  const reopened = await openControlDatabase(folder);
-  const again = await Ledger.open(reopened, check, new VirtualClock());
-  assert.equal(again.current.resources, large);
-  assert.equal(again.resources.texts.length, 5_000);
-  await reopened.close();
-  rmSync(folder, { recursive: true });
+  assert.equal((await ledger.rollback(1, "bob", "", { validateOnly: true })).resources, "[1]");
+  assert.equal(ledger.current.revision, 2);
+  await assert.rejects(ledger.rollback(1, "bob", "", { expected: 1 }), { reason: "STALE_REVISION" });
+  await ledger.close();
+  const refusing = (): CheckedResources => {
+    throw new WeftError("invalid_argument", "not any more", { reason: "INVALID_RESOURCES" });
+  };
+  const strict = await Ledger.open({
+    revisions: new KeyValueRevisions(store),
+    check: refusing,
+    clock: new VirtualClock(),
+  });
+  await assert.rejects(strict.rollback(1, "bob", ""), { reason: "INVALID_RESOURCES" });
+  assert.equal(strict.current.revision, 2);
+  await strict.close();
 });
+
+test("settings and resources share one line of revisions, and each keeps what the other has", async () => {
+  const ledger = await openLedger();
+  await ledger.publish({ ...by, text: "[1]" });
+  const changed = await ledger.change(by, set("shop", "limit", 5));
+  assert.deepEqual([changed.revision, changed.resources, changed.changes], [2, "[1]", ["settings shop/limit"]]);
+  const published = await ledger.publish({ ...by, text: "[2]" });
+  assert.deepEqual(Object.keys(published.settings.namespaces), ["shop"]);
+  assert.equal((await ledger.change(by, (settings) => settings)).revision, 3, "no change is no new revision");
+  assert.equal((await ledger.change({ ...by, validateOnly: true }, set("shop", "limit", 9))).revision, 3);
+  await assert.rejects(ledger.change({ ...by, expected: 2 }, set("shop", "limit", 9)), { reason: "STALE_REVISION" });
+  await assert.rejects(ledger.change(by, set("shop", "bad", 1)), { reason: "INVALID_SETTINGS" });
+  await assert.rejects(
+    ledger.change(by, () => {
+      throw new WeftError("aborted", "no", { reason: "STALE_VALUE" });
+    }),
+    { reason: "STALE_VALUE" },
+  );
+  assert.equal(ledger.current.revision, 3);
+  await ledger.close();
+});
+
+test("control planes that share a store publish in one line, and hear of each other's", async () => {
+  const store = new MemoryKeyValue();
+  const [one, two] = [await openLedger(store), await openLedger(store)];
+  const heard: number[] = [];
+  two.onChange(({ revision }) => heard.push(revision));
+  await one.publish({ ...by, text: "[1]" });
+  await eventually(() => two.current.revision === 1, "the first revision");
+  assert.equal(two.current.resources, "[1]");
+  const ledgers = [one, two];
+  await Promise.all(Array.from({ length: 10 }, (_, i) => ledgers[i % 2].change(by, set("shop", `key-${i}`, i))));
+  await eventually(() => one.current.revision === 11 && two.current.revision === 11, "all revisions");
+  assert.deepEqual(one.current, two.current);
+  assert.equal(Object.keys(one.current.settings.namespaces.shop.values).length, 10, "a change was lost");
+  assert.deepEqual(
+    heard,
+    heard.toSorted((a, b) => a - b),
+  );
+  const raced = await Promise.allSettled(
+    ledgers.map((ledger, i) => ledger.publish({ ...by, text: `[${i + 5}]`, expected: 11 })),
+  );
+  assert.deepEqual(raced.map(({ status }) => status).sort(), ["fulfilled", "rejected"]);
+  await one.close();
+  await two.close();
+});
+
+test("a revision is found by its time and by its tag", async () => {
+  const clock = new VirtualClock(1_000);
+  const ledger = await openLedger(new MemoryKeyValue(), clock);
+  await assert.rejects(ledger.at(5_000), { reason: "UNKNOWN_REVISION" });
+  for (let i = 1; i <= 3; i++) {
+    await ledger.publish({ ...by, text: `[${i}]` });
+    clock.advance(1_000);
+  }
+  assert.equal((await ledger.at(1_000)).revision, 1);
+  assert.equal((await ledger.at(2_999)).revision, 2);
+  assert.equal((await ledger.at(99_999)).revision, 3);
+  await assert.rejects(ledger.at(999), { reason: "UNKNOWN_REVISION" });
+  await ledger.tag("stable", 2);
+  await ledger.tag("good", 2);
+  assert.equal((await ledger.tagged("stable")).resources, "[2]");
+  assert.deepEqual([...(await ledger.tags())], [[2, ["good", "stable"]]]);
+  await assert.rejects(ledger.tagged("nope"), { reason: "UNKNOWN_TAG" });
+  assert.equal(await ledger.retain(1), 1);
+  await assert.rejects(ledger.get(1), { reason: "UNKNOWN_REVISION" });
+  await ledger.close();
+});
+
+test("a store that lost everything gets what is in force put back", async () => {
+  const store = new MemoryKeyValue();
+  const told: string[] = [];
+  const revisions = new KeyValueRevisions(store);
+  const clock = new VirtualClock();
+  const ledger = await Ledger.open({ revisions, check, clock, onEvent: (line) => told.push(line) });
+  await ledger.publish({ ...by, text: "[1]" });
+  await ledger.publish({ ...by, text: "[2]" });
+  for (const key of await store.keys("revisions")) await store.delete(key, "any");
+  const after = await ledger.change(by, set("shop", "limit", 5));
+  assert.deepEqual([after.revision, after.resources], [2, "[2]"]);
+  assert.match(told.join(), /lost all revisions/);
+  await ledger.close();
+});
+
+async function openLedger(store = new MemoryKeyValue(), clock = new VirtualClock()): Promise<Ledger> {
+  const checkSettings = (settings: SettingsState): string[] => {
+    if (settings.namespaces.shop?.values.bad !== undefined)
+      throw new WeftError("invalid_argument", "not good", { reason: "INVALID_SETTINGS" });
+    return [];
+  };
+  return Ledger.open({ revisions: new KeyValueRevisions(store), check, checkSettings, clock });
+}
+
+function set(namespace: string, key: string, value: number) {
+  return ({ namespaces }: SettingsState, revision: number): SettingsState => {
+    const before = namespaces[namespace] ?? { values: {}, schema: null, grays: [], revision };
+    const values = { ...before.values, [key]: { value, revision, author: "ada", atMs: 1 } };
+    return { namespaces: { ...namespaces, [namespace]: { ...before, values, revision } } };
+  };
+}
+
+async function eventually(holds: () => boolean, what: string): Promise<void> {
+  for (let turn = 0; turn < 1_000 && !holds(); turn++) await new Promise((resolve) => setImmediate(resolve));
+  assert.ok(holds(), `waited in vain for ${what}`);
+}

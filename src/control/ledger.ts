@@ -1,24 +1,29 @@
 import { createHash } from "node:crypto";
-import { promisify } from "node:util";
-import { zstdCompress, zstdDecompress } from "node:zlib";
+import { isDeepStrictEqual } from "node:util";
 import { codecOf } from "../contract/codec.ts";
 import { ResourceSetSchema } from "../contract/gen/weft/control/v1/control.ts";
 import type { Clock } from "../core/clock.ts";
-import { WeftError } from "../core/errors.ts";
-import type { SqliteThread } from "../core/sqlite/sqlite-thread.ts";
+import { toWeftError, WeftError } from "../core/errors.ts";
 import type { Resource } from "../policy/resource/resources.ts";
+import type { RevisionNote, RevisionStore, StoredRevision } from "../settings/revision-store.ts";
+import { NO_SETTINGS, type SettingsState } from "../settings/settings-state.ts";
+import { carriedSettings, changesOf } from "./ledger-changes.ts";
 
 /** One entry of the ledger. Immutable. */
-export interface LedgerRevision {
-  readonly revision: number;
-  readonly author: string;
-  readonly reason: string;
-  /** Milliseconds since the Unix epoch. */
-  readonly publishedMs: number;
+export interface LedgerRevision extends RevisionNote {
   /** SHA-256 of `resources`. */
   readonly digest: string;
-  /** A JSON array; "" in lists. */
+  /** A JSON array. */
   readonly resources: string;
+  readonly settings: SettingsState;
+}
+
+/** A newest entry that is not in force, because it does not hold good: the one before stays. */
+export interface RefusedRevision {
+  readonly revision: number;
+  readonly author: string;
+  /** What is wrong with it, and where. */
+  readonly problem: string;
 }
 
 export interface Publication {
@@ -32,6 +37,9 @@ export interface Publication {
   readonly expected?: number;
   readonly validateOnly?: boolean;
 }
+
+/** Who changes settings, and why. */
+export type SettingsChange = Pick<Publication, "author" | "reason" | "expected" | "validateOnly">;
 
 export interface CheckedResources {
   readonly resources: readonly Resource[];
@@ -55,38 +63,80 @@ export interface CurrentResources {
 /** Parses and checks a whole set; throws `invalid_argument` that says everything that is wrong. */
 export type ResourceCheck = (text: string, source: string) => CheckedResources;
 
+/** Throws `invalid_argument` for settings that cannot be published; returns what is doubtful about them, a line each. */
+export type SettingsCheck = (settings: SettingsState) => readonly string[];
+
+export interface LedgerParts {
+  /** Closed by whoever opened it. */
+  revisions: RevisionStore;
+  check: ResourceCheck;
+  /** Default: everything is good. */
+  checkSettings?: SettingsCheck;
+  clock: Clock;
+  /** What a person should read. Default: nobody does. */
+  onEvent?: (line: string) => void;
+}
+
 /**
- * The system's resources, revision by revision: only ever appended to, so that a roll-back is a new entry that holds what an old one held. A revision
- * is checked whole before it is accepted, and durable before anybody is told.
+ * The system's resources and settings, revision by revision: only ever appended to, so that a roll-back is a new entry that holds what an old one held. A revision
+ * is checked whole before it is accepted, and durable before anybody is told. Several control planes may append to one store:
+ *
+ *     publish, change, roll back --on what is newest--> append --somebody was first--> look at what is newest, and again
+ *     store --another's revision--> current, told to everybody here
+ *                '--edited by hand, and it does not hold good--> refused: the current one stays, and people are told
  */
 export class Ledger {
-  readonly #database: SqliteThread;
+  readonly #store: RevisionStore;
   readonly #check: ResourceCheck;
+  readonly #checkSettings: SettingsCheck;
   readonly #clock: Clock;
+  readonly #onEvent: (line: string) => void;
   readonly #listeners = new Set<(revision: LedgerRevision) => void>();
+  #watch: { close(): void } | null = null;
   #current: LedgerRevision = NOTHING;
+  /** Of the newest entry that is known, refused or not. */
+  #head = 0;
+  /** Of that entry, and of the current one, where entries can be rewritten. */
+  #headId = "";
+  #currentId = "";
+  #refused: RefusedRevision | null = null;
   #encoded: Uint8Array | null = null;
   /** Of `#current`, each as JSON too; null before they are needed. */
   #resources: CurrentResources | null = { resources: [], texts: [] };
-  /** Publications are made one after the other. */
+  /** What is done to the ledger is done one after the other. */
   #last: Promise<unknown> = Promise.resolve();
+  #closed = false;
 
-  private constructor(database: SqliteThread, check: ResourceCheck, clock: Clock) {
-    this.#database = database;
+  private constructor({ revisions, check, checkSettings = () => [], clock, onEvent = ignore }: LedgerParts) {
+    this.#store = revisions;
     this.#check = check;
+    this.#checkSettings = checkSettings;
     this.#clock = clock;
+    this.#onEvent = onEvent;
   }
 
-  static async open(database: SqliteThread, check: ResourceCheck, clock: Clock): Promise<Ledger> {
-    const ledger = new Ledger(database, check, clock);
-    const [row] = await database.read("SELECT * FROM revision ORDER BY revision DESC LIMIT 1");
-    if (row !== undefined) ledger.#take(await revisionOf(row), null);
+  static async open(parts: LedgerParts): Promise<Ledger> {
+    const ledger = new Ledger(parts);
+    await ledger.#look();
+    ledger.#watch = parts.revisions.watch((revision) => ledger.#heard(revision));
     return ledger;
   }
 
-  /** The newest revision; 0, without resources, when nothing was ever published. */
+  /** Hears of no more revisions. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#watch?.close();
+    await this.#last;
+  }
+
+  /** The newest revision that holds good; 0, without resources and settings, when nothing was ever published. */
   get current(): LedgerRevision {
     return this.#current;
+  }
+
+  /** The newest entry, where it is not the current one because it does not hold good. */
+  get refused(): RefusedRevision | null {
+    return this.#refused;
   }
 
   /** `current` as an encoded ResourceSet, made when it is first asked for. */
@@ -96,131 +146,292 @@ export class Ledger {
 
   /** What `current` holds. */
   get resources(): CurrentResources {
-    if (this.#resources === null) {
-      const resources = JSON.parse(this.#current.resources) as Resource[];
-      this.#resources = { resources, texts: resources.map((resource) => JSON.stringify(resource)) };
-    }
-    return this.#resources;
+    return (this.#resources ??= parsed(this.#current.resources));
   }
 
   onChange(listener: (revision: LedgerRevision) => void): void {
     this.#listeners.add(listener);
   }
 
-  /** Throws `invalid_argument` (what is wrong with the resources) and `aborted` (STALE_REVISION). Publishing what is current already changes nothing. */
+  /** Throws `invalid_argument` (what is wrong with the resources) and `aborted` (STALE_REVISION). Publishing what is current already changes nothing. Settings stay. */
   publish(publication: Publication): Promise<Published> {
-    const published = this.#last.then(() => this.#publish(publication));
-    this.#last = published.catch(ignore);
-    return published;
+    const { text, source } = publication;
+    assertLength({ source });
+    return this.#publish(publication, () => ({ ...this.#check(text, source), settings: this.#current.settings }));
   }
 
-  /** Throws `not_found`. */
-  async rollback(revision: number, author: string, reason: string): Promise<Published> {
-    const { resources } = await this.get(revision);
-    return this.publish({
-      text: resources,
-      source: `revision ${revision}`,
-      author,
-      reason: reason === "" ? `rollback to revision ${revision}` : reason,
+  /** Publishes what becomes of the settings, with `nextRevision` as the number of what changes. Resources stay. `edit` may be called again, when somebody else was first. Throws as publish() and as it does. */
+  change(
+    by: SettingsChange,
+    edit: (settings: SettingsState, nextRevision: number) => SettingsState,
+  ): Promise<Published> {
+    return this.#publish(by, () => {
+      const settings = edit(this.#current.settings, this.#head + 1);
+      return {
+        ...this.resources,
+        settings,
+        warnings: settings === this.#current.settings ? [] : this.#checkSettings(settings),
+      };
+    });
+  }
+
+  /** Publishes what a revision held, resources and settings, once it has been checked again. Throws `not_found`, and as publish(). */
+  async rollback(
+    revision: number,
+    author: string,
+    reason: string,
+    how: Pick<Publication, "expected" | "validateOnly"> = {},
+  ): Promise<Published> {
+    const target = await this.get(revision);
+    const said = reason === "" ? `rollback to revision ${target.revision}` : reason;
+    return this.#publish({ author, reason: said, ...how }, () => {
+      const checked = this.#check(target.resources, `revision ${target.revision}`);
+      const now = { revision: this.#head + 1, author, atMs: this.#clock.wallMs() };
+      const settings = carriedSettings(this.#current.settings, target.settings, now);
+      return { ...checked, settings, warnings: [...checked.warnings, ...this.#checkSettings(settings)] };
     });
   }
 
   /** 0 is the current one. Throws `not_found`. */
   async get(revision: number): Promise<LedgerRevision> {
     if (revision === 0 || revision === this.#current.revision) return this.#current;
-    const [row] = await this.#database.read("SELECT * FROM revision WHERE revision = ?", [revision]);
-    if (row !== undefined) return revisionOf(row);
-    throw new WeftError("not_found", `there is no revision ${revision}; the newest is ${this.#current.revision}`, {
-      reason: "UNKNOWN_REVISION",
+    const stored = await this.#store.get(revision);
+    if (stored !== null) return revisionOf(stored);
+    const text = `there is no revision ${revision}, or it was dropped; the newest is ${this.#head}`;
+    throw new WeftError("not_found", text, { reason: "UNKNOWN_REVISION" });
+  }
+
+  /** The one that was the newest then, ms since the Unix epoch. Throws `not_found`. */
+  async at(ms: number): Promise<LedgerRevision> {
+    if (this.#current.revision > 0 && this.#current.publishedMs <= ms) return this.#current;
+    let before = Number.MAX_SAFE_INTEGER;
+    for (;;) {
+      const notes = await this.#store.list(PAGE, before);
+      const found = notes.find(({ publishedMs }) => publishedMs <= ms);
+      if (found !== undefined) return this.get(found.revision);
+      if (notes.length === 0) break;
+      before = notes[notes.length - 1].revision;
+    }
+    const first =
+      before === Number.MAX_SAFE_INTEGER ? "none was ever published" : `the oldest that is kept is ${before}`;
+    throw new WeftError("not_found", `no revision was in force then; ${first}`, { reason: "UNKNOWN_REVISION" });
+  }
+
+  /** Newest first, older than `before`, without their contents. */
+  list(limit: number, before: number): Promise<readonly RevisionNote[]> {
+    return this.#store.list(limit, before);
+  }
+
+  /** The one with this name. Throws `not_found`. */
+  async tagged(name: string): Promise<LedgerRevision> {
+    const tags = await this.#store.tags();
+    if (Object.hasOwn(tags, name)) return this.get(tags[name]);
+    const known = Object.keys(tags).sort().slice(0, 20).join(", ") || "none";
+    throw new WeftError("not_found", `no revision has the tag "${name}"; tags: ${known}`, { reason: "UNKNOWN_TAG" });
+  }
+
+  /** Names of each revision that has some. */
+  async tags(): Promise<ReadonlyMap<number, readonly string[]>> {
+    const byRevision = new Map<number, string[]>();
+    for (const [name, revision] of Object.entries(await this.#store.tags()).sort())
+      byRevision.set(revision, [...(byRevision.get(revision) ?? []), name]);
+    return byRevision;
+  }
+
+  /** Names a revision; 0 takes the name away. Throws `invalid_argument`, `not_found`. */
+  tag(name: string, revision: number): Promise<void> {
+    return this.#store.tag(name, revision);
+  }
+
+  /** Drops all but the newest `keep` and those with tags; how many were. */
+  retain(keep: number): Promise<number> {
+    return this.#store.retain(keep);
+  }
+
+  #publish(by: SettingsChange, make: () => Made): Promise<Published> {
+    const published = this.#last.then(() => this.#append(by, make));
+    this.#last = published.catch(ignore);
+    return published;
+  }
+
+  async #append(
+    { author, reason, expected, validateOnly = false }: SettingsChange,
+    make: () => Made,
+  ): Promise<Published> {
+    assertLength({ author, reason });
+    for (let tries = 0; tries < MAX_TRIES; tries++) {
+      await this.#look();
+      if (expected !== undefined && expected !== this.#current.revision) throw stale(expected, this.#current);
+      const { warnings, settings, ...made } = make();
+      const resources = `[${made.texts.join(",")}]`;
+      const digest = digestOf(resources);
+      const same = digest === this.#current.digest && sameSettings(settings, this.#current.settings);
+      const refused = this.#refused;
+      if (same && !validateOnly && refused === null) return { ...this.#current, warnings };
+      const changes = changesOf({ ...this.resources, settings: this.#current.settings }, { ...made, settings });
+      const publishedMs = this.#clock.wallMs();
+      const next = { revision: this.#head + 1, author, reason, publishedMs, digest, changes, resources, settings };
+      const told = refused === null ? warnings : [...warnings, replaces(refused)];
+      if (validateOnly) return { ...next, revision: this.#current.revision, warnings: told };
+      if (!(await this.#store.append(storedOf(next)))) continue;
+      this.#take(next, made);
+      return { ...next, warnings: told };
+    }
+    const text = `others published ${MAX_TRIES} times meanwhile; look at what changed and publish again`;
+    throw new WeftError("aborted", text, { reason: "CONTENDED", retryable: true });
+  }
+
+  #heard(revision: number): void {
+    if (revision === this.#head || this.#closed) return;
+    const looked = this.#last.then(() => (this.#closed ? undefined : this.#look()));
+    this.#last = looked.catch((thrown) => {
+      // It is looked again before the next publication, and when the store tells of the next.
+      this.#onEvent(`revision ${revision} cannot be read: ${toWeftError(thrown).message}`);
     });
   }
 
-  /** Newest first, older than `before`, without their resources. */
-  async list(limit: number, before: number): Promise<LedgerRevision[]> {
-    const rows = await this.#database.read(
-      "SELECT revision, author, reason, published_ms, digest, '' AS resources FROM revision WHERE revision < ? ORDER BY revision DESC LIMIT ?",
-      [before, limit],
-    );
-    return Promise.all(rows.map(revisionOf));
+  /** Takes over what is newest in the store. */
+  async #look(): Promise<void> {
+    const { editable = false } = this.#store;
+    if (editable) return this.#lookAtEdits();
+    const head = await this.#store.head();
+    if (head === null) {
+      if (this.#current.revision > 0) await this.#putBack();
+      return;
+    }
+    if (head.revision === this.#head && head.publishedMs === this.#current.publishedMs) return;
+    if (head.revision < this.#head)
+      this.#onEvent(
+        `the newest revision is ${head.revision} and no more ${this.#head}: the store was set back, and its word counts`,
+      );
+    this.#take(revisionOf(head), null);
   }
 
-  async #publish(publication: Publication): Promise<Published> {
-    const { text, source, author, reason, expected, validateOnly } = publication;
-    if (expected !== undefined && expected !== this.#current.revision) {
-      throw new WeftError(
-        "aborted",
-        `revision ${expected} is not the current one: ${this.#current.revision} was published by ${this.#current.author || "nobody"} ` +
-          `(${this.#current.reason || "no reason given"}); look at what changed and publish again`,
-        { reason: "STALE_REVISION" },
-      );
+  /** What people wrote is checked as what is published is; of what does not hold good the last before it counts. */
+  async #lookAtEdits(): Promise<void> {
+    const [newest] = await this.#store.list(1, Number.MAX_SAFE_INTEGER);
+    if (newest === undefined || newest.id === this.#headId) return;
+    let refused: RefusedRevision | null = null;
+    let note: RevisionNote | undefined = newest;
+    // Down to the one in force; at a start, as far as somebody may look for the last good one.
+    for (let tries = 0; note !== undefined && note.id !== this.#currentId && tries < MAX_EDITS; tries++) {
+      try {
+        await this.#takeEdit(note);
+        break;
+      } catch (thrown) {
+        const error = toWeftError(thrown);
+        if (error.code === "unavailable" || error.code === "deadline_exceeded") throw thrown;
+        refused ??= { revision: note.revision, author: note.author, problem: error.message };
+        [note] = await this.#store.list(1, note.revision);
+      }
     }
-    for (const [field, value] of Object.entries({ author, reason, source })) {
-      if (value.length <= MAX_NOTE_LENGTH) continue;
-      throw new WeftError(
-        "invalid_argument",
-        `${field} has ${value.length} characters; at most ${MAX_NOTE_LENGTH} are kept`,
-        {
-          reason: "TOO_LONG",
-          place: { field },
-        },
-      );
-    }
-    const checked = this.#check(text, source);
-    const { warnings } = checked;
-    const { texts } = checked;
-    const resources = `[${texts.join(",")}]`;
-    const digest = createHash("sha256").update(resources).digest("hex");
-    const next: LedgerRevision = {
-      revision: this.#current.revision + 1,
-      author,
-      reason,
-      publishedMs: this.#clock.wallMs(),
-      digest,
-      resources,
-    };
-    if (validateOnly) return { ...next, revision: this.#current.revision, warnings };
-    if (digest === this.#current.digest) return { ...this.#current, warnings };
-    const packed = resources.length < PACKED_FROM ? null : await pack(resources);
-    await this.#database.write([
-      {
-        sql: "INSERT INTO revision (revision, author, reason, published_ms, digest, resources, packed) VALUES (?, ?, ?, ?, ?, ?, ?)",
-        parameters: [next.revision, author, reason, next.publishedMs, digest, packed === null ? resources : "", packed],
-      },
-    ]);
-    this.#take(next, { resources: checked.resources, texts });
-    for (const listener of this.#listeners) listener(next);
-    return { ...next, warnings };
+    this.#head = newest.revision;
+    this.#headId = newest.id ?? "";
+    this.#refused = refused;
+    if (refused === null) return;
+    const { revision, author, problem } = refused;
+    const stays =
+      this.#current.revision === 0 ? "nothing is in force" : `revision ${this.#current.revision} stays in force`;
+    this.#onEvent(`revision ${revision} by ${author || "nobody"} is refused, and ${stays}: ${problem}`);
+  }
+
+  async #takeEdit(note: RevisionNote): Promise<void> {
+    const stored = await this.#store.get(note.revision);
+    if (stored === null) throw new WeftError("not_found", "it is not there any more");
+    const checked = this.#check(stored.resources, `revision ${note.revision}`);
+    const revision = revisionOf({ ...stored, resources: `[${checked.texts.join(",")}]` });
+    this.#checkSettings(revision.settings);
+    const { digest, settings } = this.#current;
+    const own = revision.revision === this.#current.revision && revision.digest === digest;
+    if (!own || !sameSettings(revision.settings, settings)) this.#take(revision, checked);
+    this.#currentId = stored.id ?? "";
+  }
+
+  /** The store has lost everything: what is in force here goes on from there. */
+  async #putBack(): Promise<void> {
+    const { author, reason, publishedMs } = this.#current;
+    const lost = this.#current.revision;
+    const first = { ...this.#current, revision: 1, author, reason, publishedMs };
+    const made = await this.#store.append(storedOf(first));
+    this.#head = 0;
+    if (!made) return this.#look();
+    this.#onEvent(
+      `the store has lost all revisions; what revision ${lost} held, and is in force, is revision 1 there now`,
+    );
+    this.#take(first, this.resources);
   }
 
   #take(revision: LedgerRevision, resources: CurrentResources | null): void {
     this.#current = revision;
+    this.#head = revision.revision;
+    this.#refused = null;
     this.#encoded = null;
-    this.#resources = resources;
+    this.#resources = resources === null ? null : { resources: resources.resources, texts: resources.texts };
+    for (const listener of this.#listeners) listener(revision);
   }
 }
 
-const NOTHING: LedgerRevision = { revision: 0, author: "", reason: "", publishedMs: 0, digest: "", resources: "[]" };
+interface Made extends CheckedResources {
+  readonly settings: SettingsState;
+}
+
+const NOTHING: LedgerRevision = {
+  revision: 0,
+  author: "",
+  reason: "",
+  publishedMs: 0,
+  changes: [],
+  digest: "",
+  resources: "[]",
+  settings: NO_SETTINGS,
+};
 const MAX_NOTE_LENGTH = 1_000;
-/** Characters from which on compressing is worth a column of its own. */
-const PACKED_FROM = 4_096;
-const pack = promisify(zstdCompress);
-const unpack = promisify(zstdDecompress);
+const MAX_TRIES = 20;
+const MAX_EDITS = 100;
+const PAGE = 100;
+
+function assertLength(notes: Readonly<Record<string, string>>): void {
+  for (const [field, value] of Object.entries(notes)) {
+    if (value.length <= MAX_NOTE_LENGTH) continue;
+    const text = `${field} has ${value.length} characters; at most ${MAX_NOTE_LENGTH} are kept`;
+    throw new WeftError("invalid_argument", text, { reason: "TOO_LONG", place: { field } });
+  }
+}
+
+function stale(expected: number, { revision, author, reason }: LedgerRevision): WeftError {
+  const by = `${author || "nobody"} (${reason || "no reason given"})`;
+  const text = `revision ${expected} is not the current one: ${revision} was published by ${by}; look at what changed and publish again`;
+  return new WeftError("aborted", text, { reason: "STALE_REVISION" });
+}
+
+function replaces({ revision, author }: RefusedRevision): string {
+  return `revision ${revision} by ${author || "nobody"} was never in force, because it does not hold good; this one replaces it, with everything in it`;
+}
 
 function encode({ revision, resources }: LedgerRevision): Uint8Array {
   return codecOf(ResourceSetSchema).encode({ revision: BigInt(revision), json: resources });
 }
 
-async function revisionOf(row: Record<string, unknown>): Promise<LedgerRevision> {
-  const { packed = null } = row;
-  const resources = packed === null ? String(row.resources) : String(await unpack(packed as Uint8Array));
-  return {
-    revision: Number(row.revision),
-    author: String(row.author),
-    reason: String(row.reason),
-    publishedMs: Number(row.published_ms),
-    digest: String(row.digest),
-    resources,
-  };
+function digestOf(resources: string): string {
+  return createHash("sha256").update(resources).digest("hex");
+}
+
+function sameSettings(one: SettingsState, other: SettingsState): boolean {
+  return one === other || isDeepStrictEqual(one, other);
+}
+
+function parsed(text: string): CurrentResources {
+  const resources = JSON.parse(text) as Resource[];
+  return { resources, texts: resources.map((resource) => JSON.stringify(resource)) };
+}
+
+function storedOf({ settings, digest: _, ...rest }: LedgerRevision): StoredRevision {
+  return { ...rest, settings: JSON.stringify(settings) };
+}
+
+function revisionOf({ settings, ...stored }: StoredRevision): LedgerRevision {
+  const state = settings === "" ? NO_SETTINGS : (JSON.parse(settings) as SettingsState);
+  return { ...stored, digest: digestOf(stored.resources), settings: state };
 }
 
 function ignore(): void {}

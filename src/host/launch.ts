@@ -159,7 +159,11 @@ function environmentOf(launch: Launch, { system, stateDir, joinToken }: Launcher
   }
   if (unit === undefined) {
     // Not an argument, which everybody on the machine can read.
-    if (unitName === CONTROL_UNIT && system.registry !== null) return { ...env, WEFT_REGISTRY: system.registry };
+    if (unitName === CONTROL_UNIT) {
+      if (system.registry !== null) env.WEFT_REGISTRY = system.registry;
+      if (system.store !== null) env.WEFT_STORE = system.store;
+      return env;
+    }
     if (unitName !== GATEWAY_UNIT && unitName !== DNS_UNIT) return env;
     if (unitName === GATEWAY_UNIT && system.sharedLimits !== null) env.WEFT_SHARED_LIMITS = system.sharedLimits;
     return { ...env, WEFT_STATE_FILE: stateFile };

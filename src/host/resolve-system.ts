@@ -32,6 +32,8 @@ export interface System {
   readonly sharedLimits: string | null;
   /** An etcd url; null for the control plane's own registry. */
   readonly registry: string | null;
+  /** A url; null for the control plane's own store. */
+  readonly store: string | null;
   readonly load: Command | null;
   readonly try: readonly string[];
   readonly locate: Locator;
@@ -150,6 +152,7 @@ export const SYSTEM_FIELDS = [
   "contracts",
   "sharedLimits",
   "registry",
+  "store",
   "mtls",
   "load",
   "try",
@@ -214,6 +217,7 @@ function readSystem(
     contracts: contracts.map((folder) => reader.path(folder)),
     sharedLimits: readSharedLimits(reader, fields.sharedLimits),
     registry: readRegistry(reader, fields.registry),
+    store: readStore(reader, fields.store),
     load: fields.load === undefined ? null : reader.command(fields.load, ["load"]),
     try: reader.strings(fields.try, ["try"]),
     locate,
@@ -342,8 +346,20 @@ function readRegistry(reader: DescriptionReader, value: unknown): string | null 
   if (value === undefined) return null;
   const url = reader.string(value, ["registry"]);
   // A url may hold a password: it is not repeated.
-  if (url !== null && !/^etcd:\/\/[^/?]/.test(url))
+  if (url !== null && !/^(?:etcd|consul|zookeeper|kubernetes|postgres|dns):\/\/./.test(url))
     reader.problems.add(["registry"], 'must be a url such as "etcd://127.0.0.1:2379" (docs/registry.md)');
+  return url;
+}
+
+/** As the registry's. */
+function readStore(reader: DescriptionReader, value: unknown): string | null {
+  if (value === undefined) return null;
+  const url = reader.string(value, ["store"]);
+  if (url !== null && !/^(?:etcd|consul|zookeeper|kubernetes|postgres|git):\/\/./.test(url))
+    reader.problems.add(
+      ["store"],
+      'must be a url such as "etcd://127.0.0.1:2379" or "git:///srv/shop.git" (docs/store.md)',
+    );
   return url;
 }
 

@@ -159,9 +159,15 @@ const SYSTEM = fields(
       pattern: "^rediss?://",
     },
     registry: {
-      description: "Where endpoints are kept: an etcd url. Default: with the control plane",
+      description: "Where endpoints are kept: a url. Default: with the control plane",
       type: "string",
-      pattern: "^etcd://",
+      pattern: "^(etcd|consul|zookeeper|kubernetes|postgres|dns)://",
+    },
+    store: {
+      description:
+        "Where revisions are kept, and what else control planes share: a url. Default: with the control plane",
+      type: "string",
+      pattern: "^(etcd|consul|zookeeper|kubernetes|postgres|git)://",
     },
     load: worded(texts, "A load driver, run by weft up --load N"),
     try: worded(texts, 'Requests to show when the system is ready: "GET /v1/products"'),

@@ -25,6 +25,8 @@ export interface SystemDescription {
   sharedLimits?: string;
   /** Where endpoints are kept: "etcd://127.0.0.1:2379", which several control planes may share. Default: with the control plane. docs/registry.md. */
   registry?: string;
+  /** Where revisions are kept, and what else control planes share: "etcd://127.0.0.1:2379", "git:///srv/shop.git". Default: with the control plane. docs/store.md. */
+  store?: string;
   /** How services take calls, unless one says otherwise: "permissive" (default), "strict" or "off". docs/identity.md. */
   mtls?: MutualTls;
   /** Folders with .proto files, checked before the start. Default ["proto"] when there is one. */

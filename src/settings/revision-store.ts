@@ -3,6 +3,8 @@
  * each of them passes. KeyValueRevisions makes one of any KeyValue; Git is one of its own.
  */
 export interface RevisionStore {
+  /** People write to it in other ways, too: what comes from it is checked. Default false. */
+  readonly editable?: boolean;
   /** The newest; null before the first. */
   head(): Promise<StoredRevision | null>;
   /** Null: there is none, or it was dropped. */
@@ -31,6 +33,8 @@ export interface RevisionNote {
   readonly publishedMs: number;
   /** What it changed, for people: "HTTPRoute shop", "settings orders/maxItems". At most 50. */
   readonly changes: readonly string[];
+  /** Of stores whose entries can be rewritten (Git): another one when that happened. */
+  readonly id?: string;
 }
 
 export interface StoredRevision extends RevisionNote {

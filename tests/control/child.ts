@@ -4,6 +4,7 @@ import type { AddressInfo } from "node:net";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { startControlPlane } from "../../src/control/control-plane.ts";
+import { openSqliteKeyValue } from "../../src/drivers/sqlite/sqlite-key-value.ts";
 import { openSqliteRegistry } from "../../src/drivers/sqlite/sqlite-registry.ts";
 import { createLink } from "../../src/link/link.ts";
 import { createPolicyRuntime } from "../../src/policy/snapshot/create-runtime.ts";
@@ -13,6 +14,7 @@ const [role, where, port] = process.argv.slice(2);
 if (role === "control") {
   const plane = await startControlPlane({
     registry: await openSqliteRegistry({ file: join(where, "registry.db") }),
+    store: await openSqliteKeyValue({ file: join(where, "store.db") }),
     dataDir: where,
     port: Number(port),
     defaultTtlMs: 2_000,

@@ -11,6 +11,7 @@ import type { Endpoint } from "../../src/core/endpoint.ts";
 import type { WeftError } from "../../src/core/errors.ts";
 import { systemRandom } from "../../src/core/random.ts";
 import { createMemoryRegistry } from "../../src/drivers/memory/memory-registry.ts";
+import { openSqliteKeyValue } from "../../src/drivers/sqlite/sqlite-key-value.ts";
 import { openSqliteRegistry } from "../../src/drivers/sqlite/sqlite-registry.ts";
 import { createLink, type LinkOptions } from "../../src/link/link.ts";
 import type { Link, Registration } from "../../src/link/types.ts";
@@ -30,6 +31,7 @@ export class World {
       dataDir: this.folder,
       defaultTtlMs: 3_000,
       health: { defaults: { kind: "ttl" } },
+      ...(options.dataDir !== "" && { store: await openSqliteKeyValue({ file: join(this.folder, "store.db") }) }),
       ...options,
       registry,
     });

@@ -4,6 +4,7 @@ import { type IdentityOptions, startControlPlane } from "../../control/control-p
 import { hostPort } from "../../core/address.ts";
 import { WeftError } from "../../core/errors.ts";
 import { openRegistry } from "../open-registry.ts";
+import { openStore, storeUrlOf } from "../open-store.ts";
 import type { Terminal } from "../terminal.ts";
 import { tellHost, untilStopped } from "../until-stopped.ts";
 import { packageVersion } from "../version.ts";
@@ -13,6 +14,7 @@ export interface ControlFlags {
   plain: boolean;
   data?: string;
   registry?: string;
+  store?: string;
   consul?: { host: string; port: number };
   system: string;
   caCert?: string;
@@ -28,8 +30,20 @@ export async function control(flags: ControlFlags, terminal: Terminal): Promise<
   const operatorToken = givenOperatorToken(process.env.WEFT_OPERATOR_TOKEN ?? "");
   const tell = (message: string): void => terminal.err(`registry: ${message}\n`);
   const registry = await openRegistry({ url: flags.registry ?? "", dataDir, system: flags.system || "default", tell });
+  const { keyValue: store, revisions } = await openStore({
+    url: storeUrlOf(flags),
+    dataDir,
+    system: flags.system || "default",
+    tell: (message) => terminal.err(`store: ${message}\n`),
+  }).catch(async (thrown: unknown) => {
+    await registry.close();
+    throw thrown;
+  });
   const plane = await startControlPlane({
     registry,
+    store,
+    ...(revisions !== undefined && { revisions }),
+    onLedger: (line) => terminal.err(`revisions: ${line}\n`),
     dataDir,
     ...flags.listen,
     plain: flags.plain,

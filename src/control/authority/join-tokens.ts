@@ -3,8 +3,9 @@ import type { Clock } from "../../core/clock.ts";
 import { WeftError } from "../../core/errors.ts";
 import { isOperatorProof } from "../../core/identity-proof.ts";
 import { encodeJoinToken, type JoinToken, parseJoinToken } from "../../core/join-token.ts";
-import type { SqliteThread } from "../../core/sqlite/sqlite-thread.ts";
 import { assertServiceName } from "../../registry/validate.ts";
+import type { KeyValue } from "../../settings/key-value.ts";
+import { TokenUses } from "./token-uses.ts";
 
 /**
  * Join tokens of a system: made, checked, and their uses counted. A use is durable before anything is issued for it, so that a restart of the control plane does not give
@@ -13,23 +14,17 @@ import { assertServiceName } from "../../registry/validate.ts";
 export class JoinTokens {
   readonly #system: string;
   readonly #secret: string;
-  readonly #database: SqliteThread;
+  readonly #uses: TokenUses;
   readonly #clock: Clock;
   readonly #pins: () => readonly string[];
   /** Uses are counted one after the other. */
   #last: Promise<unknown> = Promise.resolve();
 
   /** `pins`: of the roots that are trusted at the moment, for whom tokens are made. */
-  constructor(
-    system: string,
-    secret: string,
-    database: SqliteThread,
-    clock: Clock,
-    pins: () => readonly string[] = () => [],
-  ) {
+  constructor(system: string, secret: string, store: KeyValue, clock: Clock, pins: () => readonly string[] = () => []) {
     this.#system = system;
     this.#secret = secret;
-    this.#database = database;
+    this.#uses = new TokenUses(store, clock);
     this.#clock = clock;
     this.#pins = pins;
   }
@@ -92,22 +87,17 @@ export class JoinTokens {
 
   /** A use that was counted is known for `knownMs` after the token has expired. */
   async #count(token: JoinToken, key: string, knownMs: number, text: string): Promise<JoinToken> {
-    const rows = await this.#database.read("SELECT key FROM join_token_use WHERE token = ?", [token.id]);
-    if (rows.some((row) => row.key === key)) return token;
-    this.read(text);
-    if (rows.length >= token.uses) {
-      const times = token.uses === 1 ? "once" : `${token.uses} times`;
-      throw new WeftError(
-        "unauthenticated",
-        `the join token for "${token.service}" has been used already (it holds ${times}); make another one with \`weft token create ${token.service}\``,
-        { reason: "JOIN_TOKEN_USED" },
-      );
-    }
-    await this.#database.write([
-      { sql: "DELETE FROM join_token_use WHERE expires_ms < ?", parameters: [this.#clock.wallMs()] },
-      { sql: "INSERT INTO join_token_use VALUES (?, ?, ?)", parameters: [token.id, key, token.expiresMs + knownMs] },
-    ]);
-    return token;
+    const counted = await this.#uses.count(token.id, key, token.expiresMs + knownMs, (uses) => {
+      this.read(text);
+      return uses < token.uses;
+    });
+    if (counted) return token;
+    const times = token.uses === 1 ? "once" : `${token.uses} times`;
+    throw new WeftError(
+      "unauthenticated",
+      `the join token for "${token.service}" has been used already (it holds ${times}); make another one with \`weft token create ${token.service}\``,
+      { reason: "JOIN_TOKEN_USED" },
+    );
   }
 }
 
