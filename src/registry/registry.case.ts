@@ -54,12 +54,12 @@ export function registryCases(name: string, harness: () => Promise<RegistryHarne
 
     test(`${name}: in the mode "${mode}", when the place of endpoints does not answer`, async (context) => {
       const made = await harness();
-      const { away, ttlMs = 3_000 } = made;
+      const { away } = made;
       if (away === undefined) return context.skip("it is this process");
       const registry = await made.open(mode);
       try {
         const seen = follow(registry, ["alpha"]);
-        await registry.register(endpointOf("alpha", 1), 10 * ttlMs);
+        await registry.register(endpointOf("alpha", 1), 60_000);
         await away(true);
         await made.pass(3_500);
         const asked = registry.query(["alpha"]);
@@ -72,7 +72,7 @@ export function registryCases(name: string, harness: () => Promise<RegistryHarne
         } else await rejects(asked, "unavailable", "NOT_CONFIRMED");
         await away(false);
         await made.pass(3_000);
-        await registry.register(endpointOf("alpha", 2), 10 * ttlMs);
+        await registry.register(endpointOf("alpha", 2), 60_000);
         const list = await registry.query(["alpha"]);
         assert.equal(list.staleMs, 0);
         assert.deepEqual(idsOf(list), ["alpha-1", "alpha-2"]);

@@ -1,0 +1,34 @@
+import type { HurtLine } from "./hurt-line.ts";
+import type { HurtableServer } from "./registry-faults.ts";
+import { wait } from "./registry-plane.ts";
+
+/**
+ * What clients of a server go through while it is judged whether what they see is in order: it is killed and started again, stands still, is slow and loses connections, with some
+ * quiet time in between. Half of the clients, who know it by `line`, are cut off, too. It takes 25 s, and nobody is away for longer than 3 s: no control plane is taken for dead.
+ */
+export async function hurtInTurn(server: HurtableServer, line: HurtLine): Promise<void> {
+  await wait(1_000);
+  await server.kill();
+  await wait(500);
+  await server.start();
+  await wait(2_500);
+  server.pause();
+  await wait(3_000);
+  server.resume();
+  await wait(2_500);
+  for (let round = 0; round < 5; round++) {
+    line.reset();
+    await wait(200);
+  }
+  line.delayMs = 100;
+  await wait(3_000);
+  line.delayMs = 0;
+  line.refusing = true;
+  line.reset();
+  await wait(3_000);
+  line.refusing = false;
+  await wait(2_500);
+  await server.kill();
+  await server.start();
+  await wait(3_000);
+}

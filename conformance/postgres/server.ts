@@ -1,0 +1,167 @@
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdtempSync, rmSync, statSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import pg from "pg";
+import { wait } from "../registry-plane.ts";
+
+/** A real PostgreSQL (Debian's package "postgresql") on a free port of 127.0.0.1, that can be hurt. Its user and database are "postgres", with the password "secret". */
+export class PostgresServer {
+  readonly port: number;
+  #folder = mkdtempSync(join(tmpdir(), "weft-postgres-"));
+  #child: ChildProcess | null = null;
+
+  static async start(): Promise<PostgresServer> {
+    const server = new PostgresServer(await freePort());
+    server.#create();
+    await server.start();
+    return server;
+  }
+
+  private constructor(port: number) {
+    this.port = port;
+  }
+
+  get address(): string {
+    return `127.0.0.1:${this.port}`;
+  }
+
+  static url(address: string): string {
+    return `postgres://postgres:secret@${address}/postgres`;
+  }
+
+  async start(): Promise<void> {
+    const set = (name: string, value: string): string[] => ["-c", `${name}=${value}`];
+    const quick = [...set("fsync", "off"), ...set("full_page_writes", "off"), ...set("shared_buffers", "16MB")];
+    const where = [...set("listen_addresses", "127.0.0.1"), ...set("unix_socket_directories", "")];
+    const quiet = [...set("log_min_messages", "panic"), ...set("max_connections", "200"), ...set("autovacuum", "off")];
+    const args = ["-D", this.#data, "-p", String(this.port), ...where, ...quick, ...quiet];
+    this.#child = spawn(join(BIN, "postgres"), args, { stdio: "ignore", cwd: this.#folder, ...person() });
+    for (let tries = 0; tries < 400; tries++) {
+      if (await answers(this.port)) return;
+      await wait(25);
+    }
+    throw new Error("PostgreSQL does not start");
+  }
+
+  /** SIGKILL to all of its processes: as by a power cut, but for the disk. */
+  async kill(): Promise<void> {
+    const child = this.#child;
+    this.#child = null;
+    if (child === null) return;
+    this.#signal(child, "SIGKILL");
+    if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
+    rmSync(join(this.#data, "postmaster.pid"), { force: true });
+  }
+
+  pause(): void {
+    if (this.#child !== null) this.#signal(this.#child, "SIGSTOP");
+  }
+
+  resume(): void {
+    if (this.#child !== null) this.#signal(this.#child, "SIGCONT");
+  }
+
+  /** What it held is gone when it starts again. */
+  lose(): void {
+    rmSync(this.#folder, { recursive: true, force: true });
+    this.#folder = mkdtempSync(join(tmpdir(), "weft-postgres-"));
+    this.#create();
+  }
+
+  async stop(): Promise<void> {
+    await this.kill();
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+
+  get #data(): string {
+    return join(this.#folder, "data");
+  }
+
+  #create(): void {
+    if (!existsSync(BIN)) throw new Error("there is no PostgreSQL: apt-get install postgresql-15");
+    const { uid, gid } = person();
+    if (uid !== undefined && gid !== undefined) execFileSync("chown", [`${uid}:${gid}`, this.#folder]);
+    const options = [
+      "-D",
+      this.#data,
+      "-U",
+      "postgres",
+      "--auth=scram-sha-256",
+      "--no-sync",
+      "--encoding=UTF8",
+      "--locale=C",
+    ];
+    // The password by a file that goes with the folder.
+    execFileSync(
+      "sh",
+      [
+        "-c",
+        `umask 077; echo secret > "$0/password"; exec "$@" --pwfile="$0/password"`,
+        this.#folder,
+        join(BIN, "initdb"),
+        ...options,
+      ],
+      {
+        stdio: "ignore",
+        ...person(),
+      },
+    );
+  }
+
+  /** Its sessions are processes of their own. */
+  #signal(child: ChildProcess, signal: NodeJS.Signals): void {
+    const children = execFileSync("sh", [
+      "-c",
+      `cat /proc/${child.pid}/task/${child.pid}/children 2>/dev/null || true`,
+    ]);
+    const pids = [child.pid, ...children.toString().split(" ").filter(Boolean).map(Number)];
+    for (const pid of pids) {
+      if (pid === undefined) continue;
+      try {
+        process.kill(pid, signal);
+      } catch {
+        // it ended by itself
+      }
+    }
+  }
+}
+
+const BIN = "/usr/lib/postgresql/15/bin";
+
+/** It refuses to be root's. */
+function person(): { uid?: number; gid?: number } {
+  if (process.getuid?.() !== 0) return {};
+  const { uid, gid } = statSync("/var/lib/postgresql");
+  return { uid, gid };
+}
+
+async function answers(port: number): Promise<boolean> {
+  const client = new pg.Client({
+    host: "127.0.0.1",
+    port,
+    user: "postgres",
+    password: "secret",
+    database: "postgres",
+    connectionTimeoutMillis: 1_000,
+  });
+  client.on("error", () => {});
+  try {
+    await client.connect();
+    await client.end();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as { port: number };
+  server.close();
+  await once(server, "close");
+  return port;
+}
