@@ -15,7 +15,7 @@ import type { Ledger } from "./ledger.ts";
 import type { ControlLimits } from "./limits.ts";
 import type { DataPlaneSource, DataPlaneState } from "./mesh/data-plane.ts";
 import { TrafficStore } from "./mesh/traffic-store.ts";
-import { ResourceScopes } from "./resource-scopes.ts";
+import { ResourceScopes, servicesNamedBy } from "./resource-scopes.ts";
 import type { Session } from "./session.ts";
 import type { SettingsCentre } from "./settings/settings-centre.ts";
 
@@ -76,7 +76,9 @@ export class Hub {
     this.authority.onChange(() => {
       for (const session of this.sessions) session.trustChanged();
     });
+    this.#seekBackends();
     this.ledger.onChange(() => {
+      this.#seekBackends();
       for (const session of this.sessions) session.resourcesChanged();
       this.settings.changed();
     });
@@ -101,6 +103,12 @@ export class Hub {
       this.#scopes = new ResourceScopes(revision, resources, texts, this.contracts, this.#scopes);
     }
     return this.#scopes;
+  }
+
+  /** Where services cannot be listed, those that routes send calls to are looked for by name. */
+  #seekBackends(): void {
+    if (this.registry.seek === undefined) return;
+    this.registry.seek(this.ledger.resources.resources.flatMap((resource) => [...servicesNamedBy(resource)]));
   }
 
   /** What the current revision says of mutual TLS at a service. */

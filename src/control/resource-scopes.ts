@@ -209,7 +209,7 @@ function attachmentsOf(resource: Resource): string[] {
 }
 
 /** Services beside those that it is attached to: to which its calls may go. */
-function servicesNamedBy({ kind, spec }: Resource): Set<string> {
+export function servicesNamedBy({ kind, spec }: Resource): Set<string> {
   const named = new Set<string>();
   const add = (name: string | undefined): void => {
     if (name !== undefined) named.add(name.split("@", 1)[0]);

@@ -346,6 +346,7 @@ export class Session {
       }
       for (const { name } of services)
         if (name !== "*" && !CONTRACT_NAME.test(name)) assertServiceName(name, "services");
+      this.#hub.registry.seek?.(services.map(({ name }) => name));
       const states: ServiceState[] = [];
       for (const { name, knownVersion } of services) {
         this.subscriptions.add(name);

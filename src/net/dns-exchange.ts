@@ -2,17 +2,31 @@ import { createSocket } from "node:dgram";
 import { connect, isIPv6 } from "node:net";
 import { FrameReader } from "../wire/dns/frame-reader.ts";
 
-/** Asks another DNS server, over a socket of this query's own (so that its port cannot be guessed). Null: no answer to it in time. Never rejects. */
+/**
+ * Asks another DNS server, over a socket of this query's own (so that its port cannot be guessed). `takes` judges an answer with the query's id: of those that it does not take
+ * (somebody guesses) the next is waited for. Null: no answer to it in time. Never rejects.
+ */
 export function askDnsServer(
   { host, port }: { readonly host: string; readonly port: number },
   query: Uint8Array,
   over: "udp" | "tcp",
   timeoutMs = 2_000,
+  takes: (answer: Uint8Array) => boolean = all,
 ): Promise<Uint8Array | null> {
-  return over === "udp" ? askUdp(host, port, query, timeoutMs) : askTcp(host, port, query, timeoutMs);
+  return over === "udp" ? askUdp(host, port, query, timeoutMs, takes) : askTcp(host, port, query, timeoutMs, takes);
 }
 
-function askUdp(host: string, port: number, query: Uint8Array, timeoutMs: number): Promise<Uint8Array | null> {
+function all(): boolean {
+  return true;
+}
+
+function askUdp(
+  host: string,
+  port: number,
+  query: Uint8Array,
+  timeoutMs: number,
+  takes: (answer: Uint8Array) => boolean,
+): Promise<Uint8Array | null> {
   return new Promise((resolve) => {
     const socket = createSocket(isIPv6(host) ? "udp6" : "udp4");
     const done = (answer: Uint8Array | null): void => {
@@ -26,14 +40,20 @@ function askUdp(host: string, port: number, query: Uint8Array, timeoutMs: number
     // A connected socket hears of its peer alone, and of nobody listening there.
     socket.connect(port, host, () => {
       socket.on("message", (answer) => {
-        if (answers(answer, query)) done(answer);
+        if (answers(answer, query) && takes(answer)) done(answer);
       });
       socket.send(query, () => {});
     });
   });
 }
 
-function askTcp(host: string, port: number, query: Uint8Array, timeoutMs: number): Promise<Uint8Array | null> {
+function askTcp(
+  host: string,
+  port: number,
+  query: Uint8Array,
+  timeoutMs: number,
+  takes: (answer: Uint8Array) => boolean,
+): Promise<Uint8Array | null> {
   return new Promise((resolve) => {
     const reader = new FrameReader(65_535);
     const socket = connect({ host, port });
@@ -56,7 +76,7 @@ function askTcp(host: string, port: number, query: Uint8Array, timeoutMs: number
         const { message, at: next, failed } = reader.next(chunk, at, chunk.length);
         at = next;
         if (failed || message !== null)
-          return done(message !== null && answers(message, query) ? message.slice() : null);
+          return done(message !== null && answers(message, query) && takes(message) ? message.slice() : null);
       }
     });
   });

@@ -21,6 +21,8 @@ export interface Registry {
   /** Records an endpoint's health as its owner says it ("owner", the default) or as an active check found it ("check"). What consumers see is
    * "draining" when the owner says so, else "unhealthy" when either does, else "healthy". Unknown ids are `not_found`. */
   setHealth(id: string, health: Health, reason: string, by?: HealthSource): Promise<void>;
+  /** Says which services will be asked for. A registry that cannot list what there is (DNS) looks for them from now on, and they belong to "*". Others have no need of it. */
+  seek?(services: readonly string[]): void;
   /** Ends watches and leases' timers. Endpoints stay where the driver keeps them. */
   close(): Promise<void>;
 }

@@ -2,6 +2,7 @@
 export const TYPE = {
   A: 1,
   NS: 2,
+  CNAME: 5,
   SOA: 6,
   HINFO: 13,
   AAAA: 28,
