@@ -62,6 +62,7 @@ export class ZookeeperServer {
       if (await serves(this.port)) return;
       await wait(25);
     }
+    await this.stop();
     throw new Error("ZooKeeper does not start");
   }
 
@@ -98,7 +99,7 @@ export function wait(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address() as { port: number };
@@ -121,13 +122,16 @@ function serves(port: number): Promise<boolean> {
   });
 }
 
+const NETTY = ["buffer", "codec", "common", "handler", "resolver", "transport"].map((part) => `netty-${part}`);
 const JARS = [
   "zookeeper",
   "zookeeper-jute",
   "slf4j-api",
   "slf4j-simple",
-  "netty-all",
   "commons-cli",
   "metrics-core",
   "snappy-java",
+  "netty-transport-native-epoll",
+  "netty-transport-native-unix-common",
+  ...NETTY,
 ];

@@ -76,4 +76,4 @@ function parents(path: string): string[] {
 }
 
 /** A deletion makes changes of this part of all nodes look again. */
-const DELETIONS = 16;
+const DELETIONS = 256;
