@@ -18,6 +18,7 @@ import { identity } from "./identity.ts";
 import { interopClient, interopServer } from "./interop/suites.ts";
 import { kubernetes } from "./kubernetes.ts";
 import { mesh } from "./mesh.ts";
+import { postgres } from "./postgres.ts";
 import { redis } from "./redis.ts";
 import { resilience } from "./resilience.ts";
 import { sidecar } from "./sidecar.ts";
@@ -42,6 +43,7 @@ const suites: readonly Suite[] = [
   resilience,
   redis,
   etcd,
+  postgres,
   consul,
   zookeeper,
   kubernetes,

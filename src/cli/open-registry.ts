@@ -31,7 +31,13 @@ export async function openRegistry({ url, dataDir, system, mode, tell }: Registr
     }
     case "kubernetes": {
       const { openKubernetesRegistry } = await import("../drivers/kubernetes/kubernetes-registry.ts");
-      return openKubernetesRegistry({ url, system, mode, onError, onRecovered: () => tell("Kubernetes answers again") });
+      return openKubernetesRegistry({
+        url,
+        system,
+        mode,
+        onError,
+        onRecovered: () => tell("Kubernetes answers again"),
+      });
     }
     case "postgres": {
       const { openPostgresRegistry } = await import("../drivers/postgres/postgres-registry.ts");
@@ -46,5 +52,7 @@ export async function openRegistry({ url, dataDir, system, mode, tell }: Registr
     const { openEtcdRegistry } = await import("../drivers/etcd/etcd-registry.ts");
     return openEtcdRegistry({ url, system, mode, onError, onRecovered: () => tell("etcd answers again") });
   }
-  return dataDir === "" ? createMemoryRegistry({ mode }) : openSqliteRegistry({ file: join(dataDir, REGISTRY_FILE), mode, onError });
+  return dataDir === ""
+    ? createMemoryRegistry({ mode })
+    : openSqliteRegistry({ file: join(dataDir, REGISTRY_FILE), mode, onError });
 }

@@ -37,6 +37,10 @@ export async function openStore({ url, dataDir, system, tell }: StoreChoice): Pr
       const { openKubernetesKeyValue } = await import("../drivers/kubernetes/kubernetes-key-value.ts");
       return { keyValue: await openKubernetesKeyValue({ url, system }) };
     }
+    case "postgres": {
+      const { openPostgresKeyValue } = await import("../drivers/postgres/postgres-key-value.ts");
+      return { keyValue: await openPostgresKeyValue({ url, system }) };
+    }
     case "zookeeper": {
       const { openZookeeperKeyValue } = await import("../drivers/zookeeper/zookeeper-key-value.ts");
       const onError = (error: WeftError): void => tell(error.message);
