@@ -1,4 +1,7 @@
 import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "node:test";
 import { CONTROL_UNIT, GATEWAY_UNIT, launchOf } from "./launch.ts";
 import type { System } from "./resolve-system.ts";
@@ -60,6 +63,46 @@ test("where endpoints are kept is told the control plane alone, and not as an ar
   assert.deepEqual(control.args.slice(-2), ["--consul", "127.0.0.1:8500"]);
   assert.ok(!control.args.join(" ").includes("secret"));
   assert.equal(launchOf({ ...launch, unitName: "load" }, launcher).env.WEFT_REGISTRY, undefined);
+});
+
+test("services are given the keys of sealed settings, and nobody else is", (t) => {
+  const before = { ...process.env };
+  t.after(() => void (process.env = before));
+  process.env = { ...before, WEFT_SETTINGS_KEYS: "k1:secret", WEFT_OTHER: "of another system" };
+  const folder = mkdtempSync(join(tmpdir(), "weft-launch-"));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const system = {
+    name: "shop",
+    dir: folder,
+    load: null,
+    sharedLimits: null,
+    gateway: null,
+    registry: null,
+    store: null,
+    consul: null,
+  };
+  const launcher = {
+    stateDir: folder,
+    weft: ["weft"],
+    nodeArguments: [],
+    load: 0,
+    system: system as unknown as System,
+  };
+  const unit = {
+    service: "orders",
+    prefix: "orders",
+    version: "v1",
+    command: { kind: "exec", argv: ["a"] },
+    cwd: folder,
+    env: {},
+    sidecar: null,
+    drainMs: 0,
+    protocol: null,
+  };
+  const service = launchOf({ ...launch, unitName: "orders", unit: unit as never }, launcher);
+  assert.equal(service.env.WEFT_SETTINGS_KEYS, "k1:secret");
+  assert.equal(service.env.WEFT_OTHER, undefined);
+  assert.equal(launchOf({ ...launch, unitName: CONTROL_UNIT }, launcher).env.WEFT_SETTINGS_KEYS, undefined);
 });
 
 test("a sidecar of weft's own allocates from one arena, whatever its threads", () => {

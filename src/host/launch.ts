@@ -1,5 +1,5 @@
 import { mkdirSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { hostPort } from "../core/address.ts";
 import type { TokenKind } from "./join-tokens.ts";
 import type { ProcessSpec } from "./process.ts";
@@ -140,6 +140,13 @@ function tokenOf({ unit, unitName, beside }: Launch, make: NonNullable<Launcher[
   return unitName === GATEWAY_UNIT ? make(GATEWAY_UNIT, "own") : null;
 }
 
+/** By which services read sealed settings: of whoever starts the system, and for nobody else in it. */
+function settingsKeys(): Record<string, string> {
+  const { WEFT_SETTINGS_KEYS: keys = "", WEFT_SETTINGS_KEYS_FILE: file = "" } = process.env;
+  if (keys !== "") return { WEFT_SETTINGS_KEYS: keys };
+  return file === "" ? {} : { WEFT_SETTINGS_KEYS_FILE: resolve(file) };
+}
+
 function environmentOf(launch: Launch, { system, stateDir, joinToken }: Launcher): Record<string, string> {
   const env: Record<string, string> = {};
   // A system started from within another one must not see that one's variables.
@@ -162,6 +169,7 @@ function environmentOf(launch: Launch, { system, stateDir, joinToken }: Launcher
     if (unitName === CONTROL_UNIT) {
       if (system.registry !== null) env.WEFT_REGISTRY = system.registry;
       if (system.store !== null) env.WEFT_STORE = system.store;
+      if (system.mode !== null) env.WEFT_REGISTRY_MODE = system.mode;
       return env;
     }
     if (unitName !== GATEWAY_UNIT && unitName !== DNS_UNIT) return env;
@@ -180,6 +188,7 @@ function environmentOf(launch: Launch, { system, stateDir, joinToken }: Launcher
     WEFT_DATA: data,
     WEFT_STATE_FILE: stateFile,
     WEFT_DRAIN_MS: String(unit.drainMs),
+    ...settingsKeys(),
     ...(launch.ports !== undefined && unit.sidecar !== null && sidecarEnvironment(launch.ports, unit.sidecar)),
     ...unit.env,
   };

@@ -18,6 +18,7 @@ import type { LineProof } from "./line-proof.ts";
 import { Mirror, type MirrorChange } from "./mirror.ts";
 import { type Applied, PolicyFeed } from "./policy-feed.ts";
 import { Registrations } from "./registrations.ts";
+import { SettingsFile } from "./settings-file.ts";
 import { SettingsLine } from "./settings-line.ts";
 import { StateSaver } from "./state-file.ts";
 import { Stream } from "./stream.ts";
@@ -132,11 +133,10 @@ class ControlLink implements Link {
       stateFile === undefined
         ? null
         : new StateSaver(stateFile, this.#mirror, this.#clock, (error) => this.#report(error));
+    const { instance = "" } = options.whereabouts ?? {};
     this.settings = new SettingsLine({
       clock: this.#clock,
-      kept: this.#mirror.settings,
-      restored: this.#saver?.restored ?? Promise.resolve(),
-      save: () => this.#saver?.saveSoon(),
+      file: stateFile === undefined ? null : new SettingsFile(stateFile, instance, (error) => this.#report(error)),
       stream: () => (this.#stream?.welcomed ? this.#stream : null),
       prove: (stream) => this.#prove(stream),
       isDown: () => this.#lastError !== null,
@@ -186,7 +186,7 @@ class ControlLink implements Link {
     const closed = new WeftError("cancelled", "the line to the control plane was closed", { reason: "LINK_CLOSED" });
     for (const wish of this.#wanted.values()) wish.waiters.settle(closed);
     this.#registrations.settle(closed);
-    this.settings.close(closed);
+    await this.settings.close(closed);
     await this.#saver?.close();
     this.#fleet.close();
     this.limits.close();

@@ -11,7 +11,6 @@ import type { Endpoint } from "../core/endpoint.ts";
 import { KnownResources } from "../policy/resource/known-resources.ts";
 import type { Resource } from "../policy/resource/resources.ts";
 import type { MethodInfo } from "../policy/runtime.ts";
-import type { KnownSettings } from "./settings-line.ts";
 import type { ServiceContract } from "./types.ts";
 
 /**
@@ -26,8 +25,6 @@ export class Mirror {
   endpointVersion = 0;
   readonly services = new Map<string, MirroredService>();
   readonly contracts = new Map<string, ServiceContract>();
-  /** Settings by namespace, those that were in force last; sealed values are sealed. */
-  readonly settings = new Map<string, KnownSettings>();
   readonly #known = new KnownResources();
 
   /** Applies one message and says what the policy runtime has to be told. Throws when a part cannot be decoded. */

@@ -5,6 +5,7 @@ import type { Clock } from "../core/clock.ts";
 import { toWeftError, type WeftError } from "../core/errors.ts";
 import type { SettingValue } from "../settings/settings-state.ts";
 import { errorOf } from "./errors.ts";
+import type { SettingsFile } from "./settings-file.ts";
 import type { Stream } from "./stream.ts";
 import { Waiters } from "./waiters.ts";
 
@@ -32,15 +33,14 @@ export interface WantedSettings {
 export interface KnownSettings {
   readonly revision: number;
   readonly values: Readonly<Record<string, SettingValue>>;
+  /** Gray releases whose values are among them. */
+  readonly grays: readonly string[];
 }
 
 export interface SettingsLineParts {
   readonly clock: Clock;
-  /** What was in force last, by namespace; kept on disk. */
-  readonly kept: Map<string, KnownSettings>;
-  /** Resolves when `kept` holds what was on disk. */
-  readonly restored: Promise<void>;
-  readonly save: () => void;
+  /** What was in force last, on disk; null: nothing is kept. */
+  readonly file: SettingsFile | null;
   /** The stream of now, when it was welcomed. */
   readonly stream: () => Stream | null;
   readonly prove: (stream: Stream) => void;
@@ -98,8 +98,7 @@ export class SettingsLine implements SettingsFollower {
   }
 
   async saved(namespace: string): Promise<KnownSettings | null> {
-    await this.#parts.restored;
-    return this.#parts.kept.get(namespace) ?? null;
+    return (await this.#parts.file?.get(namespace)) ?? null;
   }
 
   /** A new stream was welcomed. */
@@ -114,15 +113,17 @@ export class SettingsLine implements SettingsFollower {
 
   /** An encoded SettingsUpdate arrived. */
   receive(bytes: Uint8Array): void {
-    const { namespace, revision, json } = updates.decode(bytes, 0, bytes.byteLength);
+    const { namespace, revision, json, grays } = updates.decode(bytes, 0, bytes.byteLength);
     const followed = this.#followed.get(namespace);
     if (followed === undefined) return;
-    followed.newest = { revision: Number(revision), values: JSON.parse(json) as KnownSettings["values"] };
+    followed.newest = { revision: Number(revision), values: JSON.parse(json) as KnownSettings["values"], grays };
     void this.#apply(followed);
   }
 
-  close(error: WeftError): void {
+  /** Writes what is not written yet. */
+  async close(error: WeftError): Promise<void> {
     for (const { waiters } of this.#followed.values()) waiters.settle(error);
+    await this.#parts.file?.written;
   }
 
   #subscribe(stream: Stream, all: readonly Followed[]): void {
@@ -162,8 +163,7 @@ export class SettingsLine implements SettingsFollower {
       const error = answers.find((answer) => answer !== "") ?? "";
       if (error === "") {
         followed.inForce = newest.revision;
-        this.#parts.kept.set(namespace, newest);
-        this.#parts.save();
+        this.#parts.file?.put(namespace, newest);
       }
       const value = { namespace, revision: BigInt(newest.revision), error: error.slice(0, MAX_REFUSAL_LENGTH) };
       this.#parts.stream()?.outbox.push({ message: { case: "settingsApplied", value } });

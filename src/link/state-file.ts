@@ -5,7 +5,6 @@ import type { Endpoint } from "../core/endpoint.ts";
 import { WeftError } from "../core/errors.ts";
 import type { Resource } from "../policy/resource/resources.ts";
 import type { Mirror } from "./mirror.ts";
-import type { KnownSettings } from "./settings-line.ts";
 
 /**
  * The last state on disk, for a process that starts while the control plane is away. JSON, replaced whole (written beside and renamed), so that it is
@@ -34,7 +33,6 @@ export async function saveState(file: string, mirror: Mirror): Promise<void> {
       ...contract,
       descriptors: Buffer.from(contract.descriptors).toString("base64"),
     })),
-    settings: Object.fromEntries(mirror.settings),
   };
   await mkdir(dirname(file), { recursive: true });
   const beside = `${file}.${process.pid}.new`;
@@ -71,29 +69,12 @@ export async function loadState(file: string, mirror: Mirror): Promise<boolean> 
   return true;
 }
 
-/** The settings of the file alone, for an empty mirror: they are not told anew before somebody asks for them. */
-async function restoreSettings(file: string, mirror: Mirror): Promise<void> {
-  let saved: SavedState;
-  try {
-    saved = JSON.parse(await readFile(file, "utf8")) as SavedState;
-  } catch {
-    return;
-  }
-  if (saved?.format !== FORMAT || typeof saved.settings !== "object" || saved.settings === null) return;
-  for (const [namespace, { revision, values }] of Object.entries(saved.settings)) {
-    if (!Number.isSafeInteger(revision) || typeof values !== "object" || values === null) continue;
-    if (!mirror.settings.has(namespace)) mirror.settings.set(namespace, { revision, values });
-  }
-}
-
 /** Keeps a mirror's state in a file, written at most every SAVE_DELAY_MS. */
 export class StateSaver {
   readonly #file: string;
   readonly #mirror: Mirror;
   readonly #clock: Clock;
   readonly #onError: (error: WeftError) => void;
-  /** Resolves when the mirror has the file's settings. Nothing is written before. */
-  readonly restored: Promise<void>;
   #cancel: Cancel | null = null;
   #saving: Promise<void> = Promise.resolve();
   #closed = false;
@@ -103,7 +84,6 @@ export class StateSaver {
     this.#mirror = mirror;
     this.#clock = clock;
     this.#onError = onError;
-    this.restored = restoreSettings(file, mirror);
   }
 
   load(): Promise<boolean> {
@@ -126,7 +106,6 @@ export class StateSaver {
     this.#cancel?.();
     this.#cancel = null;
     this.#saving = this.#saving
-      .then(() => this.restored)
       .then(() => saveState(this.#file, this.#mirror))
       .catch((cause) => {
         const message = `the state cannot be saved in ${this.#file}: ${(cause as Error).message}`;
@@ -161,5 +140,4 @@ interface SavedState {
     readonly contracts: readonly string[];
     readonly descriptors: string;
   }[];
-  readonly settings?: Readonly<Record<string, KnownSettings>>;
 }

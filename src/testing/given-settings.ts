@@ -42,5 +42,5 @@ export function giveSettings(
 
 /** As they would come over the line. */
 function known(revision: number, values: Readonly<Record<string, unknown>>): KnownSettings {
-  return { revision, values: JSON.parse(JSON.stringify(values)) as Record<string, SettingValue & Json> };
+  return { revision, values: JSON.parse(JSON.stringify(values)) as Record<string, SettingValue & Json>, grays: [] };
 }

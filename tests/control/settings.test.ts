@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, mock, test } from "node:test";
 import { codecOf } from "../../src/contract/codec.ts";
@@ -243,7 +243,8 @@ test("sealed values are sealed everywhere but in the process that has the key", 
   const values = await use(runtime);
   assert.equal(values.mode, "the-secret");
   await runtime.close();
-  const onDisk = readFileSync(stateFile, "utf8");
+  const [file] = readdirSync(at.folder).filter((name) => name.endsWith(".settings.json"));
+  const onDisk = readFileSync(join(at.folder, file), "utf8");
   assert.ok(onDisk.includes("$sealed") && !onDisk.includes("the-secret"));
   const { settings: held } = await admin.getSettings({});
   assert.ok(held.includes("$sealed") && !held.includes("the-secret"));

@@ -3,6 +3,8 @@ import { resolve } from "node:path";
 import { type IdentityOptions, startControlPlane } from "../../control/control-plane.ts";
 import { hostPort } from "../../core/address.ts";
 import { WeftError } from "../../core/errors.ts";
+import { readSettingsKeys } from "../../settings/sealed.ts";
+import type { ConsistencyMode } from "../../registry/registry.ts";
 import { openRegistry } from "../open-registry.ts";
 import { openStore, storeUrlOf } from "../open-store.ts";
 import type { Terminal } from "../terminal.ts";
@@ -15,6 +17,7 @@ export interface ControlFlags {
   data?: string;
   registry?: string;
   store?: string;
+  mode?: ConsistencyMode;
   consul?: { host: string; port: number };
   system: string;
   caCert?: string;
@@ -29,7 +32,8 @@ export async function control(flags: ControlFlags, terminal: Terminal): Promise<
   if (dataDir !== "") mkdirSync(dataDir, { recursive: true, mode: 0o700 });
   const operatorToken = givenOperatorToken(process.env.WEFT_OPERATOR_TOKEN ?? "");
   const tell = (message: string): void => terminal.err(`registry: ${message}\n`);
-  const registry = await openRegistry({ url: flags.registry ?? "", dataDir, system: flags.system || "default", tell });
+  const { registry: url = "", mode } = flags;
+  const registry = await openRegistry({ url, dataDir, system: flags.system || "default", mode, tell });
   const { keyValue: store, revisions } = await openStore({
     url: storeUrlOf(flags),
     dataDir,
@@ -51,6 +55,7 @@ export async function control(flags: ControlFlags, terminal: Terminal): Promise<
     // Where nobody can know the token, anyone may.
     publishers: dataDir === "" && operatorToken === "" ? "anyone" : "operator",
     version: packageVersion(),
+    settingsKeys: readSettingsKeys(process.env),
     ...(flags.system !== "" && { system: flags.system }),
     onRefusal: (line) => terminal.err(`${line}\n`),
     identity: {
@@ -60,8 +65,8 @@ export async function control(flags: ControlFlags, terminal: Terminal): Promise<
       ...givenAuthority(flags),
     },
   });
-  const url = `http://${plane.address}`;
-  if (!tellHost(url, url))
+  const address = `http://${plane.address}`;
+  if (!tellHost(address, address))
     terminal.out(
       `control plane${flags.system === "" ? "" : ` of ${flags.system}`} at ${plane.address}; for processes: WEFT_CONTROL=${plane.address}\n`,
     );

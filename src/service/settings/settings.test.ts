@@ -51,7 +51,7 @@ class Source implements SettingsFollower {
   }
 
   async give(values: KnownSettings["values"]): Promise<string> {
-    return (await this.wanted?.take({ revision: this.revision++, values })) ?? "nobody";
+    return (await this.wanted?.take({ revision: this.revision++, values, grays: [] })) ?? "nobody";
   }
 }
 
@@ -171,7 +171,7 @@ test("when the first values are wrong the last good ones on disk are used, or it
   const refused = await rejection(settings(orders, withSource(source)));
   assert.equal(refused.reason, "SETTINGS_REFUSED");
   assert.match(refused.message, /settings of orders cannot be used: maxItems: expected number/);
-  source.kept = { revision: 7, values: { maxItems: 3 } };
+  source.kept = { revision: 7, values: { maxItems: 3 }, grays: [] };
   assert.equal((await settings(orders, withSource(source))).maxItems, 3);
   assert.match(String(printed.mock.calls.at(-1)?.arguments[0]), /those of revision 7 on disk are used/);
 });

@@ -57,7 +57,7 @@ export async function settings(schema: unknown, options: SettingsOptions = {}): 
   );
   const source = runtime.settingsSource ?? runtime.link()?.settings ?? null;
   if (source === null) {
-    if ((await live.take({ revision: 0, values: {} })) === "") return live.view;
+    if ((await live.take({ revision: 0, values: {}, grays: [] })) === "") return live.view;
     throw new WeftError(
       "failed_precondition",
       `the settings of ${namespace} cannot be had: there is no control plane, and the defaults do not suffice: ${live.refusal}. Run the process under \`weft up\`, or set WEFT_CONTROL`,
