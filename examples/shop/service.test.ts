@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { WeftError } from "weftmesh";
+import { createRuntime, settings, WeftError } from "weftmesh";
+import { giveSettings } from "weftmesh/testing";
 import { Reservation_State } from "./gen/shop/inventory/v1/inventory.ts";
 import { Order_State } from "./gen/shop/orders/v1/orders.ts";
 import { Payment_State } from "./gen/shop/payments/v1/payments.ts";
 import { createInventory, INVENTORY_SCHEMA } from "./inventory/service.ts";
-import { createOrders } from "./orders/service.ts";
+import { createOrders, ORDER_LIMITS, type OrderLimits } from "./orders/service.ts";
 import { createOrderStore, ORDERS_SCHEMA } from "./orders/store.ts";
 import { createPayments, isCardNumber, PAYMENTS_SCHEMA } from "./payments/service.ts";
 import { createProducts, PRODUCTS_SCHEMA } from "./products/service.ts";
@@ -15,13 +16,13 @@ import { createUsers, USERS_SCHEMA } from "./users/service.ts";
 const GOOD_CARD = "4242424242424242";
 
 /** The whole shop in this process, without a socket. */
-function shop() {
+function shop(limits?: OrderLimits) {
   const users = createUsers(openDatabase("users", USERS_SCHEMA, ":memory:")).call;
   const products = createProducts(openDatabase("products", PRODUCTS_SCHEMA, ":memory:"), "v2").call;
   const inventory = createInventory(openDatabase("inventory", INVENTORY_SCHEMA, ":memory:")).call;
   const payments = createPayments(openDatabase("payments", PAYMENTS_SCHEMA, ":memory:")).call;
   const store = createOrderStore(openDatabase("orders", ORDERS_SCHEMA, ":memory:"));
-  const { definition, recover } = createOrders(store, { users, products, inventory, payments });
+  const { definition, recover } = createOrders(store, { users, products, inventory, payments }, limits);
   return { users, products, inventory, payments, store, orders: definition.call, recover };
 }
 
@@ -49,6 +50,21 @@ test("an order holds the goods, takes the money and ships", async () => {
     [payment.amountCents, payment.cardLast4, payment.state],
     [order.totalCents, "4242", Payment_State.CHARGED],
   );
+});
+
+test("how much an order may hold changes while orders are taken", async () => {
+  const runtime = createRuntime({ env: {} });
+  const given = giveSettings({}, { runtime });
+  const { orders } = shop(await settings<OrderLimits>(ORDER_LIMITS, { namespace: "orders", runtime }));
+  const items = [
+    { productId: "yarn", quantity: 1 },
+    { productId: "loom", quantity: 1 },
+  ];
+  const request = { userId: "user-1", items, cardNumber: GOOD_CARD };
+  await orders.placeOrder(request);
+  await given.set("orders", { maxItems: 1 });
+  await assert.rejects(orders.placeOrder(request), fails("BAD_ITEMS", "invalid_argument"));
+  await assert.rejects(given.set("orders", { maxItems: 0 }), fails("SETTINGS_REFUSED", "failed_precondition"));
 });
 
 test("a declined card gives the goods back and the order says why it failed", async () => {

@@ -15,7 +15,24 @@ export interface OrderNeeds {
   readonly payments: Client<typeof Payments>;
 }
 
-export function createOrders(store: OrderStore, needs: OrderNeeds) {
+/** What people may change while orders are taken. */
+export interface OrderLimits {
+  readonly maxItems: number;
+  readonly maxQuantity: number;
+}
+
+const DEFAULT_LIMITS: OrderLimits = { maxItems: 100, maxQuantity: 10_000 };
+
+export const ORDER_LIMITS = {
+  type: "object",
+  properties: {
+    maxItems: { type: "integer", minimum: 1, maximum: 100, default: DEFAULT_LIMITS.maxItems },
+    maxQuantity: { type: "integer", minimum: 1, maximum: 10_000, default: DEFAULT_LIMITS.maxQuantity },
+  },
+  additionalProperties: false,
+};
+
+export function createOrders(store: OrderStore, needs: OrderNeeds, limits: OrderLimits = DEFAULT_LIMITS) {
   const { users, products, inventory, payments } = needs;
 
   function existing(id: string): StoredOrder {
@@ -79,7 +96,7 @@ export function createOrders(store: OrderStore, needs: OrderNeeds) {
 
   const definition = service(Orders, {
     async placeOrder(request) {
-      checkItems(request);
+      checkItems(request, limits);
       const placed = request.requestId === "" ? null : store.getByRequest(request.requestId);
       if (placed !== null) return messageOf(placed);
       return messageOf(await carryOut(await write(request), request.cardNumber));
@@ -125,16 +142,16 @@ export function createOrders(store: OrderStore, needs: OrderNeeds) {
   };
 }
 
-function checkItems({ items }: PlaceOrderRequest): void {
-  if (items.length === 0 || items.length > 100) {
-    throw new WeftError("invalid_argument", `an order has 1 to 100 items, not ${items.length}`, {
+function checkItems({ items }: PlaceOrderRequest, { maxItems, maxQuantity }: OrderLimits): void {
+  if (items.length === 0 || items.length > maxItems) {
+    throw new WeftError("invalid_argument", `an order has 1 to ${maxItems} items, not ${items.length}`, {
       reason: "BAD_ITEMS",
       place: { field: "items" },
     });
   }
   for (const [i, { quantity }] of items.entries()) {
-    if (quantity > 0 && quantity <= 10_000) continue;
-    throw new WeftError("invalid_argument", `items[${i}].quantity is ${quantity}; it must be 1 to 10,000`, {
+    if (quantity > 0 && quantity <= maxQuantity) continue;
+    throw new WeftError("invalid_argument", `items[${i}].quantity is ${quantity}; it must be 1 to ${maxQuantity}`, {
       reason: "BAD_QUANTITY",
       place: { field: `items[${i}].quantity` },
     });
