@@ -160,3 +160,35 @@ test("a change whose answer is lost is said to be of unknown outcome, and is not
   const item = await other.put("case/a", Buffer.from("3"), ANY);
   await timeUntil(async () => (await store.get("case/a"))?.version === item, "in use again");
 });
+
+test("a version of data that were lost is none of those that come after, whatever their numbers", async () => {
+  system = `sessions-${++systems}`;
+  const store = await open(openZookeeperKeyValue({ url: `zookeeper://${server.address}`, system }));
+  const a = await plane(server.address);
+  await a.register(1);
+  const old = (await store.put("case/a", Buffer.from("1"), ANY)) ?? "";
+  await server.kill();
+  server.lose();
+  await server.start();
+  await timeUntil(
+    () =>
+      store.put("case/a", Buffer.from("2"), ANY).then(
+        () => true,
+        () => false,
+      ),
+    "in use again",
+  );
+  for (let i = 0; i < 400; i++) {
+    assert.equal(await store.put("case/a", Buffer.from("3"), old), null);
+    await store.put("case/a", Buffer.from("2"), ANY);
+  }
+  await timeUntil(
+    () =>
+      a.register(1, 9_001).then(
+        () => true,
+        () => false,
+      ),
+    "registering",
+  );
+  assert.deepEqual(a.left, []); // and its deltas' versions grew, which it looks after
+});

@@ -95,17 +95,22 @@ export class ZookeeperBackend implements EndpointBackend {
   async replace(entry: EndpointEntry, expected: number): Promise<number | null> {
     const path = this.#paths.endpoint(entry.endpoint.id);
     const data = encodeEndpointEntry(entry);
-    const version = await this.#client.call((connection) =>
-      expected === 0
-        ? this.#nodes.create(connection, path, data)
-        : this.#nodes.set(connection, path, data, ({ stat }) => Number(stat.mzxid) === expected),
-    );
-    return version === null ? null : Number(version);
+    const { client, mirror } = this.#followed();
+    return await client.call(async (connection) => {
+      const wanted = expected === 0 ? null : mirror.versions.zxidOf(expected);
+      if (expected !== 0 && wanted === null) return null;
+      const zxid =
+        wanted === null
+          ? await this.#nodes.create(connection, path, data)
+          : await this.#nodes.set(connection, path, data, ({ stat }) => stat.mzxid === wanted);
+      return zxid === null ? null : mirror.versions.of(zxid);
+    });
   }
 
   async remove(id: string, owner: string): Promise<void> {
     const path = this.#paths.endpoint(id);
-    await this.#client.call((connection) => this.#nodes.delete(connection, path, (node) => ownerOf(node) === owner));
+    const { client } = this.#followed();
+    await client.call((connection) => this.#nodes.delete(connection, path, (node) => ownerOf(node) === owner));
   }
 
   async get(id: string): Promise<KeptEntry | null> {
@@ -129,10 +134,6 @@ export class ZookeeperBackend implements EndpointBackend {
     if (this.#closed) return;
     this.#closed = true;
     await this.#following?.client.close(true);
-  }
-
-  get #client(): ZookeeperClient {
-    return this.#followed().client;
   }
 
   #followed(): Following {

@@ -28,7 +28,8 @@ export interface ZookeeperKeyValueOptions {
 }
 
 /**
- * Keys in a ZooKeeper (3.6 and later). A version is the transaction that wrote the value last, which no two have in common. Rejects as openZookeeperRegistry does.
+ * Keys in a ZooKeeper (3.6 and later). A version is the transaction that wrote the value last, which no two have in common, behind the moment when the store was made: transactions
+ * begin again when data are lost. Rejects as openZookeeperRegistry does.
  */
 export async function openZookeeperKeyValue(options: ZookeeperKeyValueOptions): Promise<KeyValue> {
   const store = new ZookeeperKeyValue(options);
@@ -48,6 +49,8 @@ class ZookeeperKeyValue implements KeyValue {
   readonly #watchers: KeyWatchers;
   /** Counts what is heard of changes, and the times when some may not have been. */
   #heard = 0;
+  /** Of the data in use: begins their versions. */
+  #data = "";
   #closed = false;
 
   constructor({ url, system, clock = systemClock, random = systemRandom, ...told }: ZookeeperKeyValueOptions) {
@@ -77,7 +80,7 @@ class ZookeeperKeyValue implements KeyValue {
     this.#assertOpen();
     assertKey(key);
     const found = await this.#client.call((connection) => this.#nodes.get(connection, this.#paths.value(key)));
-    return found === null ? null : itemOf(key, found);
+    return found === null ? null : this.#itemOf(key, found);
   }
 
   async list(prefix: string): Promise<readonly KeyValueItem[]> {
@@ -109,20 +112,21 @@ class ZookeeperKeyValue implements KeyValue {
     const path = this.#paths.value(key);
     const zxid = await this.#client.call(async (connection) => {
       if (expected === ABSENT) return this.#nodes.create(connection, path, data);
-      if (expected !== ANY) return this.#nodes.set(connection, path, data, (node) => versionOf(node) === expected);
+      if (expected !== ANY)
+        return this.#nodes.set(connection, path, data, (node) => this.#versionOf(node.stat.mzxid) === expected);
       for (;;) {
         const { zxid } = await connection.change({ op: "set", path, data, version: -1 });
         const done = zxid ?? (await this.#nodes.create(connection, path, data));
         if (done !== null) return done;
       }
     });
-    return zxid === null ? null : String(zxid);
+    return zxid === null ? null : this.#versionOf(zxid);
   }
 
   async delete(key: string, expected: string): Promise<boolean> {
     this.#assertOpen();
     assertKey(key);
-    const wanted = (node: NodeData): boolean => expected === ANY || versionOf(node) === expected;
+    const wanted = (node: NodeData): boolean => expected === ANY || this.#versionOf(node.stat.mzxid) === expected;
     const done = await this.#client.call((connection) =>
       this.#nodes.delete(connection, this.#paths.value(key), wanted),
     );
@@ -146,6 +150,9 @@ class ZookeeperKeyValue implements KeyValue {
     await this.#nodes.makeFolders(connection);
     await connection.addWatch(this.#paths.store);
     await connection.barrier(this.#paths.barrier);
+    const folder = await connection.exists(this.#paths.store);
+    if (folder === null) throw connection.foldersGone();
+    this.#data = `${folder.ctime.toString(36)}.${folder.czxid.toString(36)}`;
     this.#heard++;
     this.#watchers.changedAll();
   }
@@ -159,7 +166,7 @@ class ZookeeperKeyValue implements KeyValue {
   /** As new as what this connection was told of: a barrier makes it as new as can be. */
   async #read(connection: ZookeeperConnection, key: string): Promise<KeyValueItem | null> {
     const found = await connection.get(this.#paths.value(key));
-    return found === null ? null : itemOf(key, found);
+    return found === null ? null : this.#itemOf(key, found);
   }
 
   /** Null: something changed meanwhile. */
@@ -178,23 +185,23 @@ class ZookeeperKeyValue implements KeyValue {
       if (at > 0 && this.#heard !== heard) return null;
       for (const [index, node] of read.nodes.entries()) {
         if (node === null) return null;
-        items.push(itemOf(keyOfName(page[index]), node));
+        items.push(this.#itemOf(keyOfName(page[index]), node));
       }
     }
     return items;
   }
 
+  #itemOf(key: string, { data, stat }: NodeData): KeyValueItem {
+    return { key, value: data, version: this.#versionOf(stat.mzxid) };
+  }
+
+  #versionOf(zxid: bigint): string {
+    return `${this.#data}.${zxid.toString(36)}`;
+  }
+
   #assertOpen(): void {
     if (this.#closed) throw storeClosed();
   }
-}
-
-function itemOf(key: string, found: NodeData): KeyValueItem {
-  return { key, value: found.data, version: versionOf(found) };
-}
-
-function versionOf({ stat }: NodeData): string {
-  return String(stat.mzxid);
 }
 
 /** By key, ascending. */

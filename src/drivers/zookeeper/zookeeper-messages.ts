@@ -6,6 +6,8 @@ export interface Stat {
   readonly czxid: bigint;
   /** The transaction that wrote it last: another one after every change, also when the node was deleted in between. */
   readonly mzxid: bigint;
+  /** When it was made, ms since the Unix epoch by its server's clock. */
+  readonly ctime: bigint;
   /** How often it was written since it was made: begins at 0 again with a node of the same name. */
   readonly version: number;
   /** The session that it ends with; 0: it stays. */
@@ -175,7 +177,7 @@ export function decodeWatchEvent(reader: JuteReader): WatchEvent {
 export function decodeStat(reader: JuteReader): Stat {
   const czxid = reader.long();
   const mzxid = reader.long();
-  reader.long(); // ctime
+  const ctime = reader.long();
   reader.long(); // mtime
   const version = reader.int();
   reader.int(); // cversion
@@ -184,7 +186,7 @@ export function decodeStat(reader: JuteReader): Stat {
   reader.int(); // length
   reader.int(); // children
   reader.long(); // pzxid
-  return { czxid, mzxid, version, ephemeralOwner };
+  return { czxid, mzxid, ctime, version, ephemeralOwner };
 }
 
 export function decodeData(reader: JuteReader): NodeData {

@@ -4,6 +4,7 @@ import { decodeEndpointEntry, type EndpointEntry } from "../../registry/endpoint
 import type { ZookeeperConnection } from "./zookeeper-connection.ts";
 import type { NodeData, WatchEvent } from "./zookeeper-messages.ts";
 import { idOfName, nameIn, type ZookeeperPaths } from "./zookeeper-paths.ts";
+import { ZookeeperVersions } from "./zookeeper-versions.ts";
 
 /** What is told of. Never from inside what the mirror is called for. */
 export interface MirrorEvents {
@@ -18,6 +19,7 @@ export interface MirrorEvents {
  *     event --name of a node--> dirty --read, many at once--> known, told
  */
 export class ZookeeperMirror {
+  readonly versions = new ZookeeperVersions();
   readonly #paths: ZookeeperPaths;
   readonly #events: MirrorEvents;
   #known = new Map<string, Known>();
@@ -44,14 +46,16 @@ export class ZookeeperMirror {
     this.#dirty.clear();
     this.#heardOfPlanes.clear();
     // Asked at once, and answered in this order.
-    const [, , , alive, names] = await Promise.all([
+    const [, , , folder, alive, names] = await Promise.all([
       connection.addWatch(endpoints),
       connection.addWatch(planes),
       connection.barrier(barrier),
+      connection.exists(endpoints),
       connection.children(planes),
       connection.children(endpoints),
     ]);
-    if (alive === null || names === null) throw connection.foldersGone();
+    if (folder === null || alive === null || names === null) throw connection.foldersGone();
+    this.versions.reading(folder);
     this.#planes = new Set(alive);
     // What was heard since it was asked is in the answer, or newer.
     for (const [plane, kind] of this.#heardOfPlanes) this.#planes[kind === "created" ? "add" : "delete"](plane);
@@ -146,7 +150,7 @@ export class ZookeeperMirror {
         } else if (before !== undefined) {
           this.#known.delete(name);
           const { id } = before.entry.endpoint;
-          changes.push({ kind: "removed", id, orphaned: false, version: Number(zxid) });
+          changes.push({ kind: "removed", id, orphaned: false, version: this.versions.of(zxid) });
         }
       }
       changes.sort((a, b) => (a.version ?? 0) - (b.version ?? 0));
@@ -160,7 +164,7 @@ export class ZookeeperMirror {
       const entry = decodeEndpointEntry(data);
       if (entry.endpoint.id !== idOfName(name)) throw new Error(`it is of ${JSON.stringify(entry.endpoint.id)}`);
       this.#unusable.delete(name);
-      return { entry, version: Number(stat.mzxid) };
+      return { entry, version: this.versions.of(stat.mzxid) };
     } catch (cause) {
       if (this.#unusable.get(name) === stat.mzxid || this.#unusable.size >= MAX_UNUSABLE) return null;
       this.#unusable.set(name, stat.mzxid);
