@@ -9,7 +9,7 @@ import { readResourceDocuments } from "../src/policy/resource/read-resource-docu
 import { parseResources } from "../src/policy/resource/validate.ts";
 
 /**
- * Every page of docs/policies/ (and docs/testing.md) says what is true: a ts block that is directly followed by a text block is run as a module (in this
+ * Every page of docs/policies/ (and docs/testing.md, docs/settings.md) says what is true: a ts block that is directly followed by a text block is run as a module (in this
  * process, beside its page) and prints exactly that; yaml blocks are valid resources; a page that describes a policy has its defaults, metrics, and an
  * explanation that was run. UPDATE_DOCS=1 writes what the blocks print into their pages: read the difference before it is kept.
  */
@@ -17,7 +17,15 @@ import { parseResources } from "../src/policy/resource/validate.ts";
 const root = join(import.meta.dirname, "..");
 const folder = join(root, "docs", "policies");
 /** Pages that describe a tool or an idea in place of a policy. */
-const NO_POLICY = new Set(["README.md", "check.md", "conditions.md", "explain.md", "replay.md", "../testing.md"]);
+const NO_POLICY = new Set([
+  "README.md",
+  "check.md",
+  "conditions.md",
+  "explain.md",
+  "replay.md",
+  "../testing.md",
+  "../settings.md",
+]);
 
 const UPDATE = process.env.UPDATE_DOCS === "1";
 
@@ -39,7 +47,7 @@ registerHooks({
   },
 });
 
-for (const name of [...globSync("**/*.md", { cwd: folder }).sort(), "../testing.md"]) {
+for (const name of [...globSync("**/*.md", { cwd: folder }).sort(), "../testing.md", "../settings.md"]) {
   const page = readFileSync(join(folder, name), "utf8");
   const blocks = blocksOf(page);
   const updates: { block: Block; text: string }[] = [];
