@@ -1,4 +1,4 @@
-import { type ClientRequest, type IncomingMessage, request as plainRequest } from "node:http";
+import { type ClientRequest, type IncomingMessage, Agent as PlainAgent, request as plainRequest } from "node:http";
 import { Agent, request as tlsRequest } from "node:https";
 import type { Cancel, Clock } from "../../core/clock.ts";
 import { toWeftError, WeftError } from "../../core/errors.ts";
@@ -35,7 +35,7 @@ export interface WatchStream {
 
 /**
  * A small client of Kubernetes' API: JSON over HTTP/1.1 with connections that are kept, one more for each watch. Answers are limited, and each question has a deadline. What cannot have been carried out (no
- * connection, "too many requests") is asked again until then; anything else is the caller's to repeat, for it may have been.
+ * connection, "too many requests") and what only reads is asked again until then; anything else is the caller's to repeat, for it may have been.
  */
 export class ApiClient {
   readonly namespace: string;
@@ -45,7 +45,7 @@ export class ApiClient {
   readonly #clock: Clock;
   readonly #random: Random;
   readonly #credentials: Credentials;
-  #agent: Agent | undefined;
+  #agent: Agent | PlainAgent | undefined;
   readonly #open = new Set<ClientRequest>();
   #closed = false;
 
@@ -72,7 +72,9 @@ export class ApiClient {
           again = true; // the token was written anew a moment ago
           continue;
         }
-        if (!error.retryable || this.#clock.now() + BUSY_MS > deadline) throw error;
+        const reads = question.verb === "get" || question.verb === "list";
+        if (!error.retryable && !(reads && error.code === "unavailable")) throw error;
+        if (this.#clock.now() + BUSY_MS > deadline) throw error;
         await this.#pause(BUSY_MS * (0.5 + this.#random.next()));
       }
     }
@@ -166,30 +168,25 @@ export class ApiClient {
       ...(text !== null && { "content-type": "application/json", "content-length": text.length }),
     };
     const method = METHODS[verb];
-    let request: ClientRequest;
-    if (tls === null) request = plainRequest({ host, port, path, method, headers });
-    else if (verb === "watch")
-      request = tlsRequest({ host, port, path, method, headers, ...this.#tlsOptions(), agent: false });
-    else request = tlsRequest({ host, port, path, method, headers, agent: this.#connections() });
+    // A watch has a connection for as long as it lasts.
+    const agent = verb === "watch" ? false : this.#connections();
+    const request =
+      tls === null
+        ? plainRequest({ host, port, path, method, headers, agent })
+        : tlsRequest({ host, port, path, method, headers, agent, ...(agent === false && this.#credentials.tls()) });
     this.#open.add(request);
     request.on("error", ignore); // told by #head()
     request.end(text ?? undefined);
     return request;
   }
 
-  #connections(): Agent {
+  #connections(): Agent | PlainAgent {
     if (this.#credentials.changed()) this.reconnect();
-    this.#agent ??= new Agent({
-      keepAlive: true,
-      maxSockets: MAX_CONNECTIONS,
-      scheduling: "lifo",
-      ...this.#tlsOptions(),
-    });
+    if (this.#agent !== undefined) return this.#agent;
+    const kept = { keepAlive: true, maxSockets: MAX_CONNECTIONS, scheduling: "lifo", timeout: IDLE_MS } as const;
+    const { tls } = this.#access;
+    this.#agent = tls === null ? new PlainAgent(kept) : new Agent({ ...kept, ...this.#credentials.tls() });
     return this.#agent;
-  }
-
-  #tlsOptions() {
-    return this.#credentials.tls();
   }
 
   #head(request: ClientRequest, timeoutMs: number): Promise<IncomingMessage> {
@@ -291,6 +288,8 @@ const OPEN_MS = 2_500;
 const BUSY_MS = 200;
 /** A thousand endpoints may register at once; the API server takes only so many questions of one user, too. */
 const MAX_CONNECTIONS = 64;
+/** Less than what balancers before an API server let a connection be idle. */
+const IDLE_MS = 30_000;
 /** A page of ConfigMaps of a MiB each. */
 const MAX_ANSWER_BYTES = 67_108_864;
 /** An object of etcd's largest, as JSON. */

@@ -140,10 +140,8 @@ class KubernetesKeyValue implements KeyValue {
       onEvents: (events) => {
         for (const { object } of events) this.#watchers.changed(object.metadata.annotations[KEY] ?? "");
       },
-      // Where it was interrupted, a version may be of other data by now.
-      onState: (failure) => {
-        if (failure === null) this.#watchers.changedAll();
-      },
+      listAfterFailure: true,
+      onState: ignore, // what is known stays, until everything is listed
     });
     return this.#watchers.watch(key, listener);
   }
@@ -248,3 +246,5 @@ const KEY = "weftmesh.dev/key";
 const WRITE = "weftmesh.dev/write";
 const VALUE = "value";
 const MAX_TRIES = 5;
+
+function ignore(): void {}

@@ -15,6 +15,8 @@ export interface ListWatchOptions {
   /** labelSelector, fieldSelector. */
   selector: Readonly<Record<string, string>>;
   metadataOnly?: boolean;
+  /** After a failure everything is listed again, for nobody else looks whether data were lost: a watch from a version that is still to come says nothing. Default false. */
+  listAfterFailure?: boolean;
   /** Everything is to be listed. */
   beforeList?: () => void;
   /** Everything: first, and after each gap. */
@@ -35,7 +37,7 @@ export interface ObjectEvent {
  *
  *     listing --whole--> watching from the list's version --ended as it does every few minutes--> watching from the last version
  *        ^                  |    '--broken: pause with jitter--> watching from the last version
- *        '--410 Gone, relist()
+ *        '--410 Gone, relist(), after any failure where that is asked for
  *
  * Bookmarks move the last version on where nothing changes, so that it is not forgotten.
  */
@@ -99,7 +101,7 @@ export class ListWatch {
         this.#watching = false;
         if (this.#closed) return;
         const failure = toWeftError(thrown);
-        if (failure.reason === "GONE") this.#version = "";
+        if (failure.reason === "GONE" || this.#options.listAfterFailure === true) this.#version = "";
         onState(failure);
         await this.#pause();
       }
