@@ -4,7 +4,6 @@ import type { MessageInitShape } from "../contract/runtime.ts";
 import type { Endpoint } from "../core/endpoint.ts";
 import { WeftError } from "../core/errors.ts";
 import { type ServiceDefinition, service } from "../service/definition.ts";
-import { assertOperator } from "./authority/operator.ts";
 import { createCallExplainer } from "./call-explainer.ts";
 import type { ServiceState } from "./catalog.ts";
 import type { Hub } from "./hub.ts";
@@ -12,7 +11,7 @@ import { ledgerAdmin, revisionMessage } from "./ledger-admin.ts";
 import { topologyOf } from "./mesh/topology.ts";
 import { answerPublishSettings, readSettings } from "./settings/settings-admin.ts";
 
-/** What people and tools ask of the control plane. `version` is this program's. */
+/** What people and tools ask of the control plane; who may is looked at before (access/access-control.ts). `version` is this program's. */
 export function createAdminService(hub: Hub, version: string): ServiceDefinition<typeof Admin> {
   const startedAt = hub.clock.now();
   const view = (endpoint: Endpoint): MessageInitShape<typeof EndpointViewSchema> => {
@@ -24,10 +23,6 @@ export function createAdminService(hub: Hub, version: string): ServiceDefinition
       process: hub.owners.get(endpoint.id)?.hello?.process ?? "",
       load: hub.loads.get(endpoint.id),
     };
-  };
-  // Who publishes policies can take mutual TLS and authorization away.
-  const assertPublisher = (fields: Parameters<typeof assertOperator>[0]): void => {
-    if (hub.publishers === "operator") assertOperator(fields, hub.tokens);
   };
   const found = (names: readonly string[]): ServiceState[] => {
     const states = hub.catalog.services().filter(({ name }) => names.length === 0 || names.includes(name));
@@ -46,8 +41,10 @@ export function createAdminService(hub: Hub, version: string): ServiceDefinition
   };
 
   return service(Admin, {
-    getStatus: () => ({
+    getStatus: async () => ({
       epoch: hub.epoch,
+      mode: hub.registry.mode,
+      staleMs: BigInt(Math.floor((await hub.registry.query([])).staleMs)),
       version,
       endpointVersion: BigInt(hub.catalog.endpointVersion),
       revision: BigInt(hub.ledger.current.revision),
@@ -101,12 +98,11 @@ export function createAdminService(hub: Hub, version: string): ServiceDefinition
         })),
     }),
 
-    ...ledgerAdmin(hub, assertPublisher),
+    ...ledgerAdmin(hub),
 
     getSettings: (request) => readSettings(hub, request),
 
-    publishSettings: async (request, { requestHeaders }) => {
-      if (!request.validateOnly) assertPublisher(requestHeaders);
+    publishSettings: async (request) => {
       return revisionMessage(await answerPublishSettings(hub, request));
     },
 

@@ -226,7 +226,7 @@ test("from another address than this machine's own the control plane takes TLS a
         () => "answered",
         (thrown) => toWeftError(thrown).reason,
       );
-    assert.equal(await reasonOf(admin.client.getStatus({})), allowed ? "answered" : "PLAIN_TEXT_REFUSED");
+    assert.equal(await reasonOf(admin.client.getStatus({})), allowed ? "NO_ACCESS" : "PLAIN_TEXT_REFUSED");
     assert.equal(
       await reasonOf(identity.client.createJoinToken({ service: "web" }, { metadata })),
       "PLAIN_TEXT_REFUSED",
@@ -238,7 +238,8 @@ test("from another address than this machine's own the control plane takes TLS a
     const secure = new ControlSecurity({ address, pin });
     await secure.prepare();
     const over = createDirectClient(Admin, address, secure.direct(true));
-    assert.equal(await reasonOf(over.client.getStatus({})), "answered");
+    assert.equal(await reasonOf(over.client.getStatus({})), "NO_ACCESS");
+    assert.equal(await reasonOf(over.client.getStatus({}, { metadata })), "answered");
     const line = await openIdentity({ address, token: await token("web") });
     assert.equal(line.service, "web");
     assert.equal(await reasonOf(client.getAuthority({})), "answered", "on the machine itself");

@@ -12,7 +12,6 @@ import { isProof } from "../../core/identity-proof.ts";
 import { type ServiceDefinition, service } from "../../service/definition.ts";
 import { type Authority, parsePublicKey } from "./authority.ts";
 import type { JoinTokens } from "./join-tokens.ts";
-import { assertOperator } from "./operator.ts";
 
 export interface IdentityServiceParts {
   readonly authority: Authority;
@@ -21,7 +20,7 @@ export interface IdentityServiceParts {
   readonly onRefused: (message: string) => void;
 }
 
-/** Issues identities: docs/identity.md. */
+/** Issues identities: docs/identity.md. Who may make tokens and rotate is looked at before (access/access-control.ts). */
 export function createIdentityService(parts: IdentityServiceParts): ServiceDefinition<typeof Identity> {
   const { authority, tokens, onRefused } = parts;
   const guarded = <A>(peer: string, what: string, body: () => A | Promise<A>): Promise<A> =>
@@ -36,18 +35,16 @@ export function createIdentityService(parts: IdentityServiceParts): ServiceDefin
     Identity,
     {
       issue: (request, { peer }) => guarded(peer.address, "a certificate was", () => issue(request, parts)),
-      createJoinToken: ({ service: name, ttlSeconds, uses }, { peer, requestHeaders }) =>
+      createJoinToken: ({ service: name, ttlSeconds, uses }, { peer }) =>
         guarded(peer.address, "a join token was", () => {
-          assertOperator(requestHeaders, tokens);
           assertMost("ttl_seconds", ttlSeconds, MAX_TTL_SECONDS);
           assertMost("uses", uses, MAX_USES);
           const { token, expiresMs } = tokens.create(name, ttlSeconds || 3_600, uses || 1);
           return { token, expiresMs: BigInt(expiresMs) };
         }),
       getAuthority: () => authorityMessage(authority),
-      rotateAuthority: (_request, { peer, requestHeaders }) =>
+      rotateAuthority: (_request, { peer }) =>
         guarded(peer.address, "a rotation was", async () => {
-          assertOperator(requestHeaders, tokens);
           await authority.rotate();
           return authorityMessage(authority);
         }),
