@@ -326,6 +326,21 @@ test("a registration whose answer was lost is found, not made twice; nobody rene
   await close();
 });
 
+test("consistent: a registration whose answer was lost, and that was replaced meanwhile, is not made again over what came later", async () => {
+  const { place, a, b, pass, close } = await two("consistent");
+  place.swallow = 1;
+  const registering = a.register(1, 9_001).catch(({ code, reason }) => `${code} ${reason}`);
+  for (let i = 0; i < 5 && place.entry("alpha-1")?.endpoint.port !== 9_001; i++) await null;
+  assert.equal(place.entry("alpha-1")?.endpoint.port, 9_001, "carried out, and its answer lost");
+  await turn();
+  const later = b.register(1, 9_002);
+  await pass(500);
+  await later;
+  assert.equal(await registering, "aborted OUTCOME_UNKNOWN");
+  assert.equal(place.entry("alpha-1")?.endpoint.port, 9_002);
+  await close();
+});
+
 test("what others than weft put there is read, checked here alone, and never written", async () => {
   const { place, a, b, pass, close } = await two();
   const foreign = {

@@ -136,7 +136,7 @@ class BackedRegistry implements Registry, LeaseKeeper {
   async query(services: readonly string[]): Promise<EndpointList> {
     this.#assertOpen();
     const { view } = this.#mirror;
-    if (this.mode === "available") {
+    if (this.mode === "available" || services.length === 0) {
       this.#mirror.publish();
       return { endpointVersion: view.version, staleMs: this.#mirror.staleMs, endpoints: view.list(services) };
     }
@@ -229,17 +229,27 @@ class BackedRegistry implements Registry, LeaseKeeper {
   async #put(entry: EndpointEntry): Promise<number> {
     const { id } = entry.endpoint;
     let expected: number | null = this.#mirror.known(id)?.version ?? 0;
+    /** With what an attempt was compared of which it is not known whether it was carried out. */
+    let doubt: number | null = null;
     return this.#ask(async () => {
       for (;;) {
         if (expected === null) {
           const there = await this.#backend.get(id);
           if (there?.entry.owner === entry.owner) return there.version;
           expected = there?.version ?? 0;
+          // If it was, somebody has replaced it since: to register again would undo what came later.
+          const again = doubt === null || (doubt === expected && doubt !== 0);
+          if (this.mode === "consistent" && !again) throw outcomeUnknown(id);
         }
         const at = expected;
         expected = null; // if it fails, or was not so, what is there has to be looked at
-        const version = await this.#backend.replace(entry, at);
-        if (version !== null) return version;
+        try {
+          const version = await this.#backend.replace(entry, at);
+          if (version !== null) return version;
+        } catch (thrown) {
+          if (!toWeftError(thrown).retryable) doubt = at;
+          throw thrown;
+        }
       }
     });
   }
@@ -453,6 +463,11 @@ function away({ name }: EndpointBackend, cause: WeftError | null): WeftError {
   const why = cause === null ? "" : `: ${cause.message}`;
   const text = `${name} does not answer, and what is known stays in use${why}`;
   return new WeftError("unavailable", text, { reason: "REGISTRY_AWAY", ...(cause !== null && { cause }) });
+}
+
+function outcomeUnknown(id: string): WeftError {
+  const text = `it is not known whether "${id}" was registered and replaced, or not; look at what is there, and register again`;
+  return new WeftError("aborted", text, { reason: "OUTCOME_UNKNOWN" });
 }
 
 function ignore(): void {}
