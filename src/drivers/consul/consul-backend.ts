@@ -207,7 +207,8 @@ export class ConsulBackend implements EndpointBackend {
     const { clock } = this.#options;
     const now = clock.now();
     const events = this.#events as BackendEvents;
-    const gap = epoch !== this.#epoch || now - this.#touchedAt > GAP_MS;
+    const replaced = epoch !== this.#epoch;
+    const gap = replaced || now - this.#touchedAt > GAP_MS;
     if (gap && this.#epoch !== "") this.#doubtUntil = now + DOUBT_MS;
     const before = this.#kept;
     this.#kept = byId;
@@ -217,6 +218,7 @@ export class ConsulBackend implements EndpointBackend {
     this.#orphans = new Set();
     const marks = new Map<string, { version: number; since: number }>();
     const changes: BackendChange[] = [];
+    const ended: BackendChange[] = [];
     let ours = false;
     for (const [id, stored] of byId) {
       const known = before.get(id);
@@ -227,9 +229,11 @@ export class ConsulBackend implements EndpointBackend {
         if (known !== stored && stored.entry.plane === this.#plane) ours = true;
         if (known !== stored || orphans.has(id) !== kept.orphaned) changes.push({ kind: "put", ...kept });
       } else {
-        if (wasEntry) changes.push({ kind: "removed", id, orphaned: stored.kind !== "mark", version: stored.version });
-        if (stored.kind === "unusable") this.#tellUnusable(id, stored);
-        else {
+        if (stored.kind === "unusable") {
+          if (wasEntry) changes.push({ kind: "removed", id, orphaned: true, version: stored.version });
+          this.#tellUnusable(id, stored);
+        } else {
+          if (wasEntry) ended.push(...endOf(known.entry, stored));
           const mark = this.#marks.get(id);
           marks.set(id, mark?.version === stored.version ? mark : { version: stored.version, since: now });
         }
@@ -242,8 +246,10 @@ export class ConsulBackend implements EndpointBackend {
       changes.push({ kind: "removed", id, orphaned: true });
     }
     this.#marks = marks;
+    // What came and went is in no whole state.
+    if (gap && !replaced && ended.length > 0) events.changed(ended);
     if (gap) events.whole(this.#all(byId));
-    else if (changes.length > 0) events.changed(changes);
+    else if (changes.length + ended.length > 0) events.changed([...ended, ...changes]);
     if (ours) this.#show();
   }
 
@@ -349,6 +355,13 @@ export class ConsulBackend implements EndpointBackend {
   }
 }
 
+/** An entry was removed; it may have been of another registration by then, which was never seen. */
+function endOf(known: EndpointEntry, { owner, plane, version }: Extract<Stored, { kind: "mark" }>): BackendChange[] {
+  const removed: BackendChange = { kind: "removed", id: known.endpoint.id, orphaned: false, version };
+  if (owner === known.owner) return [removed];
+  return [{ kind: "put", entry: { ...known, owner, plane }, version }, removed];
+}
+
 /** The store is looked at so often though nothing changes: that is how Consul's silence is noticed. */
 const WAIT_MS = 750;
 const SLACK_MS = 1_500;
@@ -358,7 +371,7 @@ const DEAD_MS = 6_000;
 const MAX_LOOK_GAP_MS = 4_500;
 /** After so long without touch, marks may have been taken away that were not seen. */
 const GAP_MS = 10_000;
-const MARK_MS = 30_000;
+const MARK_MS = 120_000;
 const DOUBT_MS = 5_000;
 const FORGET_MS = 120_000;
 const MAX_TIDY = 200;

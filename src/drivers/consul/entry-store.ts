@@ -6,8 +6,8 @@ import { type KvItem, type KvSpace, numberOf, objectOf } from "./kv-space.ts";
 /** What is kept under an endpoint's key. */
 export type Stored =
   | { readonly kind: "entry"; readonly entry: EndpointEntry; readonly version: number }
-  /** It was removed on purpose a moment ago. */
-  | { readonly kind: "mark"; readonly version: number }
+  /** It was removed on purpose a while ago; `owner` and `plane` are of the registration that it was. */
+  | { readonly kind: "mark"; readonly version: number; readonly owner: string; readonly plane: string }
   | { readonly kind: "unusable"; readonly version: number; readonly why: string };
 
 export interface StoredListing {
@@ -22,7 +22,8 @@ export interface StoredListing {
  *
  *     epoch          {"id":"5e0c...","floor":0}: names these data, so that their loss is noticed
  *     epoch.5e0c...  compared in every write, so that none is made into other data than those it was meant for
- *     endpoints/ID   an entry; or {"removed":true}, for a while after it was removed on purpose
+ *     endpoints/ID   an entry; or {"removed":true,"owner":...,"plane":...}, for a while after it was removed on purpose: who was not in touch learns whose it was last, and does
+ *                    not put back an earlier one
  *
  * Versions are Consul's indexes of the writes, above the epoch's floor: so they grow, too, when Consul has lost its data and counts anew.
  */
@@ -99,7 +100,7 @@ export class EntryStore {
     let there: Stored | null = this.#known.get(id)?.stored ?? null;
     if (there?.kind !== "entry" || there.entry.owner !== owner) there = await this.get(id);
     while (there?.kind === "entry" && there.entry.owner === owner) {
-      if ((await this.#write(id, MARK, there.version)) !== null) return;
+      if ((await this.#write(id, markOf(there.entry), there.version)) !== null) return;
       there = await this.get(id);
     }
   }
@@ -157,8 +158,10 @@ export class EntryStore {
   #read(id: string, item: KvItem): Stored {
     const version = this.#versionOf(item, this.#epoch as Epoch);
     const { value } = item;
-    if (value.length === MARK.length && MARK.equals(value)) return { kind: "mark", version };
     try {
+      const { removed, owner, plane } = objectOf(JSON.parse(Buffer.from(value).toString()));
+      if (removed === true && typeof owner === "string" && typeof plane === "string")
+        return { kind: "mark", version, owner, plane };
       const entry = decodeEndpointEntry(value);
       if (entry.endpoint.id !== id) throw new Error(`it is of ${JSON.stringify(entry.endpoint.id)}`);
       if (entry.owner === "") throw new Error("it has no owner");
@@ -201,12 +204,15 @@ function idOf({ value }: KvItem): string {
   }
 }
 
+function markOf({ owner, plane }: EndpointEntry): Uint8Array {
+  return Buffer.from(JSON.stringify({ removed: true, owner, plane }));
+}
+
 function fenceOf(id: string): string {
   return `${EPOCH}.${id}`;
 }
 
 const EPOCH = "epoch";
 const ENDPOINTS = "endpoints/";
-const MARK = Buffer.from('{"removed":true}');
 /** Versions may have been told after the last that is known here. */
 const FLOOR_GAP = 1_000_000;
