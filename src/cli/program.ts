@@ -256,6 +256,14 @@ NO_COLOR=1 switches colours off. Each command has its own help: weft up --help`,
     )
     .addOption(
       new Option(
+        "--mode <mode>",
+        "available: the registry answers from what it knows, and says how old that is; consistent: only what it can confirm (WEFT_REGISTRY_MODE; docs/registry.md); default: available",
+      )
+        .choices(["available", "consistent"])
+        .env("WEFT_REGISTRY_MODE"),
+    )
+    .addOption(
+      new Option(
         "--store <url>",
         "keep revisions and what else control planes share there: etcd://..., consul://..., zookeeper://..., kubernetes://..., postgres://...; git:///REPOSITORY?branch=NAME for " +
           "revisions alone (WEFT_STORE); default: --data, or the registry without it (docs/store.md)",
@@ -268,6 +276,16 @@ NO_COLOR=1 switches colours off. Each command has its own help: weft up --help`,
       ).argParser(address),
     )
     .option("--system <name>", "name of the system: the trust domain of its identities; default: default", "")
+    .option(
+      "--operator-token-file <file>",
+      "file with the operator's token, the same for all control planes of one store (default: WEFT_OPERATOR_TOKEN, or a new one in --data)",
+    )
+    .addOption(
+      new Option(
+        "--advertise <address>",
+        "where the other control planes of the store reach this one, HOST:PORT; default: --listen",
+      ).argParser(addressText),
+    )
     .option(
       "--ca-cert <file>",
       "sign identities by this authority's certificate (PEM, its chain behind it) instead of an own root",

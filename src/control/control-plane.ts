@@ -1,6 +1,8 @@
 import { randomBytes } from "node:crypto";
+import { hostname } from "node:os";
 import { assertHealthCheckOptions, type HealthCheckOptions } from "../call/health/health-check.ts";
 import { Control } from "../contract/gen/weft/control/v1/control.ts";
+import { hostPort } from "../core/address.ts";
 import { type Clock, systemClock } from "../core/clock.ts";
 import { formatControlPin } from "../core/control-pin.ts";
 import type { Registry } from "../registry/registry.ts";
@@ -240,7 +242,9 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       ...meshXds.services,
     ];
     const server = await listen(hub, services, [access, ...around], options, onEvent);
-    await several?.served(options.advertise ?? server.address);
+    // Whoever listens everywhere is found by the machine's name.
+    const everywhere = server.host === "0.0.0.0" || server.host === "::";
+    await several?.served(options.advertise ?? (everywhere ? hostPort(hostname(), server.port) : server.address));
     closing.push(async () => {
       for (const session of hub.sessions) session.end(null);
       meshXds.close();

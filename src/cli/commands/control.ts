@@ -3,8 +3,8 @@ import { resolve } from "node:path";
 import { type IdentityOptions, startControlPlane } from "../../control/control-plane.ts";
 import { hostPort } from "../../core/address.ts";
 import { WeftError } from "../../core/errors.ts";
-import { readSettingsKeys } from "../../settings/sealed.ts";
 import type { ConsistencyMode } from "../../registry/registry.ts";
+import { readSettingsKeys } from "../../settings/sealed.ts";
 import { openRegistry } from "../open-registry.ts";
 import { openStore, storeUrlOf } from "../open-store.ts";
 import type { Terminal } from "../terminal.ts";
@@ -24,13 +24,15 @@ export interface ControlFlags {
   caKey?: string;
   caTrust?: string;
   certLifetime?: number;
+  operatorTokenFile?: string;
+  advertise?: string;
 }
 
 export async function control(flags: ControlFlags, terminal: Terminal): Promise<number> {
   const dataDir = flags.data === undefined ? "" : resolve(flags.data);
   // Endpoints, contracts and policies are its user's business alone, as its keys are.
   if (dataDir !== "") mkdirSync(dataDir, { recursive: true, mode: 0o700 });
-  const operatorToken = givenOperatorToken(process.env.WEFT_OPERATOR_TOKEN ?? "");
+  const operatorToken = givenOperatorToken(flags.operatorTokenFile);
   const tell = (message: string): void => terminal.err(`registry: ${message}\n`);
   const { registry: url = "", mode } = flags;
   const registry = await openRegistry({ url, dataDir, system: flags.system || "default", mode, tell });
@@ -49,6 +51,9 @@ export async function control(flags: ControlFlags, terminal: Terminal): Promise<
     ...(revisions !== undefined && { revisions }),
     onLedger: (line) => terminal.err(`revisions: ${line}\n`),
     dataDir,
+    // Whatever several could open, several may.
+    shared: storeUrlOf(flags) !== "" && !storeUrlOf(flags).startsWith("git:"),
+    ...(flags.advertise !== undefined && { advertise: flags.advertise }),
     ...flags.listen,
     plain: flags.plain,
     ...(flags.consul && { consul: flags.consul }),
@@ -78,9 +83,10 @@ export async function control(flags: ControlFlags, terminal: Terminal): Promise<
 }
 
 /** Whoever has one join token can try guesses against it without asking anybody. */
-function givenOperatorToken(token: string): string {
-  if (token === "" || token.length >= MIN_TOKEN) return token;
-  const text = `WEFT_OPERATOR_TOKEN has ${token.length} characters, and could be guessed; it needs at least ${MIN_TOKEN}: openssl rand -base64 32`;
+function givenOperatorToken(file: string | undefined): string {
+  const token = file === undefined ? (process.env.WEFT_OPERATOR_TOKEN ?? "") : readFileSync(file, "utf8").trim();
+  if ((token === "" && file === undefined) || token.length >= MIN_TOKEN) return token;
+  const text = `${file ?? "WEFT_OPERATOR_TOKEN"} has ${token.length} characters, and could be guessed; it needs at least ${MIN_TOKEN}: openssl rand -base64 32`;
   throw new WeftError("invalid_argument", text, { reason: "BAD_OPERATOR_TOKEN" });
 }
 
