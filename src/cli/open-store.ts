@@ -29,6 +29,13 @@ export async function openStore({ url, dataDir, system, tell }: StoreChoice): Pr
     case "":
       if (url !== "") break;
       return { keyValue: await openOwn(dataDir, tell) };
+    case "etcd": {
+      const { openEtcdKeyValue } = await import("../drivers/etcd/etcd-key-value.ts");
+      const onError = (error: WeftError): void => tell(error.message);
+      return {
+        keyValue: await openEtcdKeyValue({ url, system, onError, onRecovered: () => tell("etcd answers again") }),
+      };
+    }
     case "consul": {
       const { openConsulKeyValue } = await import("../drivers/consul/consul-key-value.ts");
       return { keyValue: await openConsulKeyValue({ url, system }) };

@@ -14,6 +14,7 @@ import { spiffeId } from "../../src/core/identity.ts";
 import { signProof } from "../../src/core/identity-proof.ts";
 import { encodeJoinToken } from "../../src/core/join-token.ts";
 import { createMemoryRegistry } from "../../src/drivers/memory/memory-registry.ts";
+import { openSqliteKeyValue } from "../../src/drivers/sqlite/sqlite-key-value.ts";
 import { openIdentity } from "../../src/link/identity-line.ts";
 import { createLink } from "../../src/link/link.ts";
 import { echoHandler, endpointAt, until } from "../../src/net/harness.case.ts";
@@ -138,14 +139,15 @@ test("what is no proof gets nothing, each with its reason", async () => {
 
 test("roots and uses of tokens outlive a restart; the files are for their user alone; a system of another name has its own", async () => {
   const dataDir = mkdtempSync(join(tmpdir(), "weft-authority-"));
-  const first = await plane({ dataDir });
+  const store = () => openSqliteKeyValue({ file: join(dataDir, "store.db") });
+  const first = await plane({ dataDir, store: await store() });
   const { token } = await first.client.createJoinToken({ service: "orders" }, { metadata });
   const holder = { case: "joinToken", value: token } as const;
   const { trust } = await first.client.issue({ ...key().request, holder });
   await first.stop();
   for (const name of readdirSync(dataDir).filter((each) => each.startsWith("authority")))
     assert.equal(statSync(join(dataDir, name)).mode & 0o777, 0o600, name);
-  const second = await plane({ dataDir });
+  const second = await plane({ dataDir, store: await store() });
   assert.equal(await reason(second.client.issue({ ...key().request, holder })), "JOIN_TOKEN_USED");
   assert.equal((await second.client.getAuthority({})).trust, trust);
   await second.stop();

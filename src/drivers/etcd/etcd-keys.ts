@@ -5,6 +5,7 @@
  *                    service, is a write to one key
  *     removed        what was removed on purpose, written in the transaction that does it: a removal without it is a lease's end
  *     epoch          names these data: with others of the same name they were lost. And what revisions are added to since then
+ *     store/         the shared store (etcd-key-value.ts), which is nothing of the registry's
  */
 export class EtcdKeys {
   readonly all: { readonly key: Uint8Array; readonly rangeEnd: Uint8Array };
@@ -16,7 +17,8 @@ export class EtcdKeys {
   constructor(prefix: string, system: string) {
     const root = `${prefix}/${system}/`;
     this.#endpoints = `${root}endpoints/`;
-    this.all = rangeOf(root);
+    // Not the shared store, which is below store/ (etcd-key-value.ts).
+    this.all = { key: Buffer.from(`${root}endpoints/`), rangeEnd: Buffer.from(`${root}removed\0`) };
     this.endpoints = rangeOf(this.#endpoints);
     this.removed = Buffer.from(`${root}removed`);
     this.epoch = Buffer.from(`${root}epoch`);
