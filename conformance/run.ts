@@ -6,6 +6,7 @@
 import { consul } from "./consul.ts";
 import { consulApi } from "./consul-api.ts";
 import { dns } from "./dns.ts";
+import { dnsRegistry } from "./dns-registry.ts";
 import { envoy } from "./envoy.ts";
 import { equality } from "./equality.ts";
 import { etcd } from "./etcd.ts";
@@ -49,6 +50,7 @@ const suites: readonly Suite[] = [
   kubernetes,
   consulApi,
   dns,
+  dnsRegistry,
   envoy,
   sidecar,
   tcp,

@@ -90,7 +90,7 @@ test("a typed client calls what Consul's command line registered", async () => {
 test("a gateway routes to what Consul's command line registered, and not to what it deregistered", async () => {
   const application = createServer((_, response) => response.end("hello")).listen(0, "127.0.0.1");
   await once(application, "listening");
-  const gateway = new WeftProcess(["gateway", "--control", control, "--listen", "127.0.0.1:0"]);
+  const gateway = new WeftProcess(["gateway", "--control", control, "--listen", "127.0.0.1:0", "--drain", "100"]);
   try {
     const { port } = application.address() as { port: number };
     const route = {

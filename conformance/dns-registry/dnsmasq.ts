@@ -1,0 +1,96 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { createSocket } from "node:dgram";
+import { Resolver } from "node:dns/promises";
+import { once } from "node:events";
+import { createServer } from "node:net";
+
+/** A real dnsmasq on a free port of 127.0.0.1, which names what it is told, and can be hurt. */
+export class Dnsmasq {
+  readonly port: number;
+  #child: ChildProcess | null = null;
+  #lines: readonly string[];
+
+  /** `lines`: options of its configuration, without dashes: "srv-host=web.svc.test,one.svc.test,8080". */
+  static async start(lines: readonly string[]): Promise<Dnsmasq> {
+    const server = new Dnsmasq(await freePort(), lines);
+    await server.start();
+    return server;
+  }
+
+  private constructor(port: number, lines: readonly string[]) {
+    this.port = port;
+    this.#lines = lines;
+  }
+
+  async start(): Promise<void> {
+    const base = [
+      "keep-in-foreground",
+      "no-resolv",
+      "no-hosts",
+      "no-daemon",
+      "bind-interfaces",
+      "conf-file=/dev/null",
+      "user=root",
+    ];
+    const own = [`port=${this.port}`, "listen-address=127.0.0.1", "local=/svc.test/", "pid-file="];
+    const args = [...base, ...own, ...this.#lines].map((line) => `--${line}`);
+    this.#child = spawn("dnsmasq", args, { stdio: "ignore" });
+    const resolver = new Resolver({ timeout: 100, tries: 1 });
+    resolver.setServers([`127.0.0.1:${this.port}`]);
+    for (let tries = 0; tries < 100; tries++) {
+      const code = await resolver.resolve4("nobody.svc.test").then(
+        () => "",
+        (error: { code: string }) => error.code,
+      );
+      if (code === "ENOTFOUND" || code === "ENODATA") return;
+      await wait(20);
+    }
+    throw new Error("dnsmasq does not start");
+  }
+
+  /** What it names from now on; it is down for a moment, as it reads its configuration at the start alone. */
+  async name(lines: readonly string[]): Promise<void> {
+    this.#lines = lines;
+    await this.stop();
+    await this.start();
+  }
+
+  pause(): void {
+    this.#child?.kill("SIGSTOP");
+  }
+
+  resume(): void {
+    this.#child?.kill("SIGCONT");
+  }
+
+  async stop(): Promise<void> {
+    const child = this.#child;
+    this.#child = null;
+    if (child === null) return;
+    child.kill("SIGCONT");
+    child.kill("SIGKILL");
+    if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
+  }
+}
+
+export function wait(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+/** Free for TCP and UDP. */
+async function freePort(): Promise<number> {
+  for (;;) {
+    const server = createServer().listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const { port } = server.address() as { port: number };
+    const socket = createSocket("udp4");
+    const free = await new Promise<boolean>((resolve) => {
+      socket.once("error", () => resolve(false));
+      socket.bind(port, "127.0.0.1", () => resolve(true));
+    });
+    socket.close();
+    server.close();
+    await once(server, "close");
+    if (free) return port;
+  }
+}
