@@ -220,3 +220,24 @@ test("an update is encoded once for all of 2,000 subscribers", async () => {
   const messages = new Set(subscribers.map((subscriber) => subscriber.take()?.services?.[0]));
   assert.equal(messages.size, 1);
 });
+
+test("S3: a subscription to settings is acknowledged with them; of many updates the newest is taken", () => {
+  const { subscriber } = new Reader();
+  const bytes = (size: number, fill: number) => new Uint8Array(size).fill(fill);
+  subscriber.settings("orders", bytes(1_000_000, 1));
+  subscriber.settings("orders", bytes(1_000_000, 2));
+  subscriber.settings("payments", bytes(100_000, 3));
+  subscriber.settings("users", bytes(10, 4));
+  subscriber.acknowledgeAfter([], { requestId: 1n }, ["orders", "users"]);
+  const first = subscriber.take();
+  assert.deepEqual(
+    first?.settings?.map((one) => one[0]),
+    [2, 3],
+  );
+  assert.deepEqual(first?.acks, []);
+  const second = subscriber.take();
+  assert.deepEqual([second?.settings?.map((one) => one[0]), second?.acks], [[4], [{ requestId: 1n }]]);
+  subscriber.acknowledgeAfter([], { requestId: 2n }, ["orders"]);
+  assert.deepEqual(subscriber.take()?.acks, [{ requestId: 2n }]);
+  assert.equal(subscriber.take(), null);
+});

@@ -136,11 +136,15 @@ class Draft {
         return this.#set(change, problems, stale);
       case "remove":
         return this.#remove(change, problems, stale);
-      case "schema":
+      case "schema": {
+        const { schema } = change;
+        const wrong = schema?.kind === "json" ? valueProblem(schema.schema, settingsLimits.maxDepth) : "";
+        if (wrong !== "") return void problems.push(`${this.#name}: schema: ${wrong}`);
         if (canonicalJson(change.schema as Json) === canonicalJson(this.#schema as Json)) return;
         this.#schema = change.schema;
         this.changed = true;
         return;
+      }
       case "begin":
         return this.#begin(change, problems);
       default:
@@ -181,6 +185,7 @@ class Draft {
     this.changed = true;
   }
 
+  /** Of one that is under way. */
   #gray(change: Extract<SettingsChange, { kind: "widen" | "promote" | "end" }>, problems: string[]): void {
     const { id } = change;
     const gray = this.#grays.find((one) => one.id === id);
@@ -197,10 +202,12 @@ class Draft {
       const { to = gray.to, values = {} } = change;
       const wrong = selectorProblem(to);
       if (wrong !== "") problems.push(`${at}: ${wrong}`);
+      const before = problems.length;
       this.#checkGrayValues(values, () => true, problems);
       for (const key of Object.keys(values))
         if (!Object.hasOwn(gray.changes, key))
           problems.push(`${at}: it does not change ${key.slice(0, 128)}${didYouMean(key, Object.keys(gray.changes))}`);
+      if (problems.length > before) return;
       const next: GrayRelease = { ...gray, to, changes: { ...gray.changes, ...values } };
       if (canonicalJson(next as unknown as Json) === canonicalJson(gray as unknown as Json)) return;
       this.#grays = this.#grays.map((one) => (one === gray ? next : one));

@@ -33,7 +33,7 @@ export function checkSettingsState(state: SettingsState): string[] {
           ? namespaceProblems(name, namespace)
           : [`"${name.slice(0, 64)}": ${namespaceProblem(name)}`];
       problems.push(...wrong);
-      size = Buffer.byteLength(JSON.stringify(namespace) ?? "");
+      size = wrong.length > 0 ? 0 : Buffer.byteLength(JSON.stringify(namespace));
       if (size > settingsLimits.maxNamespaceBytes)
         problems.push(`${name}: it has ${size} bytes; a namespace has at most ${settingsLimits.maxNamespaceBytes}`);
       else if (wrong.length === 0) checked.set(namespace, size);
@@ -68,6 +68,8 @@ function namespaceProblems(name: string, namespace: unknown): string[] {
   }
   if (schema !== null && !isSchema(schema))
     problems.push(`${name}: its schema must be { kind: "json", schema }, { kind: "proto", message } or null`);
+  else if (schema !== null && schemaProblem(schema) !== "")
+    problems.push(`${name}: its schema: ${schemaProblem(schema)}`);
   else if (schema !== null && JSON.stringify(schema).length > settingsLimits.maxSchemaBytes)
     problems.push(`${name}: its schema is larger than ${settingsLimits.maxSchemaBytes} bytes`);
   if (grays.length > settingsLimits.maxGrays)
@@ -127,6 +129,11 @@ function isSchema(schema: unknown): boolean {
   if (!isRecord(schema)) return false;
   if (schema.kind === "json") return isRecord(schema.schema) || typeof schema.schema === "boolean";
   return schema.kind === "proto" && typeof schema.message === "string" && MESSAGE.test(schema.message);
+}
+
+/** What keeps it from being JSON that is not nested too deep; "" for nothing. */
+function schemaProblem(schema: unknown): string {
+  return isRecord(schema) && schema.kind === "json" ? valueProblem(schema.schema, settingsLimits.maxDepth) : "";
 }
 
 function isName(name: unknown): boolean {

@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, mock, test } from "node:test";
 import { codecOf } from "../../src/contract/codec.ts";
+import { HealthCheckRequestSchema } from "../../src/contract/gen/grpc/health/v1/health.ts";
 import type { AttachRequestSchema } from "../../src/contract/gen/weft/control/v1/control.ts";
 import { SettingsUpdateSchema } from "../../src/contract/gen/weft/control/v1/settings.ts";
 import type { MessageInitShape } from "../../src/contract/runtime.ts";
@@ -13,7 +14,7 @@ import { createRuntime, type Runtime, type RuntimeOptions } from "../../src/serv
 import { onSettingsChange, settings, snapshotOf } from "../../src/service/settings/settings.ts";
 import type { StandardSchema } from "../../src/service/settings/standard-schema.ts";
 import { newSettingsKey, SettingsKeys } from "../../src/settings/sealed.ts";
-import { World } from "./world.ts";
+import { registrationOf, World } from "./world.ts";
 
 /** The configuration centre, from who publishes to who uses it. */
 
@@ -105,7 +106,8 @@ test("what is published is in force at every process within moments, and the pub
   }
   took.sort((a, b) => a - b);
   const p99 = took[Math.floor(took.length * 0.99)];
-  assert.ok(p99 < 250, `p99 of ${took.length} updates took ${p99} ms`);
+  // A few milliseconds on a machine that has nothing else to do.
+  assert.ok(p99 < 1_000, `p99 of ${took.length} updates took ${p99} ms`);
   const { settings: held, revision } = await admin.getSettings({ namespace: "orders" });
   assert.equal(revision, 30n);
   assert.equal(JSON.parse(held).namespaces.orders.values.maxItems.value, 30);
@@ -201,6 +203,89 @@ test("what the schema, or a process that uses it, does not allow is not publishe
     /^process orders-1\/\S+ of orders expects otherwise: orders\/maxItems: must be integer, not number$/,
   );
   assert.equal((await admin.getSettings({})).revision, 1n);
+});
+
+test("a schema may be a message of a contract that a service registers", async () => {
+  const at = await world();
+  const admin = at.admin();
+  const schema = (message: string) => ({
+    namespace: "orders",
+    change: { case: "schema" as const, value: { message } },
+  });
+  const unknown = await rejection(admin.publishSettings({ changes: [schema("grpc.health.v1.HealthCheckRequest")] }));
+  assert.match(
+    unknown.message,
+    /^orders: no service registers a contract with the message grpc.health.v1.HealthCheckRequest/,
+  );
+  const registered = await at.link().link.register(registrationOf("health"));
+  await admin.publishSettings({ changes: [schema("grpc.health.v1.HealthCheckRequest"), set("service", "a")] });
+  const near = await rejection(admin.publishSettings({ changes: [schema("grpc.health.v1.HealthCheckReques")] }));
+  assert.match(near.message, /did you mean "grpc.health.v1.HealthCheckRequest"\?/);
+  const wrong = await rejection(admin.publishSettings({ changes: [set("service", 7)] }));
+  assert.match(wrong.message, /^orders\/service: /);
+  const misspelt = await rejection(admin.publishSettings({ changes: [set("servise", "b")] }));
+  assert.match(misspelt.message, /^orders\/servise: .* has no field "servise"; did you mean "service"/);
+  // Who uses it expects the same message.
+  const values = await settings(HealthCheckRequestSchema, { runtime: process(at) });
+  assert.equal(values.service, "a");
+  await admin.publishSettings({ changes: [set("service", "b")], waitMs: 2_000 });
+  assert.equal(values.service, "b");
+  await registered.release();
+});
+
+test("a process cannot hold publications up by what it says that it expects", async () => {
+  const at = await world();
+  const admin = at.admin();
+  const nested = "[".repeat(30_000) + "]".repeat(30_000);
+  const schemas = [
+    '{"properties":{"a":{"pattern":"^(a+)+$"}}}',
+    '{"$ref":"#"}',
+    `{"enum":${nested}}`,
+    "no JSON",
+    '{"type":"nubmer"}',
+  ];
+  const outbox = new Outbox<MessageInitShape<typeof AttachRequestSchema>>();
+  closing.push(async () => outbox.end());
+  outbox.push({ message: { case: "hello", value: { process: "odd/1" } } });
+  const acks = new Map<bigint, number>();
+  void (async () => {
+    for await (const message of at.control().attach(outbox))
+      for (const { requestId, code } of message.acks) acks.set(requestId, code);
+  })().catch(() => {});
+  const subscribe = (requestId: bigint, namespaces: { namespace: string; schema?: string }[]) =>
+    outbox.push({ message: { case: "subscribeSettings", value: { requestId, namespaces } } });
+  for (const [i, schema] of schemas.entries()) subscribe(BigInt(i + 1), [{ namespace: `odd-${i}`, schema }]);
+  subscribe(11n, [{ namespace: "Not A Name" }]);
+  subscribe(12n, [{ namespace: "large", schema: " ".repeat(70_000) }]);
+  subscribe(
+    13n,
+    Array.from({ length: 101 }, (_, i) => ({ namespace: `n-${i}` })),
+  );
+  await until(() => acks.size === 8);
+  const codes = [...acks].sort(([a], [b]) => Number(a - b)).map(([, code]) => code);
+  assert.deepEqual(codes, [0, 0, 0, 0, 0, 3, 3, 8]);
+  const changes = schemas.map((_, i) => ({ ...set("a", `${"a".repeat(60)}b`), namespace: `odd-${i}` }));
+  const { warnings, revision } = await admin.publishSettings({ changes });
+  assert.equal(revision, 1n);
+  assert.ok(
+    warnings.length >= 2 && warnings.every((line) => line.startsWith("process odd/1 of no service expects otherwise")),
+  );
+});
+
+test("what is said of labels is bounded", async () => {
+  const at = await world();
+  const hello = (labels: Record<string, string>) => [
+    { message: { case: "hello" as const, value: { process: "odd/1", labels } } },
+  ];
+  const many = Object.fromEntries(Array.from({ length: 65 }, (_, i) => [`l${i}`, "x"]));
+  for (const labels of [many, { a: "x".repeat(300) }, { a: "\n" }]) {
+    const ended = rejection(
+      (async () => {
+        for await (const _ of at.control().attach(hello(labels)));
+      })(),
+    );
+    assert.equal((await ended).reason, "BAD_HELLO");
+  }
 });
 
 test("compare-and-set, by key and by revision, says who was first", async () => {

@@ -3,6 +3,7 @@ import { changeSettings, type SettingsChange } from "../../settings/change-setti
 import type { SettingsNamespace, SettingsState } from "../../settings/settings-state.ts";
 import type { Hub } from "../hub.ts";
 import type { Published } from "../ledger.ts";
+import type { Expectation } from "./settings-centre.ts";
 import { variantsOf } from "./settings-check.ts";
 
 export interface SettingsPublication {
@@ -54,14 +55,14 @@ function refusals(centre: Hub["settings"], before: SettingsState, after: Setting
   const problems: string[] = [];
   const until = performance.now() + MAX_CHECKS_MS;
   for (const [name, namespace] of changedNamespaces(before, after)) {
-    const asked = new Set<string>();
+    const asked = new Set<Expectation>();
     for (const consumer of centre.consumersOf(name)) {
       const { facts } = consumer;
-      const expects = consumer.namespace(name)?.expects ?? null;
-      if (expects === null || (expects.kind === "proto" && !check.knows(expects.message))) continue;
-      const text = JSON.stringify(expects);
-      if (asked.has(text)) continue;
-      asked.add(text);
+      const said = consumer.namespace(name)?.expects ?? null;
+      if (said === null || asked.has(said)) continue;
+      asked.add(said);
+      const expects = said.schema;
+      if (expects.kind === "proto" && !check.knows(expects.message)) continue;
       if (performance.now() > until) {
         warnings.push(`${name}: checking by what its consumers expect took too long; some were left out`);
         break;

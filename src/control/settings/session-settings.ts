@@ -3,15 +3,15 @@ import { WeftError } from "../../core/errors.ts";
 import { printable } from "../../core/printable.ts";
 import { assertServiceName } from "../../registry/validate.ts";
 import { settingsLimits } from "../../settings/settings-limits.ts";
-import type { SettingsConsumer, SettingsSchema } from "../../settings/settings-state.ts";
+import type { SettingsConsumer } from "../../settings/settings-state.ts";
 import type { Subscriber } from "../subscriber.ts";
-import type { SettingsCentre } from "./settings-centre.ts";
+import type { Expectation, SettingsCentre } from "./settings-centre.ts";
 
 /** What one attached process uses of the configuration centre, and what came of it there. */
 export interface FollowedNamespace {
   readonly namespace: string;
   /** What the process expects; null when it does not say. */
-  readonly expects: SettingsSchema | null;
+  readonly expects: Expectation | null;
   /** Of the values that it was sent last. */
   readonly revision: number;
   readonly json: string;
@@ -78,7 +78,9 @@ export class SessionSettings {
     for (const { namespace, knownRevision, schema, message } of namespaces) {
       const { revision, json, bytes } = this.#centre.valuesOf(namespace, this.facts.consumer());
       const known = knownRevision > 0n && Number(knownRevision) === revision && this.facts.sameEpoch();
-      const expects = expectationOf(schema, message);
+      const expects = this.#centre.expectation(schema, message);
+      const before = this.#followed.get(namespace)?.expects ?? null;
+      if (before !== null) this.#centre.forget(before);
       const applied = Number(knownRevision);
       this.#followed.set(namespace, { namespace, expects, revision, json, applied, refused: null, waiting: !known });
       this.#centre.follow(namespace, this);
@@ -123,17 +125,10 @@ export class SessionSettings {
 
   close(): void {
     this.#closed = true;
-    for (const namespace of this.#followed.keys()) this.#centre.unfollow(namespace, this);
-  }
-}
-
-/** A schema that cannot be read says nothing. */
-function expectationOf(schema: string, message: string): SettingsSchema | null {
-  if (message !== "") return { kind: "proto", message };
-  try {
-    return schema === "" ? null : { kind: "json", schema: JSON.parse(schema) };
-  } catch {
-    return null;
+    for (const { namespace, expects } of this.#followed.values()) {
+      this.#centre.unfollow(namespace, this);
+      if (expects !== null) this.#centre.forget(expects);
+    }
   }
 }
 

@@ -1,16 +1,26 @@
 import { codecOf } from "../../contract/codec.ts";
 import { SettingsUpdateSchema } from "../../contract/gen/weft/control/v1/settings.ts";
 import { graysOf, withGrays } from "../../settings/effective-values.ts";
+import { valueProblem } from "../../settings/json-value.ts";
 import type { SettingsKeys } from "../../settings/sealed.ts";
+import { settingsLimits } from "../../settings/settings-limits.ts";
 import type {
+  Json,
   SettingsConsumer,
   SettingsNamespace,
+  SettingsSchema,
   SettingsState,
   SettingValue,
 } from "../../settings/settings-state.ts";
 import type { ContractStore } from "../contract-store.ts";
 import type { SessionSettings } from "./session-settings.ts";
 import { SettingsCheck } from "./settings-check.ts";
+
+/** What a process expects of a namespace. */
+export interface Expectation {
+  readonly text: string;
+  readonly schema: SettingsSchema;
+}
 
 /** Values of one namespace, as those get them who have the same gray releases. Immutable. */
 export interface DeliveredValues {
@@ -30,11 +40,32 @@ export class SettingsCentre {
   readonly check: SettingsCheck;
   readonly #current: () => SettingsState;
   readonly #consumers = new Map<string, Set<SessionSettings>>();
+  readonly #expectations = new Map<string, Expectation & { uses: number }>();
   readonly #delivered = new Map<string, { of: SettingsNamespace; byGrays: Map<string, DeliveredValues> }>();
 
   constructor(current: () => SettingsState, contracts: Pick<ContractStore, "all">, keys: SettingsKeys | null) {
     this.#current = current;
     this.check = new SettingsCheck(contracts, keys);
+  }
+
+  /** What a process says that it expects: one object for all who say the same, until each of them forgets it. Null: nothing, or nothing that can be read. */
+  expectation(schema: string, message: string): Expectation | null {
+    const text = message === "" ? schema : `message ${message}`;
+    if (text === "") return null;
+    let expectation = this.#expectations.get(text);
+    if (expectation === undefined) {
+      const read = message === "" ? readSchema(schema) : { kind: "proto" as const, message };
+      if (read === null) return null;
+      expectation = { text, schema: read, uses: 0 };
+      this.#expectations.set(text, expectation);
+    }
+    expectation.uses++;
+    return expectation;
+  }
+
+  forget({ text }: Expectation): void {
+    const expectation = this.#expectations.get(text);
+    if (expectation !== undefined && --expectation.uses === 0) this.#expectations.delete(text);
   }
 
   /** Who uses a namespace now. */
@@ -78,6 +109,15 @@ export class SettingsCentre {
       delivered.byGrays.set(key, values);
     }
     return values;
+  }
+}
+
+function readSchema(text: string): SettingsSchema | null {
+  try {
+    const schema = JSON.parse(text) as Json;
+    return valueProblem(schema, settingsLimits.maxDepth) === "" ? { kind: "json", schema } : null;
+  } catch {
+    return null;
   }
 }
 
