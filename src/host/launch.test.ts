@@ -56,10 +56,12 @@ test("where endpoints are kept is told the control plane alone, and not as an ar
     gateway: null,
     consul: { host: "127.0.0.1", port: 8500 },
     registry,
+    mode: "consistent",
   } as unknown as System;
   const launcher = { stateDir: "/shop/.weft", weft: ["weft"], nodeArguments: [], load: 0, system };
   const control = launchOf({ ...launch, unitName: CONTROL_UNIT }, launcher);
   assert.equal(control.env.WEFT_REGISTRY, registry);
+  assert.equal(control.env.WEFT_REGISTRY_MODE, "consistent");
   assert.deepEqual(control.args.slice(-2), ["--consul", "127.0.0.1:8500"]);
   assert.ok(!control.args.join(" ").includes("secret"));
   assert.equal(launchOf({ ...launch, unitName: "load" }, launcher).env.WEFT_REGISTRY, undefined);

@@ -80,7 +80,7 @@ test("a description becomes a total system in order of needs", async (t) => {
 test("everything that is wrong is told at once, with line, field and suggestion", async (t) => {
   const dir = project(t, {
     "weft.config.ts": `export default {
-  name: "My Shop", registry: "consul://me:secret@h1",
+  name: "My Shop", registry: "mysql://me:secret@h1", mode: "fast",
   gatway: {},
   gateway: { listen: "eighty", trustedProxies: ["10.0.0/8"], listeners: { DB: "5432" } },
   services: {
@@ -96,6 +96,7 @@ test("everything that is wrong is told at once, with line, field and suggestion"
   assert.deepEqual(await problems(dir), [
     'weft.config.ts:2:3 name: "My Shop" is no name: lower-case letters and digits, with "-" inside; for example "my-shop"',
     'weft.config.ts:2:20 registry: must be a url such as "etcd://127.0.0.1:2379" (docs/registry.md)',
+    'weft.config.ts:2:54 mode: must be "available" or "consistent" (docs/registry.md)',
     'weft.config.ts:3:3 gatway: unknown field; did you mean "gateway"?',
     'weft.config.ts:4:14 gateway.listen: must be a port or "host:port", not "eighty"; for example 8080 or "0.0.0.0:8080"',
     'weft.config.ts:4:49 gateway.trustedProxies[0]: "10.0.0/8" is no address or network in CIDR notation, such as "10.0.0.0/8"',

@@ -30,8 +30,10 @@ export interface System {
   readonly contracts: readonly string[];
   /** A Redis url; null for leases from the control plane. */
   readonly sharedLimits: string | null;
-  /** An etcd url; null for the control plane's own registry. */
+  /** A url; null for the control plane's own registry. */
   readonly registry: string | null;
+  /** What the registry promises; null for the default. */
+  readonly mode: "available" | "consistent" | null;
   /** A url; null for the control plane's own store. */
   readonly store: string | null;
   readonly load: Command | null;
@@ -152,6 +154,7 @@ export const SYSTEM_FIELDS = [
   "contracts",
   "sharedLimits",
   "registry",
+  "mode",
   "store",
   "mtls",
   "load",
@@ -217,6 +220,7 @@ function readSystem(
     contracts: contracts.map((folder) => reader.path(folder)),
     sharedLimits: readSharedLimits(reader, fields.sharedLimits),
     registry: readRegistry(reader, fields.registry),
+    mode: readMode(reader, fields.mode),
     store: readStore(reader, fields.store),
     load: fields.load === undefined ? null : reader.command(fields.load, ["load"]),
     try: reader.strings(fields.try, ["try"]),
@@ -349,6 +353,12 @@ function readRegistry(reader: DescriptionReader, value: unknown): string | null 
   if (url !== null && !/^(?:etcd|consul|zookeeper|kubernetes|postgres|dns):\/\/./.test(url))
     reader.problems.add(["registry"], 'must be a url such as "etcd://127.0.0.1:2379" (docs/registry.md)');
   return url;
+}
+
+function readMode(reader: DescriptionReader, value: unknown): System["mode"] {
+  if (value === undefined || value === "available" || value === "consistent") return value ?? null;
+  reader.problems.add(["mode"], 'must be "available" or "consistent" (docs/registry.md)');
+  return null;
 }
 
 /** As the registry's. */

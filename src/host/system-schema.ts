@@ -163,6 +163,10 @@ const SYSTEM = fields(
       type: "string",
       pattern: "^(etcd|consul|zookeeper|kubernetes|postgres|dns)://",
     },
+    mode: {
+      enum: ["available", "consistent"],
+      description: "Whether the registry answers from what it knows, or only what it can confirm. Default available",
+    },
     store: {
       description:
         "Where revisions are kept, and what else control planes share: a url. Default: with the control plane",

@@ -25,6 +25,8 @@ export interface SystemDescription {
   sharedLimits?: string;
   /** Where endpoints are kept: "etcd://127.0.0.1:2379", which several control planes may share. Default: with the control plane. docs/registry.md. */
   registry?: string;
+  /** "available" (default): the registry answers from what it knows, and says how old that is; "consistent": only what it can confirm. docs/registry.md. */
+  mode?: "available" | "consistent";
   /** Where revisions are kept, and what else control planes share: "etcd://127.0.0.1:2379", "git:///srv/shop.git". Default: with the control plane. docs/store.md. */
   store?: string;
   /** How services take calls, unless one says otherwise: "permissive" (default), "strict" or "off". docs/identity.md. */

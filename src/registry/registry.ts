@@ -13,7 +13,7 @@ export interface Registry {
    * Rejects bad names and addresses with `invalid_argument`, naming the field. */
   register(endpoint: Endpoint, ttlMs: number): Promise<Lease>;
   /** Everything known now of the named services ("*" for all). Unhealthy endpoints are included: consumers look at `health`. In the mode "consistent"
-   * it holds every change that was acknowledged before the query began, whoever made it, or rejects `unavailable` (NOT_CONFIRMED). */
+   * it holds every change that was acknowledged before the query began, whoever made it, or rejects `unavailable` (NOT_CONFIRMED). Of no services it is never refused: it says how stale what is known is. */
   query(services: readonly string[]): Promise<EndpointList>;
   /** First `listener` gets the whole state as one delta, then every change, in order (changes close together may come as one delta).
    * Never two at once, never from inside watch() itself. */

@@ -161,7 +161,7 @@ export class EtcdRegistry implements Registry {
   async query(services: readonly string[]): Promise<EndpointList> {
     this.#assertOpen();
     const { view } = this.#mirror;
-    if (this.mode === "consistent") {
+    if (this.mode === "consistent" && services.length > 0) {
       const { found } = await this.#client.call((session) => this.#mirror.read(session)).catch(notConfirmed);
       const all = services.includes("*");
       const endpoints = Array.from(found.values(), ({ value }) => visibleOf(value));

@@ -52,7 +52,8 @@ export class MemoryRegistry implements Registry {
     this.#assertOpen();
     const list = { endpointVersion: this.table.version, staleMs: 0, endpoints: this.table.list(services) };
     // What a crash could take back was not there.
-    if (this.mode === "consistent" && this.#journal !== null) await (this.#flushing ?? this.#written);
+    if (this.mode === "consistent" && services.length > 0 && this.#journal !== null)
+      await (this.#flushing ?? this.#written);
     return list;
   }
 
