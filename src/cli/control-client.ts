@@ -1,6 +1,6 @@
 import type { DescMethod, DescService } from "@bufbuild/protobuf";
 import { MethodOptions_IdempotencyLevel as Idempotency } from "@bufbuild/protobuf/wkt";
-import type { CallOptions, Client } from "../call/client-types.ts";
+import type { CallOptions, Client, ClientInterceptor } from "../call/client-types.ts";
 import { createDirectClient, type DirectClient } from "../call/direct.ts";
 import { Admin } from "../contract/gen/weft/control/v1/control.ts";
 import { parseControlPin } from "../core/control-pin.ts";
@@ -42,28 +42,30 @@ export async function controlClient<S extends DescService>(
   secret = false,
 ): Promise<ControlClient<S>> {
   const security = await toolSecurity(address);
-  if (secret && security === null && !isOnThisMachine(address))
+  const interceptors = withAdminToken(process.env.WEFT_ADMIN_TOKEN ?? "");
+  if ((secret || interceptors.length > 0) && security === null && !isOnThisMachine(address))
     throw new WeftError(
       "failed_precondition",
-      `the operator's token would be shown to ${address} in plain text; set WEFT_CONTROL_PIN, which \`weft ca status\` prints on the control plane's machine`,
+      `a token would be shown to ${address} in plain text; set WEFT_CONTROL_PIN, which \`weft ca status\` prints on the control plane's machine`,
       { reason: "PLAIN_TEXT_REFUSED" },
     );
   const addresses = new ControlAddresses(address, systemRandom);
-  if (addresses.count === 1) return createDirectClient(desc, addresses.current, security?.direct(false));
-  return new OneOfSeveral(desc, addresses, security);
+  if (addresses.count === 1)
+    return createDirectClient(desc, addresses.current, { ...security?.direct(false), interceptors });
+  return new OneOfSeveral(desc, addresses, { ...security?.direct(false), interceptors });
 }
 
 class OneOfSeveral<S extends DescService> implements ControlClient<S> {
   readonly client: Client<S>;
   readonly #desc: S;
   readonly #addresses: ControlAddresses;
-  readonly #security: ControlSecurity | null;
+  readonly #options: ToolOptions;
   #direct: Promise<DirectClient<S>> | null = null;
 
-  constructor(desc: S, addresses: ControlAddresses, security: ControlSecurity | null) {
+  constructor(desc: S, addresses: ControlAddresses, options: ToolOptions) {
     this.#desc = desc;
     this.#addresses = addresses;
-    this.#security = security;
+    this.#options = options;
     const methods: Record<string, unknown> = {};
     for (const method of desc.methods) {
       methods[method.localName] =
@@ -110,7 +112,7 @@ class OneOfSeveral<S extends DescService> implements ControlClient<S> {
 
   /** The first that answers anything; the last one where none does, whose failure then tells. */
   async #choose(): Promise<DirectClient<S>> {
-    const options = this.#security?.direct(false);
+    const options = this.#options;
     for (let tried = 1; tried < this.#addresses.count; tried++) {
       const { client, close } = createDirectClient(Admin, this.#addresses.current, options);
       const answered = await client.getStatus({}, { timeoutMs: PROBE_MS }).then(
@@ -129,6 +131,21 @@ class OneOfSeveral<S extends DescService> implements ControlClient<S> {
     this.#addresses.advance();
     void from.close();
   }
+}
+
+/** Shows WEFT_ADMIN_TOKEN with what shows no other. */
+function withAdminToken(token: string): ClientInterceptor[] {
+  if (token === "") return [];
+  return [
+    (next) => (request) => {
+      if (request.metadata.get("authorization") === undefined) request.metadata.set("authorization", `Bearer ${token}`);
+      return next(request);
+    },
+  ];
+}
+
+interface ToolOptions extends Partial<ReturnType<ControlSecurity["direct"]>> {
+  readonly interceptors: readonly ClientInterceptor[];
 }
 
 function callOf<R>(direct: { client: object }, method: DescMethod): (request: unknown, options?: CallOptions) => R {

@@ -1,4 +1,5 @@
 import { type Command, Option } from "commander";
+import { addAccessCommands } from "./access-commands.ts";
 import { count, serviceName } from "./arguments.ts";
 import { controlInstead } from "./control-options.ts";
 import type { Terminal } from "./terminal.ts";
@@ -17,8 +18,8 @@ export function addIdentityCommands(program: Command, terminal: Terminal, exit: 
 
   const token = program
     .command("token")
-    .summary("make join tokens")
-    .description("Makes what processes join the mesh by.");
+    .summary("make join tokens and admin tokens")
+    .description("Makes what processes join the mesh by, and what people and programs ask the control plane by.");
   common(
     token
       .command("create")
@@ -29,6 +30,8 @@ export function addIdentityCommands(program: Command, terminal: Terminal, exit: 
     .addOption(new Option("--uses <n>", "how many processes may join by it").argParser(count).default(1))
     .addHelpText("after", TOKEN_HELP)
     .action(async (service, options) => exit(await (await load()).createToken(service, options, terminal)));
+
+  addAccessCommands(program, token, terminal, exit);
 
   const ca = program.command("ca").summary("look at the certificate authority, rotate its root");
   ca.description("The certificate authority of a system: docs/identity.md.");

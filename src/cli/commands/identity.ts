@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import type { DescService } from "@bufbuild/protobuf";
 import type { Client } from "../../call/client-types.ts";
 import { type Authority, Identity } from "../../contract/gen/weft/control/v1/identity.ts";
 import { formatControlPin, pinsOf } from "../../core/control-pin.ts";
@@ -43,13 +44,22 @@ export async function rotateAuthority(flags: IdentityFlags, terminal: Terminal):
   });
 }
 
-async function withIdentity(
+function withIdentity(
   flags: IdentityFlags,
   body: (client: Client<typeof Identity>, metadata: Record<string, string>) => Promise<void>,
 ): Promise<number> {
+  return withControl(Identity, flags, body);
+}
+
+/** Asks the control plane as whoever has the operator's token, or another one (`weft token admin`). */
+export async function withControl<S extends DescService>(
+  desc: S,
+  flags: IdentityFlags,
+  body: (client: Client<S>, metadata: Record<string, string>) => Promise<void>,
+): Promise<number> {
   const address = controlAddress(flags);
   const token = operatorToken(flags);
-  const { client, close } = await controlClient(Identity, address, token !== "");
+  const { client, close } = await controlClient(desc, address, token !== "");
   try {
     await body(client, token === "" ? {} : { authorization: `Bearer ${token}` });
     return EXIT.ok;
@@ -62,9 +72,9 @@ async function withIdentity(
   }
 }
 
-/** Of the environment, or of the control plane's folder; "" where neither is there, which the control plane then says. */
+/** WEFT_ADMIN_TOKEN, or the operator's: of the environment, or of the control plane's folder; "" where none is there, which the control plane then says. */
 export function operatorToken({ data, ...flags }: IdentityFlags): string {
-  const given = process.env.WEFT_OPERATOR_TOKEN ?? "";
+  const given = process.env.WEFT_ADMIN_TOKEN || process.env.WEFT_OPERATOR_TOKEN || "";
   if (given !== "") return given;
   try {
     return readFileSync(join(data ?? join(stateDirOf(flags), "control"), "operator-token"), "utf8").trim();

@@ -1,0 +1,65 @@
+import { type Command, Option } from "commander";
+import { ROLE_NUMBERS } from "./access-roles.ts";
+import { count, serviceName } from "./arguments.ts";
+import { controlInstead } from "./control-options.ts";
+import type { Terminal } from "./terminal.ts";
+
+/** `weft audit`, and what of `weft token` is about people and programs that ask the control plane. */
+export function addAccessCommands(
+  program: Command,
+  token: Command,
+  terminal: Terminal,
+  exit: (status: number) => void,
+): void {
+  const common = (command: Command): Command =>
+    command
+      .addOption(controlInstead())
+      .option(
+        "--data <dir>",
+        "the control plane's data folder, whose operator-token is shown (default: the running system's; or WEFT_OPERATOR_TOKEN)",
+      )
+      .option("-C, --dir <dir>", "folder of the system", ".");
+  const load = () => import("./commands/access.ts");
+  const roles = Object.keys(ROLE_NUMBERS).filter((role) => role !== "none");
+
+  common(
+    token
+      .command("admin")
+      .description(
+        "Prints a token for WEFT_ADMIN_TOKEN of people and programs that ask the control plane. It is a secret, and told once.",
+      ),
+  )
+    .addOption(new Option("--role <role>", "what it is good for: docs/admin.md").choices(roles).makeOptionMandatory())
+    .option("--name <name>", "whose it is, for people", "admin")
+    .addOption(new Option("--ttl <seconds>", "how long it holds").argParser(count).default(86_400))
+    .action(async (options) => exit(await (await load()).createAdminToken(options, terminal)));
+  common(token.command("ls").description("Lists admin tokens, and what services were granted."))
+    .option("--json", "as JSON", false)
+    .action(async (options) => exit(await (await load()).listAdminTokens(options, terminal)));
+  common(
+    token.command("revoke").description("Takes an admin token back.").argument("<id>", "as `weft token ls` shows it"),
+  ).action(async (id, options) => exit(await (await load()).revokeAdminToken(id, options, terminal)));
+  common(
+    token
+      .command("grant")
+      .description("Says what a service of the system may ask the control plane, by the certificate that it shows.")
+      .argument("<service>", "deployer of spiffe://SYSTEM/deployer", serviceName),
+  )
+    .addOption(
+      new Option("--role <role>", "none takes it away").choices(Object.keys(ROLE_NUMBERS)).makeOptionMandatory(),
+    )
+    .action(async (service, options) => exit(await (await load()).grantRole(service, options, terminal)));
+
+  common(
+    program
+      .command("audit")
+      .summary("show who changed what")
+      .description(
+        "Shows every change that was made or refused at the control plane: who asked, from where, what, and what came of it.",
+      ),
+  )
+    .option("--follow", "and what follows, until it is stopped", false)
+    .addOption(new Option("--limit <n>", "the newest so many, at most 1000").argParser(count).default(100))
+    .option("--json", "as JSON, a line each", false)
+    .action(async (options) => exit(await (await load()).audit(options, terminal)));
+}
