@@ -4,6 +4,7 @@ import type { Random } from "../../core/random.ts";
 import { BackOff } from "../../link/back-off.ts";
 import { ZookeeperConnection } from "./zookeeper-connection.ts";
 import type { SessionTicket, WatchEvent } from "./zookeeper-messages.ts";
+import { lostError } from "./zookeeper-refusal.ts";
 import { readTls, type UpstreamTls } from "./zookeeper-tls.ts";
 import type { ZookeeperTarget } from "./zookeeper-url.ts";
 
@@ -110,6 +111,7 @@ export class ZookeeperClient {
     this.#opening = connection;
     try {
       const opened = await connection.open(this.#ticket, sessionTimeoutMs);
+      if (opened === null && this.#ticket.id === NO_SESSION.id) throw lostError(address, "brought no session");
       if (opened === null) {
         this.#ticket = NO_SESSION;
         this.#next--;

@@ -1,5 +1,4 @@
-import { connect as connectTcp, type Socket } from "node:net";
-import type { TLSSocket } from "node:tls";
+import type { Socket } from "node:net";
 import type { Cancel, Clock } from "../../core/clock.ts";
 import { WeftError } from "../../core/errors.ts";
 import { JuteFrames, JuteReader } from "./jute.ts";
@@ -28,7 +27,7 @@ import {
   XID,
 } from "./zookeeper-messages.ts";
 import { lostError, refusalOf, unknownOutcome } from "./zookeeper-refusal.ts";
-import type { UpstreamTls } from "./zookeeper-tls.ts";
+import { dial, type UpstreamTls } from "./zookeeper-tls.ts";
 import type { ZookeeperTarget } from "./zookeeper-url.ts";
 
 export interface ZookeeperConnectionOptions {
@@ -68,7 +67,6 @@ export class ZookeeperConnection {
   #xid = 0;
   #socket: Socket | null = null;
   #connected: ((frame: Buffer) => void) | null = null;
-  #authenticated: ((code: number) => void) | null = null;
   #corked = false;
   /** When the server was asked for a sign of life that has not come; null: it was not. */
   #beatAt: number | null = null;
@@ -95,14 +93,14 @@ export class ZookeeperConnection {
     socket.write(encodeConnect(ticket, timeoutMs));
     const frame = await answer.finally(late);
     const connected = this.#decoded(() => decodeConnected(frame));
-    if (connected === undefined) throw this.failure ?? closedError(this.address);
+    if (connected === undefined) throw this.failure ?? lostError(this.address, "was closed");
     if (connected.timeoutMs <= 0) {
       this.close();
       return null;
     }
     if (connected.readOnly) {
       this.fail(lostError(this.address, "is to a server that only reads, for it has lost the others"));
-      throw this.failure ?? closedError(this.address);
+      throw this.failure ?? lostError(this.address, "was closed");
     }
     await this.#logIn();
     this.#beatSoon();
@@ -144,7 +142,6 @@ export class ZookeeperConnection {
     await this.#do({ op: "addWatch", path }, `to watch ${path}`);
   }
 
-  /** Resolves when this server knows what its leader knew. */
   sync(path: string): Promise<void> {
     return this.#do({ op: "sync", path }, `to sync ${path}`);
   }
@@ -162,7 +159,7 @@ export class ZookeeperConnection {
 
   /**
    * Writes to a node, which takes a majority of the servers, so that what this connection reads from now on is as new as anything that was acknowledged before: sync alone does not ask the others
-   * whether the leader still is one. Callers of one turn share it.
+   * whether the leader still is one. Shared by all who ask before it goes out, and by nobody after: the server may have made it before what they must see.
    */
   barrier(path: string): Promise<bigint> {
     if (this.#barrier !== null) return this.#barrier;
@@ -178,9 +175,6 @@ export class ZookeeperConnection {
       },
     );
     this.#barrier = made;
-    setImmediate(() => {
-      this.#barrier = null;
-    });
     return made;
   }
 
@@ -211,7 +205,7 @@ export class ZookeeperConnection {
     this.#over = true;
     this.#stopBeating();
     this.#socket?.destroy();
-    const failure = this.failure ?? closedError(this.address);
+    const failure = this.failure ?? lostError(this.address, "was closed");
     const asked = this.#asked.slice(this.#first);
     this.#asked = [];
     this.#first = 0;
@@ -220,13 +214,10 @@ export class ZookeeperConnection {
 
   async #dial(): Promise<Socket> {
     const { tls, clock } = this.#options;
-    const at = this.address.lastIndexOf(":");
-    const host = this.address.slice(0, at).replace(/^\[|\]$/g, "");
-    const port = Number(this.address.slice(at + 1));
-    const socket = tls === null ? connectTcp({ host, port }) : await dialTls(host, port, tls);
+    const socket = await dial(this.address, tls);
     if (this.#over) {
       socket.destroy();
-      throw closedError(this.address);
+      throw lostError(this.address, "was closed");
     }
     this.#socket = socket;
     socket.setNoDelay(true);
@@ -253,9 +244,12 @@ export class ZookeeperConnection {
     const { login } = this.#options;
     if (login === null) return;
     const code = await new Promise<number>((resolve, reject) => {
-      this.#authenticated = resolve;
       const late = this.#options.clock.after(OPEN_MS, () => this.fail(lostError(this.address, "gets no answer")));
-      this.#asked.push({ xid: XID.auth, change: false, answered: late, failed: reject });
+      const answered = ({ error }: ReplyHeader): void => {
+        late();
+        resolve(error);
+      };
+      this.#asked.push({ xid: XID.auth, change: false, answered, failed: reject });
       this.#write(encodeAuth("digest", Buffer.from(`${login.name}:${login.password}`)));
     });
     if (code !== 0) throw refusalOf(REFUSED.authFailed, this.address, `the user "${login.name}"`);
@@ -307,6 +301,7 @@ export class ZookeeperConnection {
       socket.cork();
       process.nextTick(() => {
         this.#corked = false;
+        this.#barrier = null;
         socket.uncork();
       });
     }
@@ -341,7 +336,6 @@ export class ZookeeperConnection {
       this.#asked.splice(0, this.#first);
       this.#first = 0;
     }
-    if (header.xid === XID.auth) this.#authenticated?.(header.error);
     asked.answered(header, reader);
   }
 
@@ -387,24 +381,9 @@ interface Asked {
   readonly failed: (error: WeftError) => void;
 }
 
-async function dialTls(host: string, port: number, tls: UpstreamTls): Promise<TLSSocket> {
-  const { connect } = await import("node:tls");
-  const { serverName, ...files } = tls;
-  const servername = serverName ?? host;
-  return connect({ host, port, ...files, ...(!isIp(servername) && { servername }), minVersion: "TLSv1.2" });
-}
-
-function isIp(host: string): boolean {
-  return /^[\d.]+$/.test(host) || host.includes(":");
-}
-
 function notUnderstood(address: string, cause: unknown): WeftError {
   const what = cause instanceof Error ? cause.message : "";
   return lostError(address, `brought what is no answer of ZooKeeper's (${what})`, cause);
-}
-
-function closedError(address: string): WeftError {
-  return lostError(address, "was closed");
 }
 
 function ignore(): void {}
