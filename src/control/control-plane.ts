@@ -28,6 +28,7 @@ import { JoinTokens } from "./authority/join-tokens.ts";
 import { Catalog } from "./catalog.ts";
 import type { ConsulApi, ConsulApiListen } from "./consul-api/consul-api.ts";
 import { ContractStore } from "./contract-store.ts";
+import { createEndpointsService } from "./endpoints-service.ts";
 import { createFleetService, Fleet } from "./fleet.ts";
 import { HealthChecker } from "./health-checker.ts";
 import { Hub, type Publishers } from "./hub.ts";
@@ -236,6 +237,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     const access = accessControl({ system, publishers: hub.publishers, tokens: admins, isOperator, audit });
     const services = [
       issuing,
+      createEndpointsService(hub),
       createFleetService(fleet),
       createPeersService(hub),
       createAccessService(admins, audit),
@@ -254,7 +256,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     if (options.consul !== undefined) {
       const { startControlConsul } = await import("./consul-api/start.ts");
       const { plain = false, version = "" } = options;
-      const api = await startControlConsul(hub, { listen: options.consul, plain, version, onEvent });
+      const api = await startControlConsul(hub, { listen: options.consul, plain, version, admins, audit, onEvent });
       consul = api;
       closing.push(() => api.close());
     }

@@ -22,7 +22,7 @@ before(async () => {
     version: "1.2.3",
     maxWaiting: 3,
     describe: () => ({ check: "tcp", message: "" }),
-    assertMayWrite(token) {
+    async assertMayWrite(token) {
       if (token === "wrong") throw new WeftError("unauthenticated", "the operator's token is needed");
     },
     assertMayRegister(endpoint, token) {
@@ -414,7 +414,7 @@ test("another agent over the same registry takes over what it hears of", async (
     system: "shop",
     version: "",
     describe: () => ({ check: "", message: "" }),
-    assertMayWrite() {},
+    async assertMayWrite() {},
     assertMayRegister() {},
     assertPlain() {},
     onError: (message) => told.push(message),

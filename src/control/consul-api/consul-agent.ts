@@ -3,6 +3,7 @@ import type { Endpoint, Health } from "../../core/endpoint.ts";
 import { toWeftError, WeftError } from "../../core/errors.ts";
 import { printable } from "../../core/printable.ts";
 import type { Lease, Registry } from "../../registry/registry.ts";
+import { removeEndpoint } from "../../registry/remove-endpoint.ts";
 import type { CheckDefinition, CheckStatus } from "./check-definition.ts";
 import type { ConsulView } from "./consul-view.ts";
 import type { Mark } from "./mark.ts";
@@ -207,10 +208,10 @@ export class ConsulAgent {
       stop(held);
       await held.lease.release();
     }
-    const [still] = (await this.#registry.query(["*"])).endpoints.filter((one) => one.id === id);
-    if (still === undefined) return;
-    // Somebody else's lease, or one of an earlier run: who registers the same has it, and may end it.
-    await (await this.#registry.register(still, 60_000)).release();
+    // Of another control plane, or of an earlier run.
+    await removeEndpoint(this.#registry, id).catch((thrown: unknown) => {
+      if (toWeftError(thrown).code !== "not_found" || held === undefined) throw thrown;
+    });
   }
 
   #assertOwnChecks(id: string, mark: Mark): void {

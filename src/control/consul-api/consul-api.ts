@@ -8,7 +8,7 @@ import { ConsulView } from "./consul-view.ts";
 import { createConsulHandler } from "./exchange.ts";
 import { Queries } from "./queries.ts";
 import { readRoutes } from "./read-routes.ts";
-import { Router } from "./router.ts";
+import { type ConsulAnswer, type Handler, Router, type Routes } from "./router.ts";
 import { Shapes } from "./shapes.ts";
 import { writeRoutes } from "./write-routes.ts";
 
@@ -21,8 +21,10 @@ export interface ConsulApiOptions extends ConsulApiListen {
   version: string;
   /** What health checks do with an endpoint, and what they said last. */
   describe: (id: string) => { readonly check: string; readonly message: string };
-  /** Throws unless who shows the token ("" for none) may change anything. */
-  assertMayWrite: (token: string) => void;
+  /** Rejects unless who shows the token ("" for none) may change anything. */
+  assertMayWrite: (token: string) => Promise<void>;
+  /** Writes down what is changed, or refused. Default: nobody does. */
+  audited?: (change: AuditedChange, act: () => Promise<ConsulAnswer>) => Promise<ConsulAnswer>;
   /** Throws unless who shows the token may register, or take away, this endpoint. */
   assertMayRegister: (endpoint: Endpoint, token: string) => void;
   /** Throws for a request that must not be answered in plain text: `secret` says that it shows a token. */
@@ -41,6 +43,15 @@ export interface ConsulApiListen {
   maxWaiting?: number;
   /** Services registered by this API at once. Default 10,000. */
   maxRegistrations?: number;
+}
+
+export interface AuditedChange {
+  readonly token: string;
+  /** Of who asks, with its port. */
+  readonly address: string;
+  /** "Consul/agent/service/register" */
+  readonly action: string;
+  readonly about: string;
 }
 
 export interface ConsulApi {
@@ -79,15 +90,18 @@ export async function startConsulApi(options: ConsulApiOptions): Promise<ConsulA
   let address = hostPort(host, port);
   const router = new Router({
     ...readRoutes({ own, version: options.version, address: () => address, view, shapes, queries }),
-    ...writeRoutes({
-      own,
-      view,
-      agent,
-      shapes,
-      queries,
-      assertMayWrite: options.assertMayWrite,
-      assertMayRegister: options.assertMayRegister,
-    }),
+    ...audited(
+      writeRoutes({
+        own,
+        view,
+        agent,
+        shapes,
+        queries,
+        assertMayWrite: options.assertMayWrite,
+        assertMayRegister: options.assertMayRegister,
+      }),
+      options.audited,
+    ),
   });
   await view.start();
   try {
@@ -108,6 +122,24 @@ export async function startConsulApi(options: ConsulApiOptions): Promise<ConsulA
     agent.close();
     throw thrown;
   }
+}
+
+/** What a check says, again and again, is no change of anybody's. */
+function audited(routes: Routes, around: ConsulApiOptions["audited"]): Routes {
+  if (around === undefined) return routes;
+  const wrapped = Object.entries(routes).map(([route, handler]): [string, Handler] => {
+    if (/\/check\/(?:pass|warn|fail|update)\//.test(route)) return [route, handler];
+    const action = route.replace(/^PUT \/v1\//, "Consul/").replace(/\/:\w+$/, "");
+    return [
+      route,
+      (request) =>
+        around(
+          { token: request.token, address: request.peerAddress, action, about: request.params.join(" ") },
+          async () => handler(request),
+        ),
+    ];
+  });
+  return Object.fromEntries(wrapped);
 }
 
 /** Longer than a query may wait. */

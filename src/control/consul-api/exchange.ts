@@ -60,6 +60,7 @@ export function createConsulHandler(
         .slice(0, address.lastIndexOf(":"))
         .replace(/^\[|\]$/g, "")
         .replace(/^::ffff:(?=\d+\.)/, ""),
+      peerAddress: address,
       json: () => body.json(),
       onGone: (stop) => body.onGone(stop),
     };

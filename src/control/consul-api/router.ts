@@ -12,8 +12,9 @@ export interface ConsulRequest {
   json(): unknown;
   /** "" without one. */
   readonly token: string;
-  /** Without port. */
+  /** Who asks: without port, and with it. */
   readonly peerHost: string;
+  readonly peerAddress: string;
   /** Calls `stop` when nobody waits for the answer any more. */
   onGone(stop: () => void): void;
 }

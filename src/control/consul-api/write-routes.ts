@@ -1,5 +1,6 @@
 import { isIP } from "node:net";
 import type { Endpoint } from "../../core/endpoint.ts";
+import { alreadyThere, isSamePlace } from "../../registry/same-place.ts";
 import { type CheckStatus, parseCheck, statusOf } from "./check-definition.ts";
 import type { ConsulAgent } from "./consul-agent.ts";
 import type { ConsulView } from "./consul-view.ts";
@@ -16,8 +17,8 @@ export interface WriteParts {
   readonly agent: ConsulAgent;
   readonly shapes: Shapes;
   readonly queries: Queries;
-  /** Throws unless who shows the token may change anything. */
-  readonly assertMayWrite: (token: string) => void;
+  /** Rejects unless who shows the token may change anything. */
+  readonly assertMayWrite: (token: string) => Promise<void>;
   /** Throws unless who shows the token may register, or take away, this endpoint. */
   readonly assertMayRegister: (endpoint: Endpoint, token: string) => void;
 }
@@ -25,12 +26,17 @@ export interface WriteParts {
 /** What is changed: services and checks of the agent, and entries of the catalog. */
 export function writeRoutes(parts: WriteParts): Routes {
   const { own, view, agent, shapes, queries } = parts;
-  const may = ({ query, token }: ConsulRequest, more: readonly string[] = []): void => {
+  const may = ({ query, token }: ConsulRequest, more: readonly string[] = []): Promise<void> => {
     queries.check(query, more);
-    parts.assertMayWrite(token);
+    return parts.assertMayWrite(token);
   };
   const register = async (registration: ParsedRegistration, { token }: ConsulRequest): Promise<void> => {
-    parts.assertMayRegister(registration.endpoint, token);
+    const { endpoint } = registration;
+    const before = view.get(endpoint.id);
+    // What was registered in this way is replaced, as Consul does it; what was not is not this API's.
+    if (before !== undefined && !view.marks.has(before.id) && !isSamePlace(before, endpoint))
+      throw alreadyThere(before);
+    parts.assertMayRegister(endpoint, token);
     await agent.register(registration);
   };
   /** The endpoint's id of a service that was registered at this agent. */
@@ -44,19 +50,19 @@ export function writeRoutes(parts: WriteParts): Routes {
     await agent.deregister(id);
   };
   const say = (status: CheckStatus) => async (request: ConsulRequest) => {
-    may(request, ["note"]);
+    await may(request, ["note"]);
     await agent.update(request.params[0], status, request.query.get("note") ?? "");
     return DONE;
   };
 
   return {
     "PUT /v1/agent/service/register": async (request) => {
-      may(request, ["replace-existing-checks"]);
+      await may(request, ["replace-existing-checks"]);
       await register(parseRegistration(request.json(), { node: "", address: request.peerHost }), request);
       return DONE;
     },
     "PUT /v1/agent/service/deregister/:id": async (request) => {
-      may(request);
+      await may(request);
       const [serviceId] = request.params;
       const id = idOf(serviceId);
       if (id === null)
@@ -67,7 +73,7 @@ export function writeRoutes(parts: WriteParts): Routes {
       return DONE;
     },
     "PUT /v1/agent/service/maintenance/:id": async (request) => {
-      may(request, ["enable", "reason"]);
+      await may(request, ["enable", "reason"]);
       if (!request.query.has("enable")) throw bad("is missing: true or false", "enable");
       const [serviceId] = request.params;
       const id = idOf(serviceId);
@@ -76,7 +82,7 @@ export function writeRoutes(parts: WriteParts): Routes {
       return DONE;
     },
     "PUT /v1/agent/check/register": async (request) => {
-      may(request);
+      await may(request);
       const body = request.json();
       const serviceId = new Fields(body, "").text("ServiceID");
       if (serviceId === "")
@@ -98,7 +104,7 @@ export function writeRoutes(parts: WriteParts): Routes {
       return DONE;
     },
     "PUT /v1/agent/check/deregister/:id": async (request) => {
-      may(request);
+      await may(request);
       const [checkId] = request.params;
       const found = agent.checkById(checkId);
       const endpoint = found === null ? undefined : view.get(found.id);
@@ -115,7 +121,7 @@ export function writeRoutes(parts: WriteParts): Routes {
     "PUT /v1/agent/check/warn/:id": say("warning"),
     "PUT /v1/agent/check/fail/:id": say("critical"),
     "PUT /v1/agent/check/update/:id": async (request) => {
-      may(request);
+      await may(request);
       const fields = new Fields(request.json(), "");
       const status = statusOf(fields.text("Status"), "Status") ?? "passing";
       const output = fields.text("Output");
@@ -125,12 +131,12 @@ export function writeRoutes(parts: WriteParts): Routes {
     },
 
     "PUT /v1/catalog/register": async (request) => {
-      may(request);
+      await may(request);
       await registerInCatalog(request, own, register);
       return { json: true };
     },
     "PUT /v1/catalog/deregister": async (request) => {
-      may(request);
+      await may(request);
       const fields = new Fields(request.json(), "");
       const { node } = placeOf(fields, own, request.peerHost);
       const serviceId = fields.text("ServiceID");
