@@ -239,7 +239,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       issuing,
       createEndpointsService(hub),
       createFleetService(fleet),
-      createPeersService(hub),
+      createPeersService(hub, async () => (await several?.reaches()) ?? true),
       createAccessService(admins, audit),
       ...meshXds.services,
     ];

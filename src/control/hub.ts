@@ -48,6 +48,8 @@ export class Hub {
   readonly traffic: TrafficStore;
   /** Who tells of data planes that have no session: Envoys, gRPC clients. */
   readonly planeSources = new Set<DataPlaneSource>();
+  /** It does not reach what control planes share, and another one does: whoever is attached would lose its leases. */
+  cutOff = false;
   /** Told of endpoints whose process's line broke, for whom another control plane checks. */
   onSuspects: (ids: readonly string[]) => void = () => {};
   #scopes: ResourceScopes | null = null;
@@ -140,6 +142,11 @@ export class Hub {
 
   /** Throws `resource_exhausted` when there are too many processes. */
   attach(session: Session): void {
+    if (this.cutOff)
+      throw new WeftError("unavailable", "this control plane does not reach the registry, and another one does", {
+        reason: "CUT_OFF",
+        retryable: true,
+      });
     if (this.sessions.size >= this.limits.maxProcesses) {
       throw new WeftError(
         "resource_exhausted",

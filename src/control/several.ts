@@ -1,5 +1,6 @@
 import type { Clock } from "../core/clock.ts";
 import { WeftError } from "../core/errors.ts";
+import type { Registry } from "../registry/registry.ts";
 import type { ServerInterceptor } from "../service/interceptor.ts";
 import type { KeyValue } from "../settings/key-value.ts";
 import type { AuthorityOptions } from "./authority/authority.ts";
@@ -8,6 +9,7 @@ import type { Fleet } from "./fleet.ts";
 import type { HealthChecker } from "./health-checker.ts";
 import type { Hub } from "./hub.ts";
 import { createLeader, type Leader } from "./leader.ts";
+import { CutOff } from "./peers/cut-off.ts";
 import { gather } from "./peers/gather.ts";
 import { PeerDirectory } from "./peers/peer-directory.ts";
 import { Peers } from "./peers/peers.ts";
@@ -44,6 +46,7 @@ class Several {
   #address = "";
   #directory: PeerDirectory | null = null;
   #peers: Peers | null = null;
+  #cutOff: CutOff | null = null;
 
   constructor(options: SeveralOptions, keeper: SharedAuthority) {
     this.#options = options;
@@ -76,6 +79,24 @@ class Several {
       if (holder !== id)
         void peers.askOne(holder, (at, options) => at.peers.suspect({ ids: [...ids] }, options)).catch(() => {});
     };
+    const cutOff = new CutOff({
+      clock,
+      reach: () => reached(store, hub.registry),
+      othersReach: async () =>
+        (await peers.ask((at, options) => at.peers.reach({}, options), 2_000)).answers.some(
+          ({ answer }) => answer.reaches,
+        ),
+      onChange: (is) => {
+        hub.cutOff = is;
+        this.#options.onEvent(
+          is
+            ? "cut off from the registry or the store, which another control plane reaches: processes are sent there"
+            : "the registry and the store are reached again",
+        );
+        if (is) for (const session of hub.sessions) session.end(null);
+      },
+    });
+    this.#cutOff = cutOff;
     const { leader } = this;
     return gather({ hub, peers, leader, fleet: new SharedFleet(fleet, peers), address: () => this.#address });
   }
@@ -84,13 +105,29 @@ class Several {
   async served(address: string): Promise<void> {
     this.#address = address;
     await this.#directory?.open();
+    this.#cutOff?.start();
+  }
+
+  /** Found out now. */
+  async reaches(): Promise<boolean> {
+    return (await this.#cutOff?.reaches()) ?? true;
   }
 
   async close(): Promise<void> {
+    this.#cutOff?.close();
     await Promise.all([this.leader.close(), this.#directory?.close()]);
     await this.#peers?.close();
   }
 }
+
+async function reached(store: KeyValue, registry: Registry): Promise<void> {
+  const [{ staleMs }] = await Promise.all([registry.query([NOBODY]), store.get("leader")]);
+  if (staleMs > STALE_MS) throw new Error("the registry is away");
+}
+
+/** What asks for no endpoint. */
+const NOBODY = "weft-reached";
+const STALE_MS = 1_500;
 
 /** Throws `failed_precondition` where control planes could not be told from impostors. */
 function assertShareable(operatorToken: string): void {

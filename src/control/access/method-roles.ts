@@ -42,6 +42,7 @@ const METHOD_ROLES: Readonly<Record<string, MethodRole>> = {
   "weft.control.v1.Access/ListGrants": "operator",
   "weft.control.v1.Access/ListAudit": "operator",
   "weft.control.v1.Peers/Suspect": "peer",
+  "weft.control.v1.Peers/Reach": "peer",
   "weft.control.v1.Peers/SeeMesh": "peer",
   "weft.control.v1.Peers/SeeDelivery": "peer",
 };

@@ -11,16 +11,21 @@ import type { Hub } from "../hub.ts";
 import type { DataPlaneKind, DataPlaneState } from "../mesh/data-plane.ts";
 import { deliveryOf } from "../mesh/delivery.ts";
 import { meshPartOf, planeMessage, type SeenMeshPart } from "../mesh/topology.ts";
+import { settingsDelivery } from "../settings/settings-delivery.ts";
 
 /** What this control plane tells the others of its own processes. Who else asks is refused before (access-control.ts). */
-export function createPeersService(hub: Hub): ServiceDefinition<typeof PeersContract> {
+export function createPeersService(hub: Hub, reaches: () => Promise<boolean>): ServiceDefinition<typeof PeersContract> {
   return service(PeersContract, {
     suspect: ({ ids }) => {
       for (const id of ids) hub.checker.suspect(id);
       return {};
     },
+    reach: async () => ({ reaches: await reaches() }),
     seeMesh: async ({ probeTimeoutMs }) => messageOfPart(await meshPartOf(hub, probeTimeoutMs)),
-    seeDelivery: ({ revision, waitMs }) => deliveryOf(Number(revision), () => hub.planes(), waitMs, hub.clock),
+    seeDelivery: ({ revision, waitMs, namespaces }) =>
+      namespaces.length === 0
+        ? deliveryOf(Number(revision), () => hub.planes(), waitMs, hub.clock)
+        : settingsDelivery(hub, Number(revision), namespaces, waitMs),
   });
 }
 

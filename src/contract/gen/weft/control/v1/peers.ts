@@ -14,7 +14,7 @@ import type { Message } from "../../../../runtime.ts";
  * Describes the file weft/control/v1/peers.proto.
  */
 export const file_weft_control_v1_peers: GenFile = /*@__PURE__*/
-  fileDesc("Cht3ZWZ0L2NvbnRyb2wvdjEvcGVlcnMucHJvdG8SD3dlZnQuY29udHJvbC52MSIdCg5TdXNwZWN0UmVxdWVzdBILCgNpZHMYASADKAkiEQoPU3VzcGVjdFJlc3BvbnNlIioKDlNlZU1lc2hSZXF1ZXN0EhgKEHByb2JlX3RpbWVvdXRfbXMYASABKA0iZwoPU2VlTWVzaFJlc3BvbnNlEioKBnBsYW5lcxgBIAMoCzIaLndlZnQuY29udHJvbC52MS5EYXRhUGxhbmUSKAoFZWRnZXMYAiADKAsyGS53ZWZ0LmNvbnRyb2wudjEuU2VlbkVkZ2Ui2wEKCFNlZW5FZGdlEgwKBGZyb20YASABKAkSCgoCdG8YAiABKAkSDwoHdmVyc2lvbhgDIAEoCRIYChBjYWxsc19wZXJfc2Vjb25kGAQgASgBEg0KBWNhbGxzGAUgASgBEg4KBmVycm9ycxgGIAEoARIOCgZzZWN1cmUYByABKAESEAoIYXR0ZW1wdHMYCCABKAESDwoHbGF0ZW5jeRgJIAMoARIRCglhbGxfY2FsbHMYCiABKAESEgoKYWxsX2Vycm9ycxgLIAEoARIRCglwcm9jZXNzZXMYDCABKA0iNwoSU2VlRGVsaXZlcnlSZXF1ZXN0EhAKCHJldmlzaW9uGAEgASgEEg8KB3dhaXRfbXMYAiABKA0ygQIKBVBlZXJzElEKB1N1c3BlY3QSHy53ZWZ0LmNvbnRyb2wudjEuU3VzcGVjdFJlcXVlc3QaIC53ZWZ0LmNvbnRyb2wudjEuU3VzcGVjdFJlc3BvbnNlIgOQAgISUQoHU2VlTWVzaBIfLndlZnQuY29udHJvbC52MS5TZWVNZXNoUmVxdWVzdBogLndlZnQuY29udHJvbC52MS5TZWVNZXNoUmVzcG9uc2UiA5ACARJSCgtTZWVEZWxpdmVyeRIjLndlZnQuY29udHJvbC52MS5TZWVEZWxpdmVyeVJlcXVlc3QaGS53ZWZ0LmNvbnRyb2wudjEuRGVsaXZlcnkiA5ACAWIGcHJvdG8z", [file_weft_control_v1_mesh]);
+  fileDesc("Cht3ZWZ0L2NvbnRyb2wvdjEvcGVlcnMucHJvdG8SD3dlZnQuY29udHJvbC52MSIdCg5TdXNwZWN0UmVxdWVzdBILCgNpZHMYASADKAkiEQoPU3VzcGVjdFJlc3BvbnNlIg4KDFJlYWNoUmVxdWVzdCIgCg1SZWFjaFJlc3BvbnNlEg8KB3JlYWNoZXMYASABKAgiKgoOU2VlTWVzaFJlcXVlc3QSGAoQcHJvYmVfdGltZW91dF9tcxgBIAEoDSJnCg9TZWVNZXNoUmVzcG9uc2USKgoGcGxhbmVzGAEgAygLMhoud2VmdC5jb250cm9sLnYxLkRhdGFQbGFuZRIoCgVlZGdlcxgCIAMoCzIZLndlZnQuY29udHJvbC52MS5TZWVuRWRnZSLbAQoIU2VlbkVkZ2USDAoEZnJvbRgBIAEoCRIKCgJ0bxgCIAEoCRIPCgd2ZXJzaW9uGAMgASgJEhgKEGNhbGxzX3Blcl9zZWNvbmQYBCABKAESDQoFY2FsbHMYBSABKAESDgoGZXJyb3JzGAYgASgBEg4KBnNlY3VyZRgHIAEoARIQCghhdHRlbXB0cxgIIAEoARIPCgdsYXRlbmN5GAkgAygBEhEKCWFsbF9jYWxscxgKIAEoARISCgphbGxfZXJyb3JzGAsgASgBEhEKCXByb2Nlc3NlcxgMIAEoDSJLChJTZWVEZWxpdmVyeVJlcXVlc3QSEAoIcmV2aXNpb24YASABKAQSDwoHd2FpdF9tcxgCIAEoDRISCgpuYW1lc3BhY2VzGAMgAygJMs4CCgVQZWVycxJRCgdTdXNwZWN0Eh8ud2VmdC5jb250cm9sLnYxLlN1c3BlY3RSZXF1ZXN0GiAud2VmdC5jb250cm9sLnYxLlN1c3BlY3RSZXNwb25zZSIDkAICElEKB1NlZU1lc2gSHy53ZWZ0LmNvbnRyb2wudjEuU2VlTWVzaFJlcXVlc3QaIC53ZWZ0LmNvbnRyb2wudjEuU2VlTWVzaFJlc3BvbnNlIgOQAgESSwoFUmVhY2gSHS53ZWZ0LmNvbnRyb2wudjEuUmVhY2hSZXF1ZXN0Gh4ud2VmdC5jb250cm9sLnYxLlJlYWNoUmVzcG9uc2UiA5ACARJSCgtTZWVEZWxpdmVyeRIjLndlZnQuY29udHJvbC52MS5TZWVEZWxpdmVyeVJlcXVlc3QaGS53ZWZ0LmNvbnRyb2wudjEuRGVsaXZlcnkiA5ACAWIGcHJvdG8z", [file_weft_control_v1_mesh]);
 
 /**
  * @generated from message weft.control.v1.SuspectRequest
@@ -47,6 +47,36 @@ export const SuspectResponseSchema: GenMessage<SuspectResponse> = /*@__PURE__*/
   messageDesc(file_weft_control_v1_peers, 1);
 
 /**
+ * @generated from message weft.control.v1.ReachRequest
+ */
+export type ReachRequest = Message<"weft.control.v1.ReachRequest"> & {
+};
+
+/**
+ * Describes the message weft.control.v1.ReachRequest.
+ * Use `create(ReachRequestSchema)` to create a new message.
+ */
+export const ReachRequestSchema: GenMessage<ReachRequest> = /*@__PURE__*/
+  messageDesc(file_weft_control_v1_peers, 2);
+
+/**
+ * @generated from message weft.control.v1.ReachResponse
+ */
+export type ReachResponse = Message<"weft.control.v1.ReachResponse"> & {
+  /**
+   * @generated from field: bool reaches = 1;
+   */
+  reaches: boolean;
+};
+
+/**
+ * Describes the message weft.control.v1.ReachResponse.
+ * Use `create(ReachResponseSchema)` to create a new message.
+ */
+export const ReachResponseSchema: GenMessage<ReachResponse> = /*@__PURE__*/
+  messageDesc(file_weft_control_v1_peers, 3);
+
+/**
  * @generated from message weft.control.v1.SeeMeshRequest
  */
 export type SeeMeshRequest = Message<"weft.control.v1.SeeMeshRequest"> & {
@@ -63,7 +93,7 @@ export type SeeMeshRequest = Message<"weft.control.v1.SeeMeshRequest"> & {
  * Use `create(SeeMeshRequestSchema)` to create a new message.
  */
 export const SeeMeshRequestSchema: GenMessage<SeeMeshRequest> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_peers, 2);
+  messageDesc(file_weft_control_v1_peers, 4);
 
 /**
  * @generated from message weft.control.v1.SeeMeshResponse
@@ -85,7 +115,7 @@ export type SeeMeshResponse = Message<"weft.control.v1.SeeMeshResponse"> & {
  * Use `create(SeeMeshResponseSchema)` to create a new message.
  */
 export const SeeMeshResponseSchema: GenMessage<SeeMeshResponse> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_peers, 3);
+  messageDesc(file_weft_control_v1_peers, 5);
 
 /**
  * Sums, as opposed to MeshEdge, so that those of several control planes add up.
@@ -159,7 +189,7 @@ export type SeenEdge = Message<"weft.control.v1.SeenEdge"> & {
  * Use `create(SeenEdgeSchema)` to create a new message.
  */
 export const SeenEdgeSchema: GenMessage<SeenEdge> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_peers, 4);
+  messageDesc(file_weft_control_v1_peers, 6);
 
 /**
  * @generated from message weft.control.v1.SeeDeliveryRequest
@@ -174,6 +204,13 @@ export type SeeDeliveryRequest = Message<"weft.control.v1.SeeDeliveryRequest"> &
    * @generated from field: uint32 wait_ms = 2;
    */
   waitMs: number;
+
+  /**
+   * Of settings: the processes that use these namespaces, in place of data planes.
+   *
+   * @generated from field: repeated string namespaces = 3;
+   */
+  namespaces: string[];
 };
 
 /**
@@ -181,7 +218,7 @@ export type SeeDeliveryRequest = Message<"weft.control.v1.SeeDeliveryRequest"> &
  * Use `create(SeeDeliveryRequestSchema)` to create a new message.
  */
 export const SeeDeliveryRequestSchema: GenMessage<SeeDeliveryRequest> = /*@__PURE__*/
-  messageDesc(file_weft_control_v1_peers, 5);
+  messageDesc(file_weft_control_v1_peers, 7);
 
 /**
  * @generated from service weft.control.v1.Peers
@@ -206,6 +243,16 @@ export const Peers: GenService<{
     methodKind: "unary";
     input: typeof SeeMeshRequestSchema;
     output: typeof SeeMeshResponseSchema;
+  },
+  /**
+   * Whether it reaches the registry and the store now, which it finds out before it answers: for one that does not.
+   *
+   * @generated from rpc weft.control.v1.Peers.Reach
+   */
+  reach: {
+    methodKind: "unary";
+    input: typeof ReachRequestSchema;
+    output: typeof ReachResponseSchema;
   },
   /**
    * Waits until the data planes that are attached there have said whether a revision is in force.

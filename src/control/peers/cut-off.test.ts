@@ -1,0 +1,39 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+import { VirtualClock } from "../../core/clock.ts";
+import { CutOff } from "./cut-off.ts";
+
+test("only who does not reach what another one reaches is cut off, until it is reached again", async () => {
+  const clock = new VirtualClock();
+  const state = { reaches: true, others: true };
+  const changes: boolean[] = [];
+  const cutOff = new CutOff({
+    clock,
+    reach: () => (state.reaches ? Promise.resolve() : new Promise(() => {})), // nothing is ever heard
+    othersReach: async () => state.others,
+    onChange: (is) => changes.push(is),
+  });
+  cutOff.start();
+  const pass = async (ms: number) => {
+    for (let passed = 0; passed < ms; passed += 250) {
+      clock.advance(250);
+      await new Promise<void>((resolve) => setImmediate(resolve));
+    }
+  };
+  await pass(5_000);
+  state.reaches = false;
+  await pass(2_000);
+  assert.deepEqual(changes, [], "not at once");
+  await pass(3_500);
+  assert.deepEqual(changes, [true]);
+  state.others = false;
+  await pass(10_000);
+  assert.deepEqual(changes, [true], "what others say later does not call processes back to where nothing is reached");
+  state.reaches = true;
+  await pass(2_500);
+  assert.deepEqual(changes, [true, false]);
+  state.reaches = false;
+  await pass(20_000);
+  assert.deepEqual(changes, [true, false], "nobody reaches it");
+  cutOff.close();
+});
