@@ -28,10 +28,15 @@ export function meshProblems({ nodes, edges, planes, revision, publishedMs, prob
         refusal.resource === ""
           ? `revision ${refusal.revision}`
           : `${refusal.resource} of revision ${refusal.revision}`;
-      const stays = acknowledged === 0 ? "nothing is in force there" : `revision ${acknowledged} stays`;
+      const isOfSettings = refusal.resource.startsWith("settings ");
+      const stays = isOfSettings
+        ? "those before stay"
+        : acknowledged === 0
+          ? "nothing is in force there"
+          : `revision ${acknowledged} stays`;
       refused.push({ kind: "refused", subject: process, message: `refused ${what}, ${stays}: ${refusal.reason}` });
     }
-    if (refusals.length > 0 || now - attachedMs < GRACE_MS) continue;
+    if (refusals.some(({ resource }) => !resource.startsWith("settings ")) || now - attachedMs < GRACE_MS) continue;
     // A gRPC client takes no requests that it could be probed by.
     if (probed && kind !== "grpc" && now - probedMs > SILENT_MS) {
       behind.push({ kind: "silent", subject: process, message: "did not say by which revision it decides" });

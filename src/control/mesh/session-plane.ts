@@ -23,7 +23,10 @@ export function dataPlaneOf(session: Session): DataPlaneState | null {
     acknowledged: session.acknowledged,
     enforced: probed?.revision ?? 0,
     probedMs: probed?.atMs ?? 0,
-    refusals: refused ? [{ revision: applied.revision, resource: "", reason: applied.error }] : [],
+    refusals: [
+      ...(refused ? [{ revision: applied.revision, resource: "", reason: applied.error }] : []),
+      ...session.settings.refusals(),
+    ],
     probe: (timeoutMs) => session.probe(timeoutMs),
   };
 }

@@ -11,7 +11,11 @@ import {
 } from "../../contract/gen/weft/control/v1/control.ts";
 import type { LeaseRequest, MeetRequest } from "../../contract/gen/weft/control/v1/fleet.ts";
 import { DeliverySchema, type GetTopologyRequest } from "../../contract/gen/weft/control/v1/mesh.ts";
-import { type GetSettingsRequest, GetSettingsResponseSchema } from "../../contract/gen/weft/control/v1/settings.ts";
+import {
+  type GetSettingsRequest,
+  GetSettingsResponseSchema,
+  type PublishSettingsRequest,
+} from "../../contract/gen/weft/control/v1/settings.ts";
 import { create, type DescMessage, type MessageShape } from "../../contract/runtime.ts";
 import type { ServerInterceptor, ServerRequest, ServerResponse } from "../../service/interceptor.ts";
 import type { Hub } from "../hub.ts";
@@ -147,7 +151,9 @@ const delivered: Gathered = async ({ hub, peers }, request, own) => {
   if (waitMs === 0 || validateOnly) return answer;
   // What was waited for here is time that they had, too.
   const leftMs = Math.round(Math.max(500, waitMs - (hub.clock.now() - began)));
-  const ask = { revision: answer.revision, waitMs: leftMs };
+  const { changes = [] } = request.message as Partial<Pick<PublishSettingsRequest, "changes">>;
+  const namespaces = [...new Set(changes.map(({ namespace }) => namespace))];
+  const ask = { revision: answer.revision, waitMs: leftMs, namespaces };
   const { answers, silent } = await peers.ask(({ peers: at }, options) => at.seeDelivery(ask, options), leftMs + 1_000);
   const all = [answer.delivery ?? create(DeliverySchema), ...answers.map((each) => each.answer)];
   const sum = (of: "planes" | "applied") => all.reduce((total, each) => total + each[of], 0);

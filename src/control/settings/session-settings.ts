@@ -113,6 +113,15 @@ export class SessionSettings {
       error === "" ? null : { revision: followed.revision, error: printable(error, MAX_REFUSAL_LENGTH) };
   }
 
+  /** What it refused of what it was sent last, as a data plane's refusals: "settings orders". */
+  refusals(): { revision: number; resource: string; reason: string }[] {
+    const refusals: { revision: number; resource: string; reason: string }[] = [];
+    for (const { namespace, refused } of this.#followed.values())
+      if (refused !== null)
+        refusals.push({ revision: refused.revision, resource: `settings ${namespace}`, reason: refused.error });
+    return refusals;
+  }
+
   /** Ids of the gray releases whose values the process has, or gets. */
   graysOf(namespace: string): readonly string[] {
     return this.#centre.valuesOf(namespace, this.facts.consumer()).grays;

@@ -6,17 +6,14 @@ import type {
   SettingsConsumerSchema,
 } from "../../contract/gen/weft/control/v1/settings.ts";
 import type { MessageInitShape } from "../../contract/runtime.ts";
-import type { Clock } from "../../core/clock.ts";
 import { WeftError } from "../../core/errors.ts";
 import { didYouMean } from "../../core/suggest.ts";
 import type { SettingsState } from "../../settings/settings-state.ts";
 import type { Hub } from "../hub.ts";
 import type { Published } from "../ledger.ts";
 import { publishSettings } from "./publish-settings.ts";
-import type { SessionSettings } from "./session-settings.ts";
+import { settingsDelivery } from "./settings-delivery.ts";
 import { changesOf } from "./settings-messages.ts";
-
-type Delivery = MessageInitShape<typeof DeliverySchema>;
 
 /** Admin.GetSettings. Throws `not_found` for a revision or a namespace that is not there. */
 export async function readSettings(
@@ -36,7 +33,7 @@ export async function readSettings(
 export async function answerPublishSettings(
   hub: Pick<Hub, "ledger" | "settings" | "clock">,
   request: PublishSettingsRequest,
-): Promise<Published & { delivery?: Delivery }> {
+): Promise<Published & { delivery?: MessageInitShape<typeof DeliverySchema> }> {
   const { author, reason, expectedRevision, validateOnly, waitMs } = request;
   const changes = changesOf(request.changes);
   const published = await publishSettings(hub, {
@@ -47,40 +44,8 @@ export async function answerPublishSettings(
     ...(expectedRevision !== undefined && { expected: Number(expectedRevision) }),
   });
   if (validateOnly || waitMs === 0) return published;
-  const consumers = new Map<SessionSettings, Set<string>>();
-  for (const { namespace } of changes)
-    for (const consumer of hub.settings.consumersOf(namespace)) {
-      const used = consumers.get(consumer) ?? new Set();
-      consumers.set(consumer, used.add(namespace));
-    }
-  return { ...published, delivery: await delivered(consumers, waitMs, hub.clock) };
-}
-
-/** Waits until every consumer that is still there has said whether what it was sent is in force, for at most `waitMs`. */
-async function delivered(
-  consumers: ReadonlyMap<SessionSettings, ReadonlySet<string>>,
-  waitMs: number,
-  clock: Clock,
-): Promise<Delivery> {
-  const until = clock.now() + Math.min(waitMs, MAX_WAIT_MS);
-  for (;;) {
-    const refused: { process: string; reason: string }[] = [];
-    const waiting: string[] = [];
-    let planes = 0;
-    for (const [consumer, namespaces] of consumers) {
-      if (consumer.closed) continue;
-      planes++;
-      const followed = Array.from(namespaces, (name) => consumer.namespace(name)).filter((one) => one !== undefined);
-      const refusal = followed.find((one) => one.refused !== null);
-      const process = consumer.facts.process();
-      if (refusal?.refused) refused.push({ process, reason: `${refusal.namespace}: ${refusal.refused.error}` });
-      else if (followed.some((one) => one.waiting)) waiting.push(process);
-    }
-    const left = until - clock.now();
-    if (waiting.length === 0 || left <= 0)
-      return { planes, applied: planes - refused.length - waiting.length, refused, waiting };
-    await new Promise<void>((resolve) => void clock.after(Math.min(LOOK_EVERY_MS, left), resolve));
-  }
+  const namespaces = changes.map(({ namespace }) => namespace);
+  return { ...published, delivery: await settingsDelivery(hub, published.revision, namespaces, waitMs) };
 }
 
 function* consumersOf(
@@ -114,6 +79,3 @@ function only(settings: SettingsState, namespace: string, isUsed: boolean): Sett
   const text = `there is no namespace "${namespace.slice(0, 64)}"; ${known}${didYouMean(namespace, names)}`;
   throw new WeftError("not_found", text, { reason: "UNKNOWN_NAMESPACE" });
 }
-
-const LOOK_EVERY_MS = 20;
-const MAX_WAIT_MS = 30_000;
