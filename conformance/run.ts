@@ -11,6 +11,7 @@ import { envoy } from "./envoy.ts";
 import { equality } from "./equality.ts";
 import { etcd } from "./etcd.ts";
 import { gateway } from "./gateway.ts";
+import { git } from "./git.ts";
 import { grpcurl } from "./grpcurl.ts";
 import { guarded } from "./guarded.ts";
 import { h2spec } from "./h2spec.ts";
@@ -44,6 +45,7 @@ const suites: readonly Suite[] = [
   resilience,
   redis,
   etcd,
+  git,
   postgres,
   consul,
   zookeeper,

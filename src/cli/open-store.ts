@@ -36,6 +36,13 @@ export async function openStore({ url, dataDir, system, tell }: StoreChoice): Pr
         keyValue: await openEtcdKeyValue({ url, system, onError, onRecovered: () => tell("etcd answers again") }),
       };
     }
+    case "git": {
+      const { openGitRevisions } = await import("../drivers/git/git-revisions.ts");
+      const onError = (error: WeftError | null): void =>
+        tell(error === null ? "the repository can be read again" : error.message);
+      const revisions = await openGitRevisions({ url, onError });
+      return { keyValue: await openOwn(dataDir, () => {}), revisions };
+    }
     case "consul": {
       const { openConsulKeyValue } = await import("../drivers/consul/consul-key-value.ts");
       return { keyValue: await openConsulKeyValue({ url, system }) };

@@ -1,0 +1,95 @@
+import type { RevisionNote } from "../../settings/revision-store.ts";
+import { isRevisionFile, type RevisionFiles } from "./git-files.ts";
+
+/** What git fast-import makes a commit of: the files that are others than before, author and reason, and what a commit has no place for at the end of its message. */
+export function commitStream({
+  ref,
+  parent,
+  revision: { author, reason, publishedMs, revision },
+  before,
+  after,
+}: {
+  ref: string;
+  /** "": the first commit. */
+  parent: string;
+  revision: Pick<RevisionNote, "author" | "reason" | "publishedMs" | "revision">;
+  before: RevisionFiles;
+  after: RevisionFiles;
+}): Buffer {
+  const seconds = Math.floor(publishedMs / 1_000);
+  const name = author.replace(/[<>\p{Cc}]/gu, " ").trim() || "unknown";
+  const trailers = [`Weft-Revision: ${revision}`, `Weft-Published: ${publishedMs}`];
+  if (name !== author) trailers.push(`Weft-Author: ${JSON.stringify(author)}`);
+  const parts: (string | Buffer)[] = [
+    `commit ${ref}\nauthor ${name} <> ${seconds} +0000\ncommitter weft <> ${seconds} +0000\n`,
+    ...data(`${reason}\n\n${trailers.join("\n")}\n`),
+    parent === "" ? "" : `from ${parent}\n`,
+  ];
+  for (const path of before.keys()) if (!after.has(path)) parts.push(`D ${path}\n`);
+  for (const [path, text] of after)
+    if (before.get(path) !== text) parts.push(`M 100644 inline ${path}\n`, ...data(text));
+  return Buffer.concat(parts.map((part) => Buffer.from(part as string)));
+}
+
+/** For git log with --name-only. */
+export const LOG_FORMAT = "%x01%H%x02%an%x02%ct%x02%B%x02";
+
+/** What it says: newest first, `newest` being the number of the first. */
+export function notesOfLog(text: string, newest: number): RevisionNote[] {
+  return text
+    .split("\x01")
+    .slice(1)
+    .map((part, index) => {
+      const [id, name, seconds, message, files = ""] = part.split("\x02");
+      const revision = newest - index;
+      const { reason, trailers } = readMessage(message);
+      const own = trailers.get("Revision") === String(revision);
+      const published = Number(trailers.get("Published"));
+      return {
+        revision,
+        id,
+        author: (own ? textOf(trailers.get("Author")) : null) ?? name,
+        reason,
+        publishedMs: own && Number.isSafeInteger(published) ? published : Number(seconds) * 1_000,
+        changes: changesOf(files.split("\n")),
+      };
+    });
+}
+
+function readMessage(message: string): { reason: string; trailers: Map<string, string> } {
+  const trailers = new Map<string, string>();
+  const match = /(?:^|\n\n)((?:Weft-[A-Za-z]+: [^\n]*\n?)+)\s*$/.exec(message);
+  if (match === null) return { reason: message.trimEnd(), trailers };
+  for (const line of match[1].split("\n")) {
+    const at = line.indexOf(": ");
+    if (at > 0) trailers.set(line.slice("Weft-".length, at), line.slice(at + 2));
+  }
+  return { reason: message.slice(0, match.index).trimEnd(), trailers };
+}
+
+function changesOf(paths: readonly string[]): string[] {
+  const changes: string[] = [];
+  for (const path of paths) {
+    if (!isRevisionFile(path) || path.startsWith(".")) continue;
+    const [, folder, name] = /^(resources|settings)\/(.+)\.[a-z]+$/.exec(path) ?? [];
+    changes.push(folder === "settings" ? `settings ${name}` : name.replace("-", " "));
+  }
+  if (changes.length <= MAX_CHANGES) return changes;
+  return [...changes.slice(0, MAX_CHANGES - 1), `and ${changes.length - MAX_CHANGES + 1} more`];
+}
+
+function textOf(json: string | undefined): string | null {
+  try {
+    const text: unknown = JSON.parse(json ?? "");
+    return typeof text === "string" ? text : null;
+  } catch {
+    return null;
+  }
+}
+
+function data(text: string): (string | Buffer)[] {
+  const bytes = Buffer.from(text);
+  return [`data ${bytes.byteLength}\n`, bytes, "\n"];
+}
+
+const MAX_CHANGES = 50;
