@@ -53,6 +53,20 @@ async function allow(rules: Rule[]): Promise<void> {
   await wait(200);
 }
 
+/** A file as kubectl has it. */
+function kubeconfig(user: Record<string, string>): string {
+  const cluster = { server: `https://${server.address}`, "certificate-authority": server.ca };
+  const config = {
+    "current-context": "test",
+    contexts: [{ name: "test", context: { cluster: "test", user: "weft", namespace: "rights" } }],
+    clusters: [{ name: "test", cluster }],
+    users: [{ name: "weft", user }],
+  };
+  const file = server.tokenFile("test").replace("token", "kubeconfig");
+  writeFileSync(file, JSON.stringify(config));
+  return file;
+}
+
 const url = (user = "control") => server.url("rights", server.address, user);
 const refused = (code: string, message: RegExp) => (error: Error & { code: string }) => {
   assert.equal(error.code, code);
@@ -161,6 +175,23 @@ test("a token that is written anew is read again, and one that is wrong meanwhil
   rmSync(token);
 });
 
+test("a client certificate lets in: by the url, and in a kubeconfig as kubectl has it", async () => {
+  await allow(documented());
+  const { cert, key } = server.clientCertificate("control");
+  const byUrl = `kubernetes://${server.address}/rights?cert=${cert}&key=${key}&ca=${server.ca}`;
+  const registry = await openKubernetesRegistry({ url: byUrl, system: "certified" });
+  await registry.register(endpointOf("orders", 1), 3_000);
+  await registry.close();
+  const data = (file: string) => readFileSync(file).toString("base64");
+  const file = kubeconfig({ "client-certificate-data": data(cert), "client-key-data": data(key) });
+  const store = await openKubernetesKeyValue({ url: `kubernetes:///rights?kubeconfig=${file}`, system: "certified" });
+  assert.ok(await store.put("rights/certified", Buffer.from("1"), ANY));
+  await store.close();
+  const { cert: other, key: otherKey } = server.clientCertificate("stranger");
+  const url = `kubernetes://${server.address}/rights?cert=${other}&key=${otherKey}&ca=${server.ca}`;
+  await assert.rejects(openKubernetesRegistry({ url, system: "certified" }), { code: "permission_denied" });
+});
+
 test("the token of a service account lets in, by a kubeconfig", async () => {
   await allow(documented());
   const accounts = "/api/v1/namespaces/rights/serviceaccounts";
@@ -171,14 +202,7 @@ test("the token of a service account lets in, by a kubeconfig", async () => {
   const roleRef = { apiGroup: "rbac.authorization.k8s.io", kind: "Role", name: "weft" };
   const subjects = [{ kind: "ServiceAccount", name: "weft", namespace: "rights" }];
   await server.call("POST", `${RBAC}/rolebindings`, { metadata: { name: "account" }, roleRef, subjects });
-  const file = `${server.tokenFile("account")}.kubeconfig`;
-  const config = {
-    "current-context": "test",
-    contexts: [{ name: "test", context: { cluster: "test", user: "weft", namespace: "rights" } }],
-    clusters: [{ name: "test", cluster: { server: `https://${server.address}`, "certificate-authority": server.ca } }],
-    users: [{ name: "weft", user: { tokenFile: server.tokenFile("account") } }],
-  };
-  writeFileSync(file, JSON.stringify(config));
+  const file = kubeconfig({ tokenFile: server.tokenFile("account") });
   const registry = await openKubernetesRegistry({ url: `kubernetes://?kubeconfig=${file}`, system: "account" });
   await registry.register(endpointOf("orders", 1), 3_000);
   await registry.close();

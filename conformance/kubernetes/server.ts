@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { generateKeyPairSync } from "node:crypto";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -34,6 +34,8 @@ export class KubernetesServer {
     const lines = ["admin,admin,admin,system:masters", ...users.map((user) => `${user},${user},${user}`)];
     writeFileSync(this.#file("tokens.csv"), lines.map((line) => `${line}\n`).join(""));
     for (const user of ["admin", ...users]) writeFileSync(this.tokenFile(user), `${user}\n`);
+    const made = ["-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=clients", "-days", "2"];
+    this.#openssl("req", ...made, "-keyout", "clients.key", "-out", "clients.crt");
   }
 
   get address(): string {
@@ -52,6 +54,15 @@ export class KubernetesServer {
   /** The url of a namespace, by way of `address`. */
   url(namespace: string, address = this.address, user = "admin"): string {
     return `kubernetes://${address}/${namespace}?token-file=${this.tokenFile(user)}&ca=${this.ca}`;
+  }
+
+  /** A client certificate of a user, and its key: files. */
+  clientCertificate(user: string): { cert: string; key: string } {
+    const request = ["-newkey", "rsa:2048", "-nodes", "-subj", `/CN=${user}`];
+    this.#openssl("req", ...request, "-keyout", `${user}.key`, "-out", `${user}.csr`);
+    const by = ["-CA", "clients.crt", "-CAkey", "clients.key", "-CAcreateserial", "-days", "2"];
+    this.#openssl("x509", "-req", "-in", `${user}.csr`, ...by, "-out", `${user}.crt`);
+    return { cert: this.#file(`${user}.crt`), key: this.#file(`${user}.key`) };
   }
 
   async start(): Promise<void> {
@@ -133,6 +144,11 @@ export class KubernetesServer {
     rmSync(this.#folder, { recursive: true, force: true });
   }
 
+  #openssl(...args: string[]): void {
+    const { status, stderr } = spawnSync("openssl", args, { cwd: this.#folder, encoding: "utf8" });
+    if (status !== 0) throw new Error(`openssl ${args[0]}: ${stderr}`);
+  }
+
   #file(name: string): string {
     return join(this.#folder, name);
   }
@@ -143,6 +159,7 @@ export class KubernetesServer {
     accounts.push("--service-account-key-file", this.#file("sa.pub"));
     accounts.push("--service-account-signing-key-file", this.#file("sa.key"));
     const rights = ["--token-auth-file", this.#file("tokens.csv"), "--authorization-mode", "RBAC"];
+    rights.push("--client-ca-file", this.#file("clients.crt"));
     const more = ["--cert-dir", this.#folder, "--service-cluster-ip-range", "10.0.0.0/24"];
     more.push("--disable-admission-plugins", "ServiceAccount", "--etcd-servers", `http://${this.#etcd.address}`);
     const child = spawn(tool("kube-apiserver"), [...where, ...accounts, ...rights, ...more], { stdio: "ignore" });

@@ -164,6 +164,21 @@ test("what is no entry is told once, and takes nothing else with it", async () =
   assert.equal(problems.length, 1);
 });
 
+test("an entry that somebody broke is written over by whoever registers its id", async () => {
+  const system = `system-${++systems}`;
+  const problems: string[] = [];
+  const first = await open(system);
+  const lease = await first.register(endpointOf("orders", 1), 30_000);
+  const [made] = (await server.call("GET", SLICES)).body.items;
+  await lease.release();
+  const { name, labels } = made.metadata;
+  await server.call("POST", SLICES, slice(name, [], labels));
+  const registry = await open(system, { problems });
+  assert.match(problems.join(), new RegExp(`${name} cannot be used`));
+  await registry.register(endpointOf("orders", 1, { port: 9_001 }), 30_000);
+  assert.equal((await listed(registry))[0].port, 9_001);
+});
+
 test("deleted by hand, an entry is put there again by the control plane that holds it", async () => {
   const system = `system-${++systems}`;
   const [a, b] = [await open(system), await open(system)];

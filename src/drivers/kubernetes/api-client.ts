@@ -85,6 +85,7 @@ export class ApiClient {
     const request = this.#request(question);
     const response = await this.#head(request, OPEN_MS);
     if (response.statusCode !== 200) {
+      if (response.statusCode === 401) this.#credentials.reload(); // for the next time
       throw apiError(response.statusCode ?? 0, await this.#body(request, response, CALL_MS), this.#asked(question));
     }
     const lines = new JsonLines(MAX_LINE_BYTES);

@@ -135,7 +135,26 @@ export class KubernetesBackend implements EndpointBackend {
       });
     } catch (thrown) {
       const { reason } = toWeftError(thrown);
-      if (reason === "CONFLICT" || reason === "ALREADY_EXISTS" || reason === "NO_SUCH_OBJECT") return null;
+      if (reason === "ALREADY_EXISTS") return this.#overwrite(entry, deadline - clock.now());
+      if (reason === "CONFLICT" || reason === "NO_SUCH_OBJECT") return null;
+      throw thrown;
+    }
+  }
+
+  /** What cannot be read is nobody's: whoever registers its id writes over it. */
+  async #overwrite(entry: EndpointEntry, timeoutMs: number): Promise<number | null> {
+    const { system, clock } = this.#options;
+    const deadline = clock.now() + timeoutMs;
+    const name = sliceName(system, entry.endpoint.id);
+    try {
+      const { object, entry: there } = await this.#get(name, timeoutMs);
+      if (there !== null) return null;
+      const addressType = object.content.addressType === "IPv6" ? "IPv6" : "IPv4";
+      const slice = encodeSlice(entry, system, addressType);
+      return await this.#write(name, slice, object.metadata.resourceVersion, deadline - clock.now());
+    } catch (thrown) {
+      const { reason } = toWeftError(thrown);
+      if (reason === "CONFLICT" || reason === "NO_SUCH_OBJECT") return null;
       throw thrown;
     }
   }
@@ -222,17 +241,21 @@ export class KubernetesBackend implements EndpointBackend {
     this.#versions.isReplaced(resourceVersion, mark);
     const entries = this.#view.listed(objects, resourceVersion);
     const now = this.#options.clock.now();
-    for (const plane of this.#view.planes()) this.#planes.mentioned(plane, now);
-    this.#events?.whole(entries);
+    for (const plane of this.#view.planes()) this.#mention(plane, now);
+    if (this.#lost) this.#planes.touched(now);
     this.#lost = false;
+    this.#events?.whole(entries);
   }
 
   #takeSlices(events: readonly ObjectEvent[]): readonly BackendChange[] {
     const changes = this.#view.take(events);
     const now = this.#options.clock.now();
-    for (const change of changes)
-      if (change.kind === "put" && change.entry.plane !== "") this.#planes.mentioned(change.entry.plane, now);
+    for (const change of changes) if (change.kind === "put") this.#mention(change.entry.plane, now);
     return changes;
+  }
+
+  #mention(plane: string, now: number): void {
+    if (plane !== "" && plane !== this.#plane) this.#planes.mentioned(plane, now);
   }
 
   #tell(changes: readonly BackendChange[]): void {
@@ -242,11 +265,9 @@ export class KubernetesBackend implements EndpointBackend {
   #listPlanes({ objects }: ObjectList): void {
     const { system, clock } = this.#options;
     const now = clock.now();
-    const there = new Set<string>();
     for (const object of objects) {
       const plane = planeOf(object, system);
-      if (plane === null) continue;
-      there.add(plane);
+      if (plane === null || plane === this.#plane) continue;
       if (this.#planes.seen(plane, object.metadata.resourceVersion, now)) this.#tell(this.#view.planeChanged(plane));
     }
     // Not told as dead at once: after data were lost each of them makes its Lease anew.
@@ -306,9 +327,7 @@ export class KubernetesBackend implements EndpointBackend {
     if (this.#lost) this.#planes.touched(now);
     this.#lost = false;
     this.#events?.confirmed();
-    for (const plane of this.#planes.advance(now)) {
-      if (plane !== this.#plane) this.#tell(this.#view.planeChanged(plane));
-    }
+    for (const plane of this.#planes.advance(now)) this.#tell(this.#view.planeChanged(plane));
     for (const dead of this.#planes.deadBefore(now - BURY_MS)) void this.#bury(dead);
   }
 

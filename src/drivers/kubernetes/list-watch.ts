@@ -50,6 +50,7 @@ export class ListWatch {
   #fail: ((error: WeftError) => void) | null = null;
   #wake: Cancel = ignore;
   #watching = false;
+  #heardAt = 0;
   #closed = false;
 
   constructor(options: ListWatchOptions) {
@@ -110,7 +111,8 @@ export class ListWatch {
 
   /** Resolves when the server ends it in order; rejects when it broke. */
   async #watch(): Promise<void> {
-    const { client, random, resource, selector, metadataOnly, onState } = this.#options;
+    const { client, clock, random, resource, selector, metadataOnly, onState } = this.#options;
+    let cancel: Cancel = ignore;
     const timeoutSeconds = String(Math.round(WATCH_S * (0.8 + 0.4 * random.next())));
     const query = {
       ...selector,
@@ -132,11 +134,14 @@ export class ListWatch {
           this.#fail = reject;
           if (stopped !== null) return reject(stopped);
           this.#watching = true;
+          this.#heardAt = clock.now();
+          cancel = this.#unlessSilent(resolve);
           this.#backOff.reset();
           onState(null);
         }, reject);
       });
     } finally {
+      cancel();
       this.#watching = false;
       this.#fail = null;
       this.#stream?.close();
@@ -144,8 +149,21 @@ export class ListWatch {
     }
   }
 
+  /** Bookmarks come about once a minute. A connection on which none do may be dead; if not, nothing is missed by another. */
+  #unlessSilent(end: () => void): Cancel {
+    const { clock } = this.#options;
+    let cancel: Cancel = ignore;
+    const look = (): void => {
+      if (clock.now() - this.#heardAt > SILENT_MS) end();
+      else cancel = clock.after(SILENT_MS / 4, look);
+    };
+    look();
+    return () => cancel();
+  }
+
   /** Throws what ends the stream. */
   #take(values: readonly unknown[]): void {
+    this.#heardAt = this.#options.clock.now();
     const { client, resource, onEvents } = this.#options;
     const events: ObjectEvent[] = [];
     let refused: WeftError | null = null;
@@ -183,5 +201,6 @@ function ignore(): void {}
 
 const WATCH_S = 300;
 const SHORT_MS = 1_000;
+const SILENT_MS = 90_000;
 /** So short that what is told is right again within seconds of recovery. */
 const MAX_PAUSE_MS = 1_000;
