@@ -1,13 +1,13 @@
 import { randomBytes } from "node:crypto";
-import { AtMost } from "../core/at-most.ts";
 import { type Cancel, type Clock, systemClock } from "../core/clock.ts";
 import type { Endpoint, Health } from "../core/endpoint.ts";
 import { toWeftError, WeftError } from "../core/errors.ts";
 import { InTurn } from "../core/in-turn.ts";
 import { type Random, systemRandom } from "../core/random.ts";
-import { askAgain, isAway } from "./ask-again.ts";
+import { isAway } from "./ask-again.ts";
 import { BackedLease, goneError, type LeaseKeeper } from "./backed-lease.ts";
 import { BackedMirror } from "./backed-mirror.ts";
+import { BackendLine, registryClosed } from "./backend-line.ts";
 import type { EndpointBackend, KeptEntry } from "./endpoint-backend.ts";
 import { type EndpointEntry, visibleOf } from "./endpoint-value.ts";
 import { LeaseTable, type LeaseTableOptions } from "./lease-table.ts";
@@ -51,7 +51,7 @@ class BackedRegistry implements Registry, LeaseKeeper {
   readonly mode: ConsistencyMode;
   readonly #backend: EndpointBackend;
   readonly #clock: Clock;
-  readonly #random: Random;
+  readonly #line: BackendLine;
   readonly #onError: (error: WeftError) => void;
   /** Names this run. */
   readonly #plane = randomBytes(8).toString("hex");
@@ -61,7 +61,6 @@ class BackedRegistry implements Registry, LeaseKeeper {
   readonly #mirror: BackedMirror;
   /** What changes one endpoint is done one after the other. */
   readonly #turns = new InTurn();
-  readonly #writes = new AtMost(MAX_WRITES);
   /** Owners whose registration is under way. */
   readonly #registering = new Set<string>();
   /** Owner to id: what is to be removed from the backend, and is gone here. */
@@ -70,8 +69,6 @@ class BackedRegistry implements Registry, LeaseKeeper {
   readonly #busy = new Set<string>();
   /** Owners of registrations that were here, and since when they are over: the backend may still tell of them. */
   readonly #past = new Map<string, number>();
-  #reading: Promise<readonly KeptEntry[]> | null = null;
-  #nextReading: Promise<readonly KeptEntry[]> | null = null;
   #stopTicking: Cancel | null = null;
   #nextLook = Number.NEGATIVE_INFINITY;
   #closed = false;
@@ -81,7 +78,7 @@ class BackedRegistry implements Registry, LeaseKeeper {
     this.mode = mode;
     this.#backend = backend;
     this.#clock = clock;
-    this.#random = random;
+    this.#line = new BackendLine({ backend, mode, clock, random });
     this.#onError = onError;
     this.#table = new LeaseTable(options.leases);
     this.#mirror = new BackedMirror({
@@ -116,21 +113,19 @@ class BackedRegistry implements Registry, LeaseKeeper {
     const copy = Object.freeze({ ...endpoint, metadata: Object.freeze({ ...endpoint.metadata }) });
     const owner = randomBytes(8).toString("hex");
     const entry: EndpointEntry = { endpoint: copy, check: "healthy", owner, plane: this.#plane, ttlMs };
-    return this.#turns.take(endpoint.id, () =>
-      this.#writes.do(async () => {
-        this.#registering.add(owner);
-        try {
-          return this.#hold(entry, await this.#put(entry));
-        } catch (thrown) {
-          this.#registering.delete(owner);
-          const there = this.#mirror.view.get(endpoint.id);
-          if (there?.value.owner === owner) this.#adopt({ entry: there.value, version: there.revision });
-          throw thrown;
-        } finally {
-          this.#registering.delete(owner);
-        }
-      }),
-    );
+    return this.#turns.take(endpoint.id, async () => {
+      this.#registering.add(owner);
+      try {
+        return this.#hold(entry, await this.#line.put(entry, this.#mirror.known(endpoint.id)?.version ?? 0));
+      } catch (thrown) {
+        this.#registering.delete(owner);
+        const there = this.#mirror.view.get(endpoint.id);
+        if (there?.value.owner === owner) this.#adopt({ entry: there.value, version: there.revision });
+        throw thrown;
+      } finally {
+        this.#registering.delete(owner);
+      }
+    });
   }
 
   async query(services: readonly string[]): Promise<EndpointList> {
@@ -140,7 +135,7 @@ class BackedRegistry implements Registry, LeaseKeeper {
       this.#mirror.publish();
       return { endpointVersion: view.version, staleMs: this.#mirror.staleMs, endpoints: view.list(services) };
     }
-    const kept = await this.#read();
+    const kept = await this.#line.read();
     const all = services.includes("*");
     const wanted = new Set(services);
     const endpoints: Endpoint[] = [];
@@ -164,22 +159,22 @@ class BackedRegistry implements Registry, LeaseKeeper {
     await this.#turns.take(id, async () => {
       const known = this.#mirror.known(id);
       let at = this.mode === "available" ? known : null;
-      at ??= await this.#ask(() => this.#backend.get(id));
+      at ??= await this.#line.get(id);
       for (let tries = 0; at !== null && at.entry.owner !== "" && tries < MAX_TRIES; tries++) {
         const entry = changed(at.entry);
         if (entry === null) {
           this.#mirror.take(at);
           return;
         }
-        const version = await this.#replace(entry, at.version);
+        const version = await this.#line.replace(entry, at.version);
         if (version !== null) {
           this.#mirror.take({ entry, version, orphaned: at.orphaned }, reason);
           return;
         }
-        at = await this.#ask(() => this.#backend.get(id));
+        at = await this.#line.get(id);
       }
       if (at !== null && at.entry.owner !== "") {
-        throw this.#said(new WeftError("unavailable", `"${id}" changes all the time`, { retryable: true }));
+        throw this.#line.said(new WeftError("unavailable", `"${id}" changes all the time`, { retryable: true }));
       }
       // Others' endpoints are only read, and what the backend has lost is put there again as it is known here.
       const record = this.#mirror.view.get(id);
@@ -222,46 +217,7 @@ class BackedRegistry implements Registry, LeaseKeeper {
     this.#closed = true;
     this.#stopTicking?.();
     this.#mirror.close();
-    await this.#backend.close();
-  }
-
-  /** Puts a registration there, in place of what is there. */
-  async #put(entry: EndpointEntry): Promise<number> {
-    const { id } = entry.endpoint;
-    let expected: number | null = this.#mirror.known(id)?.version ?? 0;
-    /** With what an attempt was compared of which it is not known whether it was carried out. */
-    let doubt: number | null = null;
-    return this.#ask(async () => {
-      for (;;) {
-        if (expected === null) {
-          const there = await this.#backend.get(id);
-          if (there?.entry.owner === entry.owner) return there.version;
-          expected = there?.version ?? 0;
-          // If it was, somebody has replaced it since: to register again would undo what came later.
-          const again = doubt === null || (doubt === expected && doubt !== 0);
-          if (this.mode === "consistent" && !again) throw outcomeUnknown(id);
-        }
-        const at = expected;
-        expected = null; // if it fails, or was not so, what is there has to be looked at
-        try {
-          const version = await this.#backend.replace(entry, at);
-          if (version !== null) return version;
-        } catch (thrown) {
-          if (!toWeftError(thrown).retryable) doubt = at;
-          throw thrown;
-        }
-      }
-    });
-  }
-
-  /** As the backend's, again when it did not answer; what was done then is found when it is looked at. */
-  async #replace(entry: EndpointEntry, expected: number): Promise<number | null> {
-    try {
-      return await this.#writes.do(() => this.#backend.replace(entry, expected));
-    } catch (thrown) {
-      if (isAway(toWeftError(thrown)) && !this.#closed) return null;
-      throw this.#said(thrown);
-    }
+    await this.#line.close();
   }
 
   /** The registration is in the backend: from now on its lease is held here. */
@@ -342,32 +298,30 @@ class BackedRegistry implements Registry, LeaseKeeper {
 
   #restore(lease: BackedLease): Promise<void> {
     const { id, owner } = lease;
-    return this.#turns.take(id, () =>
-      this.#writes.do(async () => {
-        if (lease.over !== null || this.#mirror.known(id)?.entry.owner === owner) return;
-        const record = this.#mirror.view.get(id);
-        const entry = record?.value.owner === owner ? record.value : lease.entry;
-        const version = await this.#backend.replace(entry, 0);
-        if (version !== null) {
-          // Its data are new, and count anew.
-          lease.version = version;
-          this.#mirror.take({ entry, version });
-          return;
-        }
-        const there = await this.#ask(() => this.#backend.get(id));
-        if (there === null || lease.over !== null) return;
-        if (there.entry.owner === owner) lease.version = there.version;
-        else this.#end(lease, "replaced");
-        this.#mirror.take(there);
-      }),
-    );
+    return this.#turns.take(id, async () => {
+      if (lease.over !== null || this.#mirror.known(id)?.entry.owner === owner) return;
+      const record = this.#mirror.view.get(id);
+      const entry = record?.value.owner === owner ? record.value : lease.entry;
+      const version = await this.#line.replace(entry, 0);
+      if (version !== null) {
+        // Its data are new, and count anew.
+        lease.version = version;
+        this.#mirror.take({ entry, version });
+        return;
+      }
+      const there = await this.#line.get(id);
+      if (there === null || lease.over !== null) return;
+      if (there.entry.owner === owner) lease.version = there.version;
+      else this.#end(lease, "replaced");
+      this.#mirror.take(there);
+    });
   }
 
   async #remove(id: string, owner: string): Promise<void> {
     this.#tick();
     this.#busy.add(owner);
     try {
-      await this.#turns.take(id, () => this.#writes.do(() => this.#ask(() => this.#backend.remove(id, owner))));
+      await this.#turns.take(id, () => this.#line.remove(id, owner));
       this.#leaving.delete(owner);
     } finally {
       this.#busy.delete(owner);
@@ -416,47 +370,9 @@ class BackedRegistry implements Registry, LeaseKeeper {
     this.#restoreHeld();
   }
 
-  /** Everything in the backend. A reading serves all who asked before it began. */
-  #read(): Promise<readonly KeptEntry[]> {
-    if (this.#reading !== null)
-      return (this.#nextReading ??= this.#reading.then(ignore, ignore).then(() => this.#begin()));
-    return this.#begin();
-  }
-
-  #begin(): Promise<readonly KeptEntry[]> {
-    this.#nextReading = null;
-    const reading = this.#ask(() => this.#backend.read()).finally(() => {
-      if (this.#reading === reading) this.#reading = null;
-    });
-    this.#reading = reading;
-    return reading;
-  }
-
-  async #ask<T>(work: () => Promise<T>): Promise<T> {
-    const options = { clock: this.#clock, random: this.#random, timeoutMs: CALL_MS, stopped: () => this.#closed };
-    try {
-      return await askAgain(work, options);
-    } catch (thrown) {
-      throw this.#said(thrown);
-    }
-  }
-
-  #said(thrown: unknown): WeftError {
-    if (this.#closed) return registryClosed();
-    const error = toWeftError(thrown);
-    if (!isAway(error)) return error;
-    const text = `${this.#backend.name} does not answer: ${error.message}`;
-    const reason = this.mode === "consistent" ? "NOT_CONFIRMED" : "REGISTRY_AWAY";
-    return new WeftError("unavailable", text, { reason, cause: error });
-  }
-
   #assertOpen(): void {
     if (this.#closed) throw registryClosed();
   }
-}
-
-function registryClosed(): WeftError {
-  return new WeftError("unavailable", "the registry is closed", { reason: "REGISTRY_CLOSED" });
 }
 
 function away({ name }: EndpointBackend, cause: WeftError | null): WeftError {
@@ -465,16 +381,8 @@ function away({ name }: EndpointBackend, cause: WeftError | null): WeftError {
   return new WeftError("unavailable", text, { reason: "REGISTRY_AWAY", ...(cause !== null && { cause }) });
 }
 
-function outcomeUnknown(id: string): WeftError {
-  const text = `it is not known whether "${id}" was registered and replaced, or not; look at what is there, and register again`;
-  return new WeftError("aborted", text, { reason: "OUTCOME_UNKNOWN" });
-}
-
 function ignore(): void {}
 
-/** Of one thing that is asked, however often. */
-const CALL_MS = 5_000;
-const MAX_WRITES = 128;
 const MAX_TRIES = 100;
 const LOOK_MS = 250;
 /** Longer than it takes a backend that is in touch to tell what happened. */

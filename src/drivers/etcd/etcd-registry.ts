@@ -1,18 +1,12 @@
 import { randomBytes } from "node:crypto";
-import { Compare_CompareTarget, type CompareSchema } from "../../contract/gen/etcdserverpb/rpc.ts";
-import type { KeyValue } from "../../contract/gen/mvccpb/kv.ts";
+import type { CompareSchema } from "../../contract/gen/etcdserverpb/rpc.ts";
 import type { MessageInitShape } from "../../contract/runtime.ts";
 import { type Clock, systemClock } from "../../core/clock.ts";
 import type { Endpoint, Health } from "../../core/endpoint.ts";
 import { toWeftError, WeftError } from "../../core/errors.ts";
 import { InTurn } from "../../core/in-turn.ts";
 import { type Random, systemRandom } from "../../core/random.ts";
-import {
-  decodeEndpointValue,
-  type EndpointValue,
-  encodeEndpointValue,
-  visibleOf,
-} from "../../registry/endpoint-value.ts";
+import { type EndpointValue, encodeEndpointValue, visibleOf } from "../../registry/endpoint-value.ts";
 import type { EndpointRecord } from "../../registry/endpoint-view.ts";
 import type {
   ConsistencyMode,
@@ -28,6 +22,7 @@ import { EtcdClient, registryClosed } from "./etcd-client.ts";
 import { EtcdKeys, encodeRemoval } from "./etcd-keys.ts";
 import { EtcdLease } from "./etcd-lease.ts";
 import { EtcdMirror, type Found } from "./etcd-mirror.ts";
+import { EtcdPut, foundOf, grant, isAt } from "./etcd-put.ts";
 import type { EtcdSession } from "./etcd-session.ts";
 import { parseEtcdUrl } from "./etcd-url.ts";
 
@@ -126,27 +121,9 @@ export class EtcdRegistry implements Registry {
       const lease = new EtcdLease(this, value, this.#clock.now());
       const key = this.#keys.endpoint(endpoint.id);
       const known = this.#mirror.view.get(endpoint.id);
-      // It may be carried out later than its answer was given up, so never over what came since.
-      let at: number | null = known === undefined || known.heldUntil !== null ? 0 : known.revision;
-      const { revision, leaseId, earlier } = await this.#client.write(async (session) => {
-        const leaseId = await grant(session, ttlMs);
-        for (;;) {
-          if (at === null) {
-            const [there] = (await session.kv.range({ key })).kvs;
-            if (there !== undefined && foundOf(there)?.value.owner === value.owner)
-              return { revision: there.modRevision, leaseId: there.lease, earlier: leaseId };
-            at = Number(there?.modRevision ?? 0);
-          }
-          const compare = [isAt(key, at)];
-          at = null;
-          const put = { key, value: encodeEndpointValue(value), lease: leaseId, prevKv: true };
-          const done = await session.kv.txn({ compare, success: [{ request: { case: "requestPut", value: put } }] });
-          if (!done.succeeded) continue;
-          const { response } = done.responses[0];
-          const earlier = response.case === "responsePut" ? (response.value.prevKv?.lease ?? 0n) : 0n;
-          return { revision: done.header?.revision ?? 0n, leaseId, earlier };
-        }
-      });
+      const at = known === undefined || known.heldUntil !== null ? 0 : known.revision;
+      const put = new EtcdPut({ key, value, at, certain: this.mode === "consistent" });
+      const { revision, leaseId, earlier } = await this.#client.write((session) => put.attempt(session));
       lease.leaseId = leaseId;
       const old = this.#leases.get(endpoint.id);
       this.#leases.set(endpoint.id, lease);
@@ -354,32 +331,8 @@ type Change =
   | { case: "requestPut"; value: { key: Uint8Array; value: Uint8Array; ignoreLease?: boolean } }
   | { case: "requestDeleteRange"; value: { key: Uint8Array } };
 
-/** Null for what is no endpoint. */
-function foundOf(kv: KeyValue): Found | null {
-  try {
-    return { value: decodeEndpointValue(kv.value), revision: Number(kv.modRevision) };
-  } catch {
-    return null;
-  }
-}
-
-/** The key was last changed then; 0: it is not there. */
-function isAt(key: Uint8Array, revision: number): MessageInitShape<typeof CompareSchema> {
-  return {
-    target: Compare_CompareTarget.MOD,
-    key,
-    targetUnion: { case: "modRevision", value: BigInt(revision) },
-  };
-}
-
 function removal(id: string, reason = "released"): Uint8Array {
   return encodeRemoval({ ids: [id], reason });
-}
-
-/** An etcd lease, whose shortest period is etcd's own (2 s by default). 0n for a period without an end. */
-async function grant(session: EtcdSession, ttlMs: number): Promise<bigint> {
-  if (ttlMs === Number.POSITIVE_INFINITY) return 0n;
-  return (await session.lease.leaseGrant({ TTL: BigInt(Math.ceil(ttlMs / 1_000)) })).ID;
 }
 
 function goneError({ id, over }: EtcdLease): WeftError {
