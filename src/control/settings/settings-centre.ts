@@ -41,6 +41,8 @@ export class SettingsCentre {
   readonly #current: () => SettingsState;
   readonly #consumers = new Map<string, Set<SessionSettings>>();
   readonly #expectations = new Map<string, Expectation & { uses: number }>();
+  /** What consumers of a namespace were told of last. */
+  readonly #told = new Map<string, SettingsNamespace>();
   readonly #delivered = new Map<string, { of: SettingsNamespace; byGrays: Map<string, DeliveredValues> }>();
 
   constructor(current: () => SettingsState, contracts: Pick<ContractStore, "all">, keys: SettingsKeys | null) {
@@ -75,7 +77,13 @@ export class SettingsCentre {
 
   /** There is another revision: everybody is told whose values are others. */
   changed(): void {
-    for (const [name, consumers] of this.#consumers) for (const consumer of consumers) consumer.changed(name);
+    for (const [name, consumers] of this.#consumers) {
+      const namespace = this.#namespace(name);
+      // Most revisions change no settings, or those of others.
+      if (this.#told.get(name) === namespace) continue;
+      this.#told.set(name, namespace);
+      for (const consumer of consumers) consumer.changed(name);
+    }
   }
 
   follow(namespace: string, consumer: SessionSettings): void {
@@ -90,12 +98,17 @@ export class SettingsCentre {
     if (consumers?.size !== 0) return;
     this.#consumers.delete(namespace);
     this.#delivered.delete(namespace);
+    this.#told.delete(namespace);
+  }
+
+  #namespace(name: string): SettingsNamespace {
+    const { namespaces } = this.#current();
+    return Object.hasOwn(namespaces, name) ? namespaces[name] : NOTHING;
   }
 
   /** What a consumer gets of a namespace now. */
   valuesOf(name: string, consumer: SettingsConsumer): DeliveredValues {
-    const { namespaces } = this.#current();
-    const namespace = Object.hasOwn(namespaces, name) ? namespaces[name] : NOTHING;
+    const namespace = this.#namespace(name);
     let delivered = this.#delivered.get(name);
     if (delivered === undefined || delivered.of !== namespace) {
       delivered = { of: namespace, byGrays: new Map() };
