@@ -150,7 +150,7 @@ function printNamespaces({ revision, state, consumers }: Held, terminal: Termina
       { text: `${used.length}${refusing === 0 ? "" : `, ${refusing} refuse them`}` },
     ];
   });
-  const titles = ["NAMESPACE", "KEYS", "SCHEMA", "GRAY", "CHANGED AT", "PROCESSES"].map((title) => ({ title }));
+  const titles = ["NAMESPACE", "KEYS", "SCHEMA", "GRAY", "REVISION", "PROCESSES"].map((title) => ({ title }));
   terminal.out(`${formatColumns(titles, rows, dim).join("\n")}\n${dim(`revision ${revision}`)}\n`);
 }
 
@@ -177,7 +177,7 @@ function printNamespace(name: string, { revision, state, consumers }: Held, term
     );
     terminal.out(`${yellow("gray")} ${sanitize(id, false)}: ${selectorText(to)}: ${what.join(" ")}\n`);
   }
-  for (const one of consumers) {
+  for (const one of consumers.toSorted((a, b) => (a.process < b.process ? -1 : 1))) {
     const { process, appliedRevision, refusal, refusedRevision, revision: sent, grays: has } = one;
     const with_ = has.length === 0 ? "" : ` with ${has.join(", ")}`;
     const state =
