@@ -5,22 +5,37 @@ import { registryCases } from "../../src/registry/registry.case.ts";
 import { keyValueCases } from "../../src/settings/key-value.case.ts";
 import { KeyValueRevisions } from "../../src/settings/key-value-revisions.ts";
 import { revisionStoreCases } from "../../src/settings/revision-store.case.ts";
-import { wait } from "../etcd/server.ts";
+import { HurtLine } from "../hurt-line.ts";
+import { wait } from "../registry-plane.ts";
 import { KubernetesServer } from "./server.ts";
 
 let server: KubernetesServer;
 let systems = 0;
+const lines: HurtLine[] = [];
 before(async () => {
   server = await KubernetesServer.start();
   await server.namespace("contract");
 });
-after(() => server.stop());
+after(async () => {
+  for (const line of lines) await line.close();
+  await server.stop();
+});
 
-for (const mode of ["available", "consistent"] as const) {
-  registryCases(`kubernetes, ${mode}`, async () => {
+for (const usual of ["available", "consistent"] as const) {
+  registryCases(`kubernetes, ${usual}`, async () => {
     const system = `registry-${++systems}`;
-    const open = () => openKubernetesRegistry({ url: server.url("contract"), system, mode });
-    return { open, pass: wait, ttlMs: 1_000 };
+    const line = await HurtLine.open(server.port);
+    lines.push(line);
+    const url = server.url("contract", line.address);
+    return {
+      open: (mode = usual) => openKubernetesRegistry({ url, system, mode }),
+      pass: wait,
+      ttlMs: 1_000,
+      away: async (away) => {
+        line.refusing = away;
+        if (away) line.reset();
+      },
+    };
   });
 }
 
@@ -32,7 +47,7 @@ keyValueCases("kubernetes", async () => {
 
 revisionStoreCases("kubernetes", async () => {
   const system = `revisions-${++systems}`;
-  const open = async () =>
-    new KeyValueRevisions(await openKubernetesKeyValue({ url: server.url("contract"), system }), { closeStore: true });
+  const url = server.url("contract");
+  const open = async () => new KeyValueRevisions(await openKubernetesKeyValue({ url, system }), { closeStore: true });
   return { open, openAnother: open };
 });
