@@ -216,6 +216,9 @@ test("what a control plane that dies held can be registered elsewhere without le
   assert.deepEqual(left, ["orders-2"]);
   const slices = async () => (await server.call("GET", SLICES)).body.items.length;
   await timeUntil(async () => (await slices()) === 1, "its slice is removed");
+  const leases = async () =>
+    (await server.call("GET", `${LEASES}?labelSelector=weftmesh.dev/system=${system}`)).body.items.length;
+  await timeUntil(async () => (await leases()) === 1, "its Lease is removed", 25_000);
 });
 
 test("a control plane that stops says so: its Lease is gone, and what it held is held for a while", async () => {

@@ -328,7 +328,7 @@ export class KubernetesBackend implements EndpointBackend {
     this.#lost = false;
     this.#events?.confirmed();
     for (const plane of this.#planes.advance(now)) this.#tell(this.#view.planeChanged(plane));
-    for (const dead of this.#planes.deadBefore(now - BURY_MS)) void this.#bury(dead);
+    for (const dead of this.#planes.deadBefore(now - BURY_PERIODS * this.#periodMs)) void this.#bury(dead);
   }
 
   /** Nobody needs the Lease of a plane any more that is long dead and has no entries. */
@@ -379,5 +379,5 @@ const LATE_MS = 4_000;
 const CALL_MS = 4_500;
 const CLOSE_MS = 1_000;
 /** Later than orphans are given up. */
-const BURY_MS = 60_000;
+const BURY_PERIODS = 6;
 const MAX_UNUSABLE = 1_000;
