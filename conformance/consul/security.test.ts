@@ -95,6 +95,10 @@ test("ACLs: a token with the policy of the page, and what is said of every other
       "what Consul's clients are not shown is registered all the same",
     );
     await narrow.register(endpointOf("beta", 1), 10_000);
+    await timeUntil(
+      async () => ((await server.ask("/v1/health/service/beta?passing")) as unknown[]).length === 1,
+      "what may be shown is",
+    );
 
     // A token that is taken away: what is known stays in use.
     const { SecretID: brief, AccessorID } = await tokenOf("brief", POLICY);

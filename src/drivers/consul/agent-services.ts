@@ -1,6 +1,6 @@
 import type { Clock } from "../../core/clock.ts";
 import type { Health } from "../../core/endpoint.ts";
-import { toWeftError, type WeftError } from "../../core/errors.ts";
+import { toWeftError, WeftError } from "../../core/errors.ts";
 import { type EndpointEntry, visibleOf } from "../../registry/endpoint-value.ts";
 import type { ConsulClient } from "./consul-client.ts";
 import { objectOf } from "./kv-space.ts";
@@ -12,7 +12,7 @@ export interface AgentServicesOptions {
   plane: string;
   /** Whether that control plane is known to be dead. */
   isDead: (plane: string) => boolean;
-  /** What Consul refuses, once until it takes something again. */
+  /** What Consul refuses to show, each thing once. */
   onRefused: (error: WeftError) => void;
 }
 
@@ -23,7 +23,7 @@ export interface AgentServicesOptions {
  *          ^ alias checks: when the control plane dies, Consul shows all of its services critical (and takes them away a minute later)
  *     ID@SYSTEM.PLANE             and a check that is what weft knows of the endpoint's health
  *
- * What is shown follows what is kept in Consul's store; nobody of weft reads it. An agent that lost it is given it again.
+ * What is shown follows what is kept in Consul's store, as fast as the agent takes it (some 50 a second); nobody of weft reads it. An agent that lost it is given it again.
  */
 export class AgentServices {
   readonly #options: AgentServicesOptions;
@@ -32,10 +32,9 @@ export class AgentServices {
   /** What the agent has been given. */
   readonly #shown = new Map<string, Shown>();
   #working = false;
-  #again = false;
-  #retryAt = Number.NEGATIVE_INFINITY;
+  readonly #refusedUntil = new Map<string, number>();
+  readonly #told = new Set<string>();
   #nextCheck = 0;
-  #refused = false;
   #closed = false;
 
   constructor(options: AgentServicesOptions) {
@@ -53,8 +52,16 @@ export class AgentServices {
   /** This plane's entries. */
   show(entries: Iterable<EndpointEntry>): void {
     const wanted = new Map<string, Shown>();
-    for (const entry of entries) wanted.set(this.#idOf(entry), this.#shownOf(entry));
+    const all = Array.from(entries, (entry) => ({ entry, id: this.#idOf(entry) }));
+    if (all.length > MAX_SHOWN) {
+      // Those stay that are there.
+      all.sort((a, b) => Number(this.#shown.has(b.id)) - Number(this.#shown.has(a.id)));
+      this.#tellRefused(tooMany(this.#options.client.name));
+    }
+    for (const { entry, id } of all.slice(0, MAX_SHOWN)) wanted.set(id, this.#shownOf(entry));
     this.#wanted = wanted;
+    for (const id of this.#refusedUntil.keys())
+      if (!wanted.has(id) && !this.#shown.has(id)) this.#refusedUntil.delete(id);
     void this.#work();
   }
 
@@ -76,9 +83,10 @@ export class AgentServices {
           await this.#registerPlane();
         }
         if (clock.now() >= this.#nextCheck) await this.#compare();
-        await this.#work();
+        void this.#work();
       } catch (thrown) {
-        this.#failed(thrown);
+        const error = toWeftError(thrown);
+        if (error.code !== "unavailable") this.#tellRefused(error);
       }
       this.#beat();
     });
@@ -98,38 +106,42 @@ export class AgentServices {
     await client.request({ method: "PUT", path: REGISTER, query: REPLACE, body });
   }
 
-  /** Gives the agent what it does not have, and takes away what is not wanted any more. */
+  /** Gives the agent what it does not have, and takes away what is not wanted any more: one after the other, as it is slower with several at once. */
   async #work(): Promise<void> {
-    const { clock } = this.#options;
-    if (this.#working || clock.now() < this.#retryAt) {
-      this.#again = true;
-      return;
-    }
+    if (this.#working) return;
     this.#working = true;
     try {
-      do {
-        this.#again = false;
-        const work: (() => Promise<void>)[] = [];
-        for (const [id, wanted] of this.#wanted) {
-          const shown = this.#shown.get(id);
-          if (shown?.service !== wanted.service || shown.health !== wanted.health)
-            work.push(() => this.#give(id, wanted));
+      for (let id = this.#next(); id !== null && !this.#closed; id = this.#next()) {
+        try {
+          const wanted = this.#wanted.get(id);
+          await (wanted === undefined ? this.#deregister(id) : this.#give(id, wanted));
+        } catch (thrown) {
+          const error = toWeftError(thrown);
+          // Whether Consul is away is told by who follows the store; the next beat goes on with it.
+          if (error.code === "unavailable") return;
+          this.#refusedUntil.set(id, this.#options.clock.now() + RETRY_MS);
+          this.#tellRefused(error);
         }
-        for (const id of this.#shown.keys()) {
-          if (!this.#wanted.has(id)) work.push(() => this.#deregister(id));
-        }
-        await Promise.all(
-          Array.from({ length: AT_ONCE }, async () => {
-            for (let one = work.pop(); one !== undefined && !this.#closed; one = work.pop()) await one();
-          }),
-        );
-        if (work.length === 0) this.#refused = false;
-      } while (this.#again && !this.#closed);
-    } catch (thrown) {
-      this.#failed(thrown);
+      }
     } finally {
       this.#working = false;
     }
+  }
+
+  /** First what is to leave, then what has changed, then what is new. */
+  #next(): string | null {
+    const now = this.#options.clock.now();
+    const isRefused = (id: string): boolean => (this.#refusedUntil.get(id) ?? now) > now;
+    for (const id of this.#shown.keys()) if (!this.#wanted.has(id) && !isRefused(id)) return id;
+    let missing: string | null = null;
+    for (const [id, wanted] of this.#wanted) {
+      const shown = this.#shown.get(id);
+      if (shown?.service === wanted.service && shown.health === wanted.health) continue;
+      if (isRefused(id)) continue;
+      if (shown !== undefined) return id;
+      missing ??= id;
+    }
+    return missing;
   }
 
   async #give(id: string, wanted: Shown): Promise<void> {
@@ -137,20 +149,25 @@ export class AgentServices {
     const shown = this.#shown.get(id);
     if (shown?.service !== wanted.service) {
       const body = JSON.parse(wanted.service);
-      await client.request({ method: "PUT", path: REGISTER, query: REPLACE, body });
+      await client.request({ method: "PUT", path: REGISTER, query: REPLACE, body, timeoutMs: SLOW_MS });
     }
     // A check that the agent has already keeps its state when it is registered again.
     const path = `/v1/agent/check/update/${encodeURIComponent(healthCheckOf(id))}`;
     const body = { Status: wanted.health === "healthy" ? "passing" : "critical", Output: wanted.health };
-    const { status } = await client.request({ method: "PUT", path, body });
-    if (status === 404) this.#shown.delete(id);
-    else this.#shown.set(id, wanted);
+    const { status } = await client.request({ method: "PUT", path, body, timeoutMs: SLOW_MS });
+    this.#refusedUntil.delete(id);
+    if (status === 200) this.#shown.set(id, wanted);
+    else {
+      this.#shown.delete(id);
+      throw new WeftError("unavailable", "the agent has lost what it was given", { reason: "CONSUL_LOST_SERVICE" });
+    }
   }
 
   async #deregister(id: string): Promise<void> {
     const path = `/v1/agent/service/deregister/${encodeURIComponent(id)}`;
-    await this.#options.client.request({ method: "PUT", path });
+    await this.#options.client.request({ method: "PUT", path, timeoutMs: SLOW_MS });
     this.#shown.delete(id);
+    this.#refusedUntil.delete(id);
   }
 
   /** Compares with what the agent says that it has; what planes left there that are dead is taken away, too. */
@@ -169,13 +186,9 @@ export class AgentServices {
     }
   }
 
-  #failed(thrown: unknown): void {
-    const error = toWeftError(thrown);
-    // Whether Consul is away is told by who follows the store.
-    if (this.#closed || error.code === "unavailable") return;
-    this.#retryAt = this.#options.clock.now() + RETRY_MS;
-    if (this.#refused) return;
-    this.#refused = true;
+  #tellRefused(error: WeftError): void {
+    if (this.#told.has(error.message) || this.#told.size >= MAX_TOLD || this.#closed) return;
+    this.#told.add(error.message);
     this.#options.onRefused(error);
   }
 
@@ -227,6 +240,11 @@ function checkOf(serviceId: string): string {
   return `weft:${serviceId}`;
 }
 
+function tooMany(name: string): WeftError {
+  const text = `${name} is shown ${MAX_SHOWN} endpoints of this control plane, and not the others: an agent is slow with more. Weft itself sees them all`;
+  return new WeftError("resource_exhausted", text, { reason: "NOT_ALL_SHOWN" });
+}
+
 function healthCheckOf(serviceId: string): string {
   return `${checkOf(serviceId)}:health`;
 }
@@ -242,7 +260,11 @@ const NEVER = "87600h";
 const FIRST_CHECK_MS = 10_000;
 const CHECK_MS = 30_000;
 const RETRY_MS = 10_000;
-const AT_ONCE = 8;
+/** An agent with many services takes its time. */
+const SLOW_MS = 10_000;
+const MAX_TOLD = 100;
+/** An agent compares all of its services at each change: with thousands it keeps Consul from its work. */
+const MAX_SHOWN = 1_000;
 const META_NAME = /^(?!consul-)[A-Za-z0-9_-]{1,128}$/;
 const MAX_META_VALUE = 512;
 const MAX_META = 64;
