@@ -20,6 +20,7 @@ import { accessControl } from "./access/access-control.ts";
 import { createAccessService } from "./access/access-service.ts";
 import { AdminTokens } from "./access/admin-tokens.ts";
 import { AuditLog } from "./access/audit-log.ts";
+import { requestLimits } from "./access/request-limits.ts";
 import { createAdminService } from "./admin.ts";
 import { Authority, type AuthorityOptions } from "./authority/authority.ts";
 import { AuthorityFile } from "./authority/authority-file.ts";
@@ -235,6 +236,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     closing.push(() => audit.close());
     const isOperator = (token: string) => tokens.isOperator(token);
     const access = accessControl({ system, publishers: hub.publishers, tokens: admins, isOperator, audit });
+    const limiting = requestLimits(limits, system, clock, hub.refused);
     const services = [
       issuing,
       createEndpointsService(hub),
@@ -243,7 +245,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       createAccessService(admins, audit),
       ...meshXds.services,
     ];
-    const server = await listen(hub, services, [access, ...around], options, onEvent);
+    const server = await listen(hub, services, [limiting, access, ...around], options, onEvent);
     // Whoever listens everywhere is found by the machine's name.
     const everywhere = server.host === "0.0.0.0" || server.host === "::";
     await several?.served(options.advertise ?? (everywhere ? hostPort(hostname(), server.port) : server.address));
@@ -300,7 +302,10 @@ function listen(
     host: options.host ?? "127.0.0.1",
     port: options.port ?? 0,
     mesh: { identity: authority.identity("control"), mode: () => "permissive", anonymous: true },
-    limits: { silenceTimeoutMs: hub.limits.silenceTimeoutMs },
+    limits: {
+      silenceTimeoutMs: hub.limits.silenceTimeoutMs,
+      maxConnectionsPerAddress: hub.limits.maxConnectionsPerAddress,
+    },
     interceptors: [refusePlainText(plain, onEvent), ...around],
     // A runtime of its own: the control plane is nobody's process.
     runtime: createRuntime({ env: {}, clock }),

@@ -6,6 +6,7 @@ import { EndpointTable } from "../policy/balance/endpoint-table.ts";
 import { Snapshot } from "../policy/snapshot/snapshot.ts";
 import { StateKeeper } from "../policy/snapshot/state-keeper.ts";
 import type { Registry } from "../registry/registry.ts";
+import { RefusedCounts } from "./access/request-limits.ts";
 import type { Authority } from "./authority/authority.ts";
 import type { JoinTokens } from "./authority/join-tokens.ts";
 import type { Catalog } from "./catalog.ts";
@@ -48,6 +49,8 @@ export class Hub {
   readonly traffic: TrafficStore;
   /** Who tells of data planes that have no session: Envoys, gRPC clients. */
   readonly planeSources = new Set<DataPlaneSource>();
+  /** By limits on how often somebody may ask. */
+  readonly refused = new RefusedCounts();
   /** It does not reach what control planes share, and another one does: whoever is attached would lose its leases. */
   cutOff = false;
   /** Told of endpoints whose process's line broke, for whom another control plane checks. */

@@ -17,6 +17,7 @@ import { type Loop, loopOf } from "./loop.ts";
 import { MeshAccept } from "./mesh-accept.ts";
 import { BYTES_ALPN } from "./mesh-tls.ts";
 import { formatAddress, peerOf } from "./peer.ts";
+import { perAddress } from "./per-address.ts";
 import { mayBeHttp1, PREFACE, PrefaceMatcher } from "./preface.ts";
 import { SocketConnection, type SocketConnectionOwner } from "./socket-connection.ts";
 import { tlsModule } from "./tls-module.ts";
@@ -140,10 +141,11 @@ class HttpListener implements Listener, SocketConnectionOwner {
 
   #plainServer(): Server {
     const mesh = this.#mesh;
-    const accept =
+    const taken: OnAccept =
       mesh === null
         ? (socket: Socket) => (this.#options.closed?.() === true ? null : this.#accept(socket))
         : (socket: Socket) => (this.connections >= this.#limits.maxConnections ? null : mesh.accept(socket));
+    const accept = perAddress(this.#limits.maxConnectionsPerAddress, taken);
     const { proxied, sharedRead } = this.#options;
     if (proxied === undefined) return createPlainServer(accept, sharedRead);
     return createPlainServer(this.#proxiedAccept(proxied, accept), sharedRead);

@@ -24,6 +24,8 @@ export interface ConnectionLimits {
   maxAbusePer30s: number;
   /** Open connections of one listener. Default 20,000. Over it: the newest is closed. */
   maxConnections: number;
+  /** Of these, of one address (before any proxy). Default: no limit of its own. Over it: the newest is closed. */
+  maxConnectionsPerAddress: number;
 }
 
 const defaultLimits: Readonly<ConnectionLimits> = Object.freeze({
@@ -39,6 +41,7 @@ const defaultLimits: Readonly<ConnectionLimits> = Object.freeze({
   silenceTimeoutMs: 120_000,
   maxAbusePer30s: 400,
   maxConnections: 20_000,
+  maxConnectionsPerAddress: Number.POSITIVE_INFINITY,
 });
 
 /** The defaults with `overrides` on top; a total, frozen object that every connection of a listener or pool shares. */

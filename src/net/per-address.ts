@@ -1,0 +1,20 @@
+import type { Socket } from "node:net";
+import type { OnAccept } from "./accept.ts";
+
+/** Takes at most so many sockets of one address at a time; who is over it is closed at once. */
+export function perAddress(most: number, accept: OnAccept): OnAccept {
+  if (!Number.isFinite(most)) return accept;
+  const open = new Map<string, number>();
+  return (socket: Socket) => {
+    const address = socket.remoteAddress ?? "";
+    const count = open.get(address) ?? 0;
+    if (count >= most) return null;
+    open.set(address, count + 1);
+    socket.once("close", () => {
+      const left = (open.get(address) ?? 1) - 1;
+      if (left === 0) open.delete(address);
+      else open.set(address, left);
+    });
+    return accept(socket);
+  };
+}

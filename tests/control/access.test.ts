@@ -1,0 +1,212 @@
+import assert from "node:assert/strict";
+import { networkInterfaces } from "node:os";
+import test from "node:test";
+import { createDirectClient } from "../../src/call/direct.ts";
+import { Access, AccessRole } from "../../src/contract/gen/weft/control/v1/access.ts";
+import { Admin, Control } from "../../src/contract/gen/weft/control/v1/control.ts";
+import { Fleet } from "../../src/contract/gen/weft/control/v1/fleet.ts";
+import { Identity } from "../../src/contract/gen/weft/control/v1/identity.ts";
+import { Peers } from "../../src/contract/gen/weft/control/v1/peers.ts";
+import { isAccessRole, mayDo, roleOfMethod } from "../../src/control/access/method-roles.ts";
+import { type ControlPlane, type ControlPlaneOptions, startControlPlane } from "../../src/control/control-plane.ts";
+import { parseControlPin } from "../../src/core/control-pin.ts";
+import { toWeftError } from "../../src/core/errors.ts";
+import { createMemoryRegistry } from "../../src/drivers/memory/memory-registry.ts";
+import { ControlSecurity } from "../../src/link/control-security.ts";
+import { openIdentity } from "../../src/link/identity-line.ts";
+
+const OPERATOR = "the operator's secret of this test";
+const operator = { metadata: { authorization: `Bearer ${OPERATOR}` } };
+const bearer = (token: string) => ({ metadata: { authorization: `Bearer ${token}` } });
+const ROLES = { reader: AccessRole.READER, publisher: AccessRole.PUBLISHER, operator: AccessRole.OPERATOR } as const;
+
+async function start(options: Partial<ControlPlaneOptions> = {}): Promise<ControlPlane> {
+  return await startControlPlane({
+    registry: createMemoryRegistry(),
+    system: "shop",
+    publishers: "operator",
+    identity: { operatorToken: OPERATOR },
+    ...options,
+  });
+}
+
+/** "ok", or the reason why not. What a request lacks is another matter. */
+const reasonOf = (work: Promise<unknown>): Promise<string> =>
+  work.then(
+    () => "ok",
+    (thrown) => toWeftError(thrown).reason || "ok",
+  );
+const ACCESS_REASONS = new Set(["NO_ACCESS", "NOT_OPERATOR", "NOT_PERMITTED", "PLAIN_TEXT_REFUSED"]);
+
+test("every method has a role, and those alone may ask it who have that one or more", async () => {
+  const plane = await start();
+  const access = createDirectClient(Access, plane.address);
+  const tokens: Record<string, string> = { operator: OPERATOR };
+  for (const role of ["reader", "publisher", "operator"] as const)
+    tokens[`made ${role}`] = (await access.client.createAdminToken({ name: role, role: ROLES[role] }, operator)).token;
+  let asked = 0;
+  for (const desc of [Admin, Access, Identity, Peers, Control, Fleet]) {
+    const direct = createDirectClient(desc, plane.address);
+    for (const method of desc.methods) {
+      const role = roleOfMethod(method);
+      assert.notEqual(role, null, `${method.parent.typeName}/${method.name} is answered to nobody: give it a role`);
+      if (method.methodKind !== "unary" || role === "process") continue;
+      const call = (direct.client as never as Record<string, (request: object, options: object) => Promise<unknown>>)[
+        method.localName
+      ];
+      for (const [who, token] of [
+        ["nobody", ""],
+        ["a stranger", "weft-admin-000000000000.x"],
+        ...Object.entries(tokens),
+      ]) {
+        const has =
+          who === "operator" ? "operator" : who.startsWith("made ") ? (who.slice(5) as keyof typeof ROLES) : null;
+        const free: boolean = role === "reader" || role === "anyone"; // on the machine itself
+        const may: boolean = free || (isAccessRole(role) && mayDo(has, role));
+        const reason = await reasonOf(call({}, token === "" ? {} : bearer(token)));
+        assert.equal(!ACCESS_REASONS.has(reason), may, `${who}: ${method.name} answers ${reason}`);
+        asked++;
+      }
+    }
+    await direct.close();
+  }
+  assert.ok(asked > 100);
+  await access.close();
+  await plane.stop();
+});
+
+test("a token holds until it is revoked or expires, and what is kept of it is no use to anybody", async () => {
+  const plane = await start();
+  const { client, close } = createDirectClient(Access, plane.address);
+  const admin = createDirectClient(Admin, plane.address);
+  const { token, made } = await client.createAdminToken(
+    { name: "ci", role: AccessRole.PUBLISHER, ttlSeconds: 60 },
+    operator,
+  );
+  const publish = (token: string) => reasonOf(admin.client.publishRevision({ resources: "[]" }, bearer(token)));
+  assert.equal(await publish(token), "ok");
+  assert.equal(await publish(`${token.slice(0, -1)}_`), "NOT_OPERATOR");
+  const { tokens } = await client.listAdminTokens({}, operator);
+  assert.deepEqual(
+    tokens.map(({ id, name, role }) => ({ id, name, role })),
+    [{ id: made?.id, name: "ci", role: AccessRole.PUBLISHER }],
+  );
+  assert.equal(
+    await reasonOf(client.createAdminToken({ name: "", role: AccessRole.READER }, operator)),
+    "BAD_TOKEN_REQUEST",
+  );
+  assert.equal(await reasonOf(client.createAdminToken({ name: "x" }, operator)), "BAD_ROLE");
+  await client.revokeAdminToken({ id: made?.id ?? "" }, operator);
+  assert.equal(await publish(token), "NOT_OPERATOR");
+  assert.equal(await reasonOf(client.revokeAdminToken({ id: made?.id ?? "" }, operator)), "UNKNOWN_TOKEN");
+  await admin.close();
+  await close();
+  await plane.stop();
+});
+
+test("a service of the system may what it was granted, by its certificate", async () => {
+  const plane = await start();
+  const access = createDirectClient(Access, plane.address);
+  const identities = createDirectClient(Identity, plane.address);
+  const { token } = await identities.client.createJoinToken({ service: "deployer" }, operator);
+  const line = await openIdentity({ address: plane.address, token });
+  const admin = createDirectClient(Admin, plane.address, line.control?.direct(true));
+  const publish = () => reasonOf(admin.client.publishRevision({ resources: "[]" }));
+  assert.equal(await publish(), "NOT_OPERATOR");
+  await access.client.grantRole({ service: "deployer", role: AccessRole.PUBLISHER }, operator);
+  assert.equal(await publish(), "ok");
+  assert.equal((await access.client.listGrants({}, operator)).grants[0].service, "deployer");
+  await access.client.grantRole({ service: "deployer", role: AccessRole.READER }, operator);
+  assert.equal(await publish(), "NOT_PERMITTED");
+  assert.equal(
+    await reasonOf(access.client.grantRole({ service: "control", role: AccessRole.READER }, operator)),
+    "RESERVED_SERVICE",
+  );
+  await line.close();
+  for (const each of [access, identities, admin]) await each.close();
+  await plane.stop();
+});
+
+const outside = Object.values(networkInterfaces())
+  .flat()
+  .find((each) => each !== undefined && !each.internal && each.family === "IPv4")?.address;
+
+test("from another machine reading, too, needs a token", { skip: outside === undefined }, async () => {
+  const plane = await start({ host: "0.0.0.0", publishers: "anyone" });
+  const address = `${outside}:${plane.port}`;
+  const pin = parseControlPin(plane.pin);
+  assert.ok(pin !== null);
+  const secure = new ControlSecurity({ address, pin });
+  await secure.prepare();
+  const there = createDirectClient(Admin, address, secure.direct(true));
+  const here = createDirectClient(Admin, `127.0.0.1:${plane.port}`);
+  const access = createDirectClient(Access, `127.0.0.1:${plane.port}`);
+  const { token } = await access.client.createAdminToken({ name: "reader", role: AccessRole.READER }, operator);
+  assert.equal(await reasonOf(there.client.getStatus({})), "NO_ACCESS");
+  assert.equal(await reasonOf(there.client.getStatus({}, bearer(token))), "ok");
+  assert.equal(await reasonOf(there.client.publishRevision({ resources: "[]" })), "NOT_OPERATOR");
+  assert.equal(
+    await reasonOf(here.client.publishRevision({ resources: "[]" })),
+    "ok",
+    "where anyone may, on the machine itself",
+  );
+  for (const each of [there, here, access]) await each.close();
+  await plane.stop();
+});
+
+test("every change that was made or refused is written down: who, what, and what came of it", async () => {
+  const plane = await start();
+  const { client, close } = createDirectClient(Access, plane.address);
+  const admin = createDirectClient(Admin, plane.address);
+  const { token } = await client.createAdminToken({ name: "ci", role: AccessRole.PUBLISHER }, operator);
+  const resources = JSON.stringify([
+    {
+      apiVersion: "weftmesh.dev/v1",
+      kind: "TrafficPolicy",
+      metadata: { name: "p" },
+      spec: { targetRefs: [{ kind: "Service", name: "s" }], timeout: "1s" },
+    },
+  ]);
+  await admin.client.publishRevision({ resources, author: "ada", reason: "slower" }, bearer(token));
+  await admin.client.publishRevision({ resources, validateOnly: true }, bearer(token));
+  for (let n = 0; n < 20; n++) await reasonOf(admin.client.publishRevision({ resources }));
+  assert.equal(await reasonOf(admin.client.publishRevision({ resources: "{" }, bearer(token))), "INVALID_YAML");
+  await admin.client.getStatus({});
+  const { entries } = await client.listAudit({}, operator);
+  const seen = entries.map(({ who, action, revision, outcome, about }) => ({
+    who: who.replace(/\(.*\)/, "(...)"),
+    action,
+    revision: Number(revision),
+    outcome,
+    about,
+  }));
+  assert.deepEqual(seen, [
+    {
+      who: "operator",
+      action: "Access/CreateAdminToken",
+      revision: 0,
+      outcome: "done",
+      about: "name ci, role publisher",
+    },
+    {
+      who: "token ci (...)",
+      action: "Admin/PublishRevision",
+      revision: 1,
+      outcome: "done",
+      about: "author ada, reason slower",
+    },
+    { who: "anyone", action: "Admin/PublishRevision", revision: 0, outcome: "unauthenticated NOT_OPERATOR", about: "" },
+    {
+      who: "token ci (...)",
+      action: "Admin/PublishRevision",
+      revision: 0,
+      outcome: "invalid_argument INVALID_YAML",
+      about: "",
+    },
+  ]);
+  assert.match(entries[0].address, /^127\.0\.0\.1:\d+$/);
+  assert.doesNotMatch(JSON.stringify(seen), new RegExp(`${token.slice(25)}|${OPERATOR}`));
+  await admin.close();
+  await close();
+  await plane.stop();
+});
