@@ -56,14 +56,15 @@ export class LiveSettings {
   /** Brings values into force and says "", or why they are not: those before stay. */
   async take({ revision, values }: KnownSettings): Promise<string> {
     let checked: Awaited<ReturnType<SettingsShape["check"]>>;
+    const secrets = new Map<string, Json>();
     try {
-      checked = await this.#shape.check(await this.#unsealed(values));
+      checked = await this.#shape.check(await this.#unsealed(values, secrets));
     } catch (thrown) {
       const { message } = thrown instanceof WeftError ? thrown : toWeftError(thrown);
       checked = { problems: [thrown instanceof WeftError ? message : `the schema itself failed: ${String(thrown)}`] };
     }
     if ("problems" in checked) {
-      this.refusal = checked.problems.slice(0, MAX_PROBLEMS).join("; ");
+      this.refusal = withoutSecrets(checked.problems.slice(0, MAX_PROBLEMS), secrets).join("; ");
       if (this.#now !== null) {
         const stays = this.#revision === 0 ? "those before stay" : `revision ${this.#revision} stays`;
         this.#tell(`settings of ${this.#namespace}: revision ${revision} is refused, ${stays}: ${this.refusal}`);
@@ -87,7 +88,8 @@ export class LiveSettings {
     return "";
   }
 
-  async #unsealed(values: KnownSettings["values"]): Promise<Record<string, Json>> {
+  /** All values as they are; those that were sealed are put into `secrets`, too. */
+  async #unsealed(values: KnownSettings["values"], secrets: Map<string, Json>): Promise<Record<string, Json>> {
     const open: [string, Json][] = [];
     let keys: SettingsKeys | null = null;
     for (const [key, value] of Object.entries(values)) {
@@ -102,7 +104,9 @@ export class LiveSettings {
           `${key} is sealed, and this process has no keys: set WEFT_SETTINGS_KEYS or WEFT_SETTINGS_KEYS_FILE`,
           { reason: "CANNOT_UNSEAL" },
         );
-      open.push([key, keys.unseal(this.#namespace, key, value)]);
+      const secret = keys.unseal(this.#namespace, key, value);
+      secrets.set(key, secret);
+      open.push([key, secret]);
     }
     return Object.fromEntries(open);
   }
@@ -151,6 +155,19 @@ function frozen<T>(value: T): T {
   if (prototype !== Object.prototype && prototype !== null && !Array.isArray(value)) return value;
   for (const item of Object.values(value)) frozen(item);
   return Object.freeze(value);
+}
+
+/** What validators say of a value may show it, and goes to the log and to the control plane. */
+function withoutSecrets(problems: readonly string[], secrets: ReadonlyMap<string, Json>): string[] {
+  return problems.map((problem) => {
+    for (const [key, secret] of secrets) {
+      const isOfIt = problem.startsWith(key) && /^[:.[]/.test(problem.slice(key.length));
+      const shows = JSON.stringify(secret).replace(/^"|"$/g, "");
+      if (isOfIt && problem !== `${key}: is missing`) return `${key}: its sealed value does not fit the schema`;
+      if (shows.length >= 4 && problem.includes(shows)) return "a sealed value does not fit the schema";
+    }
+    return problem;
+  });
 }
 
 const NOTHING: object = Object.freeze({});

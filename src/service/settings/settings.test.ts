@@ -159,6 +159,32 @@ test("sealed values are unsealed here, by the process's own keys", async () => {
   assert.match(moved.message, /payments\/mode cannot be unsealed/);
 });
 
+test("what is wrong with a sealed value is said without it", async () => {
+  const text = newSettingsKey("k1");
+  const sealed = new SettingsKeys(text, "test").seal("orders", "mode", "the-secret");
+  const env = { WEFT_SETTINGS_KEYS: text };
+  const refusal = async (message: string, path?: string[]) => {
+    const issues = [{ message, ...(path && { path }) }];
+    const schema: StandardSchema<Orders> = {
+      "~standard": { version: 1, vendor: "test", validate: () => ({ issues }) },
+    };
+    return (await rejection(settings(schema, withSource(new Source({ mode: sealed }), env)))).message;
+  };
+  assert.match(await refusal('must be "fast" (was "the-secret")', ["mode"]), /: mode: its sealed value does not fit/);
+  assert.match(
+    await refusal('mode must not be "the-secret" with maxItems'),
+    /: a sealed value does not fit the schema\./,
+  );
+  assert.match(await refusal("expected number", ["maxItems"]), /: maxItems: expected number\./);
+});
+
+test("labels of the environment are what gray releases choose by, or are named when they are none", () => {
+  const { settings: read } = createRuntime({ env: { WEFT_LABELS: "canary=yes, team=shop" } });
+  assert.deepEqual(read.labels, { canary: "yes", team: "shop" });
+  for (const wrong of ["canary", "=yes", "a=b c", "a=1,b"])
+    assert.throws(() => createRuntime({ env: { WEFT_LABELS: wrong } }), /WEFT_LABELS.*NAME=VALUE/);
+});
+
 test("without a control plane the defaults count, or it is said what is missing", async () => {
   assert.equal((await settings(orders, withSource(null))).maxItems, 10);
   const { reason, message } = await rejection(settings({ type: "object", required: ["apiKey"] }, withSource(null)));
