@@ -1,6 +1,9 @@
+import { basename } from "node:path";
 import { isDeepStrictEqual } from "node:util";
+import type { Client } from "../call/client-types.ts";
 import { createDirectClient } from "../call/direct.ts";
-import { Admin } from "../contract/gen/weft/control/v1/control.ts";
+import { Admin, type Revision } from "../contract/gen/weft/control/v1/control.ts";
+import { WeftError } from "../core/errors.ts";
 import { systemRandom } from "../core/random.ts";
 import type { ControlLine, EndpointChange } from "../host/types.ts";
 import { operatorLineProof } from "../link/line-proof.ts";
@@ -34,7 +37,15 @@ export async function openControlLine(
         if (current !== null && sameJson(current.resources, resources)) return;
         const reason = `start of ${system.name}`;
         const metadata = { authorization: `Bearer ${operatorToken()}` };
-        await client.publishRevision({ resources, source: system.file, author: "weft up", reason }, { metadata });
+        // What somebody put in force since, a rollback above all, is not undone by a start of the same description.
+        const last = await lastOwn(client);
+        if (current !== null && last !== null && sameJson(last.resources, resources)) {
+          const by = `${current.author || "nobody"}${current.reason === "" ? "" : `, "${current.reason}"`}`;
+          const text = `revision ${current.revision} (${by}) stays in force: ${basename(system.file)} is as it was when revision ${last.revision} was published from it; to put it in force again: weft publish`;
+          onError(new WeftError("failed_precondition", text, { reason: "NOT_PUBLISHED" }));
+          return;
+        }
+        await client.publishRevision({ resources, source: system.file, author: AUTHOR, reason }, { metadata });
       } finally {
         await close();
       }
@@ -43,6 +54,15 @@ export async function openControlLine(
     close: () => link.close(),
   };
 }
+
+/** The newest revision that a start published; null: none that is kept. */
+async function lastOwn(client: Client<typeof Admin>): Promise<Revision | null> {
+  const { revisions } = await client.listRevisions({ limit: 500 });
+  const found = revisions.find(({ author }) => author === AUTHOR);
+  return found === undefined ? null : client.getRevision({ revision: found.revision }).catch(() => null);
+}
+
+const AUTHOR = "weft up";
 
 function sameJson(a: string, b: string): boolean {
   try {

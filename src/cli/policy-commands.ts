@@ -45,6 +45,12 @@ function addExplain(program: Command, terminal: Terminal, exit: (status: number)
       "--from <path...>",
       "made-up call: decide under these files of resources, or the description of a system, instead of what is live",
     )
+    .addOption(
+      new Option(
+        "--at <when>",
+        "made-up call: decide under the revision that was in force then: its number, a tag, a time (2026-11-21T20:15, 20:15) or how long ago (90m)",
+      ).conflicts(["from", "admin"]),
+    )
     .option("--json", "print the record as JSON", false)
     .addHelpText("after", EXPLAIN_HELP)
     .action(async (id: string | undefined, options) =>
@@ -157,6 +163,7 @@ Examples:
   curl -si localhost:8080/v1/orders/17 | grep x-request-id
   weft explain 0f3a9c
   weft explain --path /v1/products -H x-lane:blue
+  weft explain --path /v1/products --at 20:15
   weft explain --from weft.config.ts --method POST --path /v1/orders --identity spiffe://shop/web
 
 Exit status: 0 the call was found or decided, 1 nobody remembers it, 2 wrong usage.`;

@@ -15,10 +15,12 @@ import { addEnvoyBootstrapCommand } from "./envoy-bootstrap-command.ts";
 import { EXIT, statusOf } from "./exit-status.ts";
 import { addIdentityCommands } from "./identity-commands.ts";
 import { addInterceptCommand } from "./intercept-command.ts";
+import { addLedgerCommands } from "./ledger-commands.ts";
 import { addMeshCommand } from "./mesh-command.ts";
 import { addPolicyCommands } from "./policy-commands.ts";
 import { printError } from "./print-error.ts";
 import { addPublishCommand } from "./publish-command.ts";
+import { addRegistryCommand } from "./registry-command.ts";
 import { addSettingsCommands } from "./settings-commands.ts";
 import { addSidecarCommand } from "./sidecar-command.ts";
 import type { Terminal } from "./terminal.ts";
@@ -389,7 +391,9 @@ NO_COLOR=1 switches colours off. Each command has its own help: weft up --help`,
 
   addInterceptCommand(program, terminal, exit);
   addMeshCommand(program, terminal, exit);
+  addRegistryCommand(program, terminal, exit);
   addPublishCommand(program, terminal, exit);
+  addLedgerCommands(program, terminal, exit);
   addSettingsCommands(program, terminal, exit);
   addPolicyCommands(program, terminal, exit);
 

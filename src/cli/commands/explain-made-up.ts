@@ -1,9 +1,11 @@
 import { statSync } from "node:fs";
+import type { Revision } from "../../contract/gen/weft/control/v1/control.ts";
 import type { Endpoint } from "../../core/endpoint.ts";
 import { WeftError } from "../../core/errors.ts";
 import { seededRandom, systemRandom } from "../../core/random.ts";
 import { loadSystem } from "../../host/load-system.ts";
 import { createLink } from "../../link/link.ts";
+import type { SuppliedPolicy } from "../../link/types.ts";
 import type { CallContext, CallRequest } from "../../policy/call.ts";
 import { type DryRun, dryRun } from "../../policy/decision/dry-run.ts";
 import { explainDecision } from "../../policy/decision/explain.ts";
@@ -22,6 +24,7 @@ import { paintDecision } from "../paint-decision.ts";
 import { readResourceFiles } from "../resource-files.ts";
 import { systemResources } from "../resources.ts";
 import { sanitize, type Terminal } from "../terminal.ts";
+import { noteOf, revisionAt, revisionText } from "./ledger/revision-at.ts";
 
 export interface MadeUpFlags {
   dir: string;
@@ -35,6 +38,8 @@ export interface MadeUpFlags {
   address?: string;
   place?: "gateway" | "client" | "server";
   from?: string[];
+  /** A revision, a tag, or a time: what was in force then decides. */
+  at?: string;
   control?: string;
   json: boolean;
 }
@@ -64,15 +69,22 @@ export async function explainMadeUp(flags: MadeUpFlags, terminal: Terminal): Pro
     callerAttempt: 0,
     requestId: "",
   };
+  const past = flags.at === undefined ? null : await revisionAt(flags.at, flags);
   const { runtime, rest, close } =
-    flags.from === undefined ? await liveRuntime(flags, terminal) : await runtimeOfFiles(flags.from);
+    flags.from === undefined ? await liveRuntime(flags, terminal, past) : await runtimeOfFiles(flags.from);
   try {
     const { request, context } = asCarried(asked, given, rest);
     const found = dryRun(runtime, request, context);
     const { method } = context.asSent ?? request;
-    if (flags.json) terminal.out(`${JSON.stringify({ request: { method, path }, ...found }, null, 2)}\n`);
-    else {
+    if (flags.json) {
+      const revision = past === null ? {} : { revision: noteOf(past) };
+      terminal.out(`${JSON.stringify({ request: { method, path }, ...found, ...revision }, null, 2)}\n`);
+    } else {
       print(found, `${method} ${path}`, terminal);
+      if (past !== null)
+        terminal.out(
+          `  note       under ${revisionText(past)}; endpoints, their load and contracts are those of now\n`,
+        );
       if (rest === null && found.decision.outcome.reason === "NO_ROUTE") terminal.out(WITHOUT_CONTRACTS);
     }
     return EXIT.ok;
@@ -125,11 +137,12 @@ interface Decider {
 }
 
 /** Resources, methods and endpoints as the control plane has them now; statistics, limits and breakers of its own, all fresh. */
-async function liveRuntime(flags: MadeUpFlags, terminal: Terminal): Promise<Decider> {
+async function liveRuntime(flags: MadeUpFlags, terminal: Terminal, past: Revision | null): Promise<Decider> {
   const runtime = createPolicyRuntime({ random: systemRandom, record: "all" });
   const address = controlAddress(flags);
   const control = await toolSecurity(address);
-  const link = createLink({ address, policy: runtime, process: "weft-explain", control });
+  const policy = past === null ? runtime : underRevision(runtime, past);
+  const link = createLink({ address, policy, process: "weft-explain", control });
   const rest = createRest(runtime, ({ message }) =>
     terminal.err(`${terminal.errColor.yellow("warning:")} ${message}\n`),
   );
@@ -141,6 +154,21 @@ async function liveRuntime(flags: MadeUpFlags, terminal: Terminal): Promise<Deci
     throw error;
   }
   return { runtime, rest, close: () => link.close() };
+}
+
+/** Decides by the resources of one revision, whatever is in force. */
+function underRevision(runtime: PolicyRuntime, { revision, resources }: Revision): SuppliedPolicy {
+  const then = JSON.parse(resources) as Resource[];
+  return {
+    applyResources: (_revision, _resources, methods) => runtime.applyResources(Number(revision), then, methods),
+    applyEndpoints: (delta) => runtime.applyEndpoints(delta),
+    quorumBreakers: () => runtime.quorumBreakers(),
+    get sharesLimits() {
+      return runtime.sharesLimits;
+    },
+    process: runtime.process,
+    journal: runtime.journal,
+  };
 }
 
 /** Files of resources, or the description of a system; every service that they name has endpoints that are made up. */

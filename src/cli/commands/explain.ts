@@ -8,6 +8,7 @@ import { EXIT } from "../exit-status.ts";
 import { paintDecision } from "../paint-decision.ts";
 import { sanitize, type Terminal, timeOfDay } from "../terminal.ts";
 import { explainMadeUp, type MadeUpFlags } from "./explain-made-up.ts";
+import { noteOf, revisionsOf, revisionText } from "./ledger/revision-at.ts";
 
 export interface ExplainFlags extends MadeUpFlags {
   admin?: string;
@@ -25,12 +26,26 @@ export async function explain(id: string | undefined, flags: ExplainFlags, termi
       "name a request id (its answer's x-request-id, or the access log's), or a made-up call: --method GET --path /v1/x",
     );
   }
+  if (flags.at !== undefined)
+    throw usage(
+      "--at goes with a made-up call (--path); what is remembered of a call says under which revision it was decided",
+    );
   if (madeUp) throw usage("a request id goes without --method, --path and --service, which make up a call");
   const { hops, silent } =
     flags.admin === undefined ? await fromControl(id, flags) : await fromAdmin(id, flags.admin, flags.timeout);
   const roots = callTree(hops);
+  // One process alone knows revisions by their numbers only.
+  const revisions =
+    flags.admin === undefined
+      ? await revisionsOf(
+          hops.map(({ decision }) => decision.revision),
+          flags,
+        )
+      : [];
   if (flags.json) {
-    terminal.out(`${JSON.stringify({ requestId: id, calls: roots, silent }, null, 2)}\n`);
+    terminal.out(
+      `${JSON.stringify({ requestId: id, calls: roots, silent, revisions: revisions.map(noteOf) }, null, 2)}\n`,
+    );
     return roots.length === 0 ? EXIT.failed : EXIT.ok;
   }
   if (silent.length > 0) {
@@ -40,6 +55,7 @@ export async function explain(id: string | undefined, flags: ExplainFlags, termi
   if (roots.length > 0) {
     const text = explainCallTree(roots, timeOfDay).split("\n");
     terminal.out(`${paintDecision(text.map((line) => sanitize(line, false)).join("\n"), terminal.color)}\n`);
+    for (const revision of revisions) terminal.out(`${terminal.color.dim(revisionText(revision))}\n`);
     return EXIT.ok;
   }
   throw new WeftError(
