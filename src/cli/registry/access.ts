@@ -1,0 +1,207 @@
+import { endpointToMessage } from "../../contract/endpoint-message.ts";
+import { Admin, Health as HealthMessage } from "../../contract/gen/weft/control/v1/control.ts";
+import { Endpoints } from "../../contract/gen/weft/control/v1/endpoints.ts";
+import { systemClock } from "../../core/clock.ts";
+import type { Endpoint, Health } from "../../core/endpoint.ts";
+import { WeftError } from "../../core/errors.ts";
+import { MemoryRegistry } from "../../drivers/memory/memory-registry.ts";
+import { operatorLineProof } from "../../link/line-proof.ts";
+import { createLink } from "../../link/link.ts";
+import type { Link } from "../../link/types.ts";
+import { ProcessState } from "../../policy/snapshot/process-state.ts";
+import type { EndpointDelta, EndpointList, Lease, Watch } from "../../registry/registry.ts";
+import { removeEndpoint } from "../../registry/remove-endpoint.ts";
+import { alreadyThere, isSamePlace } from "../../registry/same-place.ts";
+import { assertEndpoint, assertTtl } from "../../registry/validate.ts";
+import { controlClient, toolSecurity } from "../control-client.ts";
+import { openRegistry } from "../open-registry.ts";
+import { packageVersion } from "../version.ts";
+
+/** A registry as commands use it: a control plane's, or one that is reached directly. */
+export interface RegistryAccess {
+  /** For people: "127.0.0.1:7070", "consul". Never a url, which may hold a password. */
+  readonly name: string;
+  query(services: readonly string[]): Promise<EndpointList>;
+  watch(services: readonly string[], listener: (delta: EndpointDelta) => void): Watch;
+  /** `ttlMs` Infinity: until it is deregistered. The lease is kept until it is released, or this is closed. An id that another endpoint has is refused unless `replace`. */
+  register(endpoint: Endpoint, ttlMs: number, replace: boolean): Promise<Pick<Lease, "release">>;
+  setHealth(id: string, health: Health, reason: string): Promise<void>;
+  /** Takes it away, whoever registered it. */
+  remove(id: string): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface DirectAccess {
+  url: string;
+  system: string;
+  tell: (message: string) => void;
+}
+
+/** A registry by its url: "consul://...". */
+export async function openDirectAccess({ url, system, tell }: DirectAccess): Promise<RegistryAccess> {
+  const registry = await openRegistry({ url, dataDir: "", system, tell });
+  const beats = new Set<NodeJS.Timeout>();
+  return {
+    name: /^[a-z]+/.exec(url)?.[0] ?? "registry",
+    query: (services) => registry.query(services),
+    watch: (services, listener) => registry.watch(services, listener),
+    async register(endpoint, ttlMs, replace) {
+      assertEndpoint(endpoint);
+      assertTtl(ttlMs);
+      if (!replace) {
+        const { endpoints } = await registry.query(["*"]);
+        const before = endpoints.find(({ id }) => id === endpoint.id);
+        if (before !== undefined && !isSamePlace(before, endpoint)) throw alreadyThere(before);
+      }
+      const lease = await registry.register(endpoint, ttlMs);
+      if (ttlMs === Number.POSITIVE_INFINITY) return lease;
+      const beat = setInterval(() => {
+        lease.renew().catch((thrown) => {
+          if (thrown instanceof WeftError && thrown.code !== "not_found") return; // away: the next beat tries again
+          clearInterval(beat);
+          tell(thrown instanceof WeftError ? thrown.message : `the lease of ${endpoint.id} is lost`);
+        });
+      }, ttlMs / 3);
+      beats.add(beat);
+      return {
+        async release() {
+          clearInterval(beat);
+          beats.delete(beat);
+          await lease.release();
+        },
+      };
+    },
+    setHealth: (id, health, reason) => registry.setHealth(id, health, reason),
+    remove: async (id) => void (await removeEndpoint(registry, id)),
+    async close() {
+      for (const beat of beats) clearInterval(beat);
+      await registry.close();
+    },
+  };
+}
+
+export interface PlaneAccess {
+  /** One or several control planes: "h1:7070,h2:7070". */
+  address: string;
+  /** The operator's, or an admin's; "" for none. */
+  token: string;
+  tell: (message: string) => void;
+}
+
+/** The registry of a control plane: what it holds comes over a line, as it comes to every process. */
+export async function openPlaneAccess({ address, token, tell }: PlaneAccess): Promise<RegistryAccess> {
+  const mirror = new MemoryRegistry();
+  const tokens = new Map<string, number>();
+  let flushed: Promise<void> = Promise.resolve();
+  const take = ({
+    full,
+    changed,
+    removed,
+  }: Pick<EndpointDelta, "full" | "changed"> & { removed: readonly { id: string }[] }): void => {
+    const { table } = mirror;
+    const drop = (id: string): void => {
+      const own = tokens.get(id);
+      if (own === undefined) return;
+      table.release(id, own, "gone");
+      tokens.delete(id);
+    };
+    if (full) {
+      const present = new Set(changed.map(({ id }) => id));
+      for (const id of [...tokens.keys()]) if (!present.has(id)) drop(id);
+    }
+    for (const { id } of removed) drop(id);
+    for (const endpoint of changed)
+      tokens.set(endpoint.id, table.register(endpoint, Number.POSITIVE_INFINITY, systemClock.now()));
+    flushed = mirror.flush();
+  };
+  const metadata: Record<string, string> = token === "" ? {} : { authorization: `Bearer ${token}` };
+  const [endpoints, admin] = await Promise.all([
+    controlClient(Endpoints, address, token !== ""),
+    controlClient(Admin, address, token !== ""),
+  ]);
+  let line: Link | null = null;
+  const security = await toolSecurity(address);
+  /** Opened by the first command that needs it. */
+  const link = (): Link =>
+    (line ??= createLink({
+      address,
+      control: security,
+      policy: {
+        applyResources() {},
+        applyEndpoints: take,
+        quorumBreakers: () => [],
+        sharesLimits: false,
+        process: new ProcessState(),
+        journal: null,
+      },
+      process: "registry",
+      version: `weft ${packageVersion()}`,
+      ...(token !== "" && { proof: operatorLineProof(() => token) }),
+      onError: ({ message }) => tell(message),
+    }));
+  const known = async (services: readonly string[]): Promise<void> => {
+    for (const service of services.includes("*") ? ["*"] : services) await link().subscribe(service, 10_000);
+    await flushed;
+  };
+  return {
+    name: address,
+    async query(services) {
+      await known(services);
+      const list = await mirror.query(services);
+      const { staleMs } = await admin.client.getStatus({}, { metadata });
+      return { ...list, staleMs: Number(staleMs) };
+    },
+    watch(services, listener) {
+      let watch: Watch | null = null;
+      let closed = false;
+      known(services).then(
+        () => {
+          if (!closed) watch = mirror.watch(services, listener);
+        },
+        (thrown: WeftError) => tell(thrown.message),
+      );
+      return {
+        close() {
+          closed = true;
+          watch?.close();
+        },
+      };
+    },
+    async register(endpoint, ttlMs, replace) {
+      assertEndpoint(endpoint);
+      assertTtl(ttlMs);
+      const forever = ttlMs === Number.POSITIVE_INFINITY;
+      if (forever) {
+        await endpoints.client.registerEndpoint({ endpoint: endpointToMessage(endpoint), replace }, { metadata });
+        return {
+          release: async () => void (await endpoints.client.deregisterEndpoint({ id: endpoint.id }, { metadata })),
+        };
+      }
+      if (!replace) {
+        await known(["*"]);
+        const before = (await mirror.query(["*"])).endpoints.find(({ id }) => id === endpoint.id);
+        if (before !== undefined && !isSamePlace(before, endpoint)) throw alreadyThere(before);
+      }
+      const { health, ...rest } = endpoint;
+      const registered = await link().register({ endpoint: rest, contracts: [], descriptors: null, ttlMs });
+      if (health !== "healthy") await registered.setHealth(health, "as it was registered");
+      return registered;
+    },
+    async setHealth(id, health, reason) {
+      await endpoints.client.setEndpointHealth({ id, health: HEALTHS[health], reason }, { metadata });
+    },
+    async remove(id) {
+      await endpoints.client.deregisterEndpoint({ id }, { metadata });
+    },
+    async close() {
+      await line?.close();
+      await Promise.all([endpoints.close(), admin.close(), mirror.close()]);
+    },
+  };
+}
+
+const HEALTHS: Readonly<Record<Health, HealthMessage>> = {
+  healthy: HealthMessage.HEALTHY,
+  unhealthy: HealthMessage.UNHEALTHY,
+  draining: HealthMessage.DRAINING,
+};
