@@ -53,9 +53,9 @@ export function addLedgerCommands(program: Command, terminal: Terminal, exit: (s
     .summary("name a revision")
     .description("Gives a revision a name, which moves if another one has it. Revisions with names are never dropped.")
     .argument("<name>", "a letter, then letters, digits or any of . _ -")
-    .argument("[revision]", "its number, or another tag (default: the current one)", "")
+    .argument("[revision]", "its number, or another tag (default: the current one)")
     .option("--delete", "take the name away", false)
-    .action(async (name: string, revision: string, options) =>
-      exit(await (await load()).tag(name, revision, options, terminal)),
+    .action(async (name: string, revision: string | undefined, options) =>
+      exit(await (await load()).tag(name, revision ?? "", options, terminal)),
     );
 }
