@@ -321,6 +321,29 @@ test("a roll-back of the whole system takes settings back, too", async () => {
   assert.deepEqual([{ ...before }, { ...values }], [{ maxItems: 2, mode: "fast" }, { maxItems: 1 }]);
 });
 
+test("a roll-back of the whole system is not in force where its settings are refused", async () => {
+  const at = await world();
+  const admin = at.admin();
+  await admin.publishSettings({ changes: [set("maxItems", 9)] });
+  await admin.publishSettings({ changes: [set("maxItems", 1)] });
+  const strict: StandardSchema<Orders> = {
+    "~standard": {
+      version: 1,
+      vendor: "test",
+      async validate(value) {
+        // It answers after the routes are in force.
+        await new Promise((resolve) => setTimeout(resolve, 50));
+        return (value as Orders).maxItems > 5 ? { issues: [{ message: "too many" }] } : { value: value as Orders };
+      },
+    },
+  };
+  const values = await settings(strict, { runtime: process(at, { instance: "orders-1" }) });
+  const { delivery } = await admin.rollbackRevision({ revision: 1n, waitMs: 2_000 });
+  assert.deepEqual([delivery?.planes, delivery?.applied], [1, 0]);
+  assert.equal(delivery?.refused[0].reason, "settings orders: too many");
+  assert.equal(values.maxItems, 1);
+});
+
 test("sealed values are sealed everywhere but in the process that has the key", async () => {
   const text = newSettingsKey("k1");
   const at = await world();

@@ -20,7 +20,7 @@ export function dataPlaneOf(session: Session): DataPlaneState | null {
     address,
     attachedMs: attachedAtMs,
     sent: session.revision,
-    acknowledged: session.acknowledged,
+    acknowledged: Math.max(0, Math.min(session.acknowledged, session.settings.unanswered - 1)),
     enforced: probed?.revision ?? 0,
     probedMs: probed?.atMs ?? 0,
     refusals: [

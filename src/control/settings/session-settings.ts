@@ -113,6 +113,13 @@ export class SessionSettings {
       error === "" ? null : { revision: followed.revision, error: printable(error, MAX_REFUSAL_LENGTH) };
   }
 
+  /** The oldest revision of which it was sent settings and has not said whether they are in force; Infinity: none. */
+  get unanswered(): number {
+    let oldest = Number.POSITIVE_INFINITY;
+    for (const { waiting, revision } of this.#followed.values()) if (waiting) oldest = Math.min(oldest, revision);
+    return oldest;
+  }
+
   /** What it refused of what it was sent last, as a data plane's refusals: "settings orders". */
   refusals(): { revision: number; resource: string; reason: string }[] {
     const refusals: { revision: number; resource: string; reason: string }[] = [];
