@@ -235,6 +235,21 @@ test("a control plane that stops says so: its Lease is gone, and what it held is
   assert.equal(await ids(b), "orders-1", "held for its process");
 });
 
+test("Leases that somebody deletes are made anew, and nothing leaves", async () => {
+  const system = `system-${++systems}`;
+  const [a, b] = [await open(system), await open(system)];
+  const left: string[] = [];
+  for (const one of [a, b]) one.watch(["*"], ({ removed }) => left.push(...removed.map(({ id }) => id)));
+  await a.register(endpointOf("orders", 1), 30_000);
+  await b.register(endpointOf("orders", 2), 30_000);
+  const selected = `${LEASES}?labelSelector=weftmesh.dev/system=${system}`;
+  await server.call("DELETE", selected);
+  const leases = async () => (await server.call("GET", selected)).body.items.length;
+  await timeUntil(async () => (await leases()) === 2, "both are there again");
+  await wait(5_000);
+  assert.deepEqual([await ids(a), await ids(b), left], ["orders-1 orders-2", "orders-1 orders-2", []]);
+});
+
 test("two systems in a namespace do not see what the other registers", async () => {
   const [one, other] = [await open(`system-${++systems}`), await open(`system-${++systems}`)];
   await one.register(endpointOf("orders", 1), 30_000);

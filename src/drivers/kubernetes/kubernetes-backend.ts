@@ -295,11 +295,10 @@ export class KubernetesBackend implements EndpointBackend {
       if (now - this.#beatAt > LATE_MS) this.#planes.touched(now);
       this.#beatAt = now;
       try {
-        const { mark } = this.#versions;
-        const written = (await this.#lease?.beat(BEAT_TIMEOUT_MS)) ?? null;
+        const isOther = await this.#lease?.beat(BEAT_TIMEOUT_MS);
         if (this.#closed) return;
         this.#beatAt = clock.now();
-        if (written !== null && this.#versions.isReplaced(written, mark)) this.#relist();
+        if (isOther === true) this.#relist();
         else if (heard) this.#inTouch();
       } catch (thrown) {
         if (this.#closed) return;

@@ -2,6 +2,7 @@ import type { Clock } from "../../core/clock.ts";
 import { toWeftError } from "../../core/errors.ts";
 import type { ApiClient } from "./api-client.ts";
 import { type ApiObject, LEASES, parseObject } from "./api-resource.ts";
+import { VersionLine } from "./version-line.ts";
 import { MANAGED_BY, SYSTEM_LABEL, WEFT } from "./weft-slice.ts";
 
 export interface PlaneLeaseOptions {
@@ -16,6 +17,8 @@ export interface PlaneLeaseOptions {
 export class PlaneLease {
   readonly #options: PlaneLeaseOptions;
   readonly #name: string;
+  /** Of Leases, which may be kept in another etcd than slices. */
+  readonly #versions = new VersionLine();
   #version = "";
   #renewedAt = Number.NEGATIVE_INFINITY;
 
@@ -25,29 +28,32 @@ export class PlaneLease {
   }
 
   /**
-   * Asks the API server whether it, and etcd behind it, answer: renews the Lease when a quarter of its period is over (makes it anew where it is not there, as
-   * when data were lost), and reads it else. Resolves with its resourceVersion when it was written.
+   * Asks the API server whether it, and etcd behind it, answer: renews the Lease when a quarter of its period is over, and reads it else. True: these are other data than before, for the Lease was not there (or
+   * somebody deleted it), or versions count from less.
    */
-  async beat(timeoutMs: number): Promise<string | null> {
+  async beat(timeoutMs: number): Promise<boolean> {
     const { client, clock, periodMs } = this.#options;
     const name = this.#name;
     if (this.#version === "") return this.#create(timeoutMs);
     try {
       if (clock.now() - this.#renewedAt < periodMs / 4) {
         this.#take(await client.ask({ verb: "get", resource: LEASES, name }, timeoutMs));
-        return null;
+        return false;
       }
+      const { mark } = this.#versions;
       const body = this.#body(this.#version);
-      const answer = await client.ask({ verb: "update", resource: LEASES, name, body }, timeoutMs);
+      const written = this.#take(await client.ask({ verb: "update", resource: LEASES, name, body }, timeoutMs));
       this.#renewedAt = clock.now();
-      return this.#take(answer);
+      const replaced = this.#versions.isReplaced(written, mark);
+      this.#versions.of(written);
+      return replaced;
     } catch (thrown) {
       const { reason } = toWeftError(thrown);
       if (reason === "NO_SUCH_OBJECT") return this.#create(timeoutMs);
       if (reason !== "CONFLICT") throw thrown;
       // A renewal whose answer was lost was carried out; the next one compares with that.
       this.#take(await client.ask({ verb: "get", resource: LEASES, name }, timeoutMs));
-      return null;
+      return false;
     }
   }
 
@@ -58,17 +64,16 @@ export class PlaneLease {
     await this.#options.client.ask({ verb: "delete", resource: LEASES, name: this.#name, body }, timeoutMs);
   }
 
-  async #create(timeoutMs: number): Promise<string> {
+  async #create(timeoutMs: number): Promise<boolean> {
     const { client, clock } = this.#options;
     try {
-      const answer = await client.ask({ verb: "create", resource: LEASES, body: this.#body("") }, timeoutMs);
+      this.#take(await client.ask({ verb: "create", resource: LEASES, body: this.#body("") }, timeoutMs));
       this.#renewedAt = clock.now();
-      return this.#take(answer);
     } catch (thrown) {
       if (toWeftError(thrown).reason !== "ALREADY_EXISTS") throw thrown;
-      const answer = await client.ask({ verb: "get", resource: LEASES, name: this.#name }, timeoutMs);
-      return this.#take(answer);
+      this.#take(await client.ask({ verb: "get", resource: LEASES, name: this.#name }, timeoutMs));
     }
+    return true;
   }
 
   #take(answer: Record<string, unknown>): string {
