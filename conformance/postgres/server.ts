@@ -1,6 +1,6 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, rmSync, statSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -51,17 +51,24 @@ export class PostgresServer {
     const child = this.#child;
     this.#child = null;
     if (child === null) return;
-    this.#signal(child, "SIGKILL");
+    // Stopped first, it makes no more of them.
+    process.kill(Number(child.pid), "SIGSTOP");
+    const sessions = sessionsOf(child);
+    for (const pid of [...sessions, Number(child.pid)]) signal(pid, "SIGKILL");
     if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
+    while (sessions.some(isAlive)) await wait(5);
     rmSync(join(this.#data, "postmaster.pid"), { force: true });
   }
 
   pause(): void {
-    if (this.#child !== null) this.#signal(this.#child, "SIGSTOP");
+    if (this.#child === null) return;
+    signal(Number(this.#child.pid), "SIGSTOP");
+    for (const pid of sessionsOf(this.#child)) signal(pid, "SIGSTOP");
   }
 
   resume(): void {
-    if (this.#child !== null) this.#signal(this.#child, "SIGCONT");
+    if (this.#child === null) return;
+    for (const pid of [...sessionsOf(this.#child), Number(this.#child.pid)]) signal(pid, "SIGCONT");
   }
 
   /** What it held is gone when it starts again. */
@@ -110,22 +117,31 @@ export class PostgresServer {
       },
     );
   }
+}
 
-  /** Its sessions are processes of their own. */
-  #signal(child: ChildProcess, signal: NodeJS.Signals): void {
-    const children = execFileSync("sh", [
-      "-c",
-      `cat /proc/${child.pid}/task/${child.pid}/children 2>/dev/null || true`,
-    ]);
-    const pids = [child.pid, ...children.toString().split(" ").filter(Boolean).map(Number)];
-    for (const pid of pids) {
-      if (pid === undefined) continue;
-      try {
-        process.kill(pid, signal);
-      } catch {
-        // it ended by itself
-      }
-    }
+/** Its sessions, and what it does beside, are processes of their own. */
+function sessionsOf({ pid }: ChildProcess): number[] {
+  try {
+    return readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").split(" ").filter(Boolean).map(Number);
+  } catch {
+    return [];
+  }
+}
+
+function signal(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name);
+  } catch {
+    // it ended by itself
+  }
+}
+
+/** Not gone, nor dead and unburied. */
+function isAlive(pid: number): boolean {
+  try {
+    return !/^State:\s+[ZX]/m.test(readFileSync(`/proc/${pid}/status`, "utf8"));
+  } catch {
+    return false;
   }
 }
 

@@ -12,6 +12,10 @@ export interface BackedMirrorOptions {
   look: (kept: KeptEntry) => "ours" | "others" | "unseen" | "doubtful";
   /** Whether it is of a lease that is in use here. */
   isOurs: (entry: EndpointEntry) => boolean;
+  /** It was replaced by another registration, which is gone, too. */
+  onReplaced: (entry: EndpointEntry) => void;
+  /** The backend has lost its data: what is held now was lost, not removed. */
+  onLost: () => void;
   /** Something is held that may be of leases here. Never from inside what the backend tells. */
   onHeld: () => void;
   /** Out of touch with the backend; null: in touch again. */
@@ -96,8 +100,8 @@ export class BackedMirror implements BackendEvents {
     this.#publishSoon();
   }
 
-  whole(entries: readonly KeptEntry[]): void {
-    const { clock, look } = this.#options;
+  whole(entries: readonly KeptEntry[], lost = false): void {
+    const { clock, look, onLost } = this.#options;
     const now = clock.now();
     this.publish();
     const found = new Map<string, { value: EndpointEntry; revision: number }>();
@@ -114,6 +118,7 @@ export class BackedMirror implements BackendEvents {
     this.view.listed(found, now + this.#holdMs(0));
     for (const { id, until } of orphans) this.view.removed(id, "", until);
     this.view.advance(this.#revision);
+    if (lost) onLost();
     this.#touch(now);
     this.#hub.tellAll();
     this.#heldSoon();
@@ -162,11 +167,12 @@ export class BackedMirror implements BackendEvents {
     if (held !== null && this.view.get(id)?.value.owner === entry.owner) this.view.removed(id, "", held);
   }
 
-  #removed({ id, orphaned, version }: Extract<BackendChange, { kind: "removed" }>): void {
-    const { clock, isOurs } = this.#options;
+  #removed({ id, orphaned, version, owner }: Extract<BackendChange, { kind: "removed" }>): void {
+    const { clock, isOurs, onReplaced } = this.#options;
     const record = this.view.get(id);
     if (record === undefined || (version !== undefined && version < record.revision)) return;
     const now = clock.now();
+    if (owner !== undefined && owner !== record.value.owner) onReplaced(record.value);
     if (isOurs(record.value)) this.view.removed(id, "", now + this.#holdMs(0));
     else if (orphaned) this.view.removed(id, "", this.#orphanUntil(record.value, now));
     else if (record.heldUntil !== null) this.view.givenUp(id, "lease expired");

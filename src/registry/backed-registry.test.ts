@@ -192,21 +192,52 @@ test("a plane that was cut off for longer than others wait puts back what is in 
   await close();
 });
 
-test("data lost: each puts its own back, and nothing leaves", async () => {
-  const { place, a, b, pass, close } = await two();
-  const before = (await a.registry.query([])).endpointVersion;
-  await b.registry.setHealth("alpha-4", "draining", "stopping");
-  place.lose();
+test("what another plane registered and released while this one was away is not put back, in the mode consistent", async () => {
+  const { place, a, b, pass, close } = await two("consistent");
+  a.backend.cut();
+  const later = await b.register(1, 9_001);
+  await later.release();
+  b.forget(1);
   await pass(500);
-  place.mend();
+  a.backend.mend();
   await pass(500);
-  assert.equal(place.ids, FOUR);
-  assert.equal(place.entry("alpha-4")?.endpoint.health, "draining");
-  await pass(10_000);
-  assert.deepEqual([a.ids, b.ids, a.left, b.left], [FOUR, FOUR, [], []]);
-  assert.ok((await a.registry.query([])).endpointVersion > before, "versions were rolled back");
+  assert.equal(place.ids, "alpha-2 alpha-3 alpha-4");
+  await pass(8_000);
+  assert.deepEqual([a.ids, b.ids], ["alpha-2 alpha-3 alpha-4", "alpha-2 alpha-3 alpha-4"]);
+  assert.deepEqual([...new Set(a.refused)], ["alpha-1 LEASE_EXPIRED"]);
   await close();
 });
+
+test("a removal tells of a registration that was not told: the earlier one is over", async () => {
+  const { place, a, b, pass, close } = await two();
+  place.coalesce = true;
+  const later = await b.register(1, 9_001);
+  await later.release();
+  b.forget(1);
+  place.coalesce = false;
+  await pass(500);
+  assert.equal(place.ids, "alpha-2 alpha-3 alpha-4");
+  await pass(TTL_MS);
+  assert.deepEqual([a.ids, [...new Set(a.refused)]], ["alpha-2 alpha-3 alpha-4", ["alpha-1 LEASE_REPLACED"]]);
+  await close();
+});
+
+for (const mode of ["available", "consistent"] as const)
+  test(`${mode}: data lost: each puts its own back, and nothing leaves`, async () => {
+    const { place, a, b, pass, close } = await two(mode);
+    const before = (await a.registry.query([])).endpointVersion;
+    await b.registry.setHealth("alpha-4", "draining", "stopping");
+    place.lose();
+    await pass(500);
+    place.mend();
+    await pass(500);
+    assert.equal(place.ids, FOUR);
+    assert.equal(place.entry("alpha-4")?.endpoint.health, "draining");
+    await pass(10_000);
+    assert.deepEqual([a.ids, b.ids, a.left, b.left], [FOUR, FOUR, [], []]);
+    assert.ok((await a.registry.query([])).endpointVersion > before, "versions were rolled back");
+    await close();
+  });
 
 test("data lost and a process dead meanwhile: that one goes", async () => {
   const { place, a, b, pass, close } = await two();

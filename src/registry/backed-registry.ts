@@ -7,7 +7,7 @@ import { type Random, systemRandom } from "../core/random.ts";
 import { isAway } from "./ask-again.ts";
 import { BackedLease, goneError, type LeaseKeeper } from "./backed-lease.ts";
 import { BackedMirror } from "./backed-mirror.ts";
-import { BackendLine, registryClosed } from "./backend-line.ts";
+import { away, BackendLine, registryClosed } from "./backend-line.ts";
 import type { EndpointBackend, KeptEntry } from "./endpoint-backend.ts";
 import { type EndpointEntry, visibleOf } from "./endpoint-value.ts";
 import { LeaseTable, type LeaseTableOptions } from "./lease-table.ts";
@@ -67,6 +67,8 @@ class BackedRegistry implements Registry, LeaseKeeper {
   readonly #leaving = new Map<string, string>();
   /** Owners whose entry is being removed, or put back. */
   readonly #busy = new Set<string>();
+  /** Owners whose entry the backend has lost with its data. */
+  readonly #lost = new Set<string>();
   /** Owners of registrations that were here, and since when they are over: the backend may still tell of them. */
   readonly #past = new Map<string, number>();
   #stopTicking: Cancel | null = null;
@@ -85,6 +87,13 @@ class BackedRegistry implements Registry, LeaseKeeper {
       clock,
       look: (kept) => this.#look(kept),
       isOurs: ({ endpoint, owner }) => this.#leases.get(endpoint.id)?.owner === owner,
+      onReplaced: ({ endpoint, owner }) => {
+        const lease = this.#leases.get(endpoint.id);
+        if (lease?.owner === owner) this.#end(lease, "replaced");
+      },
+      onLost: () => {
+        for (const { value } of this.#mirror.view.heldBefore(Number.POSITIVE_INFINITY)) this.#lost.add(value.owner);
+      },
       onHeld: () => this.#restoreHeld(),
       onTouch: (lost) => {
         if (this.#closed) return;
@@ -255,6 +264,7 @@ class BackedRegistry implements Registry, LeaseKeeper {
   #end(lease: BackedLease, why: "released" | "expired" | "replaced"): void {
     lease.over ??= why;
     this.#past.set(lease.owner, this.#clock.now());
+    this.#lost.delete(lease.owner);
     if (this.#leases.get(lease.id) !== lease) return;
     this.#leases.delete(lease.id);
     this.#table.release(lease.id, lease.token);
@@ -302,15 +312,22 @@ class BackedRegistry implements Registry, LeaseKeeper {
       if (lease.over !== null || this.#mirror.known(id)?.entry.owner === owner) return;
       const record = this.#mirror.view.get(id);
       const entry = record?.value.owner === owner ? record.value : lease.entry;
-      const version = await this.#line.replace(entry, 0);
+      // In the mode "consistent" what was removed stays so until its owner says otherwise.
+      const mayRestore = this.mode === "available" || this.#lost.has(owner);
+      const version = mayRestore ? await this.#line.replace(entry, 0) : null;
       if (version !== null) {
+        this.#lost.delete(owner);
         // Its data are new, and count anew.
         lease.version = version;
         this.#mirror.take({ entry, version });
         return;
       }
       const there = await this.#line.get(id);
-      if (there === null || lease.over !== null) return;
+      if (lease.over !== null) return;
+      if (there === null) {
+        if (!mayRestore) this.#end(lease, "expired");
+        return;
+      }
       if (there.entry.owner === owner) lease.version = there.version;
       else this.#end(lease, "replaced");
       this.#mirror.take(there);
@@ -373,12 +390,6 @@ class BackedRegistry implements Registry, LeaseKeeper {
   #assertOpen(): void {
     if (this.#closed) throw registryClosed();
   }
-}
-
-function away({ name }: EndpointBackend, cause: WeftError | null): WeftError {
-  const why = cause === null ? "" : `: ${cause.message}`;
-  const text = `${name} does not answer, and what is known stays in use${why}`;
-  return new WeftError("unavailable", text, { reason: "REGISTRY_AWAY", ...(cause !== null && { cause }) });
 }
 
 function ignore(): void {}

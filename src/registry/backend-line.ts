@@ -122,6 +122,13 @@ export function registryClosed(): WeftError {
   return new WeftError("unavailable", "the registry is closed", { reason: "REGISTRY_CLOSED" });
 }
 
+/** What a person is told of it. */
+export function away({ name }: EndpointBackend, cause: WeftError | null): WeftError {
+  const why = cause === null ? "" : `: ${cause.message}`;
+  const text = `${name} does not answer, and what is known stays in use${why}`;
+  return new WeftError("unavailable", text, { reason: "REGISTRY_AWAY", ...(cause !== null && { cause }) });
+}
+
 function ignore(): void {}
 
 /** Of one thing that is asked, however often. */

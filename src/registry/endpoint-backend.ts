@@ -47,8 +47,9 @@ export interface KeptEntry {
 
 /** What a backend tells, in the order in which it happened. Never from inside follow(), replace(), remove(), get() or read(). */
 export interface BackendEvents {
-  /** Everything that is kept: first, and after every gap. It is a sign of being in touch, too. */
-  whole(entries: readonly KeptEntry[]): void;
+  /** Everything that is kept: first, and after every gap. It is a sign of being in touch, too. `lost`: the backend knows that these are other data than before, so what is missing was lost
+   * and not removed. In the mode "consistent" what is missing otherwise is not put back: its owner is told that its lease has expired. */
+  whole(entries: readonly KeptEntry[], lost?: boolean): void;
   /** Changes since. */
   changed(changes: readonly BackendChange[]): void;
   /** In touch: all that had happened a second ago was told. At least once a second while that is so. */
@@ -62,5 +63,11 @@ export interface BackendEvents {
 export type BackendChange =
   | ({ readonly kind: "put" } & KeptEntry)
   /** `orphaned`: nobody took it away; the sign of life of its plane ended, and the endpoint itself may be well. `version`, where the backend knows it: of what was removed, or of
-   * its removal. */
-  | { readonly kind: "removed"; readonly id: string; readonly orphaned: boolean; readonly version?: number };
+   * its removal; `owner`, likewise: of what was removed, which may have been put and removed without having been told. */
+  | {
+      readonly kind: "removed";
+      readonly id: string;
+      readonly orphaned: boolean;
+      readonly version?: number;
+      readonly owner?: string;
+    };

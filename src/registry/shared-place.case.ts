@@ -12,6 +12,8 @@ export class SharedPlace {
   #version = 0;
   /** So many writes more are carried out, and answered with an error. */
   swallow = 0;
+  /** Puts are not told: what follows them says it. */
+  coalesce = false;
   /** Writes that were carried out. */
   writes = 0;
 
@@ -35,7 +37,10 @@ export class SharedPlace {
 
   /** Everything is gone, and versions count from the beginning. */
   lose(): void {
-    for (const backend of this.#backends) backend.cut();
+    for (const backend of this.#backends) {
+      backend.cut();
+      backend.lost = true;
+    }
     this.#kept = new Map();
     this.#version = 0;
   }
@@ -69,7 +74,7 @@ export class SharedPlace {
     const version = ++this.#version;
     this.writes++;
     this.#kept.set(id, { entry, version });
-    this.#tell([{ kind: "put", entry, version, orphaned: this.#dead.has(entry.plane) }]);
+    if (!this.coalesce) this.#tell([{ kind: "put", entry, version, orphaned: this.#dead.has(entry.plane) }]);
     return version;
   }
 
@@ -77,7 +82,7 @@ export class SharedPlace {
     if (this.#kept.get(id)?.entry.owner !== owner) return;
     this.#kept.delete(id);
     this.writes++;
-    this.#tell([{ kind: "removed", id, orphaned: false, version: ++this.#version }]);
+    this.#tell([{ kind: "removed", id, orphaned: false, version: ++this.#version, owner }]);
   }
 
   /** Somebody removes them behind everybody's back. */
@@ -98,6 +103,7 @@ export class PlaceBackend implements EndpointBackend {
   plane = "";
   #events: BackendEvents | null = null;
   #cut = false;
+  lost = false;
   #stop: Cancel = () => {};
 
   constructor(place: SharedPlace, clock: Clock) {
@@ -125,7 +131,9 @@ export class PlaceBackend implements EndpointBackend {
   mend(): void {
     if (!this.#cut) return;
     this.#cut = false;
-    queueMicrotask(() => this.#events?.whole(this.#place.all()));
+    const { lost } = this;
+    this.lost = false;
+    queueMicrotask(() => this.#events?.whole(this.#place.all(), lost));
   }
 
   tell(changes: BackendChange[]): void {

@@ -28,6 +28,8 @@ export class PostgresBackend implements EndpointBackend {
   readonly #planes = new Map<string, number>();
   #dead: ReadonlySet<string> = new Set();
   #gap = true;
+  /** What is there now are other data than those that were told. */
+  #lost = false;
   #epoch = "";
   #known = 0;
   #lookedAt: number;
@@ -114,8 +116,8 @@ export class PostgresBackend implements EndpointBackend {
     }
     const text = `SELECT h.epoch, h.version, h.floor, p.planes, c.changes FROM ${schema}.head h,
       LATERAL (SELECT coalesce(json_object_agg(plane, beat), '{}') AS planes FROM ${schema}.plane WHERE system = $1) p,
-      LATERAL (SELECT coalesce(json_agg(json_build_object('id', id, 'version', version, 'value', value)), '[]') AS changes FROM
-        (SELECT id, version, value FROM ${schema}.endpoint WHERE system = $1 AND version > $2 ORDER BY version LIMIT ${PAGE}) e) c
+      LATERAL (SELECT coalesce(json_agg(json_build_object('id', id, 'version', version, 'owner', owner, 'value', value)), '[]') AS changes FROM
+        (SELECT id, version, owner, value FROM ${schema}.endpoint WHERE system = $1 AND version > $2 ORDER BY version LIMIT ${PAGE}) e) c
       WHERE h.system = $1`;
     const changed: Raw[] = [];
     let since = this.#gap ? 0 : this.#known;
@@ -132,6 +134,7 @@ export class PostgresBackend implements EndpointBackend {
         this.#gap = true;
         return this.#look(connection);
       }
+      this.#lost ||= this.#epoch !== "" && head.epoch !== this.#epoch;
       this.#epoch = head.epoch;
       planes = head.planes;
       changed.push(...head.changes);
@@ -156,7 +159,7 @@ export class PostgresBackend implements EndpointBackend {
       const { id, version } = raw;
       const row = raw.value === null ? null : this.#read(raw);
       this.#file(id, row);
-      if (row === null) changes.push({ kind: "removed", id, orphaned: false, version });
+      if (row === null) changes.push({ kind: "removed", id, orphaned: false, version, owner: raw.owner });
     }
     // It, or the server, stood still: nobody can have been heard.
     if (now - this.#lookedAt > GAP_MS) this.#signs.outOfTouch(now);
@@ -168,7 +171,12 @@ export class PostgresBackend implements EndpointBackend {
     const others = new Set([...before, ...this.#dead].filter((plane) => before.has(plane) !== this.#dead.has(plane)));
     if (this.#gap) {
       this.#gap = false;
-      this.#events?.whole(Array.from(this.#entries.values(), (row) => this.#kept(row)));
+      const lost = this.#lost;
+      this.#lost = false;
+      this.#events?.whole(
+        Array.from(this.#entries.values(), (row) => this.#kept(row)),
+        lost,
+      );
       return;
     }
     const told = new Set<string>();
@@ -273,6 +281,7 @@ interface Raw {
   readonly id: string;
   readonly version: number;
   readonly value: string | null;
+  readonly owner?: string;
 }
 
 interface Row {
