@@ -45,7 +45,7 @@ export class ZookeeperBackend implements EndpointBackend {
 
   follow(plane: string, events: BackendEvents): Promise<void> {
     return new Promise((resolve, reject) => {
-      const mirror = new ZookeeperMirror(this.#paths, {
+      const mirror = new ZookeeperMirror(this.#paths, this.#nodes, {
         changed: (changes) => this.#closed || events.changed(changes),
         unusable: (error) => this.#closed || events.unusable(error),
       });
@@ -61,10 +61,10 @@ export class ZookeeperBackend implements EndpointBackend {
           latest = connection;
           await this.#nodes.makeFolders(connection);
           await this.#signOfLife(connection, plane, client.sessionId);
-          const all = await mirror.list(connection);
+          const { all, lost } = await mirror.list(connection);
           current = connection;
           if (this.#closed) return;
-          events.whole(all);
+          events.whole(all, lost);
           resolve();
         },
         onWatch: (event) => {
@@ -110,7 +110,7 @@ export class ZookeeperBackend implements EndpointBackend {
   async remove(id: string, owner: string): Promise<void> {
     const path = this.#paths.endpoint(id);
     const { client } = this.#followed();
-    await client.call((connection) => this.#nodes.delete(connection, path, (node) => ownerOf(node) === owner));
+    await client.call((connection) => this.#nodes.delete(connection, path, (node) => ownerOf(node) === owner, owner));
   }
 
   async get(id: string): Promise<KeptEntry | null> {

@@ -128,7 +128,7 @@ class ZookeeperKeyValue implements KeyValue {
     assertKey(key);
     const wanted = (node: NodeData): boolean => expected === ANY || this.#versionOf(node.stat.mzxid) === expected;
     const done = await this.#client.call((connection) =>
-      this.#nodes.delete(connection, this.#paths.value(key), wanted),
+      this.#nodes.delete(connection, this.#paths.value(key), wanted, ""),
     );
     return done === "deleted" || (done === "absent" && (expected === ANY || expected === ABSENT));
   }

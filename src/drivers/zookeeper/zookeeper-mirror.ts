@@ -3,6 +3,7 @@ import type { BackendChange, KeptEntry } from "../../registry/endpoint-backend.t
 import { decodeEndpointEntry, type EndpointEntry } from "../../registry/endpoint-value.ts";
 import type { ZookeeperConnection } from "./zookeeper-connection.ts";
 import type { NodeData, WatchEvent } from "./zookeeper-messages.ts";
+import type { ZookeeperNodes } from "./zookeeper-nodes.ts";
 import { idOfName, nameIn, type ZookeeperPaths } from "./zookeeper-paths.ts";
 import { ZookeeperVersions } from "./zookeeper-versions.ts";
 
@@ -21,6 +22,7 @@ export interface MirrorEvents {
 export class ZookeeperMirror {
   readonly versions = new ZookeeperVersions();
   readonly #paths: ZookeeperPaths;
+  readonly #nodes: Pick<ZookeeperNodes, "noteOf">;
   readonly #events: MirrorEvents;
   #known = new Map<string, Known>();
   /** Planes whose sign of life is there. */
@@ -31,16 +33,20 @@ export class ZookeeperMirror {
   readonly #dirty = new Set<string>();
   /** Name of a node that holds no endpoint, and its version: said once. */
   readonly #unusable = new Map<string, bigint>();
+  /** What was known before is of other data, and nobody was told yet. */
+  #lost = false;
   #connection: ZookeeperConnection | null = null;
   #draining: Promise<void> | null = null;
 
-  constructor(paths: ZookeeperPaths, events: MirrorEvents) {
+  /** Of a deletion `nodes` notes the owner. */
+  constructor(paths: ZookeeperPaths, nodes: Pick<ZookeeperNodes, "noteOf">, events: MirrorEvents) {
     this.#paths = paths;
+    this.#nodes = nodes;
     this.#events = events;
   }
 
-  /** Everything, by a new connection, which is followed from now on. */
-  async list(connection: ZookeeperConnection): Promise<readonly KeptEntry[]> {
+  /** Everything, by a new connection, which is followed from now on. `lost`: these are other data than before. */
+  async list(connection: ZookeeperConnection): Promise<{ all: readonly KeptEntry[]; lost: boolean }> {
     const { endpoints, planes, barrier } = this.#paths;
     this.#connection = null;
     this.#dirty.clear();
@@ -55,7 +61,7 @@ export class ZookeeperMirror {
       connection.children(endpoints),
     ]);
     if (folder === null || alive === null || names === null) throw connection.foldersGone();
-    this.versions.reading(folder);
+    this.#lost = this.versions.reading(folder) || this.#lost;
     this.#planes = new Set(alive);
     // What was heard since it was asked is in the answer, or newer.
     for (const [plane, kind] of this.#heardOfPlanes) this.#planes[kind === "created" ? "add" : "delete"](plane);
@@ -73,7 +79,9 @@ export class ZookeeperMirror {
     this.#known = known;
     this.#connection = connection;
     this.#drainSoon();
-    return this.all();
+    const lost = this.#lost;
+    this.#lost = false;
+    return { all: this.all(), lost };
   }
 
   all(): readonly KeptEntry[] {
@@ -135,12 +143,11 @@ export class ZookeeperMirror {
     while (this.#dirty.size > 0 && this.#connection === connection) {
       const names = Array.from(this.#dirty).slice(0, PAGE);
       for (const name of names) this.#dirty.delete(name);
-      const paths = names.map((name) => `${this.#paths.endpoints}/${name}`);
-      const read = await Promise.all(paths.map((path) => connection.look(path)));
+      const read = await Promise.all(names.map((name) => this.#look(connection, name)));
       if (this.#connection !== connection) return;
       const changes: BackendChange[] = [];
       for (const [index, name] of names.entries()) {
-        const { node, zxid } = read[index];
+        const { node, zxid, owner } = read[index];
         const now = node === null ? null : this.#decode(name, node);
         const before = this.#known.get(name);
         if (now !== null) {
@@ -150,12 +157,24 @@ export class ZookeeperMirror {
         } else if (before !== undefined) {
           this.#known.delete(name);
           const { id } = before.entry.endpoint;
-          changes.push({ kind: "removed", id, orphaned: false, version: this.versions.of(zxid) });
+          changes.push({ kind: "removed", id, orphaned: false, version: this.versions.of(zxid), ...owner });
         }
       }
       changes.sort((a, b) => (a.version ?? 0) - (b.version ?? 0));
       if (changes.length > 0) this.#events.changed(changes);
     }
+  }
+
+  /** `owner`: of what was deleted there, which may have been made and deleted unseen. */
+  async #look(
+    connection: ZookeeperConnection,
+    name: string,
+  ): Promise<{ node: NodeData | null; zxid: bigint; owner: { owner?: string } }> {
+    const path = `${this.#paths.endpoints}/${name}`;
+    const { node, zxid } = await connection.look(path);
+    if (node !== null) return { node, zxid, owner: {} };
+    const owner = await this.#nodes.noteOf(connection, path);
+    return { node, zxid, owner: owner === null ? {} : { owner } };
   }
 
   /** Null for what is no endpoint of that name, which is told once. */

@@ -12,6 +12,8 @@ import { refusalOf } from "./zookeeper-refusal.ts";
  *     see:    count of deletions, then the node
  *     change: [count is the same, node is the same -> change]     or see again
  *
+ * The count's node holds what was deleted last, for whoever has to know.
+ *
  * A node that is not the wanted one is looked at again behind a barrier before that is said: this server may have been behind.
  */
 export class ZookeeperNodes {
@@ -57,11 +59,12 @@ export class ZookeeperNodes {
     throw busy(path);
   }
 
-  /** Deletes a node if it is the wanted one. */
+  /** Deletes a node if it is the wanted one; `note` is kept for a while, and has no line ends. */
   async delete(
     connection: ZookeeperConnection,
     path: string,
     wanted: (node: NodeData) => boolean,
+    note: string,
   ): Promise<"deleted" | "absent" | "another"> {
     const count = this.#paths.deletionsOf(path);
     for (let tries = 0; tries < MAX_TRIES; tries++) {
@@ -71,11 +74,19 @@ export class ZookeeperNodes {
         continue;
       }
       const { version } = seen.node.stat;
-      const counted = { op: "set" as const, path: count, data: new Uint8Array(0), version: seen.deletions };
+      const noted = [`${path} ${note}`, ...seen.noted].slice(0, NOTED).join("\n");
+      const counted = { op: "set" as const, path: count, data: Buffer.from(noted), version: seen.deletions };
       const { zxid } = await connection.change(counted, { op: "delete", path, version });
       if (zxid !== null) return "deleted";
     }
     throw busy(path);
+  }
+
+  /** What was noted when the last node of this path was deleted; null: it is not known any more. */
+  async noteOf(connection: ZookeeperConnection, path: string): Promise<string | null> {
+    const count = await connection.get(this.#paths.deletionsOf(path));
+    const line = count === null ? undefined : linesOf(count).find((line) => line.startsWith(`${path} `));
+    return line?.slice(path.length + 1) ?? null;
   }
 
   /** Makes folders that are not there yet. */
@@ -102,18 +113,24 @@ export class ZookeeperNodes {
     connection: ZookeeperConnection,
     path: string,
     surely: boolean,
-  ): Promise<{ node: NodeData | null; deletions: number }> {
+  ): Promise<{ node: NodeData | null; deletions: number; noted: readonly string[] }> {
     const barrier = surely ? connection.barrier(this.#paths.barrier) : null;
-    const count = connection.exists(this.#paths.deletionsOf(path));
-    const [stat, node] = await Promise.all([count, connection.get(path), barrier]);
-    if (stat === null) throw connection.foldersGone();
-    return { node, deletions: stat.version };
+    const counted = connection.get(this.#paths.deletionsOf(path));
+    const [count, node] = await Promise.all([counted, connection.get(path), barrier]);
+    if (count === null) throw connection.foldersGone();
+    return { node, deletions: count.stat.version, noted: linesOf(count) };
   }
+}
+
+function linesOf({ data }: NodeData): string[] {
+  return data.length === 0 ? [] : Buffer.from(data).toString("utf8").split("\n").slice(0, NOTED);
 }
 
 function busy(path: string): WeftError {
   const text = `others changed ${path}, or deleted its neighbours, each of the ${MAX_TRIES} times that it was tried; try again`;
-  return new WeftError("unavailable", text, { reason: "ZOOKEEPER_BUSY" });
+  return new WeftError("unavailable", text, { reason: "ZOOKEEPER_BUSY", retryable: true });
 }
 
 const MAX_TRIES = 50;
+/** Deletions of a part of all nodes that are remembered. */
+const NOTED = 8;

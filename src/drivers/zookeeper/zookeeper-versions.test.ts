@@ -7,7 +7,7 @@ test("versions are transactions, there and back", () => {
   versions.reading({ ctime: 5n, czxid: 1n });
   assert.equal(versions.of(41n), 41);
   assert.equal(versions.zxidOf(41), 41n);
-  versions.reading({ ctime: 5n, czxid: 1n });
+  assert.equal(versions.reading({ ctime: 5n, czxid: 1n }), false);
   assert.equal(versions.of(42n), 42);
 });
 
@@ -19,7 +19,7 @@ test("with other data versions go on above those of the old, which are none of t
     { ctime: 6n, czxid: 1n },
     { ctime: 6n, czxid: 2n },
   ]) {
-    versions.reading(data);
+    assert.equal(versions.reading(data), true);
     assert.equal(versions.zxidOf(old), null);
     const next = versions.of(3n);
     assert.ok(next > old);

@@ -3,15 +3,17 @@
  * added to is raised, so that versions go on where they were, and no version of the old data is taken for one of the new.
  */
 export class ZookeeperVersions {
-  #data: bigint | null = null;
+  #data: string | null = null;
   #floor = 0;
   #highest = 0;
 
-  /** What is read from now on is of these data: when their folder was made, and by which transaction. */
-  reading(data: { readonly ctime: bigint; readonly czxid: bigint }): void {
-    const name = data.ctime * 4_294_967_296n + (data.czxid & 0xffff_ffffn);
-    if (this.#data !== null && this.#data !== name) this.#floor = this.#highest;
-    this.#data = name;
+  /** What is read from now on is of these data: when their folder was made, and by which transaction. True: what was there before is lost. */
+  reading({ ctime, czxid }: { readonly ctime: bigint; readonly czxid: bigint }): boolean {
+    const data = `${ctime} ${czxid}`;
+    const lost = this.#data !== null && this.#data !== data;
+    if (lost) this.#floor = this.#highest;
+    this.#data = data;
+    return lost;
   }
 
   of(zxid: bigint): number {
