@@ -223,7 +223,9 @@ export class KubernetesBackend implements EndpointBackend {
       ? this.#client.ask({ verb: "create", resource, body }, timeoutMs)
       : this.#client.ask({ verb: "update", resource, name, body }, timeoutMs));
     const { metadata } = parseObject(written);
-    if (this.#versions.isReplaced(metadata.resourceVersion, mark)) this.#relist();
+    // What changes nothing keeps its version.
+    const wrote = metadata.resourceVersion !== resourceVersion;
+    if (wrote && this.#versions.isReplaced(metadata.resourceVersion, mark)) this.#relist();
     return this.#versions.of(metadata.resourceVersion);
   }
 
