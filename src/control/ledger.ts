@@ -294,12 +294,14 @@ export class Ledger {
   async #look(): Promise<void> {
     const { editable = false } = this.#store;
     if (editable) return this.#lookAtEdits();
-    const head = await this.#store.head();
-    if (head === null) {
+    const newest = await this.#store.newest();
+    if (newest === null) {
       if (this.#current.revision > 0) await this.#putBack();
       return;
     }
-    if (head.revision === this.#head && head.publishedMs === this.#current.publishedMs) return;
+    if (newest.revision === this.#head && newest.publishedMs === this.#current.publishedMs) return;
+    const head = await this.#store.head();
+    if (head === null) return;
     if (head.revision < this.#head)
       this.#onEvent(
         `the newest revision is ${head.revision} and no more ${this.#head}: the store was set back, and its word counts`,
@@ -309,8 +311,8 @@ export class Ledger {
 
   /** What people wrote is checked as what is published is; of what does not hold good the last before it counts. */
   async #lookAtEdits(): Promise<void> {
-    const [newest] = await this.#store.list(1, Number.MAX_SAFE_INTEGER);
-    if (newest === undefined || newest.id === this.#headId) return;
+    const newest = await this.#store.newest();
+    if (newest === null || newest.id === this.#headId) return;
     let refused: RefusedRevision | null = null;
     let note: RevisionNote | undefined = newest;
     // Down to the one in force; at a start, as far as somebody may look for the last good one.

@@ -59,6 +59,12 @@ export class KeyValueRevisions implements RevisionStore {
     }
   }
 
+  async newest(): Promise<RevisionNote | null> {
+    this.#assertOpen();
+    const head = await this.#find();
+    return head === null ? null : noteOf(head);
+  }
+
   async get(revision: number): Promise<StoredRevision | null> {
     this.#assertOpen();
     const entry = await this.#entry(revision);

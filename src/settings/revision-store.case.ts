@@ -37,6 +37,7 @@ export function revisionStoreCases(name: string, harness: () => Promise<Revision
 
   within("before the first revision there is none", async (store) => {
     assert.equal(await store.head(), null);
+    assert.equal(await store.newest(), null);
     assert.equal(await store.get(1), null);
     assert.deepEqual(await store.list(10, Number.MAX_SAFE_INTEGER), []);
     assert.deepEqual(await store.tags(), {});
@@ -46,6 +47,8 @@ export function revisionStoreCases(name: string, harness: () => Promise<Revision
   within("what was appended is there for everybody, whole, the newest first", async (store, another) => {
     for (let number = 1; number <= 5; number++) assert.equal(await store.append(revisionOf(number)), true);
     sameRevision(await another.head(), revisionOf(5));
+    const newest = await another.newest();
+    assert.deepEqual([newest?.revision, newest?.author, newest?.reason], [5, "author 5", "reason 5"]);
     sameRevision(await another.get(2), revisionOf(2));
     assert.equal(await another.get(6), null);
     assert.equal(await another.get(0), null);
@@ -177,6 +180,7 @@ export function revisionStoreCases(name: string, harness: () => Promise<Revision
     await store.close();
     const refused = { code: "unavailable", reason: "STORE_CLOSED" };
     await assert.rejects(store.head(), refused);
+    await assert.rejects(store.newest(), refused);
     await assert.rejects(store.get(1), refused);
     await assert.rejects(store.list(1, 2), refused);
     await assert.rejects(store.append(revisionOf(2)), refused);

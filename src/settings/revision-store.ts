@@ -7,6 +7,8 @@ export interface RevisionStore {
   readonly editable?: boolean;
   /** The newest; null before the first. */
   head(): Promise<StoredRevision | null>;
+  /** The same without what it holds, which is asked for before every publication. */
+  newest(): Promise<RevisionNote | null>;
   /** Null: there is none, or it was dropped. */
   get(revision: number): Promise<StoredRevision | null>;
   /** Newest first, older than `before`; at most `limit`. */

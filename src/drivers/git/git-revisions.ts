@@ -75,6 +75,11 @@ class GitRevisions implements RevisionStore {
     return this.get(this.#commits.length);
   }
 
+  async newest(): Promise<RevisionNote | null> {
+    const [newest = null] = await this.list(1, Number.MAX_SAFE_INTEGER);
+    return newest;
+  }
+
   async get(revision: number): Promise<StoredRevision | null> {
     this.#assertOpen();
     if (revision > this.#commits.length) await this.#read();
