@@ -13,7 +13,7 @@ export async function removeEndpoint(registry: Registry, id: string): Promise<En
 }
 
 /** Rejects `not_found`. */
-export async function findEndpoint(registry: Registry, id: string): Promise<Endpoint> {
+async function findEndpoint(registry: Registry, id: string): Promise<Endpoint> {
   const { endpoints } = await registry.query(["*"]);
   const endpoint = endpoints.find((one) => one.id === id);
   if (endpoint !== undefined) return endpoint;

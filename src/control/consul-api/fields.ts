@@ -77,7 +77,7 @@ export class Fields {
   }
 }
 
-export function saysNothing(value: unknown): boolean {
+function saysNothing(value: unknown): boolean {
   if (value === undefined || value === null || value === false || value === 0 || value === "") return true;
   return typeof value === "object" && Object.values(value).every(saysNothing);
 }

@@ -206,7 +206,7 @@ function hasTags(endpoint: Endpoint, tags: readonly string[]): boolean {
   return tags.every((tag) => own.includes(tag.toLowerCase()));
 }
 
-export function assertName(name: string): void {
+function assertName(name: string): void {
   if (isServiceName(name)) return;
   throw bad(
     `must be a DNS label (lower-case letters, digits and inner hyphens, at most 63 characters), not ${JSON.stringify(name.slice(0, 80))}`,
