@@ -5,5 +5,5 @@ import { testFiles } from "./test-files.ts";
 export const consul: Suite = {
   name: "consul",
   run: () =>
-    testFiles("consul", ["contract", "key-value", "revisions", "faults", "linearizable", "others", "security"]),
+    testFiles("consul", ["contract", "key-value", "revisions", "faults", "linearizable", "others", "security", "cluster"]),
 };

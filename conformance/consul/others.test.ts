@@ -229,3 +229,45 @@ test("200 services of others: two blocking queries follow them all", async () =>
   assert.ok(Math.max(...took, failed) < 2_000);
   await registry.close();
 });
+
+test("Consul is killed and started again: what others registered stays, and is followed further", async () => {
+  await registerThere({
+    ID: "kept1",
+    Name: "kept",
+    Port: 80,
+    Check: { CheckID: "kept1", TTL: "1h", Status: "passing" },
+  });
+  const registry = await open("restarted");
+  const left: string[] = [];
+  const seen = new Map<string, Endpoint>();
+  registry.watch(["kept"], (delta) => {
+    const before = [...seen.keys()];
+    if (delta.full) seen.clear();
+    for (const { id } of delta.removed) seen.delete(id);
+    for (const endpoint of delta.changed) seen.set(endpoint.id, endpoint);
+    left.push(...before.filter((id) => !seen.has(id)));
+  });
+  await timeUntil(() => seen.has("n1/kept1"), "it is seen");
+  await server.kill();
+  await wait(3_000);
+  await server.start();
+  const started = performance.now();
+  await timeUntil(
+    () =>
+      registerThere({ ID: "kept2", Name: "kept", Port: 81 }).then(
+        () => true,
+        () => false,
+      ),
+    "another one registers",
+  );
+  await timeUntil(() => seen.has("n1/kept2"), "another one is seen");
+  console.log(
+    `measured consul, killed: what others register is seen ${Math.round(performance.now() - started)} ms after recovery`,
+  );
+  await wait(3_000);
+  assert.deepEqual(left, [], "a healthy endpoint disappeared");
+  assert.equal(seen.get("n1/kept1")?.health, "healthy");
+  await server.ask("/v1/agent/service/deregister/kept1", { method: "PUT" });
+  await timeUntil(() => !seen.has("n1/kept1"), "deregistered by its owner", 20_000);
+  await registry.close();
+});

@@ -13,24 +13,57 @@ export class ConsulServer {
   readonly #hcl: string;
   readonly #token: string;
   readonly #https: boolean;
+  readonly #node: string;
+  readonly #role: readonly string[];
   #folder = mkdtempSync(join(tmpdir(), "weft-consul-"));
   #child: ChildProcess | null = null;
 
   /** `hcl`: more of its configuration; `token`: what is asked with; `https`: over TLS, too. */
   static async start({ hcl = "", token = "", https = false } = {}): Promise<ConsulServer> {
-    const ports: number[] = [];
-    for (let i = 0; i < 5; i++) ports.push(await freePort());
-    const server = new ConsulServer(ports, hcl, token, https);
+    const server = new ConsulServer(await freePorts(), hcl, token, https, "n1", ["-server", "-bootstrap-expect=1"]);
     await server.start();
     return server;
   }
 
-  private constructor([port, ...ports]: readonly number[], hcl: string, token: string, https: boolean) {
+  /** Several servers that are one Consul. */
+  static async cluster(size: number): Promise<ConsulServer[]> {
+    const ports: number[][] = [];
+    for (let i = 0; i < size; i++) ports.push(await freePorts());
+    const join = ports.flatMap(([, , lan]) => ["-retry-join", `127.0.0.1:${lan}`]);
+    const one = ["-server", `-bootstrap-expect=${size}`, "-retry-interval", "1s", ...join];
+    const servers = ports.map((own, i) => new ConsulServer(own, "", "", false, `s${i + 1}`, one));
+    await Promise.all(servers.map((server) => server.start()));
+    return servers;
+  }
+
+  /** An agent that is no server. */
+  static async client(servers: readonly ConsulServer[], node: string): Promise<ConsulServer> {
+    const join = servers.flatMap((server) => ["-retry-join", `127.0.0.1:${server.#ports[1]}`]);
+    const agent = new ConsulServer(await freePorts(), "", "", false, node, ["-retry-interval", "1s", ...join]);
+    await agent.start();
+    return agent;
+  }
+
+  private constructor(
+    [port, ...ports]: readonly number[],
+    hcl: string,
+    token: string,
+    https: boolean,
+    node: string,
+    role: readonly string[],
+  ) {
     this.port = port;
     this.#ports = ports;
     this.#hcl = hcl;
     this.#token = token;
     this.#https = https;
+    this.#node = node;
+    this.#role = role;
+  }
+
+  /** Where the other servers find it. */
+  get serverAddress(): string {
+    return `127.0.0.1:${this.#ports[0]}`;
   }
 
   get address(): string {
@@ -46,7 +79,7 @@ export class ConsulServer {
     const [server, lan, dns] = this.#ports;
     const ports = ["-http-port", `${this.port}`, "-server-port", `${server}`, "-serf-lan-port", `${lan}`];
     const off = ["-serf-wan-port", "-1", "-grpc-port", "-1", "-grpc-tls-port", "-1", "-dns-port", `${dns}`];
-    const one = ["-server", "-bootstrap-expect=1", "-bind", "127.0.0.1", "-client", "127.0.0.1", "-node", "n1"];
+    const one = [...this.#role, "-bind", "127.0.0.1", "-client", "127.0.0.1", "-node", this.#node];
     // As is recommended for production: by default it takes 5 s until there is a leader.
     const more = ["-hcl", "performance { raft_multiplier = 1 }", "-hcl", this.#hcl, "-log-level", "error"];
     const tls = this.#https ? ["-https-port", `${this.#ports[3]}`] : [];
@@ -103,7 +136,7 @@ export class ConsulServer {
   /** Its node is known where endpoints are looked for, which is a moment after there is a leader. */
   async #answers(): Promise<boolean> {
     try {
-      return ((await this.ask("/v1/health/node/n1")) as unknown[]).length > 0;
+      return ((await this.ask(`/v1/health/node/${this.#node}`)) as unknown[]).length > 0;
     } catch {
       return false;
     }
@@ -118,6 +151,12 @@ interface Ask {
 
 export function wait(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+async function freePorts(): Promise<number[]> {
+  const ports: number[] = [];
+  for (let i = 0; i < 5; i++) ports.push(await freePort());
+  return ports;
 }
 
 async function freePort(): Promise<number> {
