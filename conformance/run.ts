@@ -23,6 +23,7 @@ import { mesh } from "./mesh.ts";
 import { postgres } from "./postgres.ts";
 import { redis } from "./redis.ts";
 import { resilience } from "./resilience.ts";
+import { controlPlanes } from "./several.ts";
 import { sidecar } from "./sidecar.ts";
 import { streams } from "./streams.ts";
 import { judge, type Suite } from "./suite.ts";
@@ -50,6 +51,7 @@ const suites: readonly Suite[] = [
   consul,
   zookeeper,
   kubernetes,
+  controlPlanes,
   consulApi,
   dns,
   dnsRegistry,
