@@ -1,4 +1,5 @@
 import { test } from "node:test";
+import { openEtcdKeyValue } from "../../src/drivers/etcd/etcd-key-value.ts";
 import { openEtcdRegistry } from "../../src/drivers/etcd/etcd-registry.ts";
 import { HurtLine } from "../hurt-line.ts";
 import { checkLinearizable } from "../linearizable.ts";
@@ -13,6 +14,7 @@ test("etcd: what concurrent clients see across faults is in order", async () => 
   try {
     await checkLinearizable({
       name: "etcd",
+      openKeyValue: () => openEtcdKeyValue({ url: url(), system: "lin" }),
       openRegistry: () => openEtcdRegistry({ url: url(), system: "lin", mode: "consistent" }),
       hurt: () => hurtInTurn(server, line),
     });

@@ -15,8 +15,8 @@ export interface EtcdMirrorOptions {
   clock: Clock;
   /** An endpoint's key is gone without a mark: whether its lease is one of this process's, and in use. */
   isOurs: (record: EndpointRecord) => boolean;
-  /** Endpoints of leases that are in use here have lost their keys. */
-  onLost: (records: readonly EndpointRecord[]) => void;
+  /** Endpoints of leases that are in use here have lost their keys; `removed`: or somebody has replaced and released them, which was not told. */
+  onLost: (records: readonly EndpointRecord[], removed: boolean) => void;
   /** Nobody put these there again; their keys are to be marked. */
   onGivenUp: (ids: readonly string[]) => void;
   /** Told of what cannot be used. */
@@ -131,6 +131,7 @@ export class EtcdMirror {
     this.#publish();
     const { clock, isOurs, onLost } = this.#options;
     this.view.listed(found, clock.now() + this.#holdMs);
+    const same = this.#epoch === epoch;
     this.#epoch = epoch;
     this.#gap = false;
     this.#revision = Number(revision);
@@ -138,7 +139,7 @@ export class EtcdMirror {
     this.#hub.tellAll();
     for (const { done } of [...this.#reached]) done();
     if (this.view.held === 0) return;
-    onLost(this.view.heldBefore(Number.POSITIVE_INFINITY).filter(isOurs));
+    onLost(this.view.heldBefore(Number.POSITIVE_INFINITY).filter(isOurs), same);
     this.#holdSoon();
   }
 
@@ -186,7 +187,7 @@ export class EtcdMirror {
     }
     this.#publish();
     for (const waiter of [...this.#reached]) if (waiter.revision <= this.#revision) waiter.done();
-    if (lost.length > 0) onLost(lost);
+    if (lost.length > 0) onLost(lost, false);
     this.#holdSoon();
   }
 

@@ -87,8 +87,15 @@ export class EtcdRegistry implements Registry {
       keys: this.#keys,
       clock,
       isOurs: (record) => this.#leaseOf(record) !== null,
-      onLost: (records) => {
-        for (const record of records) this.#restoreSoon(this.#leaseOf(record));
+      onLost: (records, removed) => {
+        for (const record of records) {
+          const lease = this.#leaseOf(record);
+          // In the mode "consistent" what was removed stays so until its owner says otherwise.
+          if (removed && this.mode === "consistent" && lease !== null) {
+            lease.over = "expired";
+            this.#leases.delete(lease.id);
+          } else this.#restoreSoon(lease);
+        }
       },
       onGivenUp: (ids) => void this.#giveUp(ids),
       onError: this.#onError,
