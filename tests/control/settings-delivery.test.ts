@@ -139,6 +139,13 @@ test("several control planes over one store deliver what any of them publishes, 
   const { delivery } = await published(2);
   assert.deepEqual([delivery?.planes, delivery?.applied, delivery?.waiting], [2, 2, []]);
   assert.deepEqual([here.maxItems, there.maxItems], [2, 2]);
+  // Of those who compare with the same revision one is first, wherever they ask.
+  const changes = [set("maxItems", 3, 2)];
+  const asked = [one, two, one, two].map((at) => at.admin().publishSettings({ changes, waitMs: 5_000 }));
+  const answers = await Promise.allSettled(asked);
+  const lost = answers.flatMap((answer) => (answer.status === "rejected" ? [answer.reason.reason] : []));
+  assert.deepEqual(lost, ["STALE_SETTING", "STALE_SETTING", "STALE_SETTING"]);
+  assert.deepEqual([here.maxItems, there.maxItems], [3, 3]);
 });
 
 test("of a thousand processes about as many get a gray release as its percent says; widening keeps those that had it", async () => {

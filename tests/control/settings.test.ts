@@ -158,6 +158,22 @@ test("what is said of labels is bounded", async () => {
   }
 });
 
+test("settings are read and published over HTTP, too", async () => {
+  const at = await world();
+  const url = `http://${at.plane?.address}/v1/settings`;
+  const post = (body: unknown) =>
+    fetch(url, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
+  const change = { namespace: "orders", set: { key: "maxItems", json: "5" } };
+  const published = await post({ changes: [change], author: "ada", reason: "by hand" });
+  assert.deepEqual([published.status, ((await published.json()) as { revision: string }).revision], [200, "1"]);
+  const wrong = await post({ changes: [{ namespace: "orders", set: { key: "maxItems", json: "five" } }] });
+  assert.equal(wrong.status, 400);
+  assert.match(JSON.stringify(await wrong.json()), /orders\/maxItems: it is no JSON/);
+  const held = (await (await fetch(`${url}?namespace=orders`)).json()) as { settings: string };
+  assert.equal(JSON.parse(held.settings).namespaces.orders.values.maxItems.value, 5);
+  assert.equal((await fetch(`${url}?namespace=nothing`)).status, 404);
+});
+
 test("compare-and-set, by key and by revision, says who was first", async () => {
   const at = await world();
   const admin = at.admin();
