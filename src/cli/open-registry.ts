@@ -27,7 +27,7 @@ export async function openRegistry({ url, dataDir, system, mode, tell }: Registr
     }
     case "dns": {
       const { openDnsRegistry } = await import("../drivers/dns/dns-registry.ts");
-      return openDnsRegistry({ url, onError, onRecovered: () => tell("DNS answers again") });
+      return openDnsRegistry({ url, mode, onError, onRecovered: () => tell("DNS answers again") });
     }
     case "kubernetes": {
       const { openKubernetesRegistry } = await import("../drivers/kubernetes/kubernetes-registry.ts");
