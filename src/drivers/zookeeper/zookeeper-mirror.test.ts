@@ -19,21 +19,29 @@ class Model {
   readonly nodes = new Map<string, NodeData>();
   readonly planes = new Set<string>();
   zxid = 1n;
+  readonly #waiting = new Set<(error: WeftError) => void>();
   #requests: (() => void)[] = [];
   #arriving: (() => void)[] = [];
   #watched = new Set<string>();
   #onWatch: (event: WatchEvent) => void = () => {};
 
   connect(onWatch: (event: WatchEvent) => void): ZookeeperConnection {
+    // What an earlier connection was asked is answered by its end.
+    for (const reject of this.#waiting) reject(new WeftError("unavailable", "lost"));
+    this.#waiting.clear();
     this.#requests = [];
     this.#arriving = [];
     this.#watched = new Set();
     this.#onWatch = onWatch;
     const ask = <T>(what: () => T): Promise<T> =>
-      new Promise((resolve) => {
+      new Promise((resolve, reject) => {
+        this.#waiting.add(reject);
         this.#requests.push(() => {
           const answer = what();
-          this.#arriving.push(() => resolve(answer));
+          this.#arriving.push(() => {
+            this.#waiting.delete(reject);
+            resolve(answer);
+          });
         });
       });
     const get = (path: string): NodeData | null => this.nodes.get(path) ?? null;
@@ -144,11 +152,14 @@ test("however requests, answers and events interleave, what is told adds up to w
       let connection = model.connect((event) => mirror.take(event));
       const list = (): void => {
         const of = connection;
-        void mirror.list(of).then(({ all }) => {
-          if (of !== connection) return;
-          told.clear();
-          for (const kept of all) put(kept);
-        });
+        mirror.list(of).then(
+          ({ all }) => {
+            if (of !== connection) return;
+            told.clear();
+            for (const kept of all) put(kept);
+          },
+          () => {}, // its connection ended
+        );
       };
       const turn = () => new Promise((resolve) => setImmediate(resolve));
       list();
