@@ -40,6 +40,7 @@ import { createPeersService } from "./peers/peers-service.ts";
 import { refusePlainText } from "./plain-text.ts";
 import { enforcingOf, presentPlanes } from "./present-planes.ts";
 import { ResourceChecker } from "./resource-check.ts";
+import { KEPT_REVISIONS, retainRevisions } from "./retain-revisions.ts";
 import { Session } from "./session.ts";
 import { SettingsCentre } from "./settings/settings-centre.ts";
 import { joinOthers } from "./several.ts";
@@ -180,6 +181,9 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       else catalog.setMethods(name, methods);
     }
     const leads = () => several?.leader.leading ?? true;
+    const { onLedger = ignore } = options;
+    const keep = options.store === undefined ? KEPT_REVISIONS.memory : KEPT_REVISIONS.store;
+    closing.push(retainRevisions(ledger, { keep, leads, clock, onEvent: onLedger }));
     const checker = new HealthChecker({ registry, clock, identity: authority.identity("control"), leads, ...health });
     if (several === null) checker.start();
     else several.check(checker);
