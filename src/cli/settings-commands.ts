@@ -13,13 +13,15 @@ export function addSettingsCommands(program: Command, terminal: Terminal, exit: 
     );
   const load = () => import("./commands/settings/settings.ts");
   const command: Make = (name, parent = settings) =>
-    inDir(parent.command(name)).addOption(controlInstead()).option("--json", "print JSON", false);
-  const changing: Make = (name, parent) =>
-    command(name, parent)
+    inDir(parent.command(name))
+      .addOption(controlInstead())
       .option(
         "--data <dir>",
-        "the control plane's data folder, whose operator-token is shown (default: the running system's; or WEFT_OPERATOR_TOKEN)",
+        "the control plane's data folder, whose operator-token is shown (default: the running system's; or WEFT_ADMIN_TOKEN, WEFT_OPERATOR_TOKEN)",
       )
+      .option("--json", "print JSON", false);
+  const changing: Make = (name, parent) =>
+    command(name, parent)
       .option("-m, --reason <text>", "why, for the list of revisions", "")
       .option("--author <name>", "who, for the list of revisions (default: the user's name)")
       .option(
@@ -32,6 +34,7 @@ export function addSettingsCommands(program: Command, terminal: Terminal, exit: 
       .option("--if-revision <n>", "only if this is the current revision", count);
 
   command("get")
+    .summary("show namespaces, values, and who uses them")
     .description("Prints namespaces, the values of one with who changed them and who uses them, or one value as JSON.")
     .argument("[place]", "NAMESPACE or NAMESPACE/KEY")
     .option("--revision <n>", "as they were at this revision", count)
@@ -39,6 +42,7 @@ export function addSettingsCommands(program: Command, terminal: Terminal, exit: 
     .action(async (place: string | undefined, options) => exit(await (await load()).get(place, options, terminal)));
 
   changing("set")
+    .summary("set values")
     .description(
       "Sets values of a namespace, all of them or none. A value is JSON, or text where it is no JSON; - reads it from stdin, so that it stands in no history of a shell.",
     )
@@ -52,6 +56,7 @@ export function addSettingsCommands(program: Command, terminal: Terminal, exit: 
     );
 
   changing("unset")
+    .summary("take keys away")
     .description("Takes keys away.")
     .argument("<namespace>")
     .argument("<key...>")
@@ -60,6 +65,7 @@ export function addSettingsCommands(program: Command, terminal: Terminal, exit: 
     );
 
   changing("edit")
+    .summary("edit the values of a namespace as YAML")
     .description(
       "Opens the values of a namespace as YAML in $VISUAL or $EDITOR and publishes what was changed, unless somebody else changed the same keys meanwhile. What could not be published is kept in its file.",
     )
@@ -69,6 +75,7 @@ export function addSettingsCommands(program: Command, terminal: Terminal, exit: 
     );
 
   command("history")
+    .summary("list the revisions that changed something")
     .description("Prints the revisions that changed a namespace or a key, newest first.")
     .argument("[place]", "NAMESPACE or NAMESPACE/KEY")
     .option("-n, --limit <count>", "how many", count, 20)
@@ -77,6 +84,7 @@ export function addSettingsCommands(program: Command, terminal: Terminal, exit: 
     );
 
   command("diff")
+    .summary("show what differs between two revisions")
     .description("Prints what differs between two revisions.")
     .argument("<revisions>", "41..42, or 41 to compare with what is current")
     .argument("[namespace]")
@@ -85,6 +93,7 @@ export function addSettingsCommands(program: Command, terminal: Terminal, exit: 
     );
 
   changing("rollback")
+    .summary("give a namespace the values of an earlier revision")
     .description(
       "Gives a namespace the values and the schema that it had at a revision; its gray releases end. `weft rollback` does it for the whole system.",
     )
@@ -95,13 +104,17 @@ export function addSettingsCommands(program: Command, terminal: Terminal, exit: 
     );
 
   changing("reseal")
+    .summary("seal what another key sealed anew")
     .description("Seals everything that is sealed by another key anew by the first of WEFT_SETTINGS_KEYS.")
     .argument("[namespace]")
     .action(async (namespace: string | undefined, options) =>
       exit(await (await import("./commands/settings/keys.ts")).reseal(namespace, options, terminal)),
     );
 
-  const keys = settings.command("keys").description("Keys by which values are sealed.");
+  const keys = settings
+    .command("keys")
+    .summary("make keys for sealed values")
+    .description("Keys by which values are sealed.");
   keys
     .command("new")
     .description("Prints a new key, ID:BASE64, for WEFT_SETTINGS_KEYS. It is a secret.")
@@ -124,6 +137,7 @@ function addGray(
 ): void {
   const gray = settings
     .command("gray")
+    .summary("give changes to some processes first")
     .description("Gray releases: changes that only some processes have, until they are promoted or ended.");
   const load = () => import("./commands/settings/gray.ts");
   const selecting = (made: Command): Command =>
@@ -180,6 +194,7 @@ function addSchema(
 ): void {
   const schema = settings
     .command("schema")
+    .summary("set what values must satisfy")
     .description("What the values of a namespace must satisfy before they are published.");
   const load = () => import("./commands/settings/schema.ts");
   changing("set", schema)
