@@ -63,6 +63,35 @@ async function cases(system: RunningSystem): Promise<Case[]> {
   await check("c-ares: no such name", async () => (await resolver.resolve4("nobody.weft")).join(), /^ENOTFOUND$/);
   await check("c-ares: no such type", async () => (await resolver.resolve6("counter.weft")).join(), /^ENODATA$/);
 
+  // What was registered by hand: an address of IPv6, and one that is taken out of rotation and put back.
+  const registered = async (...args: string[]) => (await system.weft("registry", ...args)).output;
+  const hand = ["register", "--service", "hand", "--ttl", "none", "--metadata", "weft.health-check=ttl"];
+  await check(
+    "weft registry register, over IPv6",
+    () => registered(...hand, "--address", "[fd00::7]:81"),
+    /^registered hand/,
+  );
+  await check(
+    "weft registry register, over IPv4",
+    () => registered(...hand, "--id", "hand-4", "--address", "10.0.0.7:80"),
+    /^registered/,
+  );
+  await check("dig: AAAA", () => dig("+short", "hand.weft", "AAAA"), /^fd00::7\n$/);
+  await check("dig: A beside AAAA", () => dig("+short", "hand.weft"), /^10\.0\.0\.7\n$/);
+  await check(
+    "dig: AAAA of an SRV record's target",
+    () => dig("hand.weft", "SRV"),
+    /ADDITIONAL SECTION:[\s\S]*\s5\s+IN\s+AAAA\s+fd00::7/,
+  );
+  await check("c-ares: AAAA", async () => (await resolver.resolve6("hand.weft")).join(), /^fd00::7$/);
+  await check("weft registry health unhealthy", () => registered("health", "hand-4", "unhealthy"), /is unhealthy/);
+  await check("dig: an unhealthy endpoint is in no answer", () => dig("hand.weft"), /status: NOERROR[\s\S]*ANSWER: 0/);
+  await check("dig: nor in SRV", () => dig("+short", "hand.weft", "SRV"), /^0 1 81 \S+\n$/);
+  await check("weft registry health healthy", () => registered("health", "hand-4", "healthy"), /is healthy/);
+  await check("dig: and back when it is well", () => dig("+short", "hand.weft"), /^10\.0\.0\.7\n$/);
+  await check("weft registry deregister", () => registered("deregister", "hand-4"), /is deregistered/);
+  await check("dig: and gone", () => dig("hand.weft"), /status: NOERROR[\s\S]*ANSWER: 0/);
+
   const script = `import sys
 try: import dns.resolver, dns.message, dns.query
 except ImportError: print("not installed"); sys.exit()
