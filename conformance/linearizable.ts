@@ -98,7 +98,7 @@ class Journal {
   ): Promise<T | null> {
     const invoked = ++this.#time;
     const answer = await orUnknown(work);
-    if (answer === UNKNOWN) {
+    if (answer === UNKNOWN || answer === NOTHING) {
       this.refused++;
       return null;
     }
@@ -117,6 +117,7 @@ class Journal {
   ): Promise<T | null> {
     const invoked = ++this.#time;
     const answer = await orUnknown(work);
+    if (answer === NOTHING) return null;
     const returned = answer === UNKNOWN ? null : ++this.#time;
     const known = answer === UNKNOWN ? null : answer;
     this.operations.push({ key, client, invoked, returned, action: action(known) });
@@ -222,11 +223,12 @@ function registryClient(
 }
 
 const UNKNOWN = Symbol();
+const NOTHING = Symbol();
 /** No lease ends while clients work. */
 const TTL_MS = 600_000;
 
 /** What a place that does not answer leaves open; what it refuses is a mistake of the test, or of the driver. */
-async function orUnknown<T>(work: () => Promise<T>): Promise<T | typeof UNKNOWN> {
+async function orUnknown<T>(work: () => Promise<T>): Promise<T | typeof UNKNOWN | typeof NOTHING> {
   try {
     return await work();
   } catch (thrown) {
@@ -235,6 +237,8 @@ async function orUnknown<T>(work: () => Promise<T>): Promise<T | typeof UNKNOWN>
       ["unavailable", "deadline_exceeded", "cancelled", "aborted"].includes(thrown.code)
     )
       return UNKNOWN;
+    // A lease that is not there any more has nothing that could be taken away.
+    if (thrown instanceof WeftError && thrown.code === "not_found") return NOTHING;
     throw thrown;
   }
 }

@@ -25,6 +25,7 @@ import { redis } from "./redis.ts";
 import { resilience } from "./resilience.ts";
 import { controlPlanes } from "./several.ts";
 import { sidecar } from "./sidecar.ts";
+import { sqlite } from "./sqlite.ts";
 import { streams } from "./streams.ts";
 import { judge, type Suite } from "./suite.ts";
 import { tcp } from "./tcp.ts";
@@ -45,6 +46,7 @@ const suites: readonly Suite[] = [
   guarded,
   resilience,
   redis,
+  sqlite,
   etcd,
   git,
   postgres,
