@@ -1,6 +1,5 @@
-import { userInfo } from "node:os";
 import type { Client } from "../../../call/client-types.ts";
-import { Admin, type Revision } from "../../../contract/gen/weft/control/v1/control.ts";
+import type { Admin, Revision } from "../../../contract/gen/weft/control/v1/control.ts";
 import type { SettingChangeSchema, SettingsConsumer } from "../../../contract/gen/weft/control/v1/settings.ts";
 import type { MessageInitShape } from "../../../contract/runtime.ts";
 import { WeftError } from "../../../core/errors.ts";
@@ -8,15 +7,11 @@ import { parseSettingsState } from "../../../settings/check-state.ts";
 import { isSealed } from "../../../settings/json-value.ts";
 import { keyIdOf, readSettingsKeys, type SettingsKeys } from "../../../settings/sealed.ts";
 import type { Json, SettingsNamespace, SettingsState, SettingValue } from "../../../settings/settings-state.ts";
-import { controlAddress } from "../../control-address.ts";
-import { controlClient } from "../../control-client.ts";
 import { EXIT } from "../../exit-status.ts";
 import { sanitize, type Terminal } from "../../terminal.ts";
-import { type IdentityFlags, operatorToken } from "../identity.ts";
+import { type LedgerFlags, userName, withLedger } from "../ledger/ledger-line.ts";
 
-export interface CentreFlags extends IdentityFlags {
-  json: boolean;
-}
+export type CentreFlags = LedgerFlags;
 
 export interface ChangeFlags extends CentreFlags {
   reason: string;
@@ -44,17 +39,13 @@ export interface Held {
 }
 
 /** Connects, and closes when `body` is done. */
-export async function withCentre(
+export function withCentre(
   flags: CentreFlags,
   terminal: Terminal,
   body: (centre: Centre) => Promise<number>,
 ): Promise<number> {
-  const address = controlAddress(flags);
-  const token = operatorToken(flags);
-  const { client, close } = await controlClient(Admin, address, token !== "");
-  const metadata: Record<string, string> = token === "" ? {} : { authorization: `Bearer ${token}` };
-  try {
-    return await body({
+  return withLedger(flags, ({ client, metadata }) =>
+    body({
       client,
       metadata,
       async read(namespace = "", revision = 0) {
@@ -78,14 +69,8 @@ export async function withCentre(
         else print(published, flags.dryRun, revisions[0]?.revision !== published.revision, terminal);
         return (published.delivery?.refused.length ?? 0) > 0 ? EXIT.failed : EXIT.ok;
       },
-    });
-  } catch (thrown) {
-    if (!(thrown instanceof WeftError) || thrown.code !== "unavailable") throw thrown;
-    const message = `the control plane at ${address} cannot be asked: ${thrown.message}`;
-    throw new WeftError("unavailable", message, { reason: "CANNOT_ASK", cause: thrown });
-  } finally {
-    await close();
-  }
+    }),
+  );
 }
 
 function print({ revision, warnings, delivery }: Revision, dryRun: boolean, isNew: boolean, terminal: Terminal): void {
@@ -174,12 +159,4 @@ export function jsonOf(message: object): string {
 /** "2026-11-21 20:15" */
 export function minuteOf(ms: number): string {
   return new Date(ms).toISOString().slice(0, 16).replace("T", " ");
-}
-
-function userName(): string {
-  try {
-    return userInfo().username;
-  } catch {
-    return ""; // a container may run as somebody who has no name
-  }
 }

@@ -150,7 +150,7 @@ async function* revisions({ client, metadata }: Centre): AsyncGenerator<Revision
 /** Whether a line of a revision's changes is about a place; "and 7 more" may be about any. */
 function isAbout(change: string, namespace: string, key: string): boolean {
   const [, where = "", name = "", whole = ""] =
-    /^settings ([^/]+)\/(.+)$|^(?:schema|gray release \S+) of settings (\S+)$/.exec(change) ?? [];
+    /^settings ([^/]+)\/(.+)$|^(?:(?:schema|gray release \S+) of )?settings ([^/\s]+)$/.exec(change) ?? [];
   if (namespace === "") return where !== "" || whole !== "";
   return key === "" ? where === namespace || whole === namespace : where === namespace && name === key;
 }
