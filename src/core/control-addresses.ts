@@ -11,7 +11,7 @@ export function parseControlAddresses(text: string): readonly string[] | null {
   return new Set(addresses).size === addresses.length ? addresses : null;
 }
 
-export const MAX_CONTROL_ADDRESSES = 16;
+const MAX_CONTROL_ADDRESSES = 16;
 
 /** What must be written, for messages. */
 export const CONTROL_ADDRESSES_WANTED = `HOST:PORT, or up to ${MAX_CONTROL_ADDRESSES} of them separated by commas, each once`;
