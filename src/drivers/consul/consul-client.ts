@@ -49,7 +49,7 @@ export class ConsulClient {
     this.target = target;
     this.#clock = clock;
     this.name = `Consul at ${host.includes(":") ? `[${host}]` : host}:${port}`;
-    // Consul takes 200 connections of one client, by default.
+    // Of one machine Consul takes 200 connections, by default; several control planes may run there.
     const keep = { keepAlive: true, keepAliveMsecs: 5_000, maxSockets: MAX_SOCKETS, scheduling: "lifo" as const };
     this.#agent = tls === null ? new HttpAgent(keep) : new HttpsAgent({ ...keep, ...readTls(tls) });
     this.#headers = token === "" ? {} : { "x-consul-token": token };
@@ -160,6 +160,6 @@ function tooLarge(name: string): WeftError {
   return new WeftError("resource_exhausted", text, { reason: "ANSWER_TOO_LARGE" });
 }
 
-const MAX_SOCKETS = 128;
+const MAX_SOCKETS = 40;
 /** 50,000 endpoints, or 200 revisions of the largest size. */
 const MAX_ANSWER_BYTES = 67_108_864;

@@ -195,5 +195,5 @@ function indexOf(version: string): number | null {
 const KEYS = "keys/";
 const OPENED = "opened";
 const WAIT_MS = 2_000;
-/** Each takes one of the 200 connections that Consul allows a client. */
-const MAX_WATCHED = 64;
+/** Each takes a connection; some are left for all else. */
+const MAX_WATCHED = 24;
