@@ -397,6 +397,6 @@ test("a client without address or control plane says what to set, when it is cal
 
 test("environment variables that are wrong are named", () => {
   assert.throws(() => createRuntime({ env: { PORT: "http" } }), /PORT is "http"/);
-  assert.throws(() => createRuntime({ env: { WEFT_CONTROL: "somewhere" } }), /WEFT_CONTROL.*host:port/);
+  assert.throws(() => createRuntime({ env: { WEFT_CONTROL: "somewhere" } }), /WEFT_CONTROL.*HOST:PORT/);
   assert.equal(createRuntime({ env: { WEFT_CONTROL: "http://127.0.0.1:4000" } }).settings.control, "127.0.0.1:4000");
 });
