@@ -113,8 +113,16 @@ test("authors and reasons come back as they were given, whatever is in them", as
   const odd = ["", "a <b@c>", 'line\nbreak "quoted"', "täglich", "--force", "unknown"];
   for (const [index, author] of odd.entries()) {
     const reason = index % 2 ? `two\n\nparagraphs of ${author.replace("\n", " ")}` : "";
-    await store.append({ ...revisionOf(index + 1, {}), author, reason, publishedMs: 1_700_000_000_123 + index });
+    const changes = ["settings shop/limit", "HTTPRoute shop"];
+    await store.append({
+      ...revisionOf(index + 1, {}),
+      changes,
+      author,
+      reason,
+      publishedMs: 1_700_000_000_123 + index,
+    });
     const head = await store.head();
+    assert.deepEqual(head?.changes, ["settings shop/limit", "HTTPRoute shop"]);
     assert.deepEqual([head?.author, head?.reason, head?.publishedMs], [author, reason, 1_700_000_000_123 + index]);
   }
   await store.close();

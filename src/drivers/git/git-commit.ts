@@ -5,20 +5,21 @@ import { isRevisionFile, type RevisionFiles } from "./git-files.ts";
 export function commitStream({
   ref,
   parent,
-  revision: { author, reason, publishedMs, revision },
+  revision: { author, reason, publishedMs, revision, changes },
   before,
   after,
 }: {
   ref: string;
   /** "": the first commit. */
   parent: string;
-  revision: Pick<RevisionNote, "author" | "reason" | "publishedMs" | "revision">;
+  revision: RevisionNote;
   before: RevisionFiles;
   after: RevisionFiles;
 }): Buffer {
   const seconds = Math.floor(publishedMs / 1_000);
   const name = author.replace(/[<>\p{Cc}]/gu, " ").trim() || "unknown";
   const trailers = [`Weft-Revision: ${revision}`, `Weft-Published: ${publishedMs}`];
+  for (const change of changes) trailers.push(`Weft-Change: ${change.replace(/\p{Cc}/gu, " ")}`);
   if (name !== author) trailers.push(`Weft-Author: ${JSON.stringify(author)}`);
   const parts: (string | Buffer)[] = [
     `commit ${ref}\nauthor ${name} <> ${seconds} +0000\ncommitter weft <> ${seconds} +0000\n`,
@@ -42,7 +43,7 @@ export function notesOfLog(text: string, newest: number): RevisionNote[] {
     .map((part, index) => {
       const [id, name, seconds, message, files = ""] = part.split("\x02");
       const revision = newest - index;
-      const { reason, trailers } = readMessage(message);
+      const { reason, trailers, changes } = readMessage(message);
       const own = trailers.get("Revision") === String(revision);
       const published = Number(trailers.get("Published"));
       return {
@@ -51,20 +52,22 @@ export function notesOfLog(text: string, newest: number): RevisionNote[] {
         author: (own ? textOf(trailers.get("Author")) : null) ?? name,
         reason,
         publishedMs: own && Number.isSafeInteger(published) ? published : Number(seconds) * 1_000,
-        changes: changesOf(files.split("\n")),
+        changes: own && changes.length > 0 ? changes : changesOf(files.split("\n")),
       };
     });
 }
 
-function readMessage(message: string): { reason: string; trailers: Map<string, string> } {
+function readMessage(message: string): { reason: string; trailers: Map<string, string>; changes: string[] } {
   const trailers = new Map<string, string>();
+  const changes: string[] = [];
   const match = /(?:^|\n\n)((?:Weft-[A-Za-z]+: [^\n]*\n?)+)\s*$/.exec(message);
-  if (match === null) return { reason: message.trimEnd(), trailers };
+  if (match === null) return { reason: message.trimEnd(), trailers, changes };
   for (const line of match[1].split("\n")) {
     const at = line.indexOf(": ");
-    if (at > 0) trailers.set(line.slice("Weft-".length, at), line.slice(at + 2));
+    if (line.startsWith("Weft-Change: ")) changes.push(line.slice(at + 2));
+    else if (at > 0) trailers.set(line.slice("Weft-".length, at), line.slice(at + 2));
   }
-  return { reason: message.slice(0, match.index).trimEnd(), trailers };
+  return { reason: message.slice(0, match.index).trimEnd(), trailers, changes: changes.slice(0, MAX_CHANGES) };
 }
 
 function changesOf(paths: readonly string[]): string[] {
