@@ -98,6 +98,8 @@ class ControlLink implements Link {
   /** What came of the newest resources; null before any came. */
   #applied: Applied | null = null;
   #lastError: WeftError | null = null;
+  /** Of heartbeats, as the control plane wishes it. */
+  #periodMs = 5_000;
   #closed = false;
   #wakeRetry: () => void = ignore;
   readonly #saver: StateSaver | null;
@@ -163,7 +165,12 @@ class ControlLink implements Link {
   }
 
   register(registration: Registration): Promise<Registered> {
-    return this.#registrations.register(registration);
+    const before = this.#registrations.beatMs(this.#periodMs);
+    const registered = this.#registrations.register(registration);
+    // A shorter lease than all others would end before the next heartbeat.
+    const stream = this.#stream;
+    if (stream?.welcomed && this.#registrations.beatMs(this.#periodMs) < before) this.#beat(stream, this.#periodMs);
+    return registered;
   }
 
   watchContracts(listener: (contracts: readonly ServiceContract[]) => void): void {
@@ -270,7 +277,8 @@ class ControlLink implements Link {
       this.#lastError = null;
       this.#backOff.reset();
       this.#backOff.limit(message.welcome.heartbeatMs || 5_000);
-      this.#beat(stream, message.welcome.heartbeatMs || 5_000);
+      this.#periodMs = message.welcome.heartbeatMs || this.#periodMs;
+      this.#beat(stream, this.#periodMs);
       this.#reportLoad(stream);
       this.#reportTraffic(stream);
       if (this.#applied !== null) this.#tellApplied(this.#applied);

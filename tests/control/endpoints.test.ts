@@ -43,6 +43,9 @@ test("and over REST, ids with slashes included", async () => {
   const endpoint = { id: "alpha/10.0.0.2:9000", service: "alpha", host: "10.0.0.2", port: 9000 };
   assert.equal((await call("POST", "/v1/endpoints", { endpoint, ttlMs: 30_000 })).status, 200);
   assert.equal((await call("POST", "/v1/endpoints", { endpoint, ttlMs: 30_000 })).status, 200, "the same renews it");
+  await registry.setHealth(endpoint.id, "unhealthy", "refused", "check");
+  await call("POST", "/v1/endpoints", { endpoint, ttlMs: 30_000 });
+  assert.equal((await registry.query(["alpha"])).endpoints[0].health, "unhealthy", "renewed, what checks found stays");
   const taken = await call("POST", "/v1/endpoints", { endpoint: { ...endpoint, port: 9001 } });
   assert.equal(taken.status, 409);
   assert.match(JSON.stringify(taken.json), /is an endpoint of alpha at 10\.0\.0\.2, port 9000, already/);

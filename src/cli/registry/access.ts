@@ -3,7 +3,7 @@ import { Admin, Health as HealthMessage } from "../../contract/gen/weft/control/
 import { Endpoints } from "../../contract/gen/weft/control/v1/endpoints.ts";
 import { systemClock } from "../../core/clock.ts";
 import type { Endpoint, Health } from "../../core/endpoint.ts";
-import { WeftError } from "../../core/errors.ts";
+import { toWeftError, type WeftError } from "../../core/errors.ts";
 import { MemoryRegistry } from "../../drivers/memory/memory-registry.ts";
 import { operatorLineProof } from "../../link/line-proof.ts";
 import { createLink } from "../../link/link.ts";
@@ -40,7 +40,7 @@ export interface DirectAccess {
 /** A registry by its url: "consul://...". */
 export async function openDirectAccess({ url, system, tell }: DirectAccess): Promise<RegistryAccess> {
   const registry = await openRegistry({ url, dataDir: "", system, tell });
-  const beats = new Set<NodeJS.Timeout>();
+  const beats = new Beats();
   return {
     name: /^[a-z]+/.exec(url)?.[0] ?? "registry",
     query: (services) => registry.query(services),
@@ -55,18 +55,10 @@ export async function openDirectAccess({ url, system, tell }: DirectAccess): Pro
       }
       const lease = await registry.register(endpoint, ttlMs);
       if (ttlMs === Number.POSITIVE_INFINITY) return lease;
-      const beat = setInterval(() => {
-        lease.renew().catch((thrown) => {
-          if (thrown instanceof WeftError && thrown.code !== "not_found") return; // away: the next beat tries again
-          clearInterval(beat);
-          tell(thrown instanceof WeftError ? thrown.message : `the lease of ${endpoint.id} is lost`);
-        });
-      }, ttlMs / 3);
-      beats.add(beat);
+      const beat = beats.start(endpoint.id, ttlMs, () => lease.renew(), tell);
       return {
         async release() {
-          clearInterval(beat);
-          beats.delete(beat);
+          beats.stop(beat);
           await lease.release();
         },
       };
@@ -74,7 +66,7 @@ export async function openDirectAccess({ url, system, tell }: DirectAccess): Pro
     setHealth: (id, health, reason) => registry.setHealth(id, health, reason),
     remove: async (id) => void (await removeEndpoint(registry, id)),
     async close() {
-      for (const beat of beats) clearInterval(beat);
+      beats.close();
       await registry.close();
     },
   };
@@ -91,6 +83,7 @@ export interface PlaneAccess {
 /** The registry of a control plane: what it holds comes over a line, as it comes to every process. */
 export async function openPlaneAccess({ address, token, tell }: PlaneAccess): Promise<RegistryAccess> {
   const mirror = new MemoryRegistry();
+  const beats = new Beats();
   const tokens = new Map<string, number>();
   let flushed: Promise<void> = Promise.resolve();
   const take = ({
@@ -171,17 +164,26 @@ export async function openPlaneAccess({ address, token, tell }: PlaneAccess): Pr
       assertEndpoint(endpoint);
       assertTtl(ttlMs);
       const forever = ttlMs === Number.POSITIVE_INFINITY;
-      if (forever) {
-        await endpoints.client.registerEndpoint({ endpoint: endpointToMessage(endpoint), replace }, { metadata });
+      // What takes another's place, or stays, is a matter for those who may; a lease of its own anybody's.
+      if (forever || replace) {
+        const message = endpointToMessage(endpoint);
+        const say = (taking: boolean) =>
+          endpoints.client.registerEndpoint(
+            { endpoint: message, replace: taking, ...(!forever && { ttlMs: Math.round(ttlMs) }) },
+            { metadata },
+          );
+        await say(replace);
+        const beat = forever ? null : beats.start(endpoint.id, ttlMs, () => say(false), tell);
         return {
-          release: async () => void (await endpoints.client.deregisterEndpoint({ id: endpoint.id }, { metadata })),
+          async release() {
+            if (beat !== null) beats.stop(beat);
+            await endpoints.client.deregisterEndpoint({ id: endpoint.id }, { metadata });
+          },
         };
       }
-      if (!replace) {
-        await known(["*"]);
-        const before = (await mirror.query(["*"])).endpoints.find(({ id }) => id === endpoint.id);
-        if (before !== undefined && !isSamePlace(before, endpoint)) throw alreadyThere(before);
-      }
+      await known(["*"]);
+      const before = (await mirror.query(["*"])).endpoints.find(({ id }) => id === endpoint.id);
+      if (before !== undefined && !isSamePlace(before, endpoint)) throw alreadyThere(before);
       const { health, ...rest } = endpoint;
       const registered = await link().register({ endpoint: rest, contracts: [], descriptors: null, ttlMs });
       if (health !== "healthy") await registered.setHealth(health, "as it was registered");
@@ -194,10 +196,47 @@ export async function openPlaneAccess({ address, token, tell }: PlaneAccess): Pr
       await endpoints.client.deregisterEndpoint({ id }, { metadata });
     },
     async close() {
+      beats.close();
       await line?.close();
       await Promise.all([endpoints.close(), admin.close(), mirror.close()]);
     },
   };
+}
+
+/** Renews leases three times in their period; another one of the same id takes the place of the one before. */
+class Beats {
+  readonly #beats = new Map<string, Beat>();
+
+  start(id: string, ttlMs: number, renew: () => Promise<unknown>, tell: (message: string) => void): Beat {
+    const timer = setInterval(() => {
+      renew().catch((thrown) => {
+        const { code, message } = toWeftError(thrown);
+        // Away: the next beat tries again.
+        if (code !== "not_found" && code !== "already_exists" && code !== "permission_denied") return;
+        this.stop(beat);
+        tell(message);
+      });
+    }, ttlMs / 3);
+    const beat = { id, timer };
+    const before = this.#beats.get(id);
+    if (before !== undefined) this.stop(before);
+    this.#beats.set(id, beat);
+    return beat;
+  }
+
+  stop(beat: Beat): void {
+    clearInterval(beat.timer);
+    if (this.#beats.get(beat.id) === beat) this.#beats.delete(beat.id);
+  }
+
+  close(): void {
+    for (const beat of [...this.#beats.values()]) this.stop(beat);
+  }
+}
+
+interface Beat {
+  readonly id: string;
+  readonly timer: NodeJS.Timeout;
 }
 
 const HEALTHS: Readonly<Record<Health, HealthMessage>> = {
