@@ -67,7 +67,7 @@ class ZookeeperKeyValue implements KeyValue {
       onConnection: (connection) => this.#follow(connection),
       onWatch: (event) => this.#take(event),
       onBeat: () => {},
-      onChange: (lost) => (lost === null ? told.onRecovered?.() : told.onError?.(lost)),
+      onChange: (lost) => (lost === null ? told.onRecovered?.() : told.onError?.(away(lost))),
       closed: storeClosed,
     });
   }
@@ -202,6 +202,11 @@ class ZookeeperKeyValue implements KeyValue {
   #assertOpen(): void {
     if (this.#closed) throw storeClosed();
   }
+}
+
+function away(cause: WeftError): WeftError {
+  const text = `no ZooKeeper answers: ${cause.message}`;
+  return new WeftError(cause.code, text, { reason: "STORE_AWAY", cause });
 }
 
 /** By key, ascending. */
