@@ -9,13 +9,13 @@ import type {
   EndpointEntry,
   KeptEntry,
 } from "../../registry/endpoint-backend.ts";
+import { PlaneSigns } from "../../registry/plane-signs.ts";
 import { AgentServices } from "./agent-services.ts";
 import { ConsulClient } from "./consul-client.ts";
 import type { ConsulTarget } from "./consul-url.ts";
 import { EntryStore, type Stored, type StoredListing } from "./entry-store.ts";
 import { ForeignServices } from "./foreign-services.ts";
 import { KvSpace } from "./kv-space.ts";
-import { PlaneSigns } from "./plane-signs.ts";
 
 export interface ConsulBackendOptions {
   target: ConsulTarget;
@@ -92,10 +92,11 @@ export class ConsulBackend implements EndpointBackend {
       onRefused: (error) => events.unusable(error),
     });
     const backOff = new BackOff(random, { maxMs: 1_000 });
-    for (;;) {
+    for (let foreign = false; ; ) {
       try {
         await this.#beat();
-        await this.#startForeign(events);
+        if (!foreign) await this.#startForeign(events);
+        foreign = true;
         await agent.start();
         this.#agent = agent;
         this.#events = events;
@@ -324,9 +325,8 @@ export class ConsulBackend implements EndpointBackend {
     const now = clock.now();
     if (now - this.#lookedAt > MAX_LOOK_GAP_MS) this.#signs.outOfTouch(now);
     this.#lookedAt = now;
-    const planes = new Set<string>();
-    for (const stored of this.#kept.values()) if (stored.kind === "entry") planes.add(stored.entry.plane);
-    if (!this.#signs.seen(new Map(items.map(({ key, index }) => [key, index])), planes, now)) return;
+    const signs = new Map(items.map(({ key, index }) => [key, index]));
+    if (!this.#signs.seen(signs, this.#planes(), now)) return;
     const changes: BackendChange[] = [];
     for (const [id, stored] of this.#kept) {
       if (stored.kind !== "entry") continue;
@@ -339,12 +339,21 @@ export class ConsulBackend implements EndpointBackend {
     if (changes.length > 0 && !this.#lost) this.#events?.changed(changes);
   }
 
+  /** Of which something is kept. */
+  #planes(): Set<string> {
+    const planes = new Set<string>();
+    for (const stored of this.#kept.values()) if (stored.kind === "entry") planes.add(stored.entry.plane);
+    return planes;
+  }
+
   /** Takes away what nobody needs any more. */
   async #tidy(): Promise<void> {
     const now = this.#options.clock.now();
     const old = [...this.#marks].filter(([, { since }]) => now - since >= MARK_MS).slice(0, MAX_TIDY);
     await this.#store.sweep(old.map(([id, { version }]) => ({ id, version })));
+    const named = this.#planes();
     for (const plane of this.#signs.deadFor(FORGET_MS, now)) {
+      if (named.has(plane)) continue;
       this.#signs.forget(plane);
       await this.#signSpace.transact([{ verb: "delete", key: plane }]);
     }

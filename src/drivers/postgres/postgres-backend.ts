@@ -4,7 +4,7 @@ import { toWeftError, WeftError } from "../../core/errors.ts";
 import type { Random } from "../../core/random.ts";
 import type { BackendChange, BackendEvents, EndpointBackend, KeptEntry } from "../../registry/endpoint-backend.ts";
 import { decodeEndpointEntry, type EndpointEntry, encodeEndpointEntry } from "../../registry/endpoint-value.ts";
-import { PlaneSigns } from "../consul/plane-signs.ts";
+import { PlaneSigns } from "../../registry/plane-signs.ts";
 import type { PostgresClient } from "./postgres-client.ts";
 import { PostgresFeed } from "./postgres-feed.ts";
 
