@@ -10,7 +10,7 @@ import { onSettingsChange, settings } from "../../src/service/settings/settings.
 import type { KeyValue } from "../../src/settings/key-value.ts";
 import { MemoryKeyValue } from "../../src/settings/memory-key-value.ts";
 import { closing, orders, process, rejection, set, use, world } from "./settings-world.ts";
-import { eventually } from "./world.ts";
+import { eventually, type World } from "./world.ts";
 
 /** How settings come to those who use them: soon, to those alone whom they concern, and across restarts. */
 
@@ -146,6 +146,24 @@ test("several control planes over one store deliver what any of them publishes, 
   const lost = answers.flatMap((answer) => (answer.status === "rejected" ? [answer.reason.reason] : []));
   assert.deepEqual(lost, ["STALE_SETTING", "STALE_SETTING", "STALE_SETTING"]);
   assert.deepEqual([here.maxItems, there.maxItems], [3, 3]);
+});
+
+test("a process whose control plane stops gets what is published at another one of the same store", async () => {
+  const store = new MemoryKeyValue();
+  const options = { shared: true, identity: { operatorToken: "operator-token-of-a-test-0123456789abcdef" } };
+  const all = [
+    await world({ ...options, store: heldOpen(store) }),
+    await world({ ...options, store: heldOpen(store) }),
+  ];
+  await all[0].admin().publishSettings({ changes: [set("maxItems", 1)] });
+  const control = all.map(({ plane }) => plane?.address).join(",");
+  const values = await use(process(all[0], { control }));
+  assert.equal(values.maxItems, 1);
+  const own = async (at: World) => (await at.admin().listProcesses({})).processes.length;
+  const [one, two] = (await own(all[0])) > 0 ? all : all.toReversed();
+  await one.plane?.stop();
+  await two.admin().publishSettings({ changes: [set("maxItems", 2)] });
+  await eventually(() => values.maxItems === 2, "what the other one published");
 });
 
 test("of a thousand processes about as many get a gray release as its percent says; widening keeps those that had it", async () => {
