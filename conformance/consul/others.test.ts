@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { after, before, test } from "node:test";
 import type { Endpoint } from "../../src/core/endpoint.ts";
 import { openConsulRegistry } from "../../src/drivers/consul/consul-registry.ts";
 import { endpointOf } from "../../src/registry/registry.case.ts";
 import { timeUntil } from "../registry-plane.ts";
+import { tool } from "../tools.ts";
 import { ConsulServer, wait } from "./server.ts";
 
 /** What weft shows in Consul, and what others registered there. */
@@ -31,6 +33,12 @@ interface Instance {
 
 async function instancesOf(service: string, passing = false): Promise<Instance[]> {
   return (await server.ask(`/v1/health/service/${service}${passing ? "?passing" : ""}`)) as Instance[];
+}
+
+function run(command: string, args: readonly string[]): string {
+  const ran = spawnSync(command, args, { encoding: "utf8" });
+  assert.equal(ran.status, 0, ran.stderr);
+  return ran.stdout;
 }
 
 async function registerThere(body: object): Promise<void> {
@@ -66,8 +74,14 @@ test("what is registered is a service of Consul's, with what is known of it, and
     protocol: "h2c",
     team: "a",
   });
+  const services = run(tool("consul"), ["catalog", "services", "-tags", "-http-addr", server.address]);
+  assert.match(services, /^orders +h2c,v2,weft$/m, "Consul's own command line");
+  const dig = (name: string): string =>
+    run("dig", ["+short", "@127.0.0.1", "-p", `${server.dnsPort}`, `${name}.service.consul`, "SRV"]);
+  assert.match(dig("v2.orders"), /^\d+ 3 9000 /, "Consul's DNS, by version");
   await registry.setHealth(endpoint.id, "unhealthy", "refused", "check");
   await timeUntil(async () => (await instancesOf("orders", true)).length === 0, "shown as critical");
+  assert.equal(dig("orders"), "");
   await registry.setHealth(endpoint.id, "healthy", "answers", "check");
   await timeUntil(async () => (await instancesOf("orders", true)).length === 1, "shown as passing again");
   await registry.setHealth(endpoint.id, "draining", "stopping");

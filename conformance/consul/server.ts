@@ -61,6 +61,10 @@ export class ConsulServer {
     this.#role = role;
   }
 
+  get dnsPort(): number {
+    return this.#ports[2];
+  }
+
   /** Where the other servers find it. */
   get serverAddress(): string {
     return `127.0.0.1:${this.#ports[0]}`;
