@@ -22,6 +22,7 @@ import { kubernetes } from "./kubernetes.ts";
 import { mesh } from "./mesh.ts";
 import { postgres } from "./postgres.ts";
 import { redis } from "./redis.ts";
+import { registryCopy } from "./registry-copy.ts";
 import { resilience } from "./resilience.ts";
 import { controlPlanes } from "./several.ts";
 import { sidecar } from "./sidecar.ts";
@@ -57,6 +58,7 @@ const suites: readonly Suite[] = [
   consulApi,
   dns,
   dnsRegistry,
+  registryCopy,
   envoy,
   sidecar,
   tcp,
