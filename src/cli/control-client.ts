@@ -76,11 +76,12 @@ class OneOfSeveral<S extends DescService> implements ControlClient<S> {
     this.client = methods as Client<S>;
   }
 
-  async close(): Promise<void> {
+  /** Bound: commands take it apart from the client. */
+  readonly close = async (): Promise<void> => {
     const direct = await this.#direct?.catch(() => null);
     this.#direct = null;
     await direct?.close();
-  }
+  };
 
   async #unary(method: DescMethod, request: unknown, options?: CallOptions): Promise<unknown> {
     for (let tried = 1; ; tried++) {

@@ -132,3 +132,22 @@ test("Envoy's own administration can be a socket that nobody else uses: it shows
   const { stdout } = await weft(...command.split(" "));
   assert.deepEqual(JSON.parse(stdout).admin.address, { pipe: { path: "/run/weft/gateway.admin", mode: 0o600 } });
 });
+
+test("of several control planes Envoy knows all", async () => {
+  const command = "envoy-bootstrap --gateway --listen 8080 --control 127.0.0.1:7070,[::1]:7071,control.local:7072";
+  const { status, stdout } = await weft(...command.split(" "));
+  assert.equal(status, 0);
+  const [{ type, load_assignment }] = parse(stdout).static_resources.clusters;
+  assert.equal(type, "STRICT_DNS");
+  assert.deepEqual(
+    load_assignment.endpoints[0].lb_endpoints.map(
+      ({ endpoint }: { endpoint: { address: { socket_address: object } } }) => endpoint.address.socket_address,
+    ),
+    [
+      { address: "127.0.0.1", port_value: 7070 },
+      { address: "::1", port_value: 7071 },
+      { address: "control.local", port_value: 7072 },
+    ],
+  );
+  assert.equal((await weft("envoy-bootstrap", "--gateway", "--control", "h:1,h:1")).status, 2);
+});

@@ -12,11 +12,11 @@ export interface ControlLimits {
   maxPendingRequests: number;
   /** One message up, which may carry descriptors. Default 4 MiB. */
   maxRequestBytes: number;
-  /** Open connections of one address. Default 8,000. */
+  /** Open connections of one address. Default 16,000. */
   maxConnectionsPerAddress: number;
   /** Requests of Admin, Access and Identity that are answered a second, of one address and by one token; twice as many at once. Default 500. */
   adminRequestsPerSecond: number;
-  /** Processes of one address that attach a second; twice as many at once. Default 1,000. */
+  /** Processes of one address that attach a second; twice as many at once. Default 2,000. */
   attachesPerSecond: number;
   /** Time for a new stream's hello, ms. Default 10,000. */
   helloTimeoutMs: number;
@@ -31,9 +31,9 @@ export const defaultControlLimits: Readonly<ControlLimits> = Object.freeze({
   maxContracts: 100,
   maxPendingRequests: 256,
   maxRequestBytes: 4 * 1024 * 1024,
-  maxConnectionsPerAddress: 8_000,
+  maxConnectionsPerAddress: 16_000,
   adminRequestsPerSecond: 500,
-  attachesPerSecond: 1_000,
+  attachesPerSecond: 2_000,
   helloTimeoutMs: 10_000,
   silenceTimeoutMs: 15_000,
 });
