@@ -59,7 +59,7 @@ export class PostgresClient {
       const client = await pool.connect().catch((thrown) => fromPostgres(thrown));
       if (client instanceof WeftError) {
         if (client.code !== "unavailable" || this.#closed || this.#clock.now() + AGAIN_MS >= deadline)
-          throw this.#away(client);
+          throw this.said(client);
         await new Promise<void>((resolve) => void this.#clock.after(AGAIN_MS, resolve));
         continue;
       }
@@ -70,7 +70,7 @@ export class PostgresClient {
       } catch (thrown) {
         const error = fromPostgres(thrown);
         client.release(error.code === "unavailable" ? error : undefined);
-        throw this.#away(error);
+        throw this.said(error);
       }
     }
   }
@@ -92,9 +92,19 @@ export class PostgresClient {
       await client.connect();
     } catch (thrown) {
       client.end().catch(ignore);
-      throw this.#away(fromPostgres(thrown));
+      throw this.said(thrown);
     }
     return client;
+  }
+
+  /** What went wrong, with the server's name. */
+  said(thrown: unknown): WeftError {
+    if (this.#closed) return closedError();
+    const error = fromPostgres(thrown);
+    if (error.message.startsWith(`${this.name}: `)) return error;
+    const hint = error.code === "permission_denied" ? ` (of schema ${this.schema}: docs/postgres.md)` : "";
+    const { reason, retryable } = error;
+    return new WeftError(error.code, `${this.name}: ${error.message}${hint}`, { reason, retryable, cause: error });
   }
 
   async close(): Promise<void> {
@@ -118,11 +128,6 @@ export class PostgresClient {
     pool.on("connect", (client) => client.on("error", ignore));
     pool.on("error", ignore); // an idle connection ended: the next call makes another one
     return pool;
-  }
-
-  #away(error: WeftError): WeftError {
-    if (this.#closed) return closedError();
-    return new WeftError(error.code, `${this.name}: ${error.message}`, { reason: error.reason, cause: error });
   }
 }
 

@@ -4,7 +4,6 @@ import { WeftError } from "../../core/errors.ts";
 import type { Random } from "../../core/random.ts";
 import { BackOff } from "../../link/back-off.ts";
 import type { PostgresClient } from "./postgres-client.ts";
-import { fromPostgres } from "./postgres-error.ts";
 import { layoutMark, layoutOf } from "./postgres-tables.ts";
 
 export interface PostgresFeedOptions {
@@ -40,14 +39,15 @@ export class PostgresFeed {
 
   /** Resolves after the first look; rejects what is not helped by waiting. Goes on until close(). */
   async start(): Promise<void> {
+    const { client, onLost } = this.#options;
     for (;;) {
-      const connection = await this.#connect().catch((thrown) => fromPostgres(thrown));
+      const connection = await this.#connect().catch((thrown) => client.said(thrown));
       if (!(connection instanceof WeftError)) {
         void this.#follow(connection);
         return;
       }
       if (this.#closed || connection.code !== "unavailable") throw connection;
-      this.#options.onLost(connection);
+      onLost(connection);
       await this.#pause();
     }
   }
@@ -74,7 +74,7 @@ export class PostgresFeed {
         connection?.end().catch(ignore);
         connection = null;
         if (this.#closed) return;
-        this.#options.onLost(fromPostgres(thrown));
+        this.#options.onLost(this.#options.client.said(thrown));
         await this.#pause();
       }
     }
