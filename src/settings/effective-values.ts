@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import type { GrayRelease, GraySelector, SettingsConsumer, SettingsNamespace, SettingValue } from "./settings-state.ts";
 
 /** The values that count for those who have the same gray releases. */
@@ -42,8 +42,8 @@ export function isSelected(id: string, to: GraySelector, { instance, zone, tags 
  * it is not always the same ones that have the new first; more percent keeps those that had it.
  */
 function placeOf(id: string, instance: string): number {
-  const digest = createHash("sha256").update(`${id}\n${instance}`).digest();
-  return (digest.readUIntBE(0, 6) / 2 ** 48) * 100;
+  const digest = hash("sha256", `${id}\n${instance}`);
+  return (Number.parseInt(digest.slice(0, 12), 16) / 2 ** 48) * 100;
 }
 
 const NONE: readonly GrayRelease[] = [];

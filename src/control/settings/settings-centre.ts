@@ -16,6 +16,13 @@ import type { ContractStore } from "../contract-store.ts";
 import type { SessionSettings } from "./session-settings.ts";
 import { SettingsCheck } from "./settings-check.ts";
 
+interface Delivered {
+  readonly of: SettingsNamespace;
+  readonly byGrays: Map<string, DeliveredValues>;
+  /** JSON of the values before these. */
+  readonly texts: readonly string[];
+}
+
 /** What a process expects of a namespace. */
 export interface Expectation {
   readonly text: string;
@@ -43,7 +50,7 @@ export class SettingsCentre {
   readonly #expectations = new Map<string, Expectation & { uses: number }>();
   /** What consumers of a namespace were told of last. */
   readonly #told = new Map<string, SettingsNamespace>();
-  readonly #delivered = new Map<string, { of: SettingsNamespace; byGrays: Map<string, DeliveredValues> }>();
+  readonly #delivered = new Map<string, Delivered>();
 
   constructor(current: () => SettingsState, contracts: Pick<ContractStore, "all">, keys: SettingsKeys | null) {
     this.#current = current;
@@ -111,14 +118,15 @@ export class SettingsCentre {
     const namespace = this.#namespace(name);
     let delivered = this.#delivered.get(name);
     if (delivered === undefined || delivered.of !== namespace) {
-      delivered = { of: namespace, byGrays: new Map() };
+      const texts = Array.from(delivered?.byGrays.values() ?? [], ({ json }) => json);
+      delivered = { of: namespace, byGrays: new Map(), texts };
       this.#delivered.set(name, delivered);
     }
     const grays = graysOf(namespace, consumer);
     const key = grays.map(({ id }) => id).join();
     let values = delivered.byGrays.get(key);
     if (values === undefined) {
-      values = deliver(name, namespace.revision, withGrays(namespace, grays));
+      values = deliver(name, namespace.revision, withGrays(namespace, grays), delivered.texts);
       delivered.byGrays.set(key, values);
     }
     return values;
@@ -142,8 +150,11 @@ function deliver(
   namespace: string,
   revision: number,
   { values, grays }: Pick<DeliveredValues, "values" | "grays">,
+  texts: readonly string[],
 ): DeliveredValues {
-  const json = JSON.stringify(values);
+  const text = JSON.stringify(values);
+  // The very same string where it says the same, which thousands are then compared with at no cost.
+  const json = texts.find((one) => one === text) ?? text;
   const bytes = updates.encode({ namespace, revision: BigInt(revision), json, grays: [...grays] });
   return { revision, values, json, grays, bytes };
 }
