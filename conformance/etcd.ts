@@ -4,5 +4,6 @@ import { testFiles } from "./test-files.ts";
 /** Endpoints in a real etcd: the contract of registries, and what holds when etcd is killed, stopped, slowed, emptied or cut off. */
 export const etcd: Suite = {
   name: "etcd",
-  run: () => testFiles("etcd", ["contract", "key-value", "faults", "security", "control-planes", "linearizable"]),
+  run: () =>
+    testFiles("etcd", ["contract", "key-value", "ledger", "faults", "security", "control-planes", "linearizable"]),
 };

@@ -193,6 +193,8 @@ test("a store that lost everything gets what is in force put back", async () => 
   await ledger.publish({ ...by, text: "[1]" });
   await ledger.publish({ ...by, text: "[2]" });
   for (const key of await store.keys("revisions")) await store.delete(key, "any");
+  await eventually(() => ledger.current.revision === 1, "what is put back");
+  assert.equal(ledger.current.resources, "[2]");
   const after = await ledger.change(by, set("shop", "limit", 5));
   assert.deepEqual([after.revision, after.resources], [2, "[2]"]);
   assert.match(told.join(), /lost all revisions/);

@@ -248,10 +248,10 @@ export class KeyValueRevisions implements RevisionStore {
     while (this.#lookAgain && !this.#closed) {
       this.#lookAgain = false;
       try {
-        const head = await this.#find();
-        if (head === null || head.revision === this.#told || this.#closed) continue;
-        this.#told = head.revision;
-        for (const listener of this.#listeners) listener(head.revision);
+        const newest = (await this.#find())?.revision ?? 0;
+        if (newest === this.#told || this.#closed) continue;
+        this.#told = newest;
+        for (const listener of this.#listeners) listener(newest);
       } catch {
         // The store is away; its watch, or the clock, comes back to it.
       }

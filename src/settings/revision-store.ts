@@ -15,7 +15,7 @@ export interface RevisionStore {
   list(limit: number, before: number): Promise<readonly RevisionNote[]>;
   /** Adds the revision that follows the newest: `revision.revision` must be its number plus one. Resolves when it is durable; false: somebody else was first, and nothing was changed. */
   append(revision: StoredRevision): Promise<boolean>;
-  /** Called with the newest number whenever it is another one, whoever appended it. Never from inside watch() or append(). */
+  /** Called with the newest number whenever it is another one, whoever appended it; with 0 when all were lost. Never from inside watch() or append(). */
   watch(listener: (revision: number) => void): { close(): void };
   /** Names of revisions that people gave: name -> revision. */
   tags(): Promise<Readonly<Record<string, number>>>;
