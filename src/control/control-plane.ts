@@ -141,7 +141,14 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     const operatorToken = await new AuthorityFile(dataDir).operatorToken(given);
     const several =
       options.shared === true
-        ? await joinOthers({ store, clock, id: epoch, system, operatorToken: given, onEvent })
+        ? await joinOthers({
+            store,
+            clock,
+            id: epoch,
+            system,
+            operatorToken: dataDir === "" ? given : operatorToken,
+            onEvent,
+          })
         : null;
     closing.push(() => several?.close());
     const authority = await Authority.open({

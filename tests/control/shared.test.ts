@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import test, { type TestContext } from "node:test";
 import { createDirectClient, type DirectClient } from "../../src/call/direct.ts";
 import { Access, AccessRole } from "../../src/contract/gen/weft/control/v1/access.ts";
@@ -198,5 +200,24 @@ test("without the operator's token, or with another one, a control plane does no
   assert.equal(await reason(start("")), "NO_OPERATOR_TOKEN");
   const first = await start(OPERATOR);
   assert.equal(await reason(start("another secret of an operator")), "WRONG_OPERATOR_TOKEN");
+  await first.stop();
+});
+
+test("a control plane with a folder of its own makes the operator's token, which others are given", async (t) => {
+  const world = new World();
+  t.after(() => world.close());
+  const store = new MemoryKeyValue();
+  const start = (dataDir: string, operatorToken = "") =>
+    startControlPlane({
+      registry: createMemoryRegistry(),
+      store: lent(store),
+      shared: true,
+      dataDir,
+      identity: { operatorToken },
+    });
+  const first = await start(world.folder);
+  const second = await start("", readFileSync(join(world.folder, "operator-token"), "utf8").trim());
+  assert.equal(second.pin, first.pin);
+  await second.stop();
   await first.stop();
 });
