@@ -1,10 +1,14 @@
 import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
 import { request } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { type ConsulApi, startConsulApi } from "../../src/control/consul-api/consul-api.ts";
-import { VirtualClock } from "../../src/core/clock.ts";
+import { systemClock, VirtualClock } from "../../src/core/clock.ts";
 import { WeftError } from "../../src/core/errors.ts";
 import { createMemoryRegistry } from "../../src/drivers/memory/memory-registry.ts";
+import { openSqliteRegistry } from "../../src/drivers/sqlite/sqlite-registry.ts";
 import type { Registry } from "../../src/registry/registry.ts";
 
 let registry: Registry;
@@ -431,4 +435,51 @@ test("another agent over the same registry takes over what it hears of", async (
   assert.equal((await at(api.port, "/v1/agent/service/deregister/web")).status, 200);
   assert.deepEqual((await registry.query(["*"])).endpoints, []);
   await other.close();
+});
+
+test("what was registered outlasts a restart, and its checks go on", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "weft-consul-api-"));
+  const open = async () => {
+    const kept = await openSqliteRegistry({ file: join(folder, "registry.db") });
+    const served = await startConsulApi({
+      registry: kept,
+      clock: systemClock,
+      port: 0,
+      system: "shop",
+      version: "",
+      describe: () => ({ check: "", message: "" }),
+      async assertMayWrite() {},
+      assertMayRegister() {},
+      assertPlain() {},
+      onError: (message) => told.push(message),
+    });
+    const ask = async (method: string, path: string, body?: unknown) => {
+      const options = { method, ...(body !== undefined && { body: JSON.stringify(body) }) };
+      const answer = await fetch(`http://127.0.0.1:${served.port}${path}`, options);
+      return { status: answer.status, text: await answer.text() };
+    };
+    const close = async () => {
+      await served.close();
+      await kept.close();
+    };
+    return { kept, ask, close };
+  };
+  const first = await open();
+  await first.ask("PUT", "/v1/agent/service/register", { Name: "plain", Port: 80, Tags: ["a"] });
+  await first.ask("PUT", "/v1/agent/service/register", {
+    Name: "beats",
+    Port: 81,
+    Check: { TTL: "20s", Status: "passing" },
+  });
+  await first.close();
+  const second = await open();
+  assert.deepEqual(JSON.parse((await second.ask("GET", "/v1/catalog/services")).text), { beats: [], plain: ["a"] });
+  assert.equal((await second.ask("PUT", "/v1/agent/check/fail/service:beats?note=disk")).status, 200);
+  assert.equal((await second.kept.query(["beats"])).endpoints[0].health, "unhealthy");
+  assert.match((await second.ask("GET", "/v1/agent/checks")).text, /"Output":"disk"/);
+  for (const id of ["plain", "beats"])
+    assert.equal((await second.ask("PUT", `/v1/agent/service/deregister/${id}`)).status, 200);
+  assert.deepEqual((await second.kept.query(["*"])).endpoints, []);
+  await second.close();
+  rmSync(folder, { recursive: true });
 });

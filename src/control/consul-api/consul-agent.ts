@@ -133,10 +133,10 @@ export class ConsulAgent {
 
   /** The endpoint that has a check of this id. */
   checkById(checkId: string): { id: string; check: CheckDefinition; mark: Mark } | null {
-    for (const [id, mark] of this.#view.marks) {
-      const check = mark.checks.find((one) => one.id === checkId);
-      if (check !== undefined) return { id, check, mark };
-    }
+    const id = this.#view.ofCheck(checkId);
+    const mark = id === undefined ? undefined : this.#view.marks.get(id);
+    const check = mark?.checks.find((one) => one.id === checkId);
+    if (id !== undefined && mark !== undefined && check !== undefined) return { id, check, mark };
     return null;
   }
 

@@ -18,6 +18,8 @@ export class ConsulView {
   readonly #services = new Map<string, ServiceView>();
   readonly #byId = new Map<string, Endpoint>();
   readonly #marks = new Map<string, Mark>();
+  /** Check id to the endpoint that has it. */
+  readonly #checks = new Map<string, string>();
   readonly #gone = new Map<string, number>();
   readonly #waiting = new Map<string, Set<() => void>>();
   #watch: Watch | null = null;
@@ -56,6 +58,11 @@ export class ConsulView {
   /** Of endpoints that were registered by Consul's API. */
   get marks(): ReadonlyMap<string, Mark> {
     return this.#marks;
+  }
+
+  /** The endpoint that has a check of this id. */
+  ofCheck(checkId: string): string | undefined {
+    return this.#checks.get(checkId);
   }
 
   endpoints(): Iterable<Endpoint> {
@@ -122,7 +129,7 @@ export class ConsulView {
       const endpoint = this.#byId.get(id);
       if (endpoint === undefined) return;
       this.#byId.delete(id);
-      this.#marks.delete(id);
+      this.#mark(id, null);
       const view = this.#services.get(endpoint.service);
       view?.endpoints.delete(id);
       touched.add(endpoint.service);
@@ -141,8 +148,7 @@ export class ConsulView {
       listChanged ||= before === undefined || before.metadata[TAGS_METADATA] !== endpoint.metadata[TAGS_METADATA];
       this.#byId.set(endpoint.id, endpoint);
       const mark = before?.metadata === endpoint.metadata ? this.#marks.get(endpoint.id) : markOf(endpoint);
-      if (mark) this.#marks.set(endpoint.id, mark);
-      else this.#marks.delete(endpoint.id);
+      this.#mark(endpoint.id, mark ?? null);
       let view = this.#services.get(endpoint.service);
       if (view === undefined) this.#services.set(endpoint.service, (view = { endpoints: new Map(), index: 0 }));
       view.endpoints.set(endpoint.id, endpoint);
@@ -154,6 +160,15 @@ export class ConsulView {
     }
     if (listChanged) this.#listIndex = this.#index;
     this.#wake([...Array.from(touched, (service) => `service ${service}`), "all", ...(listChanged ? ["list"] : [])]);
+  }
+
+  #mark(id: string, mark: Mark | null): void {
+    const before = this.#marks.get(id);
+    if (before === mark) return;
+    for (const check of before?.checks ?? []) if (this.#checks.get(check.id) === id) this.#checks.delete(check.id);
+    if (mark === null) this.#marks.delete(id);
+    else this.#marks.set(id, mark);
+    for (const check of mark?.checks ?? []) this.#checks.set(check.id, id);
   }
 
   #forget(service: string): void {

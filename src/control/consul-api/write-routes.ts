@@ -40,10 +40,7 @@ export function writeRoutes(parts: WriteParts): Routes {
     await agent.register(registration);
   };
   /** The endpoint's id of a service that was registered at this agent. */
-  const idOf = (serviceId: string): string | null => {
-    for (const [id, mark] of view.marks) if (mark.node === "" && mark.serviceId === serviceId) return id;
-    return null;
-  };
+  const idOf = (serviceId: string): string | null => (view.marks.get(serviceId)?.node === "" ? serviceId : null);
   const deregister = async (id: string, { token }: ConsulRequest): Promise<void> => {
     const endpoint = view.get(id);
     if (endpoint !== undefined) parts.assertMayRegister(endpoint, token);
