@@ -113,7 +113,7 @@ export class BackedMirror implements BackendEvents {
       if (whose === "unseen" || whose === "doubtful") continue;
       found.set(id, { value: entry, revision: version });
       this.#revision = Math.max(this.#revision, version);
-      if (kept.orphaned && whose === "others") orphans.push({ id, until: this.#orphanUntil(entry, now) });
+      if (isOrphan(kept) && whose === "others") orphans.push({ id, until: this.#orphanUntil(entry, now) });
     }
     this.view.listed(found, now + this.#holdMs(0));
     for (const { id, until } of orphans) this.view.removed(id, "", until);
@@ -157,12 +157,12 @@ export class BackedMirror implements BackendEvents {
   }
 
   #put(kept: KeptEntry, reason?: string): void {
-    const { entry, version, orphaned = false } = kept;
+    const { entry, version } = kept;
     const whose = this.#options.look(kept);
     if (whose === "unseen" || whose === "doubtful") return;
     const { id } = entry.endpoint;
     this.#revision = Math.max(this.#revision, version);
-    const held = orphaned && whose === "others" ? this.#orphanUntil(entry, this.#options.clock.now()) : null;
+    const held = isOrphan(kept) && whose === "others" ? this.#orphanUntil(entry, this.#options.clock.now()) : null;
     this.view.put(entry, version, reason);
     if (held !== null && this.view.get(id)?.value.owner === entry.owner) this.view.removed(id, "", held);
   }
@@ -212,6 +212,11 @@ export class BackedMirror implements BackendEvents {
       this.publish();
     });
   }
+}
+
+/** Its plane is away, and what is registered for good needs none. */
+function isOrphan({ entry, orphaned = false }: KeptEntry): boolean {
+  return orphaned && entry.ttlMs !== Number.POSITIVE_INFINITY;
 }
 
 /** How long owners have, when the backend is back, to put there again what it lost: more than the longest pause between attempts, and what writing takes. */

@@ -6,6 +6,7 @@ import { seededRandom } from "../core/random.ts";
 import { openBackedRegistry } from "./backed-registry.ts";
 import { endpointOf, registryCases } from "./registry.case.ts";
 import type { EndpointDelta, Lease, Registry } from "./registry.ts";
+import { removeEndpoint } from "./remove-endpoint.ts";
 import { type PlaceBackend, SharedPlace } from "./shared-place.case.ts";
 
 /** Lets time pass in steps, with what follows from each of them. */
@@ -159,6 +160,23 @@ test("a plane that dies: its endpoints stay until their processes register elsew
   assert.equal(place.ids, "alpha-1 alpha-2 alpha-3", "it was not removed from the backend");
   assert.deepEqual(a.left, ["alpha-4"]);
   assert.equal(clock.now() > 0, true);
+  await close();
+});
+
+test("what is registered for good stays when its plane dies, and goes when it is taken away", async () => {
+  const { place, clock, a, b, pass, close } = await two();
+  await a.registry.register(endpointOf("beta", 1), Number.POSITIVE_INFINITY);
+  a.backend.cut();
+  place.live(a.backend.plane, false);
+  await pass(60_000);
+  const betas = async (registry: Registry) => (await registry.query(["beta"])).endpoints.map(({ id }) => id);
+  assert.deepEqual(await betas(b.registry), ["beta-1"]);
+  const fresh = await Plane.open(place, clock);
+  assert.deepEqual(await betas(fresh.registry), ["beta-1"]);
+  await removeEndpoint(fresh.registry, "beta-1");
+  await pass(1_000);
+  assert.deepEqual([await betas(b.registry), await betas(fresh.registry)], [[], []]);
+  await fresh.registry.close();
   await close();
 });
 
