@@ -1,4 +1,5 @@
 import type { Clock } from "../core/clock.ts";
+import type { Health } from "../core/endpoint.ts";
 import type { WeftError } from "../core/errors.ts";
 import type { BackendChange, BackendEvents, KeptEntry } from "./endpoint-backend.ts";
 import type { EndpointEntry } from "./endpoint-value.ts";
@@ -34,6 +35,8 @@ export class BackedMirror implements BackendEvents {
   readonly view = new EndpointView<EndpointEntry>();
   readonly #options: BackedMirrorOptions;
   readonly #hub: WatchHub;
+  /** What was found here of endpoints that others than weft put there: nobody writes that to them. */
+  readonly #checks = new Map<string, Health>();
   #away: WeftError | null = null;
   #touchedAt: number;
   /** Since when it is in touch without a gap. */
@@ -87,6 +90,7 @@ export class BackedMirror implements BackendEvents {
 
   /** It changes, but not in the backend. */
   amend(entry: EndpointEntry, reason: string): void {
+    if (entry.owner === "") this.#checks.set(entry.endpoint.id, entry.check);
     this.view.amend(entry.endpoint.id, entry, reason);
     this.#publishSoon();
   }
@@ -107,7 +111,8 @@ export class BackedMirror implements BackendEvents {
     const found = new Map<string, { value: EndpointEntry; revision: number }>();
     const orphans: { id: string; until: number }[] = [];
     for (const kept of entries) {
-      const { entry, version } = kept;
+      const { version } = kept;
+      const entry = this.asFound(kept.entry);
       const { id } = entry.endpoint;
       const whose = look(kept);
       if (whose === "unseen" || whose === "doubtful") continue;
@@ -147,6 +152,12 @@ export class BackedMirror implements BackendEvents {
     this.#options.onError(error);
   }
 
+  /** With what was found here. */
+  asFound(entry: EndpointEntry): EndpointEntry {
+    if (entry.owner !== "" || this.#checks.get(entry.endpoint.id) !== "unhealthy") return entry;
+    return { ...entry, check: "unhealthy" };
+  }
+
   publish(): void {
     const changes = this.view.takeChanges(this.#revision);
     if (changes !== null) this.#hub.publish(changes, this.view.version);
@@ -157,7 +168,8 @@ export class BackedMirror implements BackendEvents {
   }
 
   #put(kept: KeptEntry, reason?: string): void {
-    const { entry, version } = kept;
+    const { version } = kept;
+    const entry = this.asFound(kept.entry);
     const whose = this.#options.look(kept);
     if (whose === "unseen" || whose === "doubtful") return;
     const { id } = entry.endpoint;
@@ -170,6 +182,7 @@ export class BackedMirror implements BackendEvents {
   #removed({ id, orphaned, version, owner }: Extract<BackendChange, { kind: "removed" }>): void {
     const { clock, isOurs, onReplaced } = this.#options;
     const record = this.view.get(id);
+    this.#checks.delete(id);
     if (record === undefined || (version !== undefined && version < record.revision)) return;
     const now = clock.now();
     if (owner !== undefined && owner !== record.value.owner) onReplaced(record.value);

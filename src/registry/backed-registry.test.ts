@@ -405,7 +405,14 @@ test("what others than weft put there is read, checked here alone, and never wri
   await a.registry.setHealth("beta-1", "unhealthy", "refused", "check");
   assert.equal((await a.registry.query(["beta"])).endpoints[0].health, "unhealthy");
   assert.equal((await b.registry.query(["beta"])).endpoints[0].health, "healthy");
-  assert.equal(place.writes, writes);
+  // It stays so, whatever else changes there.
+  place.putForeign({ ...foreign, endpoint: endpointOf("beta", 1, { port: 9_001 }) });
+  await pass(500);
+  const [changed] = (await a.registry.query(["beta"])).endpoints;
+  assert.deepEqual([changed.health, changed.port], ["unhealthy", 9_001]);
+  await a.registry.setHealth("beta-1", "healthy", "answers", "check");
+  assert.equal((await a.registry.query(["beta"])).endpoints[0].health, "healthy");
+  assert.equal(place.writes, writes + 1, "more than the foreign one's own change was written");
   await close();
 });
 

@@ -148,7 +148,8 @@ class BackedRegistry implements Registry, LeaseKeeper {
     const all = services.includes("*");
     const wanted = new Set(services);
     const endpoints: Endpoint[] = [];
-    for (const { entry } of kept) if (all || wanted.has(entry.endpoint.service)) endpoints.push(visibleOf(entry));
+    for (const { entry } of kept)
+      if (all || wanted.has(entry.endpoint.service)) endpoints.push(visibleOf(this.#mirror.asFound(entry)));
     this.#mirror.publish();
     return { endpointVersion: view.version, staleMs: 0, endpoints };
   }
