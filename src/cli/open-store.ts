@@ -9,6 +9,8 @@ import { migrateControlDatabase } from "./migrate-control-database.ts";
 export interface StoreChoice {
   /** "etcd://...": shared with other control planes. "": one of the control plane's own. */
   url: string;
+  /** Where all but revisions is kept when `url` is a repository, which keeps those alone. Default "". */
+  otherwise?: string;
   /** Folder of the control plane; "": everything is kept in memory. */
   dataDir: string;
   system: string;
@@ -23,7 +25,7 @@ export interface OpenStore {
 }
 
 /** Where a control plane keeps what must outlive it. Rejects `invalid_argument` for a url that is none, `unavailable` when nobody answers there. */
-export async function openStore({ url, dataDir, system, tell }: StoreChoice): Promise<OpenStore> {
+export async function openStore({ url, otherwise = "", dataDir, system, tell }: StoreChoice): Promise<OpenStore> {
   const scheme = /^([a-z]+):\/\//.exec(url)?.[1] ?? "";
   switch (scheme) {
     case "":
@@ -41,7 +43,13 @@ export async function openStore({ url, dataDir, system, tell }: StoreChoice): Pr
       const onError = (error: WeftError | null): void =>
         tell(error === null ? "the repository can be read again" : error.message);
       const revisions = await openGitRevisions({ url, onError });
-      return { keyValue: await openOwn(dataDir, () => {}), revisions };
+      try {
+        const { keyValue } = await openStore({ url: otherwise, dataDir, system, tell });
+        return { keyValue, revisions };
+      } catch (thrown) {
+        await revisions.close();
+        throw thrown;
+      }
     }
     case "consul": {
       const { openConsulKeyValue } = await import("../drivers/consul/consul-key-value.ts");

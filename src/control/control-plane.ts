@@ -189,7 +189,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     }
     const leads = () => several?.leader.leading ?? true;
     const { onLedger = ignore } = options;
-    const keep = options.store === undefined ? KEPT_REVISIONS.memory : KEPT_REVISIONS.store;
+    const keep = store instanceof MemoryKeyValue ? KEPT_REVISIONS.memory : KEPT_REVISIONS.store;
     closing.push(retainRevisions(ledger, { keep, leads, clock, onEvent: onLedger }));
     const checker = new HealthChecker({ registry, clock, identity: authority.identity("control"), leads, ...health });
     if (several === null) checker.start();

@@ -36,8 +36,12 @@ export async function control(flags: ControlFlags, terminal: Terminal): Promise<
   const tell = (message: string): void => terminal.err(`registry: ${message}\n`);
   const { registry: url = "", mode } = flags;
   const registry = await openRegistry({ url, dataDir, system: flags.system || "default", mode, tell });
+  const storeUrl = storeUrlOf(flags);
+  // A repository keeps revisions alone.
+  const sharedUrl = storeUrl.startsWith("git:") ? storeUrlOf({ ...flags, store: "" }) : storeUrl;
   const { keyValue: store, revisions } = await openStore({
-    url: storeUrlOf(flags),
+    url: storeUrl,
+    otherwise: sharedUrl,
     dataDir,
     system: flags.system || "default",
     tell: (message) => terminal.err(`store: ${message}\n`),
@@ -52,7 +56,7 @@ export async function control(flags: ControlFlags, terminal: Terminal): Promise<
     onLedger: (line) => terminal.err(`revisions: ${line}\n`),
     dataDir,
     // Whatever several could open, several may.
-    shared: storeUrlOf(flags) !== "" && !storeUrlOf(flags).startsWith("git:"),
+    shared: sharedUrl !== "",
     ...(flags.advertise !== undefined && { advertise: flags.advertise }),
     ...flags.listen,
     plain: flags.plain,
