@@ -1,12 +1,13 @@
 import assert from "node:assert/strict";
+import { readdirSync } from "node:fs";
 import { networkInterfaces } from "node:os";
+import { join } from "node:path";
 import test from "node:test";
+import type { DescService } from "@bufbuild/protobuf";
 import { createDirectClient } from "../../src/call/direct.ts";
 import { Access, AccessRole } from "../../src/contract/gen/weft/control/v1/access.ts";
-import { Admin, Control } from "../../src/contract/gen/weft/control/v1/control.ts";
-import { Fleet } from "../../src/contract/gen/weft/control/v1/fleet.ts";
+import { Admin } from "../../src/contract/gen/weft/control/v1/control.ts";
 import { Identity } from "../../src/contract/gen/weft/control/v1/identity.ts";
-import { Peers } from "../../src/contract/gen/weft/control/v1/peers.ts";
 import { isAccessRole, mayDo, roleOfMethod } from "../../src/control/access/method-roles.ts";
 import { type ControlPlane, type ControlPlaneOptions, startControlPlane } from "../../src/control/control-plane.ts";
 import { parseControlPin } from "../../src/core/control-pin.ts";
@@ -38,6 +39,14 @@ const reasonOf = (work: Promise<unknown>): Promise<string> =>
   );
 const ACCESS_REASONS = new Set(["NO_ACCESS", "NOT_OPERATOR", "NOT_PERMITTED", "PLAIN_TEXT_REFUSED"]);
 
+/** Every service of weft's own that a control plane could answer. */
+async function allServices(): Promise<DescService[]> {
+  const folder = join(import.meta.dirname, "../../src/contract/gen/weft/control/v1");
+  const modules = await Promise.all(readdirSync(folder).map((file) => import(join(folder, file))));
+  const isService = (value: unknown): value is DescService => (value as { kind?: unknown } | null)?.kind === "service";
+  return modules.flatMap((module) => Object.values(module as Record<string, unknown>).filter(isService));
+}
+
 test("every method has a role, and those alone may ask it who have that one or more", async () => {
   const plane = await start();
   const access = createDirectClient(Access, plane.address);
@@ -45,7 +54,9 @@ test("every method has a role, and those alone may ask it who have that one or m
   for (const role of ["reader", "publisher", "operator"] as const)
     tokens[`made ${role}`] = (await access.client.createAdminToken({ name: role, role: ROLES[role] }, operator)).token;
   let asked = 0;
-  for (const desc of [Admin, Access, Identity, Peers, Control, Fleet]) {
+  const services = await allServices();
+  assert.ok(services.length >= 7);
+  for (const desc of services) {
     const direct = createDirectClient(desc, plane.address);
     for (const method of desc.methods) {
       const role = roleOfMethod(method);

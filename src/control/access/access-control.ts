@@ -96,14 +96,14 @@ function refusal(needed: MethodRole | null, { who, role }: Caller): WeftError {
     });
   const shown =
     who === "anyone"
-      ? "a token is needed that holds"
-      : `${who} was granted nothing (\`weft token grant\`); a token is needed`;
+      ? "no token was shown that holds"
+      : `${who} was granted nothing (\`weft token grant\`), and no token was shown`;
   const which =
     needed === "operator"
       ? "the operator's: the file operator-token in the control plane's data folder holds it (--data, or WEFT_OPERATOR_TOKEN)"
       : `one of \`weft token admin --role ${needed}\` (WEFT_ADMIN_TOKEN), or the operator's (--data, or WEFT_OPERATOR_TOKEN)`;
   const reason = needed === "reader" ? "NO_ACCESS" : "NOT_OPERATOR";
-  return new WeftError("unauthenticated", `${shown}: ${which}`, { reason });
+  return new WeftError("unauthenticated", `${shown}; needed is ${which}`, { reason });
 }
 
 const SERVICE = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
