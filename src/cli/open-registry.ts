@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import type { WeftError } from "../core/errors.ts";
+import { WeftError } from "../core/errors.ts";
 import { createMemoryRegistry } from "../drivers/memory/memory-registry.ts";
 import { openSqliteRegistry } from "../drivers/sqlite/sqlite-registry.ts";
 import type { ConsistencyMode, Registry } from "../registry/registry.ts";
@@ -29,6 +29,10 @@ export async function openRegistry({ url, dataDir, system, mode, tell }: Registr
       const { openDnsRegistry } = await import("../drivers/dns/dns-registry.ts");
       return openDnsRegistry({ url, mode, onError, onRecovered: () => tell("DNS answers again") });
     }
+    case "etcd": {
+      const { openEtcdRegistry } = await import("../drivers/etcd/etcd-registry.ts");
+      return openEtcdRegistry({ url, system, mode, onError, onRecovered: () => tell("etcd answers again") });
+    }
     case "kubernetes": {
       const { openKubernetesRegistry } = await import("../drivers/kubernetes/kubernetes-registry.ts");
       return openKubernetesRegistry({
@@ -48,11 +52,12 @@ export async function openRegistry({ url, dataDir, system, mode, tell }: Registr
       return openZookeeperRegistry({ url, system, mode, onError, onRecovered: () => tell("ZooKeeper answers again") });
     }
   }
-  if (url !== "") {
-    const { openEtcdRegistry } = await import("../drivers/etcd/etcd-registry.ts");
-    return openEtcdRegistry({ url, system, mode, onError, onRecovered: () => tell("etcd answers again") });
-  }
+  // It may hold a password: it is not repeated.
+  if (url !== "") throw new WeftError("invalid_argument", `a registry looks like ${LOOKS}`, { reason: "BAD_ADDRESS" });
   return dataDir === ""
     ? createMemoryRegistry({ mode })
     : openSqliteRegistry({ file: join(dataDir, REGISTRY_FILE), mode, onError });
 }
+
+const LOOKS =
+  '"etcd://127.0.0.1:2379", "consul://127.0.0.1:8500", "zookeeper://127.0.0.1:2181", "kubernetes:///NAMESPACE", "postgres://USER@HOST/DATABASE", "dns://127.0.0.1:53/DOMAIN"';
