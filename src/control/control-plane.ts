@@ -227,6 +227,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       [...(catalog.get(name)?.endpoints.values() ?? [])].every(({ identity = "" }) => identity !== "");
     const xdsPlanes = new XdsPlanes({ status, probeToken: source.probeToken, traffic, identified, clock });
     hub.planeSources.add(xdsPlanes.source);
+    hub.otherLines.add(() => status.end());
     closing.push(() => xdsPlanes.close());
     const sidecars = new SidecarEndpoints({
       status,

@@ -49,6 +49,8 @@ export class Hub {
   readonly traffic: TrafficStore;
   /** Who tells of data planes that have no session: Envoys, gRPC clients. */
   readonly planeSources = new Set<DataPlaneSource>();
+  /** Each ends the streams of data planes that have no session; they come back. */
+  readonly otherLines = new Set<() => void>();
   /** By limits on how often somebody may ask. */
   readonly refused = new RefusedCounts();
   /** It does not reach what control planes share, and another one does: whoever is attached would lose its leases. */
@@ -145,11 +147,6 @@ export class Hub {
 
   /** Throws `resource_exhausted` when there are too many processes. */
   attach(session: Session): void {
-    if (this.cutOff)
-      throw new WeftError("unavailable", "this control plane does not reach the registry, and another one does", {
-        reason: "CUT_OFF",
-        retryable: true,
-      });
     if (this.sessions.size >= this.limits.maxProcesses) {
       throw new WeftError(
         "resource_exhausted",

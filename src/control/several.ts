@@ -93,7 +93,9 @@ class Several {
             ? "cut off from the registry or the store, which another control plane reaches: processes are sent there"
             : "the registry and the store are reached again",
         );
-        if (is) for (const session of hub.sessions) session.end(null);
+        if (!is) return;
+        for (const session of hub.sessions) session.end(null);
+        for (const end of hub.otherLines) end();
       },
     });
     this.#cutOff = cutOff;

@@ -17,7 +17,9 @@ import {
   type PublishSettingsRequest,
 } from "../../contract/gen/weft/control/v1/settings.ts";
 import { create, type DescMessage, type MessageShape } from "../../contract/runtime.ts";
+import { WeftError } from "../../core/errors.ts";
 import type { ServerInterceptor, ServerRequest, ServerResponse } from "../../service/interceptor.ts";
+import { roleOfMethod } from "../access/method-roles.ts";
 import type { Hub } from "../hub.ts";
 import type { Leader } from "../leader.ts";
 import { topologyOf } from "../mesh/topology.ts";
@@ -42,6 +44,11 @@ export function gather(parts: GatherParts): ServerInterceptor {
   const { hub } = parts;
   return (next) => async (request) => {
     const { method, call } = request;
+    if (hub.cutOff && method.methodKind !== "unary" && roleOfMethod(method) === "process")
+      throw new WeftError("unavailable", "this control plane does not reach the registry, and another one does", {
+        reason: "CUT_OFF",
+        retryable: true,
+      });
     const gathered = GATHERED[`${method.parent.typeName.slice(PACKAGE.length)}/${method.name}`];
     if (gathered === undefined || asksOwn(call, hub.authority.system)) return next(request);
     return { message: await gathered(parts, request, async () => (await next(request)) as OwnAnswer) };
