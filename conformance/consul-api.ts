@@ -4,5 +4,5 @@ import { testFiles } from "./test-files.ts";
 /** Consul's API as weft serves it, by those who know Consul alone: its command line, its Go client, curl. */
 export const consulApi: Suite = {
   name: "consul-api",
-  run: () => testFiles("consul-api", ["command-line", "clients"]),
+  run: () => testFiles("consul-api", ["command-line", "clients", "several"]),
 };
