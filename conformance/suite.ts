@@ -24,6 +24,7 @@ export interface Verdict {
  */
 export async function judge(suite: Suite): Promise<Verdict> {
   const known = knownFailing(suite.name);
+  const began = performance.now();
   let passed = 0;
   let failed = 0;
   const report = (line: string) => {
@@ -43,7 +44,8 @@ export async function judge(suite: Suite): Promise<Verdict> {
     else if (ok || known.has(name)) passed++;
     else report(detail === undefined ? name : `${name}: ${detail}`);
   }
-  console.log(`  ${passed} passed, ${failed} failed, ${known.size} known to fail`);
+  const seconds = Math.round((performance.now() - began) / 1_000);
+  console.log(`  ${passed} passed, ${failed} failed, ${known.size} known to fail; ${seconds} s`);
   return { passed, failed };
 }
 
