@@ -92,7 +92,8 @@ class BackedRegistry implements Registry, LeaseKeeper {
         if (lease?.owner === owner) this.#end(lease, "replaced");
       },
       onLost: () => {
-        for (const { value } of this.#mirror.view.heldBefore(Number.POSITIVE_INFINITY)) this.#lost.add(value.owner);
+        for (const { owner, id } of this.#leases.values())
+          if (this.#mirror.known(id)?.entry.owner !== owner) this.#lost.add(owner);
       },
       onHeld: () => this.#restoreHeld(),
       onTouch: (lost) => {
