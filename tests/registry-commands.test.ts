@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { openPlaneAccess, type RegistryAccess } from "../src/cli/registry/access.ts";
+import { openPlaneAccess, placeOf, type RegistryAccess } from "../src/cli/registry/access.ts";
 import { Copier, type CopyEvent } from "../src/cli/registry/copier.ts";
 import { weft } from "../src/cli/weft.case.ts";
 import { type ControlPlane, startControlPlane } from "../src/control/control-plane.ts";
@@ -233,4 +233,14 @@ test("a copy goes on after its source, or its target, was away", async () => {
     await copy.close();
     await Promise.all([source.plane.stop(), target.plane.stop()]);
   }
+});
+
+test("what names a registry holds no secret", () => {
+  const cases: [url: string, place: string][] = [
+    ["consul://s3cret@10.0.0.5:8500/weft?dc=a", "consul://10.0.0.5:8500/weft"],
+    ["etcd://me:pa%40ss@h1:2379,h2:2379/x?key=k", "etcd://h1:2379,h2:2379/x"],
+    ["postgres://u:p@ss@host/db", "postgres://host/db"],
+    ["kubernetes:///shop?token-file=t", "kubernetes:///shop"],
+  ];
+  for (const [url, place] of cases) assert.equal(placeOf(url), place);
 });

@@ -14,8 +14,8 @@ export function addRegistryCommand(program: Command, terminal: Terminal, exit: (
     )
     .addHelpText("after", HELP);
   const common = (command: Command, direct = true): Command => {
+    if (direct) command.addOption(controlInstead());
     inDir(command)
-      .addOption(controlInstead())
       .option(
         "--data <dir>",
         "the control plane's data folder, whose operator-token is shown (default: the running system's; or WEFT_OPERATOR_TOKEN)",

@@ -1,3 +1,4 @@
+import { hostname } from "node:os";
 import { endpointToMessage } from "../../contract/endpoint-message.ts";
 import { Admin, Health as HealthMessage } from "../../contract/gen/weft/control/v1/control.ts";
 import { Endpoints } from "../../contract/gen/weft/control/v1/endpoints.ts";
@@ -5,6 +6,7 @@ import { systemClock } from "../../core/clock.ts";
 import type { Endpoint, Health } from "../../core/endpoint.ts";
 import { toWeftError, type WeftError } from "../../core/errors.ts";
 import { MemoryRegistry } from "../../drivers/memory/memory-registry.ts";
+import { isOnThisMachine } from "../../link/control-security.ts";
 import { operatorLineProof } from "../../link/line-proof.ts";
 import { createLink } from "../../link/link.ts";
 import type { Link } from "../../link/types.ts";
@@ -19,7 +21,7 @@ import { packageVersion } from "../version.ts";
 
 /** A registry as commands use it: a control plane's, or one that is reached directly. */
 export interface RegistryAccess {
-  /** For people: "127.0.0.1:7070", "consul". Never a url, which may hold a password. */
+  /** Where it is, for people and as the name of copies: "consul://10.0.0.5:8500 shop". Nothing that may be secret. */
   readonly name: string;
   query(services: readonly string[]): Promise<EndpointList>;
   watch(services: readonly string[], listener: (delta: EndpointDelta) => void): Watch;
@@ -42,7 +44,7 @@ export async function openDirectAccess({ url, system, tell }: DirectAccess): Pro
   const registry = await openRegistry({ url, dataDir: "", system, tell });
   const beats = new Beats();
   return {
-    name: /^[a-z]+/.exec(url)?.[0] ?? "registry",
+    name: `${placeOf(url)} ${system}`,
     query: (services) => registry.query(services),
     watch: (services, listener) => registry.watch(services, listener),
     async register(endpoint, ttlMs, replace) {
@@ -137,7 +139,8 @@ export async function openPlaneAccess({ address, token, tell }: PlaneAccess): Pr
     await flushed;
   };
   return {
-    name: address,
+    // The same loopback address is another control plane's on each machine.
+    name: isOnThisMachine(address) ? `${hostname()} ${address}` : address,
     async query(services) {
       await known(services);
       const list = await mirror.query(services);
@@ -201,6 +204,11 @@ export async function openPlaneAccess({ address, token, tell }: PlaneAccess): Pr
       await Promise.all([endpoints.close(), admin.close(), mirror.close()]);
     },
   };
+}
+
+/** A registry's url without what may be secret in it: its login and parameters. */
+export function placeOf(url: string): string {
+  return url.replace(/[?#].*$/s, "").replace(/^([a-z]+:\/\/)[^/]*@/, "$1");
 }
 
 /** Renews leases three times in their period; another one of the same id takes the place of the one before. */
