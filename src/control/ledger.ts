@@ -282,7 +282,7 @@ export class Ledger {
   }
 
   #heard(revision: number): void {
-    if (revision === this.#head || this.#closed) return;
+    if (this.#closed || (revision === this.#head && this.#store.editable !== true)) return;
     const looked = this.#last.then(() => (this.#closed ? undefined : this.#look()));
     this.#last = looked.catch((thrown) => {
       // It is looked again before the next publication, and when the store tells of the next.
@@ -324,6 +324,7 @@ export class Ledger {
         const error = toWeftError(thrown);
         if (error.code === "unavailable" || error.code === "deadline_exceeded") throw thrown;
         refused ??= { revision: note.revision, author: note.author, problem: error.message };
+        if (error.reason === REWRITTEN) break;
         [note] = await this.#store.list(1, note.revision);
       }
     }
@@ -343,9 +344,10 @@ export class Ledger {
     const checked = this.#check(stored.resources, `revision ${note.revision}`);
     const revision = revisionOf({ ...stored, resources: `[${checked.texts.join(",")}]` });
     this.#checkSettings(revision.settings);
-    const { digest, settings } = this.#current;
-    const own = revision.revision === this.#current.revision && revision.digest === digest;
-    if (!own || !sameSettings(revision.settings, settings)) this.#take(revision, checked);
+    const current = this.#current;
+    const same = revision.digest === current.digest && sameSettings(revision.settings, current.settings);
+    if (revision.revision !== current.revision) this.#take(revision, checked);
+    else if (!same) throw rewritten(revision);
     this.#currentId = stored.id ?? "";
   }
 
@@ -387,6 +389,7 @@ const NOTHING: LedgerRevision = {
   resources: "[]",
   settings: NO_SETTINGS,
 };
+const REWRITTEN = "REVISION_REWRITTEN";
 const MAX_NOTE_LENGTH = 1_000;
 const MAX_TRIES = 20;
 const MAX_EDITS = 100;
@@ -404,6 +407,12 @@ function stale(expected: number, { revision, author, reason }: LedgerRevision): 
   const by = `${author || "nobody"} (${reason || "no reason given"})`;
   const text = `revision ${expected} is not the current one: ${revision} was published by ${by}; look at what changed and publish again`;
   return new WeftError("aborted", text, { reason: "STALE_REVISION" });
+}
+
+/** Data planes know what they have by its number. */
+function rewritten({ revision }: LedgerRevision): WeftError {
+  const text = `it was rewritten, and revision ${revision} is in force as it was before; put the change into a revision of its own (another commit)`;
+  return new WeftError("failed_precondition", text, { reason: REWRITTEN });
 }
 
 function replaces({ revision, author }: RefusedRevision): string {
