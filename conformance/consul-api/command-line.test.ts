@@ -5,6 +5,7 @@ import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { weftCommand } from "../system.ts";
 import { tool } from "../tools.ts";
 import { WeftProcess } from "../weft-process.ts";
 
@@ -171,6 +172,13 @@ test("who has no token changes nothing where the operator alone may", async () =
     assert.match(await register({}), /403[\s\S]*a token is needed as X-Consul-Token/);
     assert.match(await register({ CONSUL_HTTP_TOKEN: "guess" }), /403/);
     assert.match(await register({ CONSUL_HTTP_TOKEN: token }), /^Registered service: web\n$/);
+    const [, control] = await guarded.line(/WEFT_CONTROL=(\S+)/);
+    const weft = (...args: string[]) =>
+      run(process.execPath, [...weftCommand, ...args, "--control", control], { WEFT_OPERATOR_TOKEN: token });
+    const made = (role: string) => weft("token", "admin", "--role", role).then((text) => text.trim());
+    assert.match(await register({ CONSUL_HTTP_TOKEN: await made("reader") }), /403/);
+    assert.match(await register({ CONSUL_HTTP_TOKEN: await made("publisher") }), /^Registered service: web\n$/);
+    assert.match(await weft("audit"), /Consul\/agent\/service\/register/);
     const list = () => run(tool("consul"), ["catalog", "services"], { CONSUL_HTTP_ADDR: at });
     assert.match(await list(), /^web\n$/, "reading is for everybody on the machine");
   } finally {
