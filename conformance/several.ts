@@ -7,7 +7,8 @@ export const controlPlanes: Suite = {
   run: async () => {
     const cases = [];
     // One after the other: what they measure are times.
-    for (const store of ["etcd", "consul", "postgres"]) cases.push(...(await testFiles("several", [store])));
+    for (const store of ["etcd", "consul", "postgres", "zookeeper"])
+      cases.push(...(await testFiles("several", [store])));
     return cases;
   },
 };

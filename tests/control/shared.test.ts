@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { readFileSync } from "node:fs";
+import { createServer } from "node:net";
 import { join } from "node:path";
 import test, { type TestContext } from "node:test";
 import { createDirectClient, type DirectClient } from "../../src/call/direct.ts";
@@ -36,7 +38,7 @@ interface Shared {
   admin(n: number): DirectClient<typeof Admin>["client"];
 }
 
-async function several(t: TestContext, count: number): Promise<Shared> {
+async function several(t: TestContext, count: number, kind: "ttl" | "tcp" = "ttl"): Promise<Shared> {
   const world = new World();
   const registry = createMemoryRegistry();
   const store: KeyValue = new MemoryKeyValue();
@@ -49,7 +51,7 @@ async function several(t: TestContext, count: number): Promise<Shared> {
       shared: true,
       system: "shop",
       defaultTtlMs: 3_000,
-      health: { defaults: { kind: "ttl" } },
+      health: { defaults: { kind } },
       identity: { operatorToken: OPERATOR },
     });
     world.onClose(() => plane.stop());
@@ -106,18 +108,43 @@ test("whichever control plane is asked answers for all: processes, topology, loa
   assert.equal(planes[1].revision, Number(published.revision));
 });
 
-test("a control plane that answers nobody is named", async (t) => {
-  const { world, planes, admin } = await several(t, 2);
-  world.onClose(async () => {});
-  // Its port is closed, its record still there: as if it had been killed.
-  const gone = planes[1];
-  const others = await admin(0).getStatus({});
-  assert.equal(others.controlPlanes.length, 2);
-  await gone.stop();
-  const { silentControlPlanes, processes } = await admin(0).listProcesses({});
-  assert.deepEqual(processes, []);
-  assert.ok(silentControlPlanes.length <= 1);
+test("one alone checks health, what it finds all know, and another one goes on when it stops", async (t) => {
+  const { world, planes, admin } = await several(t, 2, "tcp");
+  const refused = await closedPort();
+  for (const [n, { address }] of planes.entries()) {
+    const { link } = world.link({ address });
+    await link.register(registrationOf("orders", n, { port: refused }));
+  }
+  const states = async (n: number) => {
+    const [{ endpoints }] = (await admin(n).listServices({ services: ["orders"] })).services;
+    return endpoints.map(({ endpoint, check, checkMessage }) => `${endpoint?.health} ${check} ${checkMessage !== ""}`);
+  };
+  for (const n of [0, 1])
+    await eventually(async () => (await states(n)).every((state) => state === "2 tcp true"), "findings at both");
+  const leader = (await admin(0).getStatus({})).controlPlanes[0].leads ? 0 : 1;
+  await planes[leader].stop();
+  const other = 1 - leader;
+  await eventually(
+    async () => (await admin(other).getStatus({})).controlPlanes[0].leads,
+    "the other one to lead",
+    8_000,
+  );
+  const { link } = world.link({ address: planes[other].address });
+  await link.register(registrationOf("payments", 1, { port: refused }));
+  await eventually(async () => {
+    const [{ endpoints }] = (await admin(other).listServices({ services: ["payments"] })).services;
+    return endpoints[0].endpoint?.health === 2;
+  }, "what the other one finds");
 });
+
+async function closedPort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as { port: number };
+  server.close();
+  await once(server, "close");
+  return port;
+}
 
 test("tokens, join tokens and the authority are those of all", async (t) => {
   const { planes, admin } = await several(t, 2);
