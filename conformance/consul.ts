@@ -4,6 +4,16 @@ import { testFiles } from "./test-files.ts";
 /** Endpoints, keys and revisions in a real Consul: their contracts, ACLs, what others see and register there, and what holds when Consul is hurt. */
 export const consul: Suite = {
   name: "consul",
+  waits: true,
   run: () =>
-    testFiles("consul", ["contract", "key-value", "revisions", "faults", "linearizable", "others", "security", "cluster"]),
+    testFiles("consul", [
+      "contract",
+      "key-value",
+      "revisions",
+      "faults",
+      "linearizable",
+      "others",
+      "security",
+      "cluster",
+    ]),
 };

@@ -7,6 +7,7 @@ import { testFiles } from "./test-files.ts";
  */
 export const kubernetes: Suite = {
   name: "kubernetes",
+  waits: true,
   async run() {
     const found: Case[] = [];
     for (const files of PAIRS) found.push(...(await testFiles("kubernetes", files)));

@@ -1,8 +1,10 @@
 /**
  * `npm run conformance`: suites that others wrote, run against weft's real servers and clients (built JavaScript, as published). `-- NAME...` runs some; what begins
  * with "-" and follows is for "equality" (--seed, --case, --minutes).
- * Ends with "N passed, N failed"; a failure is one that conformance/known-failing/ does not list.
+ * Those that mostly wait (for leases to end, for servers that stand still) run beside each other at the end. Ends with "N passed, N failed"; a failure is one that conformance/known-failing/ does not list.
  */
+
+import { spawn } from "node:child_process";
 import { consul } from "./consul.ts";
 import { consulApi } from "./consul-api.ts";
 import { dns } from "./dns.ts";
@@ -28,11 +30,13 @@ import { controlPlanes } from "./several.ts";
 import { sidecar } from "./sidecar.ts";
 import { sqlite } from "./sqlite.ts";
 import { streams } from "./streams.ts";
-import { judge, type Suite } from "./suite.ts";
+import { judge, type Suite, type Verdict } from "./suite.ts";
 import { tcp } from "./tcp.ts";
 import { xds } from "./xds.ts";
 import { zookeeper } from "./zookeeper.ts";
 
+/** Suites that mostly wait, beside each other. */
+const AT_ONCE = 3;
 const given = process.argv.slice(2);
 const option = given.findIndex((arg) => arg.startsWith("-"));
 const asked = option < 0 ? given : given.slice(0, option);
@@ -75,11 +79,36 @@ if (unknown.length > 0) {
 
 let passed = 0;
 let failed = 0;
-for (const suite of suites) {
-  if (asked.length > 0 && !asked.includes(suite.name)) continue;
-  const verdict = await judge(suite);
+const add = (verdict: Verdict): void => {
   passed += verdict.passed;
   failed += verdict.failed;
-}
+};
+const chosen = suites.filter(({ name }) => asked.length === 0 || asked.includes(name));
+const waiting = chosen.length > 1 ? chosen.filter(({ waits }) => waits === true) : [];
+for (const suite of chosen) if (!waiting.includes(suite)) add(await judge(suite));
+await Promise.all(
+  Array.from({ length: AT_ONCE }, async () => {
+    for (let suite = waiting.shift(); suite !== undefined; suite = waiting.shift()) add(await apart(suite));
+  }),
+);
 console.log(`\n${passed} passed, ${failed} failed`);
 process.exit(failed === 0 ? 0 : 1);
+
+/** In a process of its own; what it prints is printed when it is over. */
+function apart({ name }: Suite): Promise<Verdict> {
+  const child = spawn(process.execPath, [...process.execArgv, import.meta.filename, name], {
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let output = "";
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding("utf8").on("data", (text) => {
+      output += text;
+    });
+  return new Promise((resolve) => {
+    child.on("close", () => {
+      const [line = "", passed = "0", failed = "1"] = /\n(\d+) passed, (\d+) failed\n$/.exec(output) ?? [];
+      console.log(output.slice(0, output.length - line.length).trimEnd());
+      resolve({ passed: Number(passed), failed: Number(failed) });
+    });
+  });
+}

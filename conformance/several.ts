@@ -4,6 +4,7 @@ import { testFiles } from "./test-files.ts";
 /** Three control planes over one real store, under load: killed, stopped, cut off from it, restarted. */
 export const controlPlanes: Suite = {
   name: "control-planes",
+  waits: true,
   run: async () => {
     const cases = [];
     // One after the other: what they measure are times.

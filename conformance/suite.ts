@@ -10,6 +10,8 @@ export interface Case {
 
 export interface Suite {
   readonly name: string;
+  /** It mostly waits, and nothing in it is held against a time that others on the machine could make longer. */
+  readonly waits?: boolean;
   run(): Promise<readonly Case[]>;
 }
 
