@@ -158,7 +158,7 @@ test("a process whose control plane stops gets what is published at another one 
   await all[0].admin().publishSettings({ changes: [set("maxItems", 1)] });
   const control = all.map(({ plane }) => plane?.address).join(",");
   const values = await use(process(all[0], { control }));
-  assert.equal(values.maxItems, 1);
+  await eventually(() => values.maxItems === 1, "what the first one published, wherever it asks");
   const own = async (at: World) => (await at.admin().listProcesses({})).processes.length;
   const [one, two] = (await own(all[0])) > 0 ? all : all.toReversed();
   await one.plane?.stop();
