@@ -195,6 +195,43 @@ test("what others registered is seen, with its health; what cannot be an endpoin
   await server.ask("/v1/agent/service/deregister/odd1", { method: "PUT" });
 });
 
+test("what somebody writes or deletes in Consul's store by hand is told, left out, or put right", async () => {
+  const problems: string[] = [];
+  const registry = await open("touched", ({ message }) => problems.push(message));
+  const left: string[] = [];
+  registry.watch(["*"], ({ removed }) => left.push(...removed.map(({ id }) => id)));
+  await registry.register(endpointOf("touched", 1), 10_000);
+  const key = (name: string): string => `/v1/kv/weft/touched/registry/${name}`;
+  const put = (name: string, body: object): Promise<unknown> => server.ask(key(name), { method: "PUT", body });
+  await put("endpoints/bad-1", { endpoint: { id: "bad-1" } });
+  await put("endpoints/bad-2", { no: "endpoint" });
+  await timeUntil(() => problems.length === 2, "two that are none");
+  assert.match(problems.join(), /holds no endpoint that can be used under "bad-1": endpoint: service must be/);
+  await registry.register({ ...endpointOf("touched", 2), id: "bad-1" }, 10_000);
+  const ids = async (): Promise<string> => {
+    const fresh = await open("touched");
+    const { endpoints } = await fresh.query(["*"]);
+    await fresh.close();
+    return endpoints
+      .map(({ id }) => id)
+      .sort()
+      .join(" ");
+  };
+  assert.equal(await ids(), "bad-1 touched-1");
+  await server.ask(key("endpoints/touched-1"), { method: "DELETE" });
+  await timeUntil(async () => (await ids()) === "bad-1 touched-1", "put there again");
+  for (const nonsense of [{}, { id: "nobody", floor: -1 }, { id: "nobody", floor: 1 }]) {
+    await put("epoch", nonsense);
+    await registry.register(endpointOf("touched", 1, { port: 9_100 }), 10_000);
+    await timeUntil(async () => (await ids()) === "bad-1 touched-1", "usable in spite of an epoch that is none");
+  }
+  await server.ask(`${key("")}?recurse`, { method: "DELETE" });
+  await timeUntil(async () => (await ids()) === "bad-1 touched-1", "all put there again");
+  await registry.register(endpointOf("touched", 1, { port: 9_200 }), 10_000);
+  assert.deepEqual(left, [], "an endpoint disappeared");
+  await registry.close();
+});
+
 test("200 services of others: two blocking queries follow them all", async () => {
   const names = Array.from({ length: 200 }, (_, i) => `many-${i}`);
   for (let at = 0; at < names.length; at += 20)

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import type { EndpointEntry } from "../../registry/endpoint-backend.ts";
 import { decodeEndpointEntry, encodeEndpointEntry } from "../../registry/endpoint-value.ts";
-import { type KvItem, type KvSpace, numberOf, objectOf } from "./kv-space.ts";
+import { type KvItem, type KvOperation, type KvSpace, numberOf, objectOf } from "./kv-space.ts";
 
 /** What is kept under an endpoint's key. */
 export type Stored =
@@ -21,11 +21,11 @@ export interface StoredListing {
  * Endpoints' entries in Consul's store, where every change is a compare-and-set:
  *
  *     epoch          {"id":"5e0c...","floor":0}: names these data, so that their loss is noticed
- *     epoch.5e0c...  compared in every write, so that none is made into other data than those it was meant for
+ *     epoch.5e0c...  compared in every write, as the epoch is, so that none is made into other data than those it was meant for
  *     endpoints/ID   an entry; or {"removed":true,"owner":...,"plane":...}, for a while after it was removed on purpose: who was not in touch learns whose it was last, and does
  *                    not put back an earlier one
  *
- * Versions are Consul's indexes of the writes, above the epoch's floor: so they grow, too, when Consul has lost its data and counts anew.
+ * Versions are Consul's indexes of the writes, above a floor: the epoch's, and all that was known here before. So they grow, too, when Consul has lost its data and counts anew.
  */
 export class EntryStore {
   readonly #space: KvSpace;
@@ -48,11 +48,14 @@ export class EntryStore {
       const { items, index } = await this.#space.list("", timeoutMs);
       const epoch = epochOf(items);
       if (epoch === null) {
-        await this.#begin();
+        await this.#begin(items.find(({ key }) => key === EPOCH)?.index ?? 0);
         continue;
       }
-      if (this.#epoch?.id !== epoch.id) this.#known = new Map();
-      this.#epoch = epoch;
+      if (this.#epoch?.id !== epoch.id || this.#epoch.index !== epoch.index) {
+        this.#known = new Map();
+        // Whoever named them may have known less than is known here.
+        this.#epoch = { ...epoch, floor: Math.max(epoch.floor, this.#highest) };
+      }
       const known = new Map<string, { index: number; stored: Stored }>();
       const byId = new Map<string, Stored>();
       for (const item of items) {
@@ -75,7 +78,7 @@ export class EntryStore {
         { verb: "get-or-empty", key: ENDPOINTS + id },
       ]);
       if (items === null) continue;
-      if (this.#epoch !== null && idOf(items[0]) === this.#epoch.id) {
+      if (this.#isNamed(items[0])) {
         return items[1].index === 0 ? null : this.#read(id, items[1]);
       }
       await this.list();
@@ -112,7 +115,7 @@ export class EntryStore {
       if (epoch === null) return;
       const index = version - epoch.floor;
       await this.#space.transact([
-        { verb: "check-index", key: fenceOf(epoch.id), index: epoch.index },
+        ...fenceOf(epoch),
         { verb: "check-index", key: ENDPOINTS + id, index },
         { verb: "delete", key: ENDPOINTS + id },
       ]);
@@ -127,10 +130,7 @@ export class EntryStore {
     const index = expected === 0 ? 0 : expected - epoch.floor;
     // A version of other data.
     if (index < 0 || (expected !== 0 && index === 0)) return null;
-    const items = await this.#space.transact([
-      { verb: "check-index", key: fenceOf(epoch.id), index: epoch.index },
-      { verb: "cas", key, value, index },
-    ]);
+    const items = await this.#space.transact([...fenceOf(epoch), { verb: "cas", key, value, index }]);
     const written = items?.find((item) => item.key === key);
     if (written !== undefined) return this.#versionOf(written, epoch);
     // Either comparison may be what did not hold.
@@ -138,20 +138,23 @@ export class EntryStore {
     return null;
   }
 
+  #isNamed(item: KvItem): boolean {
+    return this.#epoch !== null && nameOf(item).id === this.#epoch.id && item.index === this.#epoch.index;
+  }
+
   /** Whether these are still the data that are known. */
   async #look(): Promise<void> {
     const items = await this.#space.transact([{ verb: "get-or-empty", key: EPOCH }]);
-    if (items !== null && idOf(items[0]) !== this.#epoch?.id) await this.list();
+    if (items !== null && !this.#isNamed(items[0])) await this.list();
   }
 
-  /** Names data that have no name; somebody else may be first. */
-  async #begin(): Promise<void> {
+  /** Names data that have no name, or one that cannot be used; `index`: of that. Somebody else may be first. */
+  async #begin(index: number): Promise<void> {
     const id = randomBytes(8).toString("hex");
     const floor = this.#highest === 0 ? 0 : this.#highest + FLOOR_GAP;
     await this.#space.transact([
-      { verb: "check-not-exists", key: EPOCH },
-      { verb: "set", key: EPOCH, value: Buffer.from(JSON.stringify({ id, floor })) },
-      { verb: "set", key: fenceOf(id), value: Buffer.from("1") },
+      { verb: "cas", key: EPOCH, value: Buffer.from(JSON.stringify({ id, floor })), index },
+      { verb: "set", key: fenceKeyOf(id), value: Buffer.from("1") },
     ]);
   }
 
@@ -180,27 +183,28 @@ export class EntryStore {
 
 interface Epoch {
   readonly id: string;
+  /** Of versions. */
   readonly floor: number;
-  /** Of the key that is compared. */
+  /** Of the two keys, which are compared. */
   readonly index: number;
+  readonly fenceIndex: number;
 }
 
+/** Null: there is none that can be used. */
 function epochOf(items: readonly KvItem[]): Epoch | null {
   const named = items.find(({ key }) => key === EPOCH);
-  const id = named === undefined ? "" : idOf(named);
-  const fence = items.find(({ key }) => key === fenceOf(id));
-  if (named === undefined || fence === undefined) return null;
-  const floor = numberOf(objectOf(JSON.parse(Buffer.from(named.value).toString())).floor);
-  return { id, floor, index: fence.index };
+  const { id, floor } = named === undefined ? NO_NAME : nameOf(named);
+  const fence = items.find(({ key }) => key === fenceKeyOf(id));
+  if (named === undefined || fence === undefined || id === "") return null;
+  return { id, floor, index: named.index, fenceIndex: fence.index };
 }
 
-/** "" for what is none. */
-function idOf({ value }: KvItem): string {
+function nameOf({ value }: KvItem): { id: string; floor: number } {
   try {
-    const { id } = objectOf(JSON.parse(Buffer.from(value).toString()));
-    return typeof id === "string" ? id : "";
+    const { id, floor } = objectOf(JSON.parse(Buffer.from(value).toString()));
+    return typeof id === "string" ? { id, floor: numberOf(floor) } : NO_NAME;
   } catch {
-    return "";
+    return NO_NAME;
   }
 }
 
@@ -208,10 +212,18 @@ function markOf({ owner, plane }: EndpointEntry): Uint8Array {
   return Buffer.from(JSON.stringify({ removed: true, owner, plane }));
 }
 
-function fenceOf(id: string): string {
+function fenceOf({ id, index, fenceIndex }: Epoch): KvOperation[] {
+  return [
+    { verb: "check-index", key: EPOCH, index },
+    { verb: "check-index", key: fenceKeyOf(id), index: fenceIndex },
+  ];
+}
+
+function fenceKeyOf(id: string): string {
   return `${EPOCH}.${id}`;
 }
 
+const NO_NAME = { id: "", floor: 0 };
 const EPOCH = "epoch";
 const ENDPOINTS = "endpoints/";
 /** Versions may have been told after the last that is known here. */
