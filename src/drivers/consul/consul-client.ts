@@ -1,8 +1,9 @@
-import { readFileSync } from "node:fs";
 import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from "node:http";
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
 import type { Clock } from "../../core/clock.ts";
 import { WeftError } from "../../core/errors.ts";
+import { readTls } from "../driver-tls.ts";
+import type { TlsFiles } from "../driver-url.ts";
 import { denied, failed, lineBroken } from "./consul-error.ts";
 import type { ConsulTarget } from "./consul-url.ts";
 
@@ -51,7 +52,7 @@ export class ConsulClient {
     this.name = `Consul at ${host.includes(":") ? `[${host}]` : host}:${port}`;
     // Of one machine Consul takes 200 connections, by default; several control planes may run there.
     const keep = { keepAlive: true, keepAliveMsecs: 5_000, maxSockets: MAX_SOCKETS, scheduling: "lifo" as const };
-    this.#agent = tls === null ? new HttpAgent(keep) : new HttpsAgent({ ...keep, ...readTls(tls) });
+    this.#agent = tls === null ? new HttpAgent(keep) : new HttpsAgent({ ...keep, ...agentTls(tls) });
     this.#headers = token === "" ? {} : { "x-consul-token": token };
   }
 
@@ -130,25 +131,9 @@ export class ConsulClient {
   }
 }
 
-function readTls({ ca, cert, key, serverName }: NonNullable<ConsulTarget["tls"]>): object {
-  return {
-    ...(ca !== "" && { ca: read("ca", ca, "CERTIFICATE") }),
-    ...(cert !== "" && { cert: read("cert", cert, "CERTIFICATE"), key: read("key", key, "PRIVATE KEY") }),
-    ...(serverName !== "" && { servername: serverName }),
-  };
-}
-
-function read(name: string, file: string, what: string): string {
-  const bad = (why: string): WeftError =>
-    new WeftError("invalid_argument", `${name} of Consul's url, ${file}, ${why}`, { reason: "BAD_CERTIFICATE" });
-  let text: string;
-  try {
-    text = readFileSync(file, "utf8");
-  } catch (cause) {
-    throw bad(`cannot be read (${(cause as NodeJS.ErrnoException).code ?? "unreadable"})`);
-  }
-  if (!text.includes(`${what}-----`)) throw bad(`holds no PEM ${what.toLowerCase()}`);
-  return text;
+function agentTls(files: TlsFiles): object {
+  const { serverName: servername, ...pem } = readTls(files, "Consul");
+  return { ...pem, ...(servername !== undefined && { servername }) };
 }
 
 function closed(): WeftError {

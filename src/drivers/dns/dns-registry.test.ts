@@ -250,9 +250,9 @@ test("what cannot be: another mode, a url that is none, no server at the start",
   assert.match(await refused("dns://10.0.0.1/test", "consistent"), /^MODE_NOT_SUPPORTED/);
   for (const [url, text] of [
     ["dns://10.0.0.1", /it looks like/],
-    ["dns:///test", /it looks like/],
-    ["dns://10.0.0.1:0/test", /each server is/],
-    ["dns://a b/test", /each server is/],
+    ["dns:///test", /an address is/],
+    ["dns://10.0.0.1:0/test", /an address is/],
+    ["dns://a b/test", /an address is/],
     ["dns://10.0.0.1/te%20st", /domain/],
     ["dns://10.0.0.1/test?service=web", /parameters are/],
     ["dns://10.0.0.1/test?services=Web", /DNS labels/],

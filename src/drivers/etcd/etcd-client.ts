@@ -3,8 +3,8 @@ import type { Cancel, Clock } from "../../core/clock.ts";
 import { toWeftError, WeftError } from "../../core/errors.ts";
 import type { Random } from "../../core/random.ts";
 import { BackOff } from "../../link/back-off.ts";
+import { readTls, type TlsMaterial } from "../driver-tls.ts";
 import { EtcdSession } from "./etcd-session.ts";
-import { readTls, type UpstreamTls } from "./etcd-tls.ts";
 import type { EtcdTarget } from "./etcd-url.ts";
 
 export interface EtcdClientOptions {
@@ -25,7 +25,7 @@ export interface EtcdClientOptions {
  */
 export class EtcdClient {
   readonly #options: EtcdClientOptions;
-  readonly #tls: UpstreamTls | null;
+  readonly #tls: TlsMaterial | null;
   readonly #backOff: BackOff;
   readonly #waiting = new Set<() => void>();
   readonly #writes = new AtMost(MAX_WRITES);
@@ -39,7 +39,8 @@ export class EtcdClient {
   /** Throws `invalid_argument` for files of TLS that cannot be used. Connects at once. */
   constructor(options: EtcdClientOptions) {
     this.#options = options;
-    this.#tls = readTls(options.target.tls);
+    const { tls } = options.target;
+    this.#tls = tls === null ? null : readTls(tls, "etcd");
     this.#backOff = new BackOff(options.random, { baseMs: 50, maxMs: MAX_PAUSE_MS });
     // Many processes that start together do not all ask the first one.
     this.#next = Math.floor(options.random.next() * options.target.addresses.length);

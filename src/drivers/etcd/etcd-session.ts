@@ -14,12 +14,12 @@ import type { MessageInitShape } from "../../contract/runtime.ts";
 import type { Clock } from "../../core/clock.ts";
 import { toWeftError, WeftError } from "../../core/errors.ts";
 import { Outbox } from "../../link/outbox.ts";
-import type { UpstreamTls } from "./etcd-tls.ts";
+import type { TlsMaterial } from "../driver-tls.ts";
 
 export interface EtcdSessionOptions {
   address: string;
   login: { readonly name: string; readonly password: string } | null;
-  tls: UpstreamTls | null;
+  tls: TlsMaterial | null;
   clock: Clock;
   /** Told once, when it has failed; not when it was closed. */
   onEnd: (failure: WeftError) => void;

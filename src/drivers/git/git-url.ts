@@ -1,4 +1,4 @@
-import { WeftError } from "../../core/errors.ts";
+import { DriverUrl } from "../driver-url.ts";
 
 /** Which line of commits holds revisions. */
 export interface GitTarget {
@@ -9,32 +9,22 @@ export interface GitTarget {
   readonly remote: string;
 }
 
-/** "git:///srv/shop.git?branch=main&remote=origin". Throws `invalid_argument`. */
-export function parseGitUrl(url: string): GitTarget {
-  const match = /^git:\/\/(\/[^?#]*)(?:\?([^#]*))?$/.exec(url);
-  if (match === null || url.length > MAX_URL) throw bad(`it looks like ${LOOKS}, with an absolute path`);
-  const target = { folder: "", branch: "main", remote: "" };
-  try {
-    target.folder = decodeURIComponent(match[1]);
-  } catch {
-    throw bad('its path has a "%" that is not followed by two hexadecimal digits; write %25');
-  }
-  if (target.folder.includes("\0")) throw bad("its path has a character that no path has");
-  for (const [name, value] of new URLSearchParams(match[2] ?? "")) {
-    if (name !== "branch" && name !== "remote") throw bad("its parameters are branch and remote");
-    if (!NAME.test(value) || value.includes("..") || value.includes("//") || /(?:\/|\.|\.lock)$/.test(value))
-      throw bad(`${name} is a name such as main`);
-    target[name] = value;
-  }
-  return target;
-}
-
-function bad(what: string): WeftError {
-  return new WeftError("invalid_argument", `the url of a Git repository cannot be used: ${what}`, {
-    reason: "BAD_ADDRESS",
-  });
+/** "git:///srv/shop.git?branch=main&remote=origin": the branch is "main" unless said. Throws `invalid_argument`. */
+export function parseGitUrl(text: string): GitTarget {
+  const shape = { scheme: "git", vendor: "a Git repository", looks: LOOKS, parameters: ["branch", "remote"] };
+  const url = new DriverUrl(text, shape);
+  const folder = url.decoded(url.path);
+  if (folder === "" || url.hosts !== "" || url.login !== null)
+    throw url.bad(`it looks like ${LOOKS}, with an absolute path`);
+  if (folder.includes("\0")) throw url.bad("its path has a character that no path has");
+  const nameOf = (parameter: string, otherwise: string): string => {
+    const name = url.parameter(parameter) ?? otherwise;
+    const isName = NAME.test(name) && !name.includes("..") && !name.includes("//") && !/(?:\/|\.|\.lock)$/.test(name);
+    if (name !== "" && !isName) throw url.bad(`${parameter} is a name such as main`);
+    return name;
+  };
+  return { folder, branch: nameOf("branch", "main"), remote: nameOf("remote", "") };
 }
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._/-]{0,127}$/;
 const LOOKS = '"git:///srv/shop.git?branch=main"';
-const MAX_URL = 4_096;

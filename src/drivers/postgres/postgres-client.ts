@@ -1,8 +1,9 @@
-import { readFileSync } from "node:fs";
 import type { Client, ClientConfig, Pool } from "pg";
 import { hostPort } from "../../core/address.ts";
 import type { Clock } from "../../core/clock.ts";
 import { WeftError } from "../../core/errors.ts";
+import { readTls } from "../driver-tls.ts";
+import type { TlsFiles } from "../driver-url.ts";
 import { fromPostgres } from "./postgres-error.ts";
 import type { PostgresTarget } from "./postgres-url.ts";
 
@@ -131,19 +132,9 @@ export class PostgresClient {
   }
 }
 
-function tlsOf(tls: NonNullable<PostgresTarget["tls"]>): object {
-  const read = (name: "ca" | "cert" | "key"): object => {
-    if (tls[name] === "") return {};
-    try {
-      return { [name]: readFileSync(tls[name], "utf8") };
-    } catch (cause) {
-      const why = (cause as NodeJS.ErrnoException).code ?? "unreadable";
-      const text = `${name} of PostgreSQL's url, ${tls[name]}, cannot be read (${why})`;
-      throw new WeftError("invalid_argument", text, { reason: "BAD_CERTIFICATE" });
-    }
-  };
-  const name = tls.serverName === "" ? {} : { servername: tls.serverName };
-  return { ...read("ca"), ...read("cert"), ...read("key"), ...name };
+function tlsOf(files: TlsFiles): object {
+  const { serverName: servername, ...pem } = readTls(files, "PostgreSQL");
+  return { ...pem, ...(servername !== undefined && { servername }) };
 }
 
 function closedError(): WeftError {

@@ -2,10 +2,10 @@ import type { Cancel, Clock } from "../../core/clock.ts";
 import { toWeftError, WeftError } from "../../core/errors.ts";
 import type { Random } from "../../core/random.ts";
 import { BackOff } from "../../link/back-off.ts";
+import { readTls, type TlsMaterial } from "../driver-tls.ts";
 import { ZookeeperConnection } from "./zookeeper-connection.ts";
 import type { SessionTicket, WatchEvent } from "./zookeeper-messages.ts";
 import { lostError } from "./zookeeper-refusal.ts";
-import { readTls, type UpstreamTls } from "./zookeeper-tls.ts";
 import type { ZookeeperTarget } from "./zookeeper-url.ts";
 
 export interface ZookeeperClientOptions {
@@ -33,7 +33,7 @@ export interface ZookeeperClientOptions {
  */
 export class ZookeeperClient {
   readonly #options: ZookeeperClientOptions;
-  readonly #tls: UpstreamTls | null;
+  readonly #tls: TlsMaterial | null;
   readonly #backOff: BackOff;
   readonly #waiting = new Set<() => void>();
   #ticket: SessionTicket = NO_SESSION;
@@ -47,7 +47,8 @@ export class ZookeeperClient {
   /** Throws `invalid_argument` for files of TLS that cannot be used. Connects at once. */
   constructor(options: ZookeeperClientOptions) {
     this.#options = options;
-    this.#tls = readTls(options.target.tls);
+    const { tls } = options.target;
+    this.#tls = tls === null ? null : readTls(tls, "ZooKeeper");
     this.#backOff = new BackOff(options.random, { baseMs: 50, maxMs: MAX_PAUSE_MS });
     // Many processes that start together do not all ask the first one.
     this.#next = Math.floor(options.random.next() * options.target.addresses.length);

@@ -1,6 +1,8 @@
 import type { Socket } from "node:net";
 import type { Cancel, Clock } from "../../core/clock.ts";
 import { WeftError } from "../../core/errors.ts";
+import type { TlsMaterial } from "../driver-tls.ts";
+import { dial } from "./dial.ts";
 import { JuteFrames, JuteReader } from "./jute.ts";
 import {
   type Access,
@@ -27,13 +29,12 @@ import {
   XID,
 } from "./zookeeper-messages.ts";
 import { lostError, refusalOf, unknownOutcome } from "./zookeeper-refusal.ts";
-import { dial, type UpstreamTls } from "./zookeeper-tls.ts";
 import type { ZookeeperTarget } from "./zookeeper-url.ts";
 
 export interface ZookeeperConnectionOptions {
   address: string;
   login: ZookeeperTarget["login"];
-  tls: UpstreamTls | null;
+  tls: TlsMaterial | null;
   clock: Clock;
   /** What somebody else did below a path that is watched. What is asked later is answered later. */
   onWatch: (event: WatchEvent) => void;
