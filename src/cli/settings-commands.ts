@@ -84,9 +84,9 @@ export function addSettingsCommands(program: Command, terminal: Terminal, exit: 
     );
 
   command("diff")
-    .summary("show what differs between two revisions")
-    .description("Prints what differs between two revisions.")
-    .argument("<revisions>", "41..42, or 41 to compare with what is current")
+    .summary("show what differs between revisions")
+    .description("Prints what differs between the settings of two revisions.")
+    .argument("<range>", "41..42; 41.. for 41 and the current one; 41 for what it changed")
     .argument("[namespace]")
     .action(async (range: string, namespace: string | undefined, options) =>
       exit(await (await import("./commands/settings/history.ts")).diff(range, namespace, options, terminal)),

@@ -74,6 +74,9 @@ test("history, diff and roll-back of one namespace", async () => {
   );
   assert.match(await said("history orders/maxItems"), /^3 .* {2}eve {2}2 {2}second\n1 .* {2}ada {2}1 {2}first\n$/);
   assert.equal(await said("diff 1..3 orders"), "+ orders/extra: 1\n- orders/maxItems: 1\n+ orders/maxItems: 2\n");
+  assert.equal(await said("diff 3"), await said("diff 2..3"), "what it changed, as of weft diff");
+  assert.match(await said("diff 1"), /^\+ orders\/maxItems: 1\n/);
+  assert.equal(await said("diff 3.."), await said("diff 3..4"));
   assert.equal(await said("diff 3..3"), "settings are the same at 3 and 3\n");
   assert.match(await said("rollback 1 orders"), /^published revision 5.*ends gray release g-4\n$/s);
   assert.equal(await said("diff 1..5 orders"), "settings are the same at 1 and 5\n");

@@ -3,7 +3,7 @@ import { WeftError } from "../../../core/errors.ts";
 import { diffSettings } from "../../../settings/diff-settings.ts";
 import { canonicalJson, isSealed } from "../../../settings/json-value.ts";
 import { keyIdOf } from "../../../settings/sealed.ts";
-import type { Json, SettingValue } from "../../../settings/settings-state.ts";
+import { type Json, NO_SETTINGS, type SettingValue } from "../../../settings/settings-state.ts";
 import { EXIT } from "../../exit-status.ts";
 import { sanitize, type Terminal } from "../../terminal.ts";
 import {
@@ -57,17 +57,20 @@ export function history(
   });
 }
 
-/** `weft settings diff A..B [NAMESPACE]` */
+/** `weft settings diff 41..42 [NAMESPACE]`: also "41" (what it changed) and "41.." (until now), as of `weft diff`. Exit status 0, whatever differs. */
 export function diff(
   range: string,
   namespace: string | undefined,
   flags: CentreFlags,
   terminal: Terminal,
 ): Promise<number> {
-  const [, from = "", to = ""] = /^(\d{1,15})(?:\.\.(\d{0,15}))?$/.exec(range) ?? [];
-  if (from === "" || from === "0") throw usage(`"${range.slice(0, 40)}" is not 41..42`);
+  const match = /^([1-9]\d{0,14})(\.\.([1-9]\d{0,14})?)?$/.exec(range);
+  if (match === null) throw usage(`"${range.slice(0, 40)}" is no range of revisions; write 41..42, 41.. or 41`);
+  const first = Number(match[1]);
+  const [from, to] = match[2] === undefined ? [first - 1, first] : [first, Number(match[3] ?? "0")];
   return withCentre(flags, terminal, async ({ read }) => {
-    const [before, after] = await Promise.all([read("", Number(from)), read("", Number(to))]);
+    const before = from === 0 ? { revision: 0, state: NO_SETTINGS } : await read("", from);
+    const after = await read("", to);
     const found = diffSettings(before.state, after.state).filter(
       (one) => namespace === undefined || one.namespace === namespace,
     );
