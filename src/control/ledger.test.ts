@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { mock, test } from "node:test";
 import { VirtualClock } from "../core/clock.ts";
 import { WeftError } from "../core/errors.ts";
 import type { Resource } from "../policy/resource/resources.ts";
@@ -199,6 +199,31 @@ test("a store that lost everything gets what is in force put back", async () => 
   assert.deepEqual([after.revision, after.resources], [2, "[2]"]);
   assert.match(told.join(), /lost all revisions/);
   await ledger.close();
+});
+
+test("what could not be read when the store told of it is read a moment later", async () => {
+  const store = new MemoryKeyValue();
+  const revisions = new KeyValueRevisions(store);
+  const other = await openLedger(store);
+  const clock = new VirtualClock();
+  const told: string[] = [];
+  const ledger = await Ledger.open({ revisions, check, clock, onEvent: (line) => told.push(line) });
+  const newest = mock.method(revisions, "newest", () => Promise.reject(new WeftError("unavailable", "away")));
+  await other.publish({ ...by, text: "[1]" });
+  await eventually(() => told.length > 0, "what cannot be read");
+  for (let tries = 0; tries < 3; tries++) {
+    const asked = newest.mock.callCount();
+    clock.advance(2_000);
+    await eventually(() => newest.mock.callCount() > asked, "another look");
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  assert.equal(ledger.current.revision, 0);
+  assert.deepEqual(told, ["revision 1 cannot be read: away"]);
+  newest.mock.restore();
+  clock.advance(2_000);
+  await eventually(() => ledger.current.revision === 1, "the revision");
+  await ledger.close();
+  await other.close();
 });
 
 async function openLedger(store = new MemoryKeyValue(), clock = new VirtualClock()): Promise<Ledger> {

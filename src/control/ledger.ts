@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
 import { codecOf } from "../contract/codec.ts";
 import { ResourceSetSchema } from "../contract/gen/weft/control/v1/control.ts";
-import type { Clock } from "../core/clock.ts";
+import type { Cancel, Clock } from "../core/clock.ts";
 import { toWeftError, WeftError } from "../core/errors.ts";
 import type { Resource } from "../policy/resource/resources.ts";
 import type { RevisionNote, RevisionStore, StoredRevision } from "../settings/revision-store.ts";
@@ -105,6 +105,10 @@ export class Ledger {
   #resources: CurrentResources | null = { resources: [], texts: [] };
   /** What is done to the ledger is done one after the other. */
   #last: Promise<unknown> = Promise.resolve();
+  /** What was heard of could not be read, and is looked at again. */
+  #lookAgain: Cancel | null = null;
+  /** How often it was in vain. */
+  #unread = 0;
   #closed = false;
 
   private constructor({ revisions, check, checkSettings = () => [], clock, onEvent = ignore }: LedgerParts) {
@@ -126,6 +130,7 @@ export class Ledger {
   async close(): Promise<void> {
     this.#closed = true;
     this.#watch?.close();
+    this.#lookAgain?.();
     await this.#last;
   }
 
@@ -284,10 +289,21 @@ export class Ledger {
   #heard(revision: number): void {
     if (this.#closed || (revision === this.#head && this.#store.editable !== true)) return;
     const looked = this.#last.then(() => (this.#closed ? undefined : this.#look()));
-    this.#last = looked.catch((thrown) => {
-      // It is looked again before the next publication, and when the store tells of the next.
-      this.#onEvent(`revision ${revision} cannot be read: ${toWeftError(thrown).message}`);
-    });
+    this.#lookAgain?.();
+    this.#lookAgain = null;
+    this.#last = looked.then(
+      () => {
+        this.#unread = 0;
+      },
+      (thrown) => {
+        const text = `revision ${revision} cannot be read: ${toWeftError(thrown).message}`;
+        if (this.#unread++ === 0) this.#onEvent(text);
+        if (this.#closed) return;
+        // The store tells of it once, and nobody may publish for days.
+        const pauseMs = Math.min(AGAIN_MS * 2 ** (this.#unread - 1), MAX_AGAIN_MS);
+        this.#lookAgain = this.#clock.after(pauseMs, () => this.#heard(revision));
+      },
+    );
   }
 
   /** Takes over what is newest in the store. */
@@ -392,6 +408,8 @@ const NOTHING: LedgerRevision = {
 const REWRITTEN = "REVISION_REWRITTEN";
 const MAX_NOTE_LENGTH = 1_000;
 const MAX_TRIES = 20;
+const AGAIN_MS = 250;
+const MAX_AGAIN_MS = 2_000;
 const MAX_EDITS = 100;
 const PAGE = 100;
 

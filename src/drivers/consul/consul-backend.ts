@@ -40,7 +40,7 @@ export class ConsulBackend implements EndpointBackend {
   readonly #client: ConsulClient;
   readonly #store: EntryStore;
   readonly #signSpace: KvSpace;
-  readonly #signs = new PlaneSigns(DEAD_MS);
+  readonly #signs = new PlaneSigns<number>(DEAD_MS);
   readonly #foreign: ForeignServices;
   #agent: AgentServices | null = null;
   #plane = "";
@@ -209,6 +209,7 @@ export class ConsulBackend implements EndpointBackend {
     const now = clock.now();
     const events = this.#events as BackendEvents;
     const replaced = epoch !== this.#epoch;
+    const lost = replaced && this.#epoch !== "";
     const gap = replaced || now - this.#touchedAt > GAP_MS;
     if (gap && this.#epoch !== "") this.#doubtUntil = now + DOUBT_MS;
     const before = this.#kept;
@@ -249,7 +250,7 @@ export class ConsulBackend implements EndpointBackend {
     this.#marks = marks;
     // What came and went is in no whole state.
     if (gap && !replaced && ended.length > 0) events.changed(ended);
-    if (gap) events.whole(this.#all(byId));
+    if (gap) events.whole(this.#all(byId), lost);
     else if (changes.length + ended.length > 0) events.changed([...ended, ...changes]);
     if (ours) this.#show();
   }
@@ -325,8 +326,9 @@ export class ConsulBackend implements EndpointBackend {
     const now = clock.now();
     if (now - this.#lookedAt > MAX_LOOK_GAP_MS) this.#signs.outOfTouch(now);
     this.#lookedAt = now;
-    const signs = new Map(items.map(({ key, index }) => [key, index]));
-    if (!this.#signs.seen(signs, this.#planes(), now)) return;
+    const back = items.filter(({ key, index }) => this.#signs.seen(key, index, now));
+    for (const plane of this.#planes()) this.#signs.named(plane, now);
+    if (this.#signs.advance(now).length + back.length === 0) return;
     const changes: BackendChange[] = [];
     for (const [id, stored] of this.#kept) {
       if (stored.kind !== "entry") continue;
@@ -352,7 +354,7 @@ export class ConsulBackend implements EndpointBackend {
     const old = [...this.#marks].filter(([, { since }]) => now - since >= MARK_MS).slice(0, MAX_TIDY);
     await this.#store.sweep(old.map(([id, { version }]) => ({ id, version })));
     const named = this.#planes();
-    for (const plane of this.#signs.deadFor(FORGET_MS, now)) {
+    for (const { plane } of this.#signs.deadFor(FORGET_MS, now)) {
       if (named.has(plane)) continue;
       this.#signs.forget(plane);
       await this.#signSpace.transact([{ verb: "delete", key: plane }]);
