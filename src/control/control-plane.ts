@@ -31,6 +31,7 @@ import type { ConsulApi, ConsulApiListen } from "./consul-api/consul-api.ts";
 import { ContractStore } from "./contract-store.ts";
 import { createEndpointsService } from "./endpoints-service.ts";
 import { createFleetService, Fleet } from "./fleet.ts";
+import { refuseForeignPages } from "./foreign-page.ts";
 import { HealthChecker } from "./health-checker.ts";
 import { Hub, type Publishers } from "./hub.ts";
 import { Ledger, type Publication, type Published, type ResourceCheck } from "./ledger.ts";
@@ -318,7 +319,7 @@ function listen(
       silenceTimeoutMs: hub.limits.silenceTimeoutMs,
       maxConnectionsPerAddress: hub.limits.maxConnectionsPerAddress,
     },
-    interceptors: [refusePlainText(plain, onEvent), ...around],
+    interceptors: [refusePlainText(plain, onEvent), refuseForeignPages(), ...around],
     // A runtime of its own: the control plane is nobody's process.
     runtime: createRuntime({ env: {}, clock }),
     quiet: true,

@@ -211,12 +211,12 @@ class GrpcRequestPlan implements RequestPlan {
       return;
     }
     if (this.#unary) {
-      const exchange = new GrpcUnaryExchange(this.#plan, stream, head.fields, gated);
+      const exchange = new GrpcUnaryExchange(this.#plan, stream, head, gated);
       stream.sink = exchange;
       if (fin) exchange.noBody();
       return;
     }
-    const exchange = new GrpcStreamExchange(this.#plan, stream, head.fields, gated);
+    const exchange = new GrpcStreamExchange(this.#plan, stream, head, gated);
     stream.sink = exchange;
     exchange.start();
     if (fin) exchange.noBody();

@@ -51,7 +51,7 @@ export abstract class GrpcExchange extends Timer implements StreamSink {
   /** Of the server's timed calls. */
   #timed = NOT_TIMED;
 
-  constructor(plan: GrpcPlan, stream: HttpStream, fields: readonly string[], gated: InboundCall | null) {
+  constructor(plan: GrpcPlan, stream: HttpStream, { authority, fields }: Head, gated: InboundCall | null) {
     super();
     const { environment, timeoutMs } = plan;
     this.plan = plan;
@@ -66,6 +66,7 @@ export abstract class GrpcExchange extends Timer implements StreamSink {
     }
     this.call = new ServerCallState(
       plan.method.desc,
+      authority,
       fields,
       environment.behindSidecar === true ? peerBehindSidecar(stream.connection.peer, fields) : stream.connection.peer,
       deadline,

@@ -1,5 +1,6 @@
 import type { InboundCall } from "../call/inbound.ts";
 import type { WeftError } from "../core/errors.ts";
+import type { Head } from "../wire/head.ts";
 import type { HttpStream } from "../wire/stream.ts";
 import { assertOneMessage, GrpcExchange, type GrpcPlan, isThenable } from "./grpc-exchange.ts";
 import { RequestQueue } from "./request-queue.ts";
@@ -15,8 +16,8 @@ export class GrpcStreamExchange extends GrpcExchange implements ResponseWriter {
   #writable: (() => void) | null = null;
   #stop: (() => void) | null = null;
 
-  constructor(plan: GrpcPlan, stream: HttpStream, fields: readonly string[], gated: InboundCall | null) {
-    super(plan, stream, fields, gated);
+  constructor(plan: GrpcPlan, stream: HttpStream, head: Head, gated: InboundCall | null) {
+    super(plan, stream, head, gated);
     const { kind } = plan.method;
     this.#streamsResponse = kind !== "client_streaming";
     this.#requests =

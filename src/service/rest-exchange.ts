@@ -12,7 +12,7 @@ import { toWeftError, WeftError } from "../core/errors.ts";
 import { fieldOf } from "../core/fields.ts";
 import { Timer } from "../core/timer-wheel.ts";
 import { LOAD_REPORT_FIELD } from "../policy/balance/load-report.ts";
-import { responseHead } from "../wire/head.ts";
+import { type Head, responseHead } from "../wire/head.ts";
 import type { HttpStream, StreamFailure, StreamSink } from "../wire/stream.ts";
 import type { ServerEnvironment } from "./environment.ts";
 import { badResponse, isThenable } from "./grpc-exchange.ts";
@@ -66,7 +66,7 @@ export class RestExchange extends Timer implements StreamSink, ResponseWriter {
   #writable: (() => void) | null = null;
   #keepAlive: KeepAlive | null = null;
 
-  constructor(request: RestRequest, stream: HttpStream, fields: readonly string[], gated: InboundCall | null) {
+  constructor(request: RestRequest, stream: HttpStream, { authority, fields }: Head, gated: InboundCall | null) {
     super();
     this.#gated = gated;
     const { environment, method, timeoutMs } = request;
@@ -77,6 +77,7 @@ export class RestExchange extends Timer implements StreamSink, ResponseWriter {
     if (timeoutMs !== Number.POSITIVE_INFINITY) environment.wheel.schedule(this, timeoutMs, now);
     this.#call = new ServerCallState(
       method.desc,
+      authority,
       fields,
       environment.behindSidecar === true ? peerBehindSidecar(stream.connection.peer, fields) : stream.connection.peer,
       now + timeoutMs,

@@ -84,7 +84,7 @@ class RestRequestPlan implements RequestPlan {
   }
 
   start(stream: HttpStream, head: Head, fin: boolean, gated: InboundCall | null): void {
-    const exchange = new RestExchange(this.#request, stream, head.fields, gated);
+    const exchange = new RestExchange(this.#request, stream, head, gated);
     stream.sink = exchange;
     if (fin) exchange.noBody();
   }

@@ -22,6 +22,8 @@ export interface ServerCall {
   timeRemainingMs(): number;
   /** The request's headers (gRPC: initial metadata), looked up by lower-case name. */
   readonly requestHeaders: Metadata;
+  /** Whom the caller means to ask, by its own words: "shop.example:443" (`:authority`, or Host). */
+  readonly authority: string;
   /**
    * Adds a response header (gRPC: initial metadata). A name that ends in `-bin` takes bytes. Throws `invalid_argument` for names and values that
    * cannot travel, and `failed_precondition` once the first message of the response was sent.
@@ -48,6 +50,7 @@ export interface CallerFacts {
 /** The call as the server keeps it: cheap to make, everything costly is made when it is asked for. */
 export class ServerCallState implements ServerCall {
   readonly method: DescMethod;
+  readonly authority: string;
   readonly peer: PeerInfo;
   readonly deadline: number;
   readonly clock: Clock;
@@ -69,6 +72,7 @@ export class ServerCallState implements ServerCall {
 
   constructor(
     method: DescMethod,
+    authority: string,
     fields: readonly string[],
     peer: PeerInfo,
     deadline: number,
@@ -76,6 +80,7 @@ export class ServerCallState implements ServerCall {
     caller: CallerFacts | null,
   ) {
     this.method = method;
+    this.authority = authority;
     this.fields = fields;
     this.peer = peer;
     this.deadline = deadline;

@@ -69,6 +69,7 @@ class LocalCall {
     const timeoutMs = options.timeoutMs ?? method.options.defaultTimeoutMs;
     const call = new ServerCallState(
       method.desc,
+      "",
       Metadata.from(options.metadata).fields,
       peer,
       clock.now() + timeoutMs,

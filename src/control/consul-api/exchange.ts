@@ -1,7 +1,9 @@
 import { toWeftError, WeftError } from "../../core/errors.ts";
 import { fieldOf } from "../../core/fields.ts";
+import { printable } from "../../core/printable.ts";
 import { type Head, responseHead } from "../../wire/head.ts";
 import type { HttpStream, RequestHandler, StreamSink } from "../../wire/stream.ts";
+import { assertNoForeignPage } from "../foreign-page.ts";
 import { bad } from "./refusal.ts";
 import { type ConsulAnswer, type ConsulRequest, type Router, statusOfError } from "./router.ts";
 
@@ -26,7 +28,9 @@ export function createConsulHandler(
     } catch (thrown) {
       const error = toWeftError(thrown);
       if (!(thrown instanceof WeftError))
-        onError(`${head.method} ${head.path.slice(0, 200)}: ${thrown instanceof Error ? thrown.stack : thrown}`);
+        onError(
+          `${head.method} ${printable(head.path.split("?", 1)[0], 200)}: ${thrown instanceof Error ? thrown.stack : thrown}`,
+        );
       if (!stream.closed)
         sendText(stream, head, statusOfError(error), thrown instanceof WeftError ? error.message : "internal error");
     }
@@ -38,12 +42,16 @@ export function createConsulHandler(
     const query = new URLSearchParams(mark < 0 ? "" : head.path.slice(mark + 1));
     const token = tokenOf(head, query);
     const { address, secure } = stream.connection.peer;
-    if (!secure) assertPlain(address, token !== "");
+    if (!secure) {
+      assertPlain(address, token !== "");
+      const field = (name: string) => fieldOf(head.fields, name);
+      assertNoForeignPage({ peerAddress: address, authority: head.authority, field });
+    }
     if (body.tooLarge)
       throw new WeftError("resource_exhausted", `the body has more than ${MAX_BODY_BYTES} bytes`, {
         reason: "BODY_TOO_LARGE",
       });
-    const method = head.method === "HEAD" ? "GET" : head.method === "POST" ? "PUT" : head.method;
+    const method = head.method === "HEAD" ? "GET" : head.method;
     const found = router.find(method, path);
     if (found === null) throw missing(path);
     if (!("handler" in found))

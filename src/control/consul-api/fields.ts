@@ -77,10 +77,15 @@ export class Fields {
   }
 }
 
-function saysNothing(value: unknown): boolean {
+function saysNothing(value: unknown, depth = 0): boolean {
   if (value === undefined || value === null || value === false || value === 0 || value === "") return true;
-  return typeof value === "object" && Object.values(value).every(saysNothing);
+  return (
+    typeof value === "object" && depth < MAX_DEPTH && Object.values(value).every((one) => saysNothing(one, depth + 1))
+  );
 }
+
+/** Nothing of Consul's is nested as deep. */
+const MAX_DEPTH = 8;
 
 function keyOf(name: string): string {
   return name.replaceAll("_", "").toLowerCase();
