@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
 import { WeftError } from "../../core/errors.ts";
+import { printable } from "../../core/printable.ts";
 
 export interface GitAnswer {
   readonly status: number;
@@ -19,7 +20,7 @@ export function runGit(
   timeoutMs = 30_000,
 ): Promise<GitAnswer> {
   return new Promise((resolve, reject) => {
-    const git = spawn("git", ["-C", folder, ...args], { env: environment(), stdio: "pipe" });
+    const git = spawn("git", ["-C", folder, ...SAFE, ...args], { env: environment(), stdio: "pipe" });
     const parts: Buffer[] = [];
     let size = 0;
     let said = "";
@@ -52,14 +53,14 @@ export function runGit(
     });
     git.on("close", (code) => {
       clearTimeout(timer);
-      resolve({ status: code ?? -1, out: Buffer.concat(parts), said: said.trim() });
+      resolve({ status: code ?? -1, out: Buffer.concat(parts), said: shown(said) });
     });
     git.stdin.on("error", () => {}); // it ended before it had read everything: its status says why
     git.stdin.end(input);
   });
 }
 
-/** What belongs to another repository, or would ask a person, is left out. */
+/** What belongs to another repository, or would ask a person, is left out; so are weft's own variables, some of which are secrets that no hook and no helper need. */
 function environment(): NodeJS.ProcessEnv {
   const env: NodeJS.ProcessEnv = { ...process.env, LC_ALL: "C", GIT_TERMINAL_PROMPT: "0", GIT_OPTIONAL_LOCKS: "0" };
   for (const name of [
@@ -71,8 +72,22 @@ function environment(): NodeJS.ProcessEnv {
     "GIT_OBJECT_DIRECTORY",
   ])
     delete env[name];
+  for (const name of Object.keys(env)) if (name.startsWith("WEFT_")) delete env[name];
   return env;
 }
 
+/** What a remote says is shown by it, too; and a url may hold a password. */
+function shown(said: string): string {
+  return printable(
+    said
+      .trim()
+      .replace(/\/\/[^/\s@]{0,512}@/g, "//")
+      .replaceAll("\n", "; "),
+    MAX_SAID,
+  );
+}
+
+/** Nothing that stands in a repository, or in its configuration, is run: not its hooks, and no remote that is a command. */
+const SAFE = ["-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "protocol.ext.allow=never"];
 const MAX_OUT_BYTES = 268_435_456;
 const MAX_SAID = 4_096;

@@ -18,7 +18,7 @@ test("what a commit says of a revision is read as it was written", () => {
       const revision = { revision: 7, author, reason, publishedMs, changes: ["HTTPRoute shop", "settings a/b"] };
       const stream = commitStream({ ref: "r", parent: "", revision, before: new Map(), after: new Map() }).toString();
       assert.doesNotMatch(nameOf(stream), /[<>\n]/);
-      const log = `\x01abc\x02${nameOf(stream)}\x021700000000\x02${messageOf(stream)}\x02\n\nresources/HTTPRoute-shop.yaml\n`;
+      const log = `\0abc\0${nameOf(stream)}\x001700000000\0${messageOf(stream)}\0\n\nresources/HTTPRoute-shop.yaml\n`;
       assert.deepEqual(notesOfLog(log, 7), [{ ...revision, id: "abc" }]);
     }),
   );
@@ -27,7 +27,7 @@ test("what a commit says of a revision is read as it was written", () => {
 test("of people's commits the files say what changed, and trailers that they took along say nothing", () => {
   const message = "mended\n\nWeft-Revision: 6\nWeft-Published: 5\n";
   const files = "\n\nresources/HTTPRoute-shop.yaml\nsettings/orders.yaml\nREADME.md\n.weft.json\n";
-  const [note] = notesOfLog(`\x01abc\x02Ada\x021700000000\x02${message}\x02${files}`, 7);
+  const [note] = notesOfLog(`\0abc\0Ada\x001700000000\0${message}\0${files}`, 7);
   assert.deepEqual(note, {
     revision: 7,
     id: "abc",
@@ -36,4 +36,20 @@ test("of people's commits the files say what changed, and trailers that they too
     publishedMs: 1_700_000_000_000,
     changes: ["HTTPRoute shop", "settings orders"],
   });
+});
+
+test("what somebody writes into a commit makes no other commit of it, and costs no time", () => {
+  const forged = "mended\x01def\x02Bob\x021700000000\x02forged\x02";
+  const log = `\0abc\0Ada\x001700000000\0${forged}\0\n\0\u0064ef\0Eve\x001700000000\0\0\n`;
+  assert.deepEqual(
+    notesOfLog(log, 2).map(({ revision, id, author }) => [revision, id, author]),
+    [
+      [2, "abc", "Ada"],
+      [1, "def", "Eve"],
+    ],
+  );
+  const began = performance.now();
+  for (const message of [`m\n\n${"Weft-a: ".repeat(5_000)}\nzzz`, `m${"\n\nWeft-a: b".repeat(5_000)}\nzzz`])
+    assert.equal(notesOfLog(`\0abc\0Ada\x001700000000\0${message}\0`, 1)[0].reason, message);
+  assert.ok(performance.now() - began < 500);
 });

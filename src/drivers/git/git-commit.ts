@@ -32,42 +32,45 @@ export function commitStream({
   return Buffer.concat(parts.map((part) => Buffer.from(part as string)));
 }
 
-/** For git log with --name-only. */
-export const LOG_FORMAT = "%x01%H%x02%an%x02%ct%x02%B%x02";
+/** For git log with --name-only. Nothing in a commit has a NUL, whoever wrote it. */
+export const LOG_FORMAT = "%x00%H%x00%an%x00%ct%x00%B%x00";
+const LOG_FIELDS = 5;
 
 /** What it says: newest first, `newest` being the number of the first. */
 export function notesOfLog(text: string, newest: number): RevisionNote[] {
-  return text
-    .split("\x01")
-    .slice(1)
-    .map((part, index) => {
-      const [id, name, seconds, message, files = ""] = part.split("\x02");
-      const revision = newest - index;
-      const { reason, trailers, changes } = readMessage(message);
-      const own = trailers.get("Revision") === String(revision);
-      const published = Number(trailers.get("Published"));
-      return {
-        revision,
-        id,
-        author: (own ? textOf(trailers.get("Author")) : null) ?? name,
-        reason,
-        publishedMs: own && Number.isSafeInteger(published) ? published : Number(seconds) * 1_000,
-        changes: own && changes.length > 0 ? changes : changesOf(files.split("\n")),
-      };
-    });
+  const fields = text.split("\0").slice(1);
+  return Array.from({ length: Math.floor(fields.length / LOG_FIELDS) }, (_, index) => {
+    const at = index * LOG_FIELDS;
+    const [id, name, seconds, message, files] = fields.slice(at, at + LOG_FIELDS);
+    const revision = newest - index;
+    const { reason, trailers, changes } = readMessage(message);
+    const own = trailers.get("Revision") === String(revision);
+    const published = Number(trailers.get("Published"));
+    return {
+      revision,
+      id,
+      author: (own ? textOf(trailers.get("Author")) : null) ?? name,
+      reason,
+      publishedMs: own && Number.isSafeInteger(published) ? published : Number(seconds) * 1_000,
+      changes: own && changes.length > 0 ? changes : changesOf(files.split("\n")),
+    };
+  });
 }
 
 function readMessage(message: string): { reason: string; trailers: Map<string, string>; changes: string[] } {
   const trailers = new Map<string, string>();
   const changes: string[] = [];
-  const match = /(?:^|\n\n)((?:Weft-[A-Za-z]+: [^\n]*\n?)+)\s*$/.exec(message);
-  if (match === null) return { reason: message.trimEnd(), trailers, changes };
-  for (const line of match[1].split("\n")) {
-    const at = line.indexOf(": ");
-    if (line.startsWith("Weft-Change: ")) changes.push(line.slice(at + 2));
-    else if (at > 0) trailers.set(line.slice("Weft-".length, at), line.slice(at + 2));
+  // The last paragraph, if it has nothing else.
+  const text = message.trimEnd();
+  const at = text.lastIndexOf("\n\n");
+  const lines = text.slice(at < 0 ? 0 : at + 2).split("\n");
+  if (!lines.every((line) => TRAILER.test(line))) return { reason: text, trailers, changes };
+  for (const line of lines) {
+    const colon = line.indexOf(": ");
+    if (line.startsWith("Weft-Change: ")) changes.push(line.slice(colon + 2));
+    else trailers.set(line.slice("Weft-".length, colon), line.slice(colon + 2));
   }
-  return { reason: message.slice(0, match.index).trimEnd(), trailers, changes: changes.slice(0, MAX_CHANGES) };
+  return { reason: text.slice(0, Math.max(0, at)).trimEnd(), trailers, changes: changes.slice(0, MAX_CHANGES) };
 }
 
 function changesOf(paths: readonly string[]): string[] {
@@ -95,4 +98,5 @@ function data(text: string): (string | Buffer)[] {
   return [`data ${bytes.byteLength}\n`, bytes, "\n"];
 }
 
+const TRAILER = /^Weft-[A-Za-z]+: /;
 const MAX_CHANGES = 50;

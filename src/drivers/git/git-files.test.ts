@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { SettingsState } from "../../settings/settings-state.ts";
-import { decodeFiles, encodeFiles, type RevisionFiles } from "./git-files.ts";
+import { decodeFiles, encodeFiles, isRevisionFile, type RevisionFiles } from "./git-files.ts";
 
 const origin = { revision: 9, author: "ada", atMs: 99 };
 const none: RevisionFiles = new Map();
@@ -69,4 +69,25 @@ test("what is malformed is refused with its file and, where there is one, its li
   ]);
   assert.throws(() => decodeFiles(both, origin), /another file of the namespace shop/);
   assert.deepEqual(decodeFiles(new Map([["resources/empty.yaml", "# nothing\n"]]), origin).resources, []);
+});
+
+test("names that objects have by themselves are names like others, and paths that are no single line are nobody's", () => {
+  const text = "values:\n  __proto__: { admin: true }\n  constructor: 5\n";
+  const { namespaces } = decodeFiles(
+    new Map([
+      ["settings/__proto__.yaml", "values: { a: 1 }\n"],
+      ["settings/constructor.yaml", text],
+    ]),
+    origin,
+  ).settings;
+  assert.deepEqual(Object.keys(namespaces).sort(), ["__proto__", "constructor"]);
+  assert.equal(Object.getPrototypeOf(namespaces), Object.prototype);
+  assert.deepEqual(
+    Object.keys(Reflect.get(namespaces, "constructor").values),
+    ["__proto__", "constructor"],
+    "to be refused by who checks",
+  );
+  assert.deepEqual(Reflect.get(namespaces, "constructor").values.constructor as unknown, { value: 5, ...origin });
+  for (const path of ["settings/a\nD x.yaml", "resources/a\n/b.yaml", "settings/a/b.yaml"])
+    assert.equal(isRevisionFile(path), false, JSON.stringify(path));
 });

@@ -28,7 +28,9 @@ export interface RevisionContent {
 /** Whether a path of the repository is part of a revision. */
 export function isRevisionFile(path: string): boolean {
   return (
-    path === NOTES || /^resources\/.+\.(?:ya?ml|json)$/.test(path) || /^settings\/[^/]+\.(?:ya?ml|json)$/.test(path)
+    path === NOTES ||
+    /^resources\/\P{Cc}+\.(?:ya?ml|json)$/u.test(path) ||
+    /^settings\/[^/\p{Cc}]+\.(?:ya?ml|json)$/u.test(path)
   );
 }
 
@@ -39,14 +41,18 @@ export function decodeFiles(files: RevisionFiles, origin: FilesOrigin): Revision
   const place = new Map(notes.order.map((file, index) => [file, index]));
   const after = (file: string): number => place.get(file) ?? notes.order.length;
   const ordered = [...byFile.keys()].sort((a, b) => after(a) - after(b) || (a < b ? -1 : 1));
-  const namespaces: Record<string, SettingsNamespace> = {};
+  const namespaces = new Map<string, SettingsNamespace>();
   for (const file of [...files.keys()].sort()) {
     const name = /^settings\/(.+)\.(?:ya?ml|json)$/.exec(file)?.[1];
     if (name === undefined) continue;
-    if (Object.hasOwn(namespaces, name)) throw wrong(file, undefined, `there is another file of the namespace ${name}`);
-    namespaces[name] = namespaceOf(file, files.get(file) ?? "", notes.settings[name], origin);
+    if (namespaces.has(name)) throw wrong(file, undefined, `there is another file of the namespace ${name}`);
+    const note = Object.hasOwn(notes.settings, name) ? notes.settings[name] : undefined;
+    namespaces.set(name, namespaceOf(file, files.get(file) ?? "", note, origin));
   }
-  return { resources: ordered.flatMap((file) => byFile.get(file) ?? []), settings: { namespaces } };
+  return {
+    resources: ordered.flatMap((file) => byFile.get(file) ?? []),
+    settings: { namespaces: Object.fromEntries(namespaces) },
+  };
 }
 
 /** The files of what comes after `before`. What says the same as before stays as somebody wrote it. */
@@ -146,14 +152,14 @@ function namespaceOf(
   if (unknown !== undefined) throw wrong(file, undefined, `"${unknown}" is none of values, schema and grays`);
   if (!Array.isArray(grays)) throw wrong(file, undefined, "grays is a list");
   const { revision, author, atMs } = origin;
-  const entries: Record<string, SettingEntry> = {};
+  const entries: [string, SettingEntry][] = [];
   for (const [key, value] of Object.entries(objectOf(file, values, "values"))) {
-    const known = notes?.values?.[key];
+    const known = Object.hasOwn(notes?.values ?? {}, key) ? notes?.values[key] : undefined;
     const same = known !== undefined && known.digest === digestOf(value);
     const by = same ? { revision: known.revision, author: known.author, atMs: known.atMs } : { revision, author, atMs };
-    entries[key] = { value: value as SettingEntry["value"], ...by };
+    entries.push([key, { value: value as SettingEntry["value"], ...by }]);
   }
-  const made = { values: entries, schema, grays, revision } as SettingsNamespace;
+  const made = { values: Object.fromEntries(entries), schema, grays, revision } as SettingsNamespace;
   return notes?.digest === digestOf(contentOf(made)) ? { ...made, revision: notes.revision } : made;
 }
 
