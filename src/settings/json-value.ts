@@ -20,6 +20,8 @@ function jsonProblem(value: unknown, depth: number): string {
   if (depth === 0) return "it is nested too deep";
   if (!Array.isArray(value) && Object.hasOwn(value, SEALED))
     return `only a whole value can be sealed: ${SEALED} stands inside of one`;
+  // Whoever merges it with other objects would change what all objects have.
+  if (!Array.isArray(value) && Object.hasOwn(value, "__proto__")) return "no name in it may be __proto__";
   for (const item of Array.isArray(value) ? value : Object.values(value)) {
     const problem = jsonProblem(item, depth - 1);
     if (problem !== "") return problem;

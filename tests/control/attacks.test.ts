@@ -83,3 +83,18 @@ test("a token in a url of Consul's API is not told when a request breaks somethi
   assert.equal(refused.status, 400, refused.text);
   assert.doesNotMatch(told.join("\n"), /hunter2/);
 });
+
+test("who may only read cannot find out a sealed value by schemas that would be wrong for it", async (t) => {
+  const plane = await open(t, {
+    publishers: "operator",
+    identity: { operatorToken: "an operator's token of this test" },
+  });
+  const schema = { jsonSchema: '{"properties":{"pin":{"maximum":5}}}' };
+  const change = { namespace: "shop", schema };
+  const body = JSON.stringify({ changes: [change], author: "reader", reason: "to see", validateOnly: true });
+  const { status, text } = await ask(plane, "POST", "/v1/settings", { "content-type": "application/json" }, body);
+  assert.equal(status, 401, text);
+  const trial = JSON.stringify({ resources: "", author: "reader", reason: "to see", validateOnly: true });
+  const tried = await ask(plane, "POST", "/v1/revisions", { "content-type": "application/json" }, trial);
+  assert.equal(tried.status, 200, tried.text);
+});

@@ -72,15 +72,15 @@ export class SettingsCheck {
   /** What a schema does not allow: "maxItems: must be a number" each, or ": ..." of the whole. */
   problems(name: string, values: Readonly<Record<string, SettingValue>>, schema: SettingsSchema): string[] {
     const { open, sealed } = this.#open(name, values);
-    if (schema.kind === "proto") return this.#message(schema.message, open, sealed);
+    const own = Object.keys(values).filter((key) => isSealed(values[key]));
+    if (schema.kind === "proto") return this.#message(schema.message, open, sealed, own);
     try {
-      const own = new Set(Object.keys(values).filter((key) => isSealed(values[key])));
       return this.#schema(schema.schema)
         .problems(open, sealed)
         .map((problem) => {
-          const [key] = problem.path.split(/[.[]/, 1);
-          // A message may show a part of the value.
-          if (own.has(key) && problem.message !== "is missing")
+          // A message may show a part of the value. Keys may have dots.
+          const key = own.find((one) => /^(?:$|[.[])/.test(startsAfter(problem.path, one) ?? "-"));
+          if (key !== undefined && problem.message !== "is missing")
             return `${key}: its sealed value does not fit the schema`;
           return problem.path === "" ? `: ${problem.message}` : formatProblem(problem);
         });
@@ -114,20 +114,28 @@ export class SettingsCheck {
     return { open, sealed };
   }
 
-  #message(message: string, open: Record<string, Json>, sealed: ReadonlySet<string>): string[] {
+  #message(message: string, open: Record<string, Json>, sealed: ReadonlySet<string>, own: readonly string[]): string[] {
     const desc = this.#descOf(message);
     if (desc === undefined)
       return [
         `: no service registers a contract with the message ${message}${didYouMean(message, this.#messageNames())}`,
       ];
-    const json = Object.fromEntries(Object.entries(open).filter(([key]) => !sealed.has(key)));
-    try {
-      messageFromJson(desc, json as never);
-      return [];
-    } catch (thrown) {
-      const { message: text, place } = toWeftError(thrown);
-      return [place?.field ? text : `: ${text}`];
-    }
+    const problem = (left: Iterable<string>): string => {
+      const out = new Set([...sealed, ...left]);
+      try {
+        messageFromJson(desc, Object.fromEntries(Object.entries(open).filter(([key]) => !out.has(key))) as never);
+        return "";
+      } catch (thrown) {
+        const { message: text, place } = toWeftError(thrown);
+        return place?.field ? text : `: ${text}`;
+      }
+    };
+    // A message may show the value, so what is said is said without those that were sealed.
+    const others = problem(own);
+    if (others !== "") return [others];
+    return own
+      .filter((key) => problem(own.filter((one) => one !== key)) !== "")
+      .map((key) => `${key}: its sealed value does not fit the message ${message}`);
   }
 
   #schema(schema: Json): JsonSchema {
@@ -162,6 +170,11 @@ export class SettingsCheck {
     }
     return registry;
   }
+}
+
+/** What comes after a prefix; undefined where it is none. */
+function startsAfter(text: string, prefix: string): string | undefined {
+  return text.startsWith(prefix) ? text.slice(prefix.length) : undefined;
 }
 
 /** What consumers of a namespace may see: everybody's values, those with one gray release, those with all of them. */
