@@ -4,13 +4,13 @@ import type { Random } from "../../core/random.ts";
 import { BackOff } from "../../link/back-off.ts";
 import type { BackendChange, BackendEvents, EndpointBackend, KeptEntry } from "../../registry/endpoint-backend.ts";
 import type { EndpointEntry } from "../../registry/endpoint-value.ts";
+import { PlaneSigns } from "../../registry/plane-signs.ts";
 import { ApiClient } from "./api-client.ts";
 import { ENDPOINT_SLICES, LEASES, parseObject } from "./api-resource.ts";
 import type { ClusterAccess } from "./cluster-access.ts";
 import { listObjects, type ObjectList } from "./list-objects.ts";
 import { ListWatch, type ObjectEvent } from "./list-watch.ts";
 import { leaseName, PlaneLease, planeOf } from "./plane-lease.ts";
-import { PlaneTable } from "./plane-table.ts";
 import { SliceView } from "./slice-view.ts";
 import { VersionLine, type VersionMark } from "./version-line.ts";
 import { addressTypeOf, decodeSlice, encodeSlice, MANAGED_BY, SYSTEM_LABEL, sliceName, WEFT } from "./weft-slice.ts";
@@ -32,7 +32,8 @@ export class KubernetesBackend implements EndpointBackend {
   readonly name: string;
   readonly #options: KubernetesBackendOptions;
   readonly #client: ApiClient;
-  readonly #planes: PlaneTable;
+  /** By their Leases' versions. */
+  readonly #planes: PlaneSigns<string>;
   readonly #view: SliceView;
   readonly #versions = new VersionLine();
   readonly #unusable = new Set<string>();
@@ -53,7 +54,7 @@ export class KubernetesBackend implements EndpointBackend {
     this.#client = new ApiClient({ access, clock, random });
     this.#periodMs = planeLeaseMs;
     this.name = `Kubernetes at ${this.#client.address}`;
-    this.#planes = new PlaneTable(planeLeaseMs);
+    this.#planes = new PlaneSigns(planeLeaseMs);
     this.#view = this.#newView();
   }
 
@@ -244,7 +245,7 @@ export class KubernetesBackend implements EndpointBackend {
     const entries = this.#view.listed(objects, resourceVersion);
     const now = this.#options.clock.now();
     for (const plane of this.#view.planes()) this.#mention(plane, now);
-    if (this.#lost) this.#planes.touched(now);
+    if (this.#lost) this.#planes.outOfTouch(now);
     this.#lost = false;
     this.#events?.whole(entries);
   }
@@ -257,7 +258,7 @@ export class KubernetesBackend implements EndpointBackend {
   }
 
   #mention(plane: string, now: number): void {
-    if (plane !== "" && plane !== this.#plane) this.#planes.mentioned(plane, now);
+    if (plane !== "" && plane !== this.#plane) this.#planes.named(plane, now);
   }
 
   #tell(changes: readonly BackendChange[]): void {
@@ -273,7 +274,7 @@ export class KubernetesBackend implements EndpointBackend {
       if (this.#planes.seen(plane, object.metadata.resourceVersion, now)) this.#tell(this.#view.planeChanged(plane));
     }
     // Not told as dead at once: after data were lost each of them makes its Lease anew.
-    this.#planes.touched(now);
+    this.#planes.outOfTouch(now);
   }
 
   #takePlanes(events: readonly ObjectEvent[]): void {
@@ -283,7 +284,7 @@ export class KubernetesBackend implements EndpointBackend {
       const plane = planeOf(object, system);
       if (plane === null || plane === this.#plane) continue;
       const { resourceVersion } = object.metadata;
-      const changed = kind === "put" ? this.#planes.seen(plane, resourceVersion, now) : this.#planes.gone(plane, now);
+      const changed = kind === "put" ? this.#planes.seen(plane, resourceVersion, now) : this.#planes.ended(plane, now);
       if (changed) this.#tell(this.#view.planeChanged(plane));
     }
   }
@@ -294,7 +295,7 @@ export class KubernetesBackend implements EndpointBackend {
       const heard = this.#slices?.watching === true && this.#leases?.watching === true;
       const now = clock.now();
       // This process stood still: the others' renewals wait in its sockets.
-      if (now - this.#beatAt > LATE_MS) this.#planes.touched(now);
+      if (now - this.#beatAt > LATE_MS) this.#planes.outOfTouch(now);
       this.#beatAt = now;
       try {
         const isOther = await this.#lease?.beat(BEAT_TIMEOUT_MS);
@@ -325,19 +326,19 @@ export class KubernetesBackend implements EndpointBackend {
 
   #inTouch(): void {
     const now = this.#options.clock.now();
-    if (this.#lost) this.#planes.touched(now);
+    if (this.#lost) this.#planes.outOfTouch(now);
     this.#lost = false;
     this.#events?.confirmed();
     for (const plane of this.#planes.advance(now)) this.#tell(this.#view.planeChanged(plane));
-    for (const dead of this.#planes.deadBefore(now - BURY_PERIODS * this.#periodMs)) void this.#bury(dead);
+    for (const dead of this.#planes.deadFor(BURY_PERIODS * this.#periodMs, now)) void this.#bury(dead);
   }
 
   /** Nobody needs the Lease of a plane any more that is long dead and has no entries. */
-  async #bury({ plane, version }: { plane: string; version: string }): Promise<void> {
+  async #bury({ plane, sign }: { plane: string; sign: string | null }): Promise<void> {
     if (this.#view.planes().has(plane)) return;
     this.#planes.forget(plane);
-    if (version === "") return;
-    const body = { kind: "DeleteOptions", apiVersion: "v1", preconditions: { resourceVersion: version } };
+    if (sign === null) return;
+    const body = { kind: "DeleteOptions", apiVersion: "v1", preconditions: { resourceVersion: sign } };
     const name = leaseName(this.#options.system, plane);
     await this.#client.ask({ verb: "delete", resource: LEASES, name, body }).catch(ignore); // somebody else did, or it is back
   }

@@ -22,7 +22,7 @@ export class PostgresBackend implements EndpointBackend {
   readonly #feed: PostgresFeed;
   #events: BackendEvents | null = null;
   #plane = "";
-  readonly #signs = new PlaneSigns(PLANE_DEAD_MS);
+  readonly #signs = new PlaneSigns<number>(PLANE_DEAD_MS);
   readonly #entries = new Map<string, Row>();
   /** How many entries name it. */
   readonly #planes = new Map<string, number>();
@@ -164,9 +164,13 @@ export class PostgresBackend implements EndpointBackend {
     // It, or the server, stood still: nobody can have been heard.
     if (now - this.#lookedAt > GAP_MS) this.#signs.outOfTouch(now);
     this.#lookedAt = now;
-    this.#signs.seen(new Map(Object.entries(beats)), this.#planes.keys(), now);
+    for (const [plane, beat] of Object.entries(beats))
+      if (beat < 0) this.#signs.ended(plane, now);
+      else this.#signs.seen(plane, beat, now);
+    for (const plane of this.#planes.keys()) this.#signs.named(plane, now);
+    this.#signs.advance(now);
     const before = this.#dead;
-    const isDead = (plane: string): boolean => plane !== this.#plane && (this.#signs.isDead(plane) || beats[plane] < 0);
+    const isDead = (plane: string): boolean => plane !== this.#plane && this.#signs.isDead(plane);
     this.#dead = new Set([...this.#planes.keys()].filter(isDead));
     const others = new Set([...before, ...this.#dead].filter((plane) => before.has(plane) !== this.#dead.has(plane)));
     if (this.#gap) {
@@ -203,8 +207,9 @@ export class PostgresBackend implements EndpointBackend {
     await connection.query(`SELECT ${client.schema}.forget_removed($1, '10 minutes')`, [system]);
     const text = `DELETE FROM ${client.schema}.plane WHERE system = $1 AND plane = $2 AND beat = $3`;
     for (const [plane, beat] of Object.entries(beats)) {
-      const over = plane !== this.#plane && !this.#planes.has(plane) && (beat < 0 || this.#signs.isDead(plane));
-      if (over) await connection.query(text, [system, plane, beat]);
+      if (plane === this.#plane || this.#planes.has(plane) || !this.#signs.isDead(plane)) continue;
+      await connection.query(text, [system, plane, beat]);
+      this.#signs.forget(plane);
     }
   }
 
