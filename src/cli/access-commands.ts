@@ -1,7 +1,7 @@
 import { type Command, Option } from "commander";
 import { ROLE_NUMBERS } from "./access-roles.ts";
 import { count, serviceName } from "./arguments.ts";
-import { controlInstead } from "./control-options.ts";
+import { asking } from "./control-options.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** `weft audit`, and what of `weft token` is about people and programs that ask the control plane. */
@@ -11,20 +11,13 @@ export function addAccessCommands(
   terminal: Terminal,
   exit: (status: number) => void,
 ): void {
-  const common = (command: Command): Command =>
-    command
-      .addOption(controlInstead())
-      .option(
-        "--data <dir>",
-        "the control plane's data folder, whose operator-token is shown (default: the running system's; or WEFT_OPERATOR_TOKEN)",
-      )
-      .option("-C, --dir <dir>", "folder of the system", ".");
   const load = () => import("./commands/access.ts");
   const roles = Object.keys(ROLE_NUMBERS).filter((role) => role !== "none");
 
-  common(
+  asking(
     token
       .command("admin")
+      .summary("make an admin token")
       .description(
         "Prints a token for WEFT_ADMIN_TOKEN of people and programs that ask the control plane. It is a secret, and told once.",
       ),
@@ -33,15 +26,25 @@ export function addAccessCommands(
     .option("--name <name>", "whose it is, for people", "admin")
     .addOption(new Option("--ttl <seconds>", "how long it holds").argParser(count).default(86_400))
     .action(async (options) => exit(await (await load()).createAdminToken(options, terminal)));
-  common(token.command("ls").description("Lists admin tokens, and what services were granted."))
-    .option("--json", "as JSON", false)
+  asking(
+    token
+      .command("ls")
+      .summary("list admin tokens, and what services were granted")
+      .description("Lists admin tokens, and what services were granted."),
+  )
+    .option("--json", "print JSON", false)
     .action(async (options) => exit(await (await load()).listAdminTokens(options, terminal)));
-  common(
-    token.command("revoke").description("Takes an admin token back.").argument("<id>", "as `weft token ls` shows it"),
+  asking(
+    token
+      .command("revoke")
+      .summary("take an admin token back")
+      .description("Takes an admin token back.")
+      .argument("<id>", "as `weft token ls` shows it"),
   ).action(async (id, options) => exit(await (await load()).revokeAdminToken(id, options, terminal)));
-  common(
+  asking(
     token
       .command("grant")
+      .summary("give a service a role")
       .description("Says what a service of the system may ask the control plane, by the certificate that it shows.")
       .argument("<service>", "deployer of spiffe://SYSTEM/deployer", serviceName),
   )
@@ -50,7 +53,7 @@ export function addAccessCommands(
     )
     .action(async (service, options) => exit(await (await load()).grantRole(service, options, terminal)));
 
-  common(
+  asking(
     program
       .command("audit")
       .summary("show who changed what")
@@ -58,8 +61,8 @@ export function addAccessCommands(
         "Shows every change that was made or refused at the control plane: who asked, from where, what, and what came of it.",
       ),
   )
-    .option("--follow", "and what follows, until it is stopped", false)
-    .addOption(new Option("--limit <n>", "the newest so many, at most 1000").argParser(count).default(100))
-    .option("--json", "as JSON, a line each", false)
+    .option("-f, --follow", "go on until Ctrl-C", false)
+    .addOption(new Option("-n, --limit <count>", "the newest so many, at most 1000").argParser(count).default(100))
+    .option("--json", "print JSON, a line each", false)
     .action(async (options) => exit(await (await load()).audit(options, terminal)));
 }

@@ -1,5 +1,5 @@
-import { Option } from "commander";
-import { controlAddresses } from "./arguments.ts";
+import { type Command, Option } from "commander";
+import { controlAddresses, inDir } from "./arguments.ts";
 
 /** --control of commands that belong to a control plane's processes: there is none without. */
 export function controlRequired(): Option {
@@ -18,4 +18,17 @@ export function controlInstead(): Option {
     "--control <address>",
     "the control plane, instead of the running system's; several separated by commas (WEFT_CONTROL)",
   ).argParser(controlAddresses);
+}
+
+/** --data of commands that ask a system as its operator, or by an admin token. */
+export function operatorFolder(): Option {
+  return new Option(
+    "--data <dir>",
+    "the control plane's data folder, whose operator-token is shown (default: the running system's; or WEFT_ADMIN_TOKEN, WEFT_OPERATOR_TOKEN)",
+  );
+}
+
+/** What all commands have that ask a control plane: which one, and by whose token. */
+export function asking(command: Command): Command {
+  return inDir(command).addOption(controlInstead()).addOption(operatorFolder());
 }

@@ -1,28 +1,21 @@
 import { type Command, Option } from "commander";
 import { addAccessCommands } from "./access-commands.ts";
 import { count, serviceName } from "./arguments.ts";
-import { controlInstead } from "./control-options.ts";
+import { asking } from "./control-options.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** `weft token` and `weft ca`. */
 export function addIdentityCommands(program: Command, terminal: Terminal, exit: (status: number) => void): void {
-  const common = (command: Command): Command =>
-    command
-      .addOption(controlInstead())
-      .option(
-        "--data <dir>",
-        "the control plane's data folder, whose operator-token is shown (default: the running system's; or WEFT_OPERATOR_TOKEN)",
-      )
-      .option("-C, --dir <dir>", "folder of the system", ".");
   const load = () => import("./commands/identity.ts");
 
   const token = program
     .command("token")
     .summary("make join tokens and admin tokens")
     .description("Makes what processes join the mesh by, and what people and programs ask the control plane by.");
-  common(
+  asking(
     token
       .command("create")
+      .summary("make a join token")
       .description("Prints a join token for WEFT_JOIN_TOKEN of a process of SERVICE. It is a secret.")
       .argument("<service>", 'who joins by it; "gateway" for a gateway', serviceName),
   )
@@ -35,12 +28,18 @@ export function addIdentityCommands(program: Command, terminal: Terminal, exit: 
 
   const ca = program.command("ca").summary("look at the certificate authority, rotate its root");
   ca.description("The certificate authority of a system: docs/identity.md.");
-  common(ca.command("status").description("Shows the authority's roots, and what happens to each next."))
-    .option("--json", "as JSON", false)
+  asking(
+    ca
+      .command("status")
+      .summary("show its roots")
+      .description("Shows the authority's roots, and what happens to each next."),
+  )
+    .option("--json", "print JSON", false)
     .action(async (options) => exit(await (await load()).authorityStatus(options, terminal)));
-  common(
+  asking(
     ca
       .command("rotate")
+      .summary("replace its root")
       .description(
         "Begins to replace the root: a new one is trusted by everybody first, then signs; later the old one is dropped. No connection is closed for it.",
       ),

@@ -1,26 +1,19 @@
 import type { Command } from "commander";
-import { count, inDir } from "./arguments.ts";
-import { controlInstead } from "./control-options.ts";
+import { count } from "./arguments.ts";
+import { asking } from "./control-options.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** `weft history`, `diff`, `rollback` and `tag`: the one line of revisions that routes, policies and settings share. */
 export function addLedgerCommands(program: Command, terminal: Terminal, exit: (status: number) => void): void {
   const load = () => import("./commands/ledger/ledger.ts");
-  const command = (name: string): Command =>
-    inDir(program.command(name))
-      .addOption(controlInstead())
-      .option(
-        "--data <dir>",
-        "the control plane's data folder, whose operator-token is shown (default: the running system's; or WEFT_OPERATOR_TOKEN)",
-      )
-      .option("--json", "print JSON", false);
+  const command = (name: string): Command => asking(program.command(name)).option("--json", "print JSON", false);
 
   command("history")
     .summary("list what was published")
     .description(
       "Lists revisions, newest first: who changed what of routes, policies and settings, when and why. docs/ledger.md.",
     )
-    .option("--limit <n>", "at most so many", count, 20)
+    .option("-n, --limit <count>", "at most so many", count, 20)
     .option("--settings <namespace>", "only those that changed settings of this namespace")
     .action(async (options) => exit(await (await load()).history(options, terminal)));
 

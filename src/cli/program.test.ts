@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import type { Command } from "commander";
 import { EXIT } from "./exit-status.ts";
 import { createProgram } from "./program.ts";
 import { keptTerminal, weft } from "./weft.case.ts";
@@ -25,17 +26,43 @@ test("the help names every command and the exit statuses", async () => {
 });
 
 test("every command has help that describes each of its options and arguments", async () => {
-  for (const command of createProgram(keptTerminal(), () => {}).commands) {
-    const { status, stdout } = await weft(command.name(), "--help");
-    assert.equal(status, EXIT.ok, command.name());
-    assert.doesNotMatch(stdout, /\(default:\s+(false|"")/, command.name());
-    assert.ok(command.description().length > 30, `${command.name()} is not described`);
+  for (const [path, command] of everyCommand(
+    createProgram(keptTerminal(), () => {}),
+    [],
+  )) {
+    const name = path.join(" ");
+    const { status, stdout } = await weft(...path, "--help");
+    assert.equal(status, EXIT.ok, name);
+    assert.doesNotMatch(stdout, /\(default:\s+(false|"")/, name);
+    assert.match(
+      command.description(),
+      /^.{15,}\.( docs\/[a-z-]+\.md\.)?$|docs\/[a-z-]+\.md\.$/s,
+      `${name} is not described`,
+    );
+    assert.match(command.summary(), /^[a-z].{3,60}[^.]$/, `${name} has no short summary`);
     for (const option of command.options) {
-      assert.ok(stdout.includes(option.flags), `${command.name()} ${option.flags}`);
-      assert.notEqual(option.description, "", `${command.name()} ${option.flags}`);
+      assert.ok(stdout.includes(option.flags), `${name} ${option.flags}`);
+      assert.notEqual(option.description, "", `${name} ${option.flags}`);
     }
-    for (const argument of command.registeredArguments) assert.notEqual(argument.description, "", command.name());
+    for (const argument of command.registeredArguments) assert.notEqual(argument.description, "", name);
   }
+});
+
+function* everyCommand(parent: Command, path: readonly string[]): Generator<[path: string[], command: Command]> {
+  for (const command of parent.commands) {
+    const here = [...path, command.name()];
+    yield [here, command];
+    yield* everyCommand(command, here);
+  }
+}
+
+test("who uses a command of a command wrongly is told of that one's help", async () => {
+  const { status, stderr } = await weft("settings", "gray", "begin", "orders");
+  assert.equal(status, EXIT.usage);
+  assert.match(
+    stderr,
+    /missing required argument 'key=value'\n\(weft settings gray begin --help shows how it is used\)/,
+  );
 });
 
 test("the version is the package's", async () => {

@@ -397,10 +397,17 @@ NO_COLOR=1 switches colours off. Each command has its own help: weft up --help`,
   addSettingsCommands(program, terminal, exit);
   addPolicyCommands(program, terminal, exit);
 
-  for (const command of program.commands)
-    command.showHelpAfterError(`(weft ${command.name()} --help shows how it is used)`);
+  nameTheirHelp(program, "weft");
   program.showHelpAfterError("(weft --help shows the commands)");
   return program;
+}
+
+function nameTheirHelp(parent: Command, path: string): void {
+  for (const command of parent.commands) {
+    const name = `${path} ${command.name()}`;
+    command.showHelpAfterError(`(${name} --help shows how it is used)`);
+    nameTheirHelp(command, name);
+  }
 }
 
 function trustedProxies(): Option {

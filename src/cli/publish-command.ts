@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { count, inDir } from "./arguments.ts";
-import { controlInstead } from "./control-options.ts";
+import { controlInstead, operatorFolder } from "./control-options.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** `weft publish`. */
@@ -19,10 +19,7 @@ export function addPublishCommand(program: Command, terminal: Terminal, exit: (s
       ),
   )
     .addOption(controlInstead())
-    .option(
-      "--data <dir>",
-      "the control plane's data folder, whose operator-token is shown (default: the running system's; or WEFT_OPERATOR_TOKEN)",
-    )
+    .addOption(operatorFolder())
     .option("-m, --reason <text>", "why, for the list of revisions", "weft publish")
     .option("--author <name>", "who, for the list of revisions (default: the user's name)")
     .option(

@@ -1,6 +1,6 @@
 import { Argument, type Command, Option } from "commander";
 import { inDir, positive, serviceName } from "./arguments.ts";
-import { controlInstead } from "./control-options.ts";
+import { asking, operatorFolder } from "./control-options.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** `weft registry`. */
@@ -14,12 +14,7 @@ export function addRegistryCommand(program: Command, terminal: Terminal, exit: (
     )
     .addHelpText("after", HELP);
   const common = (command: Command, direct = true): Command => {
-    if (direct) command.addOption(controlInstead());
-    inDir(command)
-      .option(
-        "--data <dir>",
-        "the control plane's data folder, whose operator-token is shown (default: the running system's; or WEFT_OPERATOR_TOKEN)",
-      )
+    (direct ? asking(command) : inDir(command).addOption(operatorFolder()))
       .option("--system <name>", "name of the system, where the registry is reached directly", "default")
       .option("--json", "print JSON", false);
     if (direct)
@@ -33,12 +28,14 @@ export function addRegistryCommand(program: Command, terminal: Terminal, exit: (
   common(
     registry
       .command("ls")
+      .summary("list services and how well they are")
       .description("Lists services with how many endpoints they have, how many are healthy, their versions and zones."),
   ).action(async (options) => exit(await (await load()).listRegistry(options, terminal)));
 
   common(
     registry
       .command("get")
+      .summary("show the endpoints of a service")
       .description("Shows every endpoint of a service, whole.")
       .argument("<service>", "its name", serviceName),
   ).action(async (service, options) => exit(await (await load()).getService(service, options, terminal)));
@@ -46,6 +43,7 @@ export function addRegistryCommand(program: Command, terminal: Terminal, exit: (
   common(
     registry
       .command("register")
+      .summary("register an endpoint until Ctrl-C, or for good")
       .description(
         "Registers an endpoint and holds its lease until Ctrl-C, which takes it away; with --ttl none for good.",
       )
@@ -83,6 +81,7 @@ export function addRegistryCommand(program: Command, terminal: Terminal, exit: (
   common(
     registry
       .command("watch")
+      .summary("show every change")
       .description("Prints what is there, then every change: + new, ~ changed, - gone. With --json a delta a line.")
       .argument("[service...]", "only these services"),
   ).action(async (services: string[], options) =>
@@ -92,6 +91,7 @@ export function addRegistryCommand(program: Command, terminal: Terminal, exit: (
   common(
     registry
       .command("health")
+      .summary("say how an endpoint is")
       .description("Says how an endpoint is, as its owner would; what health checks find counts besides.")
       .argument("<id>", "the endpoint")
       .addArgument(new Argument("<health>", "how it is").choices(["healthy", "unhealthy", "draining"]))
@@ -101,6 +101,7 @@ export function addRegistryCommand(program: Command, terminal: Terminal, exit: (
   common(
     registry
       .command("deregister")
+      .summary("take an endpoint away")
       .description("Takes an endpoint away, whoever registered it.")
       .argument("<id>", "the endpoint"),
   ).action(async (id, options) => exit(await (await load()).deregister(id, options, terminal)));
@@ -108,6 +109,7 @@ export function addRegistryCommand(program: Command, terminal: Terminal, exit: (
   common(
     registry
       .command("copy")
+      .summary("copy endpoints from one registry to another")
       .description(
         "Copies endpoints from one registry to another, once, or with --follow for as long as it runs. Copies bear its name: nothing else at the target is changed, and copies are not copied on.",
       )

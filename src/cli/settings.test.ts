@@ -1,14 +1,17 @@
 import assert from "node:assert/strict";
+import * as childProcess from "node:child_process";
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, beforeEach, test } from "node:test";
+import { promisify } from "node:util";
 import { type ControlPlane, startControlPlane } from "../control/control-plane.ts";
 import { createMemoryRegistry } from "../drivers/memory/memory-registry.ts";
 import { createRuntime } from "../service/runtime.ts";
 import { settings } from "../service/settings/settings.ts";
 import { weft } from "./weft.case.ts";
 
+const execFile = promisify(childProcess.execFile);
 const folder = mkdtempSync(join(tmpdir(), "weft-settings-test-"));
 const environment = { ...process.env };
 let plane: ControlPlane | null = null;
@@ -173,6 +176,7 @@ test("values are edited as YAML; what could not be published is kept", async () 
   );
   editor("true");
   assert.equal(await said("edit orders"), "nothing was changed\n");
+  assert.deepEqual(JSON.parse(await said("edit orders --json")), { revision: 2, changed: false });
   const kept = async (script: string, reason: RegExp): Promise<string> => {
     editor(script);
     const out = await said("edit orders", 1);
@@ -190,4 +194,57 @@ test("values are edited as YAML; what could not be published is kept", async () 
   assert.match(await kept(`${other}; sed -i "s/maxItems: 6/maxItems: 7/" "$1"`, /was changed by eve/), /maxItems: 7/);
   editor("exit 3");
   assert.match(await said("edit orders", 1), /failed: it ended with 3; set EDITOR/);
+});
+
+test("without an editor and without a terminal nothing waits for one", async (t) => {
+  const { isTTY } = process.stdin;
+  process.stdin.isTTY = false;
+  t.after(() => {
+    process.stdin.isTTY = isTTY;
+  });
+  delete process.env.VISUAL;
+  delete process.env.EDITOR;
+  assert.match(await said("edit orders", 1), /there is no terminal for an editor; set EDITOR.*\[NO_EDITOR\]/);
+});
+
+test("a tag stands wherever a revision does", async () => {
+  await said("set orders maxItems=5");
+  await said("set orders maxItems=6");
+  assert.equal((await weft("tag", "good", "1")).status, 0);
+  assert.equal(await said("diff good.."), "- orders/maxItems: 5\n+ orders/maxItems: 6\n");
+  assert.equal(await said("diff good"), "+ orders/maxItems: 5\n");
+  assert.equal(await said("get orders/maxItems --revision good"), "5\n");
+  assert.match(await said("rollback good orders"), /^published revision 3/);
+  assert.equal(await said("get orders/maxItems"), "5\n");
+  assert.match(await said("rollback bad orders", 1), /no revision has the tag "bad"; tags: good/);
+});
+
+test("times are this machine's, as those of weft history", async () => {
+  const { publishedMs } = JSON.parse(await said("set orders maxItems=5 --json"));
+  const ahead = new Date(publishedMs + 14 * 3_600_000).toISOString().slice(0, 16).replace("T", " ");
+  const main = join(import.meta.dirname, "main.ts");
+  const env = { ...process.env, TZ: "Pacific/Kiritimati" };
+  for (const args of [["settings", "get", "orders"], ["settings", "history", "orders"], ["history"]]) {
+    const { stdout } = await execFile(process.execPath, ["-C", "weft-source", main, ...args], { env });
+    assert.ok(stdout.includes(ahead), `${args.join(" ")}: ${stdout}`);
+  }
+});
+
+test("what a publication prints as JSON is what came of it, and not all that is in force", async () => {
+  const made = JSON.parse(await said("set orders maxItems=5 --json --author ada -m why"));
+  assert.deepEqual(
+    { ...made, publishedMs: 0 },
+    {
+      revision: 1,
+      changed: true,
+      author: "ada",
+      reason: "why",
+      publishedMs: 0,
+      changes: ["settings orders/maxItems"],
+      warnings: [],
+      delivery: { planes: 0, applied: 0, refused: [], waiting: [] },
+    },
+  );
+  assert.equal(JSON.parse(await said("set orders maxItems=5 --json")).changed, false);
+  assert.equal(JSON.parse(await said("set orders maxItems=6 --json --dry-run")).changed, false);
 });

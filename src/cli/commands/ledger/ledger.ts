@@ -72,17 +72,10 @@ export function history(
 
 /** `weft diff 41..42`: also "41" (what it changed), "41..", and tags in place of numbers. Exit status 0, whatever differs. */
 export function diff(range: string, flags: LedgerFlags, terminal: Terminal): Promise<number> {
-  const match = /^([^.]+(?:\.[^.]+)*)(?:(\.\.)([^.]+(?:\.[^.]+)*)?)?$/.exec(range);
-  if (match === null)
-    throw new WeftError(
-      "invalid_argument",
-      `"${range.slice(0, 100)}" is no range of revisions; write 41..42, 41.. or 41, or tags in place of numbers`,
-      { reason: "BAD_USAGE" },
-    );
-  const [, first, dots, second = ""] = match;
+  const [first, last] = rangeOf(range);
   return withLedger(flags, async ({ find }) => {
     const one = await find(first);
-    const [before, after] = dots === undefined ? [await previousOf(one, find), one] : [one, await find(second)];
+    const [before, after] = last === null ? [await previousOf(one, find), one] : [one, await find(last)];
     const found = diffOf(before, after);
     if (flags.json) terminal.out(json({ before: before.revision, after: after.revision, ...found }));
     else {
@@ -94,6 +87,19 @@ export function diff(range: string, flags: LedgerFlags, terminal: Terminal): Pro
     }
     return EXIT.ok;
   });
+}
+
+/** "41..42" in its parts, "41.." with "" for the current one, "41" with null: what it changed. Throws `invalid_argument` (BAD_USAGE). */
+export function rangeOf(range: string): [first: string, last: string | null] {
+  const match = /^([^.]+(?:\.[^.]+)*)(?:(\.\.)([^.]+(?:\.[^.]+)*)?)?$/.exec(range);
+  if (match === null)
+    throw new WeftError(
+      "invalid_argument",
+      `"${range.slice(0, 100)}" is no range of revisions; write 41..42, 41.. or 41, or tags in place of numbers`,
+      { reason: "BAD_USAGE" },
+    );
+  const [, first, dots, last = ""] = match;
+  return [first, dots === undefined ? null : last];
 }
 
 export interface RollbackFlags extends LedgerFlags {

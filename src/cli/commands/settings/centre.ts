@@ -9,6 +9,7 @@ import { keyIdOf, readSettingsKeys, type SettingsKeys } from "../../../settings/
 import type { Json, SettingsNamespace, SettingsState, SettingValue } from "../../../settings/settings-state.ts";
 import { EXIT } from "../../exit-status.ts";
 import { sanitize, type Terminal } from "../../terminal.ts";
+import { timeOf } from "../ledger/ledger.ts";
 import { type LedgerFlags, userName, withLedger } from "../ledger/ledger-line.ts";
 
 export type CentreFlags = LedgerFlags;
@@ -28,6 +29,8 @@ export interface Centre {
   readonly client: Client<typeof Admin>;
   readonly metadata: Record<string, string>;
   read(namespace?: string, revision?: number): Promise<Held>;
+  /** The number of "41", of a tag, or of "" for the current one. Rejects `not_found`. */
+  find(name: string): Promise<number>;
   /** Prints what came of it; gives the exit status. `expected`: the revision that must be the current one. */
   publish(changes: readonly Change[], flags: ChangeFlags, what: string, expected?: number): Promise<number>;
 }
@@ -44,13 +47,16 @@ export function withCentre(
   terminal: Terminal,
   body: (centre: Centre) => Promise<number>,
 ): Promise<number> {
-  return withLedger(flags, ({ client, metadata }) =>
+  return withLedger(flags, ({ client, metadata, find }) =>
     body({
       client,
       metadata,
       async read(namespace = "", revision = 0) {
         const held = await client.getSettings({ namespace, revision: BigInt(revision) }, { metadata });
         return { revision: Number(held.revision), state: parseSettingsState(held.settings), consumers: held.consumers };
+      },
+      async find(name) {
+        return /^[1-9]\d{0,14}$/.test(name) ? Number(name) : Number((await find(name)).revision);
       },
       async publish(changes, flags, what, expected = flags.ifRevision) {
         const { revisions } = await client.listRevisions({ limit: 1 }, { metadata });
@@ -65,8 +71,12 @@ export function withCentre(
           },
           { timeoutMs: flags.wait + 30_000, metadata },
         );
-        if (flags.json) terminal.out(jsonOf(published));
-        else print(published, flags.dryRun, revisions[0]?.revision !== published.revision, terminal);
+        const isNew = !flags.dryRun && revisions[0]?.revision !== published.revision;
+        if (flags.json) {
+          const { revision, author, reason, publishedMs, changes, warnings, delivery } = published;
+          const made = isNew ? { author, reason, publishedMs, changes } : {};
+          terminal.out(jsonOf({ revision, changed: isNew, ...made, warnings, delivery }));
+        } else print(published, flags.dryRun, isNew, terminal);
         return (published.delivery?.refused.length ?? 0) > 0 ? EXIT.failed : EXIT.ok;
       },
     }),
@@ -156,7 +166,7 @@ export function jsonOf(message: object): string {
   return `${JSON.stringify(message, plain, 2)}\n`;
 }
 
-/** "2026-11-21 20:15" */
-export function minuteOf(ms: number): string {
-  return new Date(ms).toISOString().slice(0, 16).replace("T", " ");
+/** "2026-11-21 20:15", in local time. */
+export function minuteOf(ms: number | bigint): string {
+  return timeOf(Number(ms)).slice(0, 16);
 }

@@ -14,7 +14,7 @@ import { setting } from "./settings.ts";
 /** `weft settings edit NAMESPACE`. Each key that was changed is compared with what it was when the editor opened. */
 export function edit(namespace: string, flags: ChangeFlags, terminal: Terminal): Promise<number> {
   return withCentre(flags, terminal, async ({ read, publish }) => {
-    const { state } = await read();
+    const { state, revision } = await read();
     const before = namespaceOf(state, namespace);
     const folder = mkdtempSync(join(tmpdir(), "weft-settings-"));
     const file = join(folder, `${namespace}.yaml`);
@@ -26,7 +26,7 @@ export function edit(namespace: string, flags: ChangeFlags, terminal: Terminal):
       const changes = changesOf(namespace, before, readFileSync(file, "utf8"), file);
       if (changes.length === 0) {
         keep = false;
-        terminal.out(flags.json ? `${JSON.stringify({ changed: 0 })}\n` : "nothing was changed\n");
+        terminal.out(flags.json ? `${JSON.stringify({ revision, changed: false })}\n` : "nothing was changed\n");
         return EXIT.ok;
       }
       const status = await publish(changes, flags, `weft settings edit ${namespace}`);
@@ -76,7 +76,16 @@ function changesOf(namespace: string, { values }: SettingsNamespace, text: strin
 
 /** $VISUAL or $EDITOR, which may have arguments of their own. Rejects `failed_precondition` when it cannot be run, or did not end well. */
 async function runEditor(file: string): Promise<void> {
-  const editor = process.env.VISUAL || process.env.EDITOR || "vi";
+  const given = process.env.VISUAL || process.env.EDITOR || "";
+  if (given === "" && !process.stdin.isTTY)
+    throw new WeftError(
+      "failed_precondition",
+      "there is no terminal for an editor; set EDITOR, or use `weft settings set`",
+      {
+        reason: "NO_EDITOR",
+      },
+    );
+  const editor = given || "vi";
   // A shell takes the editor's words apart, and never the file's name.
   const child = spawn("/bin/sh", ["-c", `${editor} "$1"`, "sh", file], { stdio: "inherit" });
   const status = await new Promise<string>((resolve) => {

@@ -6,6 +6,7 @@ import { keyIdOf } from "../../../settings/sealed.ts";
 import { type Json, NO_SETTINGS, type SettingValue } from "../../../settings/settings-state.ts";
 import { EXIT } from "../../exit-status.ts";
 import { sanitize, type Terminal } from "../../terminal.ts";
+import { rangeOf } from "../ledger/ledger.ts";
 import {
   type Centre,
   type CentreFlags,
@@ -57,18 +58,17 @@ export function history(
   });
 }
 
-/** `weft settings diff 41..42 [NAMESPACE]`: also "41" (what it changed) and "41.." (until now), as of `weft diff`. Exit status 0, whatever differs. */
+/** `weft settings diff 41..42 [NAMESPACE]`: also "41" (what it changed), "41.." (until now) and tags in place of numbers, as of `weft diff`. Exit status 0, whatever differs. */
 export function diff(
   range: string,
   namespace: string | undefined,
   flags: CentreFlags,
   terminal: Terminal,
 ): Promise<number> {
-  const match = /^([1-9]\d{0,14})(\.\.([1-9]\d{0,14})?)?$/.exec(range);
-  if (match === null) throw usage(`"${range.slice(0, 40)}" is no range of revisions; write 41..42, 41.. or 41`);
-  const first = Number(match[1]);
-  const [from, to] = match[2] === undefined ? [first - 1, first] : [first, Number(match[3] ?? "0")];
-  return withCentre(flags, terminal, async ({ read }) => {
+  const [first, last] = rangeOf(range);
+  return withCentre(flags, terminal, async ({ read, find }) => {
+    const one = await find(first);
+    const [from, to] = last === null ? [one - 1, one] : [one, await find(last)];
     const before = from === 0 ? { revision: 0, state: NO_SETTINGS } : await read("", from);
     const after = await read("", to);
     const found = diffSettings(before.state, after.state).filter(
@@ -91,9 +91,10 @@ export function diff(
 }
 
 /** `weft settings rollback REVISION NAMESPACE` */
-export function rollback(revision: number, namespace: string, flags: ChangeFlags, terminal: Terminal): Promise<number> {
-  if (revision === 0) throw usage("revision 0 is before the first");
-  return withCentre(flags, terminal, async ({ read, publish }) => {
+export function rollback(name: string, namespace: string, flags: ChangeFlags, terminal: Terminal): Promise<number> {
+  if (name === "0") throw usage("revision 0 is before the first");
+  return withCentre(flags, terminal, async ({ read, find, publish }) => {
+    const revision = await find(name);
     const [then, now] = await Promise.all([read("", revision), read()]);
     const wanted = namespaceOf(then.state, namespace);
     const current = namespaceOf(now.state, namespace);
@@ -126,7 +127,7 @@ export function rollback(revision: number, namespace: string, flags: ChangeFlags
     if (changes.length === 0) {
       terminal.out(
         flags.json
-          ? `${JSON.stringify({ revision: now.revision, changed: 0 })}\n`
+          ? `${JSON.stringify({ revision: now.revision, changed: false })}\n`
           : `${namespace} is as it was at revision ${revision} already\n`,
       );
       return EXIT.ok;

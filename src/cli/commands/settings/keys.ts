@@ -45,7 +45,7 @@ export function reseal(namespace: string | undefined, flags: ChangeFlags, termin
     if (changes.length > 0)
       return publish(changes, flags, `weft settings reseal by ${keys.first}`, flags.ifRevision ?? revision);
     const what = sealed === 0 ? "nothing is sealed" : `all ${sealed} sealed values are sealed by ${keys.first} already`;
-    terminal.out(flags.json ? `${JSON.stringify({ revision, resealed: 0 })}\n` : `${what}\n`);
+    terminal.out(flags.json ? `${JSON.stringify({ revision, changed: false })}\n` : `${what}\n`);
     return EXIT.ok;
   });
 }

@@ -25,13 +25,13 @@ import {
 /** `weft settings get [NAMESPACE[/KEY]]` */
 export function get(
   place: string | undefined,
-  flags: CentreFlags & { revision?: number; reveal: boolean },
+  flags: CentreFlags & { revision?: string; reveal: boolean },
   terminal: Terminal,
 ): Promise<number> {
   const keys = flags.reveal ? keysNeeded("--reveal") : null;
   const { namespace, key } = placeOf(place ?? "");
-  return withCentre(flags, terminal, async ({ read }) => {
-    const held = await read(namespace, flags.revision);
+  return withCentre(flags, terminal, async ({ read, find }) => {
+    const held = await read(namespace, flags.revision === undefined ? 0 : await find(flags.revision));
     const state = keys === null ? held.state : revealed(held.state, keys);
     if (key !== "") {
       terminal.out(`${JSON.stringify(valueAt(state, namespace, key))}\n`);
@@ -184,7 +184,7 @@ function printNamespace(name: string, { revision, state, consumers }: Held, term
       refusal !== ""
         ? `${red("refuses")} revision ${refusedRevision}, ${appliedRevision} stays: ${sanitize(refusal, false)}`
         : appliedRevision === sent
-          ? `has revision ${appliedRevision}${sanitize(with_, false)}`
+          ? `${appliedRevision === 0n ? "has its own defaults" : `has revision ${appliedRevision}`}${sanitize(with_, false)}`
           : `${yellow("has not answered")} to revision ${sent}`;
     terminal.out(`${sanitize(process, false)}  ${state}\n`);
   }
