@@ -29,7 +29,7 @@ export interface LedgerFaults {
 }
 
 /**
- * Two ledgers over one real store publish at once while it is killed, paused and cut off: what was acknowledged is there, once, under the number that was told; both come to the same; and what is in force
+ * Two ledgers over one real store publish at once while it is killed, stands still for 30 s, is slow, loses connections, and one of them is cut off: what was acknowledged is there, once, under the number that was told; both come to the same; and what is in force
  * survives the loss of all data.
  */
 export function ledgerFaults(name: string, { server: start, open, recoveryMs = 10_000 }: LedgerFaults): void {
@@ -60,6 +60,8 @@ export function ledgerFaults(name: string, { server: start, open, recoveryMs = 1
         try {
           const { revision } = await ledger.change({ author: key, reason: "" }, setting(key));
           acknowledged.set(key, revision);
+          // Who publishes as fast as it can leaves no turn to who is slow.
+          if (line.delayMs > 0) await wait(1_000);
         } catch (thrown) {
           const { code } = thrown as WeftError;
           assert.ok(
@@ -77,7 +79,7 @@ export function ledgerFaults(name: string, { server: start, open, recoveryMs = 1
         if (performance.now() - began > recoveryMs + 5_000) throw new Error(`waited in vain for ${what}: ${told}`);
         await wait(5);
       }
-      console.log(`${name}: ${what} after ${Math.round(performance.now() - began)} ms`);
+      console.log(`measured ${name}, two ledgers: ${what} after ${Math.round(performance.now() - began)} ms`);
     };
     const both = async (what: string): Promise<void> => {
       const before = ledgers.map((ledger) => ledger.current.revision);
@@ -92,9 +94,17 @@ export function ledgerFaults(name: string, { server: start, open, recoveryMs = 1
       await server.start();
       await both("killed and restarted");
       server.pause();
-      await wait(4_000);
+      await wait(30_000);
       server.resume();
-      await both("paused for 4 s");
+      await both("paused for 30 s");
+      line.delayMs = 200;
+      await both("slow: 200 ms each way");
+      line.delayMs = 0;
+      for (let round = 0; round < 10; round++) {
+        line.reset();
+        await wait(100);
+      }
+      await both("connections reset ten times");
       line.refusing = true;
       line.reset();
       const alone = ledgers[0].current.revision;
@@ -114,7 +124,7 @@ export function ledgerFaults(name: string, { server: start, open, recoveryMs = 1
       const authors = notes.map(({ author }) => author);
       assert.equal(new Set(authors).size, authors.length, "a change is in the ledger twice");
       console.log(
-        `${name}: ${acknowledged.size} of ${made} changes were acknowledged, all in ${notes.length} revisions`,
+        `measured ${name}, two ledgers: ${acknowledged.size} of ${made} changes were acknowledged, all in ${notes.length} revisions`,
       );
       await server.kill();
       server.lose();

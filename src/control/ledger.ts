@@ -316,7 +316,7 @@ export class Ledger {
       return;
     }
     if (newest.revision === this.#head && newest.publishedMs === this.#current.publishedMs) return;
-    const head = await this.#store.head();
+    const head = (await this.#store.get(newest.revision)) ?? (await this.#store.head());
     if (head === null) return;
     if (head.revision < this.#head)
       this.#onEvent(

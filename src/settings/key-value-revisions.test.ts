@@ -27,6 +27,41 @@ test("a hint that is wrong, behind or gone is put right", async () => {
   }
 });
 
+test("the newest is found while somebody publishes faster than it can be read, and mostly by one look", async () => {
+  const store = new MemoryKeyValue();
+  const busy = new KeyValueRevisions(store);
+  await busy.append(revisionOf(1));
+  const far = new MemoryKeyValue();
+  let published = 1;
+  let hammered = true;
+  let asked = 0;
+  const waiting: (() => void)[] = [];
+  /** All that is asked in one turn is answered together, and one revision is published meanwhile. */
+  const slow = async (): Promise<void> => {
+    asked++;
+    await new Promise<void>((resolve) => {
+      if (waiting.push(resolve) > 1) return;
+      setImmediate(async () => {
+        if (hammered) await busy.append(revisionOf(++published));
+        for (const go of waiting.splice(0)) go();
+      });
+    });
+  };
+  far.get = (key) => slow().then(() => store.get(key));
+  far.keys = (prefix) => slow().then(() => store.keys(prefix));
+  const reader = new KeyValueRevisions(far);
+  const before = published;
+  const found = (await reader.newest())?.revision ?? 0;
+  assert.ok(found >= before && found <= published, `${found} of ${before} to ${published}`);
+  hammered = false;
+  await reader.newest();
+  asked = 0;
+  assert.equal((await reader.newest())?.revision, published);
+  assert.equal(asked, 3, "asked at once");
+  await reader.close();
+  await busy.close();
+});
+
 test("an answer that was lost does not make an append that was made fail", async () => {
   const store = new MemoryKeyValue();
   const put = store.put.bind(store);

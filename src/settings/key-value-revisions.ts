@@ -153,23 +153,38 @@ export class KeyValueRevisions implements RevisionStore {
 
   /** The newest entry: from the hint on upwards, or from the list where the hint says nothing. */
   async #find(): Promise<RevisionEntry | null> {
-    const item = await this.#store.get(HEAD);
+    const known = this.#newest;
+    // Mostly nothing has changed, and that is known when a store that is far away has been asked once.
+    const [item, there, after] = await Promise.all([this.#store.get(HEAD), this.#entry(known), this.#entry(known + 1)]);
     const hinted = item === null ? 0 : Number(Buffer.from(item.value).toString());
-    let number = Math.max(this.#newest, Number.isSafeInteger(hinted) ? hinted : 0);
-    let entry = number === 0 ? null : await this.#entry(number);
+    let number = Math.max(known, Number.isSafeInteger(hinted) ? hinted : 0);
+    let entry = number === known ? there : await this.#entry(number);
     if (entry === null) {
       number = (await this.#numbers()).at(-1) ?? 0;
       if (number === 0) return null;
       entry = await this.#entry(number);
     }
-    for (;;) {
-      const next: RevisionEntry | null = await this.#entry(number + 1);
+    for (let steps = 0; ; steps++) {
+      const next: RevisionEntry | null = number === known ? after : await this.#entry(number + 1);
       if (next === null) break;
+      // Somebody publishes as fast as is read here: what is the newest at one moment will do.
+      if (steps === MAX_STEPS) return this.#newestListed();
       [entry, number] = [next, number + 1];
     }
     this.#newest = number;
     if (number !== hinted) this.#hint(number);
     return entry;
+  }
+
+  async #newestListed(): Promise<RevisionEntry | null> {
+    for (;;) {
+      const number = (await this.#numbers()).at(-1) ?? 0;
+      if (number === 0) return null;
+      const entry = await this.#entry(number);
+      if (entry === null) continue; // dropped meanwhile
+      this.#newest = number;
+      return entry;
+    }
   }
 
   async #numbers(): Promise<number[]> {
@@ -319,6 +334,7 @@ const NAMES = "revisions/names";
 const AT_ONCE = 16;
 const LOOK_MS = 5_000;
 const MAX_TAGS = 1_000;
+const MAX_STEPS = 4;
 const MAX_TRIES = 20;
 /** Half of what chunks are kept for that nobody names. */
 const SLOW_MS = 30_000;
