@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import type { Clock } from "../../core/clock.ts";
 import { toWeftError } from "../../core/errors.ts";
+import { networkOf } from "../../core/network-of.ts";
 import { ABSENT, ANY, type KeyValue } from "../../settings/key-value.ts";
 
 export interface AuditEntry {
@@ -29,16 +30,17 @@ export interface AuditLogOptions {
 }
 
 /**
- * Every change that was made or refused, in the store, whichever control plane was asked. Entries stand in segments (`audit/...`, some hundred each), appended by compare-and-set; the
- * oldest segments are dropped. Whoever asks again and again for what is refused fills nothing: the same refusal within ten seconds is one entry that says how often.
+ * Every change that was made (`audit/...`) or refused (`refused/...`), in the store, whichever control plane was asked. Entries stand in segments, some hundred each, appended by compare-and-set; the
+ * oldest segments of a place are dropped, so that nobody drives out what was done by what he is refused. The same refusal within ten seconds is one entry that says how often, and of
+ * those above MAX_REPEATED there is one that says how many.
  */
 export class AuditLog {
   readonly #options: AuditLogOptions;
-  /** To be written. */
-  #waiting: AuditEntry[] = [];
+  /** To be written, by place. */
+  readonly #waiting: Readonly<Record<Place, AuditEntry[]>> = { audit: [], refused: [] };
   #writing: Promise<void> = Promise.resolve();
   /** Refusals that may come again, by what they are. */
-  readonly #repeated = new Map<string, { entry: AuditEntry; times: number }>();
+  readonly #repeated = new Map<string, { times: number }>();
   #written = 0;
 
   constructor(options: AuditLogOptions) {
@@ -47,7 +49,7 @@ export class AuditLog {
 
   /** Resolves when it is written down, or that was given up, which people are told of: what was changed stays changed. */
   async made(audited: Audited): Promise<void> {
-    this.#waiting.push(this.#entry(audited, "done", 1));
+    this.#wait("audit", this.#entry(audited, "done", 1));
     await Promise.race([
       this.#flush(),
       new Promise<void>((resolve) => void this.#options.clock.after(PATIENCE_MS, resolve)),
@@ -58,38 +60,46 @@ export class AuditLog {
     const { code, reason } = toWeftError(thrown);
     const outcome = `${code} ${reason}`.trim();
     // Who asks for one thing from many ports is one.
-    const host = audited.address.slice(0, audited.address.lastIndexOf(":"));
-    const key = [audited.who, host, audited.action, outcome].join("\n");
-    const before = this.#repeated.get(key);
+    const own = [audited.who, networkOf(audited.address), audited.action, outcome].join("\n");
+    const before =
+      this.#repeated.get(own) ?? (this.#repeated.size >= MAX_REPEATED ? this.#repeated.get(OTHERS) : undefined);
     if (before !== undefined) return void before.times++;
-    if (this.#repeated.size >= MAX_REPEATED) return;
-    const entry = this.#entry(audited, outcome, 1);
-    const repeated = { entry, times: 0 };
+    const many = this.#repeated.size >= MAX_REPEATED;
+    const key = many ? OTHERS : own;
+    const told = many ? { who: "others", address: "", action: "", about: "", revision: 0 } : audited;
+    const repeated = { times: many ? 1 : 0 };
     this.#repeated.set(key, repeated);
-    this.#waiting.push(entry);
-    void this.#flush();
+    if (!many) {
+      this.#wait("refused", this.#entry(told, outcome, 1));
+      void this.#flush();
+    }
     this.#options.clock.after(REPEAT_MS, () => {
       this.#repeated.delete(key);
       if (repeated.times === 0) return;
-      this.#waiting.push(this.#entry(audited, outcome, repeated.times));
+      this.#wait("refused", this.#entry(told, many ? "refused" : outcome, repeated.times));
       void this.#flush();
     });
   }
 
   /** The newest, oldest of them first. */
   async list(limit: number, after: string): Promise<readonly AuditEntry[]> {
-    const keys = [...(await this.#options.store.keys(PLACE))].reverse();
+    const places = await Promise.all(PLACES.map((place) => this.#newest(place, limit)));
+    return places
+      .flat()
+      .filter(({ cursor }) => cursor > after)
+      .sort((a, b) => (a.cursor < b.cursor ? -1 : 1))
+      .slice(-limit);
+  }
+
+  async #newest(place: Place, limit: number): Promise<AuditEntry[]> {
     const entries: AuditEntry[] = [];
-    for (const key of keys) {
+    for (const key of [...(await this.#options.store.keys(place))].reverse()) {
       const item = await this.#options.store.get(key);
       if (item !== null) entries.push(...decode(item.value));
       // One more: entries of control planes whose clocks differ stand beside each other.
       if (entries.length >= limit + SEGMENT_ENTRIES) break;
     }
-    return entries
-      .filter(({ cursor }) => cursor > after)
-      .sort((a, b) => (a.cursor < b.cursor ? -1 : 1))
-      .slice(-limit);
+    return entries;
   }
 
   async close(): Promise<void> {
@@ -107,22 +117,32 @@ export class AuditLog {
 
   #flush(): Promise<void> {
     this.#writing = this.#writing.then(async () => {
-      const entries = this.#waiting.splice(0);
-      if (entries.length === 0) return;
-      try {
-        await this.#append(entries);
-      } catch (thrown) {
-        const { message } = toWeftError(thrown);
-        this.#options.onEvent?.(`${entries.length} changes could not be written to the audit log: ${message}`);
+      for (const place of PLACES) {
+        const entries = this.#waiting[place].splice(0);
+        for (let from = 0; from < entries.length; from += SEGMENT_ENTRIES) {
+          const part = entries.slice(from, from + SEGMENT_ENTRIES);
+          await this.#append(place, part).catch((thrown) => {
+            const { message } = toWeftError(thrown);
+            this.#options.onEvent?.(`${part.length} changes could not be written to the audit log: ${message}`);
+          });
+        }
       }
     });
     return this.#writing;
   }
 
-  async #append(entries: readonly AuditEntry[]): Promise<void> {
+  /** While the store takes nothing, memory is not what fills. */
+  #wait(place: Place, entry: AuditEntry): void {
+    const waiting = this.#waiting[place];
+    if (waiting.length < MAX_WAITING) waiting.push(entry);
+    else this.#options.onEvent?.(`${entry.action} of ${entry.who} is not in the audit log: the store takes nothing`);
+  }
+
+  /** At most SEGMENT_ENTRIES. */
+  async #append(place: Place, entries: readonly AuditEntry[]): Promise<void> {
     const { store } = this.#options;
     for (let tries = 0; tries < MAX_TRIES; tries++) {
-      const keys = await store.keys(PLACE);
+      const keys = await store.keys(place);
       const newest = keys.at(-1);
       const item = newest === undefined ? null : await store.get(newest);
       const before = item === null ? [] : decode(item.value);
@@ -132,8 +152,8 @@ export class AuditLog {
         if ((await store.put(item.key, value, item.version)) !== null) return;
         continue; // another control plane has written there
       }
-      const key = `${PLACE}/${entries[0].cursor}`;
-      if ((await store.put(key, encode(entries.slice(0, SEGMENT_ENTRIES)), ABSENT)) === null) continue;
+      const key = `${place}/${entries[0].cursor}`;
+      if ((await store.put(key, encode(entries), ABSENT)) === null) continue;
       for (const old of keys.slice(0, Math.max(0, keys.length + 1 - MAX_SEGMENTS))) await store.delete(old, ANY);
       return;
     }
@@ -154,12 +174,15 @@ function decode(value: Uint8Array): readonly AuditEntry[] {
   }
 }
 
-const PLACE = "audit";
+const PLACES = ["audit", "refused"] as const;
+type Place = (typeof PLACES)[number];
 const SEGMENT_ENTRIES = 200;
 const SEGMENT_BYTES = 200_000;
-/** So 20,000 entries are kept, or somewhat fewer. */
+/** So 20,000 entries of each place are kept, or somewhat fewer. */
 const MAX_SEGMENTS = 100;
 const MAX_REPEATED = 1_000;
+const OTHERS = "others";
+const MAX_WAITING = 10_000;
 const REPEAT_MS = 10_000;
 /** A change is answered all the same. */
 const PATIENCE_MS = 2_000;

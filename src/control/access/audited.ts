@@ -17,7 +17,7 @@ export function aboutOf(message: object): string {
     else if (typeof value === "string" && value !== "") parts.push(`${name} ${value}`);
     else if (typeof value === "bigint" && value !== 0n) parts.push(`${name} ${value}`);
   }
-  return printable(parts.join(", "), MAX_LENGTH);
+  return printable(parts.join(", ").replace(SECRET, "$1..."), MAX_LENGTH);
 }
 
 /** Of what came of it; 0: none. */
@@ -35,3 +35,5 @@ const TOLD = ["service", "namespace", "name", "id", "role", "revision", "author"
 /** By number of AccessRole. */
 const ROLES: readonly string[] = ["none", "reader", "publisher", "operator"];
 const MAX_LENGTH = 512;
+/** Somebody gave a token where its id was asked for. */
+const SECRET = /(weft-admin-[0-9a-f]{12})\.[\w-]+/g;

@@ -4,6 +4,7 @@ import { RETRY_INFO } from "../../contract/error-details.ts";
 import { RetryInfoSchema } from "../../contract/gen/google/rpc/error_details.ts";
 import type { Clock } from "../../core/clock.ts";
 import { type ErrorDetail, WeftError } from "../../core/errors.ts";
+import { networkOf } from "../../core/network-of.ts";
 import type { ServerInterceptor } from "../../service/interceptor.ts";
 import type { ServerCall } from "../../service/server-call.ts";
 import type { ControlLimits } from "../limits.ts";
@@ -61,7 +62,7 @@ const retryInfos = codecOf(RetryInfoSchema);
 
 /** Who asks: the address without its port, and the token. */
 function keysOf({ peer, requestHeaders }: ServerCall): string[] {
-  const host = peer.address.slice(0, peer.address.lastIndexOf(":"));
+  const host = networkOf(peer.address);
   const shown = requestHeaders.get("authorization");
   if (shown === undefined) return [host];
   return [host, createHash("sha256").update(shown).digest("base64")];

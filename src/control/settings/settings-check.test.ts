@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { descriptorSetOf } from "../../contract/contract-set.ts";
 import { Admin } from "../../contract/gen/weft/control/v1/control.ts";
 import { newSettingsKey, SettingsKeys } from "../../settings/sealed.ts";
+import type { Json } from "../../settings/settings-state.ts";
 import { SettingsCheck } from "./settings-check.ts";
 
 const keys = new SettingsKeys(newSettingsKey("k"), "test");
@@ -15,7 +16,7 @@ test("what a schema says of a sealed value shows nothing of it, whatever its key
     { properties: { "db.pin": { maximum: 5 } } },
     { properties: { "db.pin": { multipleOf: 7 } } },
     { patternProperties: { "^db\\.": { type: "string" } } },
-  ])
+  ] as Json[])
     assert.deepEqual(check.problems("shop", values, { kind: "json", schema }), [
       "db.pin: its sealed value does not fit the schema",
     ]);

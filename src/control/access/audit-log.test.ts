@@ -1,0 +1,49 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { VirtualClock } from "../../core/clock.ts";
+import { WeftError } from "../../core/errors.ts";
+import { MemoryKeyValue } from "../../settings/memory-key-value.ts";
+import { AuditLog } from "./audit-log.ts";
+import { aboutOf } from "./audited.ts";
+
+const audited = { who: "anyone", address: "10.0.0.7:5000", action: "Admin/PublishRevision", about: "", revision: 0 };
+const refusal = new WeftError("unauthenticated", "no", { reason: "NOT_OPERATOR" });
+const turns = async (): Promise<void> => {
+  for (let i = 0; i < 500; i++) await Promise.resolve();
+};
+
+test("whoever is refused from many addresses drives nothing out that was done, and one network of IPv6 is one", async () => {
+  const clock = new VirtualClock();
+  const store = new MemoryKeyValue();
+  const log = new AuditLog({ store, clock });
+  await log.made({ ...audited, who: "operator", revision: 1 });
+  for (let i = 0; i < 300; i++) log.refused({ ...audited, address: `[2001:db8::${i.toString(16)}]:80` }, refusal);
+  for (let round = 0; round < 30; round++) {
+    for (let i = 0; i < 1_200; i++)
+      log.refused({ ...audited, address: `10.${round}.${i >> 8}.${i & 255}:80` }, refusal);
+    await turns();
+    clock.advance(11_000);
+    await turns();
+  }
+  const entries = await log.list(100_000, "");
+  assert.equal(entries.filter(({ outcome }) => outcome === "done").length, 1, "it is there still");
+  const ofNetwork = entries.filter(({ address }) => address.startsWith("[2001:"));
+  assert.deepEqual(new Set(ofNetwork.map(({ times }) => times)), new Set(ofNetwork.length === 0 ? [] : [1, 299]));
+  assert.ok(
+    entries.some(({ who, times }) => who === "others" && times >= 200),
+    "those above the limit are counted",
+  );
+  assert.ok(entries.length <= 20_400, `${entries.length}`);
+});
+
+test("many changes at once are all written down", async () => {
+  const log = new AuditLog({ store: new MemoryKeyValue(), clock: new VirtualClock() });
+  await Promise.all(Array.from({ length: 1_000 }, (_, i) => log.made({ ...audited, revision: i })));
+  assert.equal((await log.list(10_000, "")).length, 1_000);
+});
+
+test("a token that somebody gives for its id is not written down", () => {
+  const token = `weft-admin-0123456789ab.${"s".repeat(43)}`;
+  assert.equal(aboutOf({ id: token }), "id weft-admin-0123456789ab...");
+  assert.equal(aboutOf({ reason: "a\nb\u001b[2J" }), "reason a?b?[2J");
+});
