@@ -10,6 +10,8 @@ export const consul: Suite = {
       "contract",
       "key-value",
       "revisions",
+      "ledger",
+      "settings",
       "faults",
       "linearizable",
       "others",

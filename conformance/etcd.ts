@@ -6,5 +6,14 @@ export const etcd: Suite = {
   name: "etcd",
   waits: true,
   run: () =>
-    testFiles("etcd", ["contract", "key-value", "ledger", "faults", "security", "control-planes", "linearizable"]),
+    testFiles("etcd", [
+      "contract",
+      "key-value",
+      "ledger",
+      "settings",
+      "faults",
+      "security",
+      "control-planes",
+      "linearizable",
+    ]),
 };

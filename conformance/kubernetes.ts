@@ -15,4 +15,10 @@ export const kubernetes: Suite = {
   },
 };
 
-const PAIRS = [["contract", "rights"], ["store", "slices"], ["control-planes", "linearizable"], ["faults"]];
+const PAIRS = [
+  ["contract", "rights"],
+  ["store", "slices"],
+  ["control-planes", "linearizable"],
+  ["faults", "ledger"],
+  ["settings"],
+];

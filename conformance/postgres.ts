@@ -5,5 +5,15 @@ import { testFiles } from "./test-files.ts";
 export const postgres: Suite = {
   name: "postgres",
   waits: true,
-  run: () => testFiles("postgres", ["contract", "revisions", "access", "faults", "control-planes", "linearizable"]),
+  run: () =>
+    testFiles("postgres", [
+      "contract",
+      "revisions",
+      "ledger",
+      "settings",
+      "access",
+      "faults",
+      "control-planes",
+      "linearizable",
+    ]),
 };

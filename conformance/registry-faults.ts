@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, test } from "node:test";
 import { type Clock, systemClock } from "../src/core/clock.ts";
+import type { ConsistencyMode } from "../src/registry/registry.ts";
 import { HurtLine } from "./hurt-line.ts";
 import { type OpenRegistry, Plane, TTL_MS, timeUntil, wait } from "./registry-plane.ts";
 
@@ -70,8 +71,8 @@ export function registryFaults(name: string, options: RegistryFaultsOptions): vo
       await body();
     });
   };
-  const plane = async (address = server.address, clock?: Clock): Promise<Plane> => {
-    const one = await Plane.open(options.open, { url: url(address), system, clock });
+  const plane = async (address = server.address, clock?: Clock, mode?: ConsistencyMode): Promise<Plane> => {
+    const one = await Plane.open(options.open, { url: url(address), system, clock, mode });
     opened.push(one);
     return one;
   };
@@ -81,8 +82,14 @@ export function registryFaults(name: string, options: RegistryFaultsOptions): vo
     return one;
   };
   /** Two control planes, with three endpoints each. */
-  const two = async (first?: string, second?: string, ttlMs = TTL_MS, clock?: Clock): Promise<Both> => {
-    const [a, b] = [await plane(first, clock), await plane(second, clock)];
+  const two = async (
+    first?: string,
+    second?: string,
+    ttlMs = TTL_MS,
+    clock?: Clock,
+    mode?: ConsistencyMode,
+  ): Promise<Both> => {
+    const [a, b] = [await plane(first, clock, mode), await plane(second, clock, mode)];
     for (const number of [1, 2, 3]) await a.register(number, 9_000, ttlMs);
     for (const number of [4, 5, 6]) await b.register(number, 9_000, ttlMs);
     await timeUntil(() => a.ids() === SIX && b.ids() === SIX, "both see all");
@@ -161,6 +168,15 @@ export function registryFaults(name: string, options: RegistryFaultsOptions): vo
     await recovered("data lost", both);
     const fresh = await plane();
     await timeUntil(() => fresh.ids() === SIX, "a new control plane sees all");
+  });
+
+  fault("data lost", "its data lost, in the mode consistent", async () => {
+    const both = await two(undefined, undefined, TTL_MS, undefined, "consistent");
+    await server.kill();
+    await server.lose();
+    await server.start();
+    await recovered("data lost (consistent)", both);
+    assert.equal((await both.a.registry.query(["alpha"])).endpoints.length, 6);
   });
 
   fault("dead meanwhile", "what dies while it is away leaves when it is back", async () => {

@@ -28,7 +28,10 @@ export class Plane {
   readonly #leases = new Map<string, Lease>();
   readonly #beat: NodeJS.Timeout;
 
-  static async open(open: OpenRegistry, options: { url: string; system: string; clock?: Clock }): Promise<Plane> {
+  static async open(
+    open: OpenRegistry,
+    options: { url: string; system: string; clock?: Clock; mode?: ConsistencyMode },
+  ): Promise<Plane> {
     const problems: string[] = [];
     const registry = await open({ ...options, onError: ({ message }) => problems.push(message) });
     return new Plane(registry, problems);

@@ -45,6 +45,8 @@ export class KubernetesBackend implements EndpointBackend {
   #leases: ListWatch | null = null;
   #stopBeating: Cancel = ignore;
   #beatAt = 0;
+  /** Of which everything was told last. */
+  #data = 0;
   #lost = false;
   #closed = false;
 
@@ -63,7 +65,14 @@ export class KubernetesBackend implements EndpointBackend {
     const client = this.#client;
     this.#plane = plane;
     this.#events = events;
-    this.#lease = new PlaneLease({ client, clock, system, plane, periodMs: this.#periodMs });
+    this.#lease = new PlaneLease({
+      client,
+      clock,
+      system,
+      plane,
+      periodMs: this.#periodMs,
+      buriedMs: BURY_PERIODS * this.#periodMs,
+    });
     const backOff = new BackOff(random, { baseMs: 50, maxMs: 1_000 });
     // Before anything is put, so that nobody takes it for an orphan.
     for (;;) {
@@ -95,7 +104,9 @@ export class KubernetesBackend implements EndpointBackend {
         },
         resource: ENDPOINT_SLICES,
         selector: {},
-        onList: (list: ObjectList) => {
+        onList: async (list: ObjectList) => {
+          await this.#lease?.beat(BEAT_TIMEOUT_MS); // which knows whether it was lost
+          if (this.#closed) return;
           this.#whole(list, mark);
           if (!first) return;
           first = false;
@@ -242,12 +253,15 @@ export class KubernetesBackend implements EndpointBackend {
   /** Everything is told anew. */
   #whole({ objects, resourceVersion }: ObjectList, mark: VersionMark): void {
     this.#versions.isReplaced(resourceVersion, mark);
+    const { data } = this.#versions.mark;
     const entries = this.#view.listed(objects, resourceVersion);
     const now = this.#options.clock.now();
     for (const plane of this.#view.planes()) this.#mention(plane, now);
     if (this.#lost) this.#planes.outOfTouch(now);
     this.#lost = false;
-    this.#events?.whole(entries);
+    const lost = this.#lease?.takeLost() === true || data !== this.#data;
+    this.#data = data;
+    this.#events?.whole(entries, lost);
   }
 
   #takeSlices(events: readonly ObjectEvent[]): readonly BackendChange[] {

@@ -19,8 +19,8 @@ export interface ListWatchOptions {
   listAfterFailure?: boolean;
   /** Everything is to be listed. */
   beforeList?: () => void;
-  /** Everything: first, and after each gap. */
-  onList: (list: ObjectList) => void;
+  /** Everything: first, and after each gap. What happened since is told when it has resolved; when it rejects, everything is listed again. */
+  onList: (list: ObjectList) => void | Promise<void>;
   /** What happened since, in order. */
   onEvents: (events: readonly ObjectEvent[]) => void;
   /** Null: changes are heard from now on. Else they are not, for now. */
@@ -92,7 +92,8 @@ export class ListWatch {
           this.#options.beforeList?.();
           const list = await listObjects(client, resource, selector, { metadataOnly });
           if (this.#closed) return;
-          onList(list);
+          await onList(list);
+          if (this.#closed) return;
           this.#version = list.resourceVersion;
         }
         await this.#watch();

@@ -11,6 +11,8 @@ export interface PlaneLeaseOptions {
   system: string;
   plane: string;
   periodMs: number;
+  /** Others delete the Lease when it was not renewed for so long. */
+  buriedMs: number;
 }
 
 /** The Lease object by which the others see that this control plane lives. */
@@ -21,6 +23,9 @@ export class PlaneLease {
   readonly #versions = new VersionLine();
   #version = "";
   #renewedAt = Number.NEGATIVE_INFINITY;
+  /** When it was there last. */
+  #thereAt = Number.NEGATIVE_INFINITY;
+  #lost = false;
 
   constructor(options: PlaneLeaseOptions) {
     this.#options = options;
@@ -32,6 +37,22 @@ export class PlaneLease {
    * somebody deleted it), or versions count from less.
    */
   async beat(timeoutMs: number): Promise<boolean> {
+    const isOther = await this.#beat(timeoutMs);
+    const now = this.#options.clock.now();
+    // Nobody can have deleted it as one of a dead plane.
+    if (isOther && now - this.#thereAt < this.#options.buriedMs / 2) this.#lost = true;
+    this.#thereAt = now;
+    return isOther;
+  }
+
+  /** Whether it was lost, and all data with it, since this was asked last. */
+  takeLost(): boolean {
+    const lost = this.#lost;
+    this.#lost = false;
+    return lost;
+  }
+
+  async #beat(timeoutMs: number): Promise<boolean> {
     const { client, clock, periodMs } = this.#options;
     const name = this.#name;
     if (this.#version === "") return this.#create(timeoutMs);
