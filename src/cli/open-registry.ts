@@ -20,37 +20,21 @@ export interface RegistryChoice {
 /** Where a control plane keeps endpoints. Rejects `invalid_argument` for a url that is none, `unavailable` when nobody answers there. */
 export async function openRegistry({ url, dataDir, system, mode, tell }: RegistryChoice): Promise<Registry> {
   const onError = (error: WeftError): void => tell(error.message);
-  switch (/^([a-z]+):\/\//.exec(url)?.[1]) {
-    case "consul": {
-      const { openConsulRegistry } = await import("../drivers/consul/consul-registry.ts");
-      return openConsulRegistry({ url, system, mode, onError, onRecovered: () => tell("Consul answers again") });
-    }
-    case "dns": {
-      const { openDnsRegistry } = await import("../drivers/dns/dns-registry.ts");
-      return openDnsRegistry({ url, mode, onError, onRecovered: () => tell("DNS answers again") });
-    }
-    case "etcd": {
-      const { openEtcdRegistry } = await import("../drivers/etcd/etcd-registry.ts");
-      return openEtcdRegistry({ url, system, mode, onError, onRecovered: () => tell("etcd answers again") });
-    }
-    case "kubernetes": {
-      const { openKubernetesRegistry } = await import("../drivers/kubernetes/kubernetes-registry.ts");
-      return openKubernetesRegistry({
-        url,
-        system,
-        mode,
-        onError,
-        onRecovered: () => tell("Kubernetes answers again"),
-      });
-    }
-    case "postgres": {
-      const { openPostgresRegistry } = await import("../drivers/postgres/postgres-registry.ts");
-      return openPostgresRegistry({ url, system, mode, onError, onRecovered: () => tell("PostgreSQL answers again") });
-    }
-    case "zookeeper": {
-      const { openZookeeperRegistry } = await import("../drivers/zookeeper/zookeeper-registry.ts");
-      return openZookeeperRegistry({ url, system, mode, onError, onRecovered: () => tell("ZooKeeper answers again") });
-    }
+  const [, scheme = ""] = /^([a-z]+):\/\//.exec(url) ?? [];
+  const options = { url, system, mode, onError, onRecovered: () => tell(`${VENDORS[scheme]} answers again`) };
+  switch (scheme) {
+    case "consul":
+      return (await import("../drivers/consul/consul-registry.ts")).openConsulRegistry(options);
+    case "dns":
+      return (await import("../drivers/dns/dns-registry.ts")).openDnsRegistry(options);
+    case "etcd":
+      return (await import("../drivers/etcd/etcd-registry.ts")).openEtcdRegistry(options);
+    case "kubernetes":
+      return (await import("../drivers/kubernetes/kubernetes-registry.ts")).openKubernetesRegistry(options);
+    case "postgres":
+      return (await import("../drivers/postgres/postgres-registry.ts")).openPostgresRegistry(options);
+    case "zookeeper":
+      return (await import("../drivers/zookeeper/zookeeper-registry.ts")).openZookeeperRegistry(options);
   }
   // It may hold a password: it is not repeated.
   if (url !== "") throw new WeftError("invalid_argument", `a registry looks like ${LOOKS}`, { reason: "BAD_ADDRESS" });
@@ -59,5 +43,13 @@ export async function openRegistry({ url, dataDir, system, mode, tell }: Registr
     : openSqliteRegistry({ file: join(dataDir, REGISTRY_FILE), mode, onError });
 }
 
+const VENDORS: Readonly<Record<string, string>> = {
+  consul: "Consul",
+  dns: "DNS",
+  etcd: "etcd",
+  kubernetes: "Kubernetes",
+  postgres: "PostgreSQL",
+  zookeeper: "ZooKeeper",
+};
 const LOOKS =
   '"etcd://127.0.0.1:2379", "consul://127.0.0.1:8500", "zookeeper://127.0.0.1:2181", "kubernetes:///NAMESPACE", "postgres://USER@HOST/DATABASE", "dns://127.0.0.1:53/DOMAIN"';

@@ -102,4 +102,4 @@ async function openOwn(dataDir: string, tell: StoreChoice["tell"]): Promise<KeyV
 /** In a control plane's data folder. */
 const STORE_FILE = "store.db";
 const LOOKS =
-  '"etcd://127.0.0.1:2379", "consul://127.0.0.1:8500", "zookeeper://127.0.0.1:2181", "kubernetes:///NAMESPACE"';
+  '"etcd://127.0.0.1:2379", "consul://127.0.0.1:8500", "zookeeper://127.0.0.1:2181", "kubernetes:///NAMESPACE", "postgres://USER@HOST/DATABASE", "git:///PATH/TO/REPOSITORY"';

@@ -1,6 +1,7 @@
 import type { Clock } from "../core/clock.ts";
 import { toWeftError, WeftError } from "../core/errors.ts";
 import type { Random } from "../core/random.ts";
+import { within } from "../core/within.ts";
 
 export interface AskAgainOptions {
   readonly clock: Clock;
@@ -19,7 +20,7 @@ export async function askAgain<T>(work: () => Promise<T>, options: AskAgainOptio
   const deadline = clock.now() + timeoutMs;
   for (;;) {
     try {
-      return await within(clock, deadline, work());
+      return await within(clock, deadline, work(), late);
     } catch (thrown) {
       const error = toWeftError(thrown);
       const pause = 50 + 100 * random.next();
@@ -34,11 +35,6 @@ export function isAway({ code }: WeftError): boolean {
   return code === "unavailable" || code === "deadline_exceeded" || code === "cancelled";
 }
 
-function within<T>(clock: Clock, deadline: number, work: Promise<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const cancel = clock.after(Math.max(0, deadline - clock.now()), () =>
-      reject(new WeftError("deadline_exceeded", "it did not answer in time", { reason: "BACKEND_SLOW" })),
-    );
-    work.then(resolve, reject).finally(cancel);
-  });
+function late(): WeftError {
+  return new WeftError("deadline_exceeded", "it did not answer in time", { reason: "BACKEND_SLOW" });
 }

@@ -1,5 +1,6 @@
 import type { Endpoint, Health } from "../core/endpoint.ts";
 import type { EndpointDelta } from "./registry.ts";
+import { isSameButHealth } from "./same-endpoint.ts";
 
 /** Metadata of a copy: the name of who copied it. */
 export const COPIED_METADATA = "weft.copied-by";
@@ -67,7 +68,7 @@ export class CopyMachine {
       const there = this.#target.get(id);
       if (there === undefined) register.push(endpoint);
       else if (!this.#isOwn(there)) conflicts.push(id);
-      else if (!isSame(there, endpoint)) register.push(endpoint);
+      else if (!isSameButHealth(there, endpoint)) register.push(endpoint);
       else if (this.#said.get(id) !== endpoint.health) health.push({ id, health: endpoint.health });
     }
     const remove = [...this.#target].filter(([id, there]) => this.#isOwn(there) && !wanted.has(id)).map(([id]) => id);
@@ -115,23 +116,6 @@ function apply(state: Map<string, Endpoint>, { full, changed, removed }: Endpoin
   if (full) state.clear();
   for (const { id, service } of removed) if (state.get(id)?.service === service) state.delete(id);
   for (const endpoint of changed) state.set(endpoint.id, endpoint);
-}
-
-/** In everything but health. */
-function isSame(a: Endpoint, b: Endpoint): boolean {
-  const names = Object.keys(a.metadata);
-  return (
-    a.service === b.service &&
-    a.host === b.host &&
-    a.port === b.port &&
-    a.version === b.version &&
-    a.zone === b.zone &&
-    a.weight === b.weight &&
-    a.protocol === b.protocol &&
-    a.identity === b.identity &&
-    names.length === Object.keys(b.metadata).length &&
-    names.every((name) => a.metadata[name] === b.metadata[name])
-  );
 }
 
 const NOTHING: CopyPlan = { register: [], remove: [], health: [], conflicts: [] };

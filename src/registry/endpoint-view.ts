@@ -1,6 +1,7 @@
 import type { Endpoint } from "../core/endpoint.ts";
 import { type EndpointValue, visibleOf } from "./endpoint-value.ts";
 import type { EndpointChange } from "./lease-table.ts";
+import { isSameEndpoint } from "./same-endpoint.ts";
 
 /**
  * What one process knows of the endpoints in a place that several control planes share ("the store": etcd, a backend), as a pure machine: what the store says comes in, changes for watchers come out.
@@ -71,7 +72,7 @@ export class EndpointView<V extends EndpointValue = EndpointValue> {
     const old = this.#records.get(id);
     if (old !== undefined && old.heldUntil === null && old.revision >= revision) return;
     const visible = visibleOf(value);
-    const same = old !== undefined && isSame(old.visible, visible);
+    const same = old !== undefined && isSameEndpoint(old.visible, visible);
     if (old !== undefined) this.#drop(old);
     const record: EndpointRecord<V> = { value, visible: same ? old.visible : visible, revision, heldUntil: null };
     this.#add(record);
@@ -84,8 +85,9 @@ export class EndpointView<V extends EndpointValue = EndpointValue> {
     if (record === undefined) return;
     const visible = visibleOf(value);
     this.#drop(record);
-    this.#add({ ...record, value, visible: isSame(record.visible, visible) ? record.visible : visible });
-    if (!isSame(record.visible, visible)) this.#changed(id, record.visible, reason);
+    const same = isSameEndpoint(record.visible, visible);
+    this.#add({ ...record, value, visible: same ? record.visible : visible });
+    if (!same) this.#changed(id, record.visible, reason);
   }
 
   /** It was removed. `heldUntil`: it may have been the store's doing; null: it was not. */
@@ -171,21 +173,4 @@ export interface EndpointRecord<V extends EndpointValue = EndpointValue> {
   revision: number;
   /** Not null: the store does not have it, or its plane is away; it is given up then. */
   heldUntil: number | null;
-}
-
-function isSame(a: Endpoint, b: Endpoint): boolean {
-  const names = Object.keys(a.metadata);
-  return (
-    a.service === b.service &&
-    a.host === b.host &&
-    a.port === b.port &&
-    a.version === b.version &&
-    a.zone === b.zone &&
-    a.weight === b.weight &&
-    a.protocol === b.protocol &&
-    a.health === b.health &&
-    a.identity === b.identity &&
-    names.length === Object.keys(b.metadata).length &&
-    names.every((name) => a.metadata[name] === b.metadata[name])
-  );
 }

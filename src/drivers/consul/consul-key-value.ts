@@ -6,26 +6,16 @@ import { assertServiceName } from "../../registry/validate.ts";
 import { ABSENT, ANY, type KeyValue, type KeyValueItem, type KeyValueWatch } from "../../settings/key-value.ts";
 import { assertKey, assertValue, storeClosed } from "../../settings/key-value-check.ts";
 import { KeyWatchers } from "../../settings/key-watchers.ts";
+import type { DriverOptions } from "../driver-options.ts";
 import { ConsulClient } from "./consul-client.ts";
 import { parseConsulUrl } from "./consul-url.ts";
 import { type KvItem, type KvOperation, KvSpace, nextIndex } from "./kv-space.ts";
-
-export interface ConsulKeyValueOptions {
-  /** "consul://token@127.0.0.1:8500/PREFIX" (consul-url.ts). */
-  url: string;
-  /** Whose keys they are: systems that share a Consul do not see each other's. */
-  system: string;
-  /** How long opening waits for Consul, ms. Default 10,000. */
-  openTimeoutMs?: number;
-  clock?: Clock;
-  random?: Random;
-}
 
 /**
  * Keys in Consul's store, below PREFIX/SYSTEM/store/. Rejects `unavailable` when Consul does not answer in time, `unauthenticated` or `permission_denied` when its ACLs refuse, and
  * `invalid_argument` for a url that is none.
  */
-export async function openConsulKeyValue(options: ConsulKeyValueOptions): Promise<KeyValue> {
+export async function openConsulKeyValue(options: DriverOptions): Promise<KeyValue> {
   const { clock = systemClock, random = systemRandom, openTimeoutMs = 10_000 } = options;
   const target = parseConsulUrl(options.url);
   assertServiceName(options.system, "system");

@@ -2,8 +2,10 @@ import { AtMost } from "../../core/at-most.ts";
 import type { Cancel, Clock } from "../../core/clock.ts";
 import { toWeftError, WeftError } from "../../core/errors.ts";
 import type { Random } from "../../core/random.ts";
+import { within } from "../../core/within.ts";
 import { BackOff } from "../../link/back-off.ts";
 import { readTls, type TlsMaterial } from "../driver-tls.ts";
+import { Waiters } from "../waiters.ts";
 import { EtcdSession } from "./etcd-session.ts";
 import type { EtcdTarget } from "./etcd-url.ts";
 
@@ -27,7 +29,7 @@ export class EtcdClient {
   readonly #options: EtcdClientOptions;
   readonly #tls: TlsMaterial | null;
   readonly #backOff: BackOff;
-  readonly #waiting = new Set<() => void>();
+  readonly #waiters: Waiters;
   readonly #writes = new AtMost(MAX_WRITES);
   #session: EtcdSession | null = null;
   #opening: EtcdSession | null = null;
@@ -41,6 +43,7 @@ export class EtcdClient {
     this.#options = options;
     const { tls } = options.target;
     this.#tls = tls === null ? null : readTls(tls, "etcd");
+    this.#waiters = new Waiters(options.clock);
     this.#backOff = new BackOff(options.random, { baseMs: 50, maxMs: MAX_PAUSE_MS });
     // Many processes that start together do not all ask the first one.
     this.#next = Math.floor(options.random.next() * options.target.addresses.length);
@@ -67,11 +70,11 @@ export class EtcdClient {
       if (this.#closed) throw registryClosed();
       const session = this.#session;
       if (session === null) {
-        if (!(await this.#ready(deadline))) throw this.#away();
+        if (!(await this.#waiters.until(deadline))) throw this.#away();
         continue;
       }
       try {
-        return await within(clock, deadline, what(session));
+        return await within(clock, deadline, what(session), late);
       } catch (thrown) {
         const error = toWeftError(thrown);
         if (this.#closed) throw registryClosed();
@@ -100,7 +103,7 @@ export class EtcdClient {
     this.#opening?.close();
     this.#session?.close();
     this.#session = null;
-    this.#wake();
+    this.#waiters.wake();
   }
 
   async #connect(): Promise<void> {
@@ -124,7 +127,7 @@ export class EtcdClient {
       this.#backOff.reset();
       if (this.#lost !== null) this.#options.onChange(null);
       this.#lost = null;
-      this.#wake();
+      this.#waiters.wake();
     } catch (thrown) {
       this.#opening = null;
       session?.close();
@@ -139,27 +142,8 @@ export class EtcdClient {
     this.#stopWaiting = this.#options.clock.after(this.#backOff.next(), () => void this.#connect());
   }
 
-  /** False: not before the deadline. */
-  #ready(deadline: number): Promise<boolean> {
-    const { clock } = this.#options;
-    return new Promise((resolve) => {
-      const done = (ready: boolean): void => {
-        cancel();
-        this.#waiting.delete(woken);
-        resolve(ready);
-      };
-      const woken = (): void => done(true);
-      const cancel = clock.after(Math.max(0, deadline - clock.now()), () => done(false));
-      this.#waiting.add(woken);
-    });
-  }
-
   #busyMs(): number {
     return 50 + 100 * this.#options.random.next();
-  }
-
-  #wake(): void {
-    for (const woken of [...this.#waiting]) woken();
   }
 
   #away(cause: WeftError | null = this.#lost): WeftError {
@@ -199,13 +183,8 @@ function isBusy({ message }: WeftError): boolean {
   return message.includes("too many requests");
 }
 
-function within<T>(clock: Clock, deadline: number, work: Promise<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const cancel = clock.after(Math.max(0, deadline - clock.now()), () =>
-      reject(new WeftError("deadline_exceeded", "etcd did not answer in time", { reason: "ETCD_SLOW" })),
-    );
-    work.then(resolve, reject).finally(cancel);
-  });
+function late(): WeftError {
+  return new WeftError("deadline_exceeded", "etcd did not answer in time", { reason: "ETCD_SLOW" });
 }
 
 function ignore(): void {}

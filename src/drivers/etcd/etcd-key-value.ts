@@ -4,36 +4,22 @@ import {
   type RequestOpSchema,
 } from "../../contract/gen/etcdserverpb/rpc.ts";
 import type { MessageInitShape } from "../../contract/runtime.ts";
-import { type Clock, systemClock } from "../../core/clock.ts";
+import { systemClock } from "../../core/clock.ts";
 import { toWeftError, WeftError } from "../../core/errors.ts";
-import { type Random, systemRandom } from "../../core/random.ts";
+import { systemRandom } from "../../core/random.ts";
 import { assertServiceName } from "../../registry/validate.ts";
 import { ABSENT, ANY, type KeyValue, type KeyValueItem, type KeyValueWatch } from "../../settings/key-value.ts";
 import { assertKey, assertValue, storeClosed } from "../../settings/key-value-check.ts";
 import { KeyWatchers } from "../../settings/key-watchers.ts";
+import type { DriverEvents, DriverOptions } from "../driver-options.ts";
 import { EtcdClient } from "./etcd-client.ts";
 import type { EtcdSession } from "./etcd-session.ts";
 import { parseEtcdUrl } from "./etcd-url.ts";
 
-export interface EtcdKeyValueOptions {
-  /** "etcd://user:password@h1:2379,h2:2379/PREFIX?ca=ca.pem" (etcd-url.ts). */
-  url: string;
-  /** Whose store it is: systems that share an etcd do not see each other. */
-  system: string;
-  /** How long opening waits for a server, ms. Default 10,000. */
-  openTimeoutMs?: number;
-  clock?: Clock;
-  random?: Random;
-  /** Told that no server is reached. Default: nobody is told. */
-  onError?: (error: WeftError) => void;
-  /** Told that a server is reached again. */
-  onRecovered?: () => void;
-}
-
 /**
  * Keys below PREFIX/SYSTEM/store/, of which the registry beside them is not told. Versions are etcd's revisions of keys. Rejects as openEtcdRegistry().
  */
-export async function openEtcdKeyValue(options: EtcdKeyValueOptions): Promise<KeyValue> {
+export async function openEtcdKeyValue(options: DriverOptions & DriverEvents): Promise<KeyValue> {
   const store = new EtcdKeyValue(options);
   try {
     await store.opened(options.openTimeoutMs ?? 10_000);
@@ -50,7 +36,7 @@ class EtcdKeyValue implements KeyValue {
   readonly #watchers: KeyWatchers;
   #closed = false;
 
-  constructor({ url, system, clock = systemClock, random = systemRandom, ...told }: EtcdKeyValueOptions) {
+  constructor({ url, system, clock = systemClock, random = systemRandom, ...told }: DriverOptions & DriverEvents) {
     const target = parseEtcdUrl(url);
     assertServiceName(system, "system");
     this.#root = `${target.prefix}/${system}/store/`;

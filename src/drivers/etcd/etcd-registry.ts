@@ -5,7 +5,7 @@ import { type Clock, systemClock } from "../../core/clock.ts";
 import type { Endpoint, Health } from "../../core/endpoint.ts";
 import { toWeftError, WeftError } from "../../core/errors.ts";
 import { InTurn } from "../../core/in-turn.ts";
-import { type Random, systemRandom } from "../../core/random.ts";
+import { systemRandom } from "../../core/random.ts";
 import { type EndpointValue, encodeEndpointValue, visibleOf } from "../../registry/endpoint-value.ts";
 import type { EndpointRecord } from "../../registry/endpoint-view.ts";
 import type {
@@ -18,6 +18,7 @@ import type {
   Watch,
 } from "../../registry/registry.ts";
 import { assertEndpoint, assertHealth, assertServiceName, assertTtl } from "../../registry/validate.ts";
+import type { RegistryDriverOptions } from "../driver-options.ts";
 import { EtcdClient, registryClosed } from "./etcd-client.ts";
 import { EtcdKeys, encodeRemoval } from "./etcd-keys.ts";
 import { EtcdLease } from "./etcd-lease.ts";
@@ -26,30 +27,13 @@ import { EtcdPut, foundOf, grant, isAt } from "./etcd-put.ts";
 import type { EtcdSession } from "./etcd-session.ts";
 import { parseEtcdUrl } from "./etcd-url.ts";
 
-export interface EtcdRegistryOptions {
-  /** "etcd://user:password@h1:2379,h2:2379/PREFIX?ca=ca.pem" (etcd-url.ts). */
-  url: string;
-  /** Whose endpoints they are: systems that share an etcd do not see each other. */
-  system: string;
-  /** Default "available". In "consistent" queries ask etcd, and are refused where no majority answers. */
-  mode?: ConsistencyMode;
-  /** How long opening waits for a server, ms. Default 10,000. */
-  openTimeoutMs?: number;
-  clock?: Clock;
-  random?: Random;
-  /** Told that no server is reached (what is known stays in use), and what in etcd cannot be used. Default: nobody is told. */
-  onError?: (error: WeftError) => void;
-  /** Told that a server is reached again. */
-  onRecovered?: () => void;
-}
-
 /**
  * Endpoints in an etcd (3.4 and later), which several control planes may share: what one registers all see. Leases are etcd's. Without etcd what is known stays in
  * use, and nothing can be registered; when it is back, whatever it lost of what is in use here is put there again.
  *
  * Rejects `unavailable` when no server answers in time, `unauthenticated` when the login is refused, `invalid_argument` for a url that is none.
  */
-export async function openEtcdRegistry(options: EtcdRegistryOptions): Promise<Registry> {
+export async function openEtcdRegistry(options: RegistryDriverOptions): Promise<Registry> {
   const registry = new EtcdRegistry(options);
   try {
     await registry.opened(options.openTimeoutMs ?? 10_000);
@@ -76,7 +60,7 @@ export class EtcdRegistry implements Registry {
   #lostAt: number | null = null;
   #closed = false;
 
-  constructor({ url, system, clock = systemClock, random = systemRandom, ...told }: EtcdRegistryOptions) {
+  constructor({ url, system, clock = systemClock, random = systemRandom, ...told }: RegistryDriverOptions) {
     this.mode = told.mode ?? "available";
     const target = parseEtcdUrl(url);
     assertServiceName(system, "system");

@@ -7,6 +7,7 @@ import { assertServiceName } from "../../registry/validate.ts";
 import { ABSENT, ANY, type KeyValue, type KeyValueItem, type KeyValueWatch } from "../../settings/key-value.ts";
 import { assertKey, assertValue, storeClosed } from "../../settings/key-value-check.ts";
 import { KeyWatchers } from "../../settings/key-watchers.ts";
+import type { DriverOptions } from "../driver-options.ts";
 import { ApiClient, type ApiQuestion } from "./api-client.ts";
 import { type ApiObject, CONFIG_MAPS, isRecord, parseObject } from "./api-resource.ts";
 import { type ClusterAccess, findCluster } from "./cluster-access.ts";
@@ -15,18 +16,8 @@ import { listObjects } from "./list-objects.ts";
 import { ListWatch } from "./list-watch.ts";
 import { WEFT } from "./weft-slice.ts";
 
-export interface KubernetesKeyValueOptions {
-  /** As of openKubernetesRegistry(). */
-  url: string;
-  system: string;
-  clock?: Clock;
-  random?: Random;
-  /** How long opening waits for the API server, ms. Default 10,000. */
-  openTimeoutMs?: number;
-}
-
 /** Keys in ConfigMaps of a namespace. Rejects as openKubernetesRegistry() does. */
-export async function openKubernetesKeyValue(options: KubernetesKeyValueOptions): Promise<KeyValue> {
+export async function openKubernetesKeyValue(options: DriverOptions): Promise<KeyValue> {
   const { url, system, clock = systemClock, random = systemRandom, openTimeoutMs = 10_000 } = options;
   const access = findCluster(parseKubernetesUrl(url));
   assertServiceName(system, "system");

@@ -1,28 +1,16 @@
-import { type Clock, systemClock } from "../../core/clock.ts";
-import type { WeftError } from "../../core/errors.ts";
-import { type Random, systemRandom } from "../../core/random.ts";
+import { systemClock } from "../../core/clock.ts";
+import { systemRandom } from "../../core/random.ts";
 import { openBackedRegistry } from "../../registry/backed-registry.ts";
-import type { ConsistencyMode, Registry } from "../../registry/registry.ts";
+import type { Registry } from "../../registry/registry.ts";
 import { assertServiceName } from "../../registry/validate.ts";
+import type { RegistryDriverOptions } from "../driver-options.ts";
 import { findCluster } from "./cluster-access.ts";
 import { KubernetesBackend } from "./kubernetes-backend.ts";
 import { parseKubernetesUrl } from "./kubernetes-url.ts";
 
-export interface KubernetesRegistryOptions {
-  /** "kubernetes:///NAMESPACE" or "kubernetes://HOST:6443/NAMESPACE?token-file=FILE&ca=FILE" (kubernetes-url.ts). */
-  url: string;
-  /** Whose endpoints they are: systems that share a namespace do not see what the others register. */
-  system: string;
-  /** Default "available". */
-  mode?: ConsistencyMode;
-  clock?: Clock;
-  random?: Random;
-  /** How long opening waits for the API server, ms. Default 10,000. */
-  openTimeoutMs?: number;
+export interface KubernetesRegistryOptions extends RegistryDriverOptions {
   /** How long a control plane may be silent until the others hold what it registered for orphaned, ms. Default 10,000. */
   planeLeaseMs?: number;
-  onError?: (error: WeftError) => void;
-  onRecovered?: () => void;
 }
 
 /**

@@ -5,22 +5,13 @@ import { assertServiceName } from "../../registry/validate.ts";
 import type { KeyValue, KeyValueItem, KeyValueWatch } from "../../settings/key-value.ts";
 import { assertKey, assertValue, storeClosed } from "../../settings/key-value-check.ts";
 import { KeyWatchers } from "../../settings/key-watchers.ts";
+import type { DriverOptions } from "../driver-options.ts";
 import { createPostgresClient, type PostgresClient } from "./postgres-client.ts";
 import { PostgresFeed } from "./postgres-feed.ts";
 import { parsePostgresUrl } from "./postgres-url.ts";
 
-export interface PostgresKeyValueOptions {
-  /** As the registry's. */
-  url: string;
-  system: string;
-  clock?: Clock;
-  random?: Random;
-  /** How long opening waits for the server, ms. Default 10,000. */
-  openTimeoutMs?: number;
-}
-
 /** Keys and values in a PostgreSQL. What a put resolved for is as durable as the server's commits. Rejects as openPostgresRegistry(). */
-export async function openPostgresKeyValue(options: PostgresKeyValueOptions): Promise<KeyValue> {
+export async function openPostgresKeyValue(options: DriverOptions): Promise<KeyValue> {
   const { url, system, clock = systemClock, random = systemRandom, openTimeoutMs = 10_000 } = options;
   const target = parsePostgresUrl(url);
   assertServiceName(system, "system");

@@ -1,33 +1,18 @@
-import { type Clock, systemClock } from "../../core/clock.ts";
-import type { WeftError } from "../../core/errors.ts";
-import { type Random, systemRandom } from "../../core/random.ts";
+import { systemClock } from "../../core/clock.ts";
+import { systemRandom } from "../../core/random.ts";
 import { openBackedRegistry } from "../../registry/backed-registry.ts";
-import type { ConsistencyMode, Registry } from "../../registry/registry.ts";
+import type { Registry } from "../../registry/registry.ts";
 import { assertServiceName } from "../../registry/validate.ts";
+import type { RegistryDriverOptions } from "../driver-options.ts";
 import { PostgresBackend } from "./postgres-backend.ts";
 import { createPostgresClient } from "./postgres-client.ts";
 import { parsePostgresUrl } from "./postgres-url.ts";
-
-export interface PostgresRegistryOptions {
-  /** "postgres://user:password@host:5432/DATABASE?schema=weft" (postgres-url.ts). */
-  url: string;
-  /** Whose endpoints they are: systems that share a database do not see each other. */
-  system: string;
-  /** Default "available". */
-  mode?: ConsistencyMode;
-  clock?: Clock;
-  random?: Random;
-  /** How long opening waits for the server, ms. Default 10,000. */
-  openTimeoutMs?: number;
-  onError?: (error: WeftError) => void;
-  onRecovered?: () => void;
-}
 
 /**
  * Endpoints in a PostgreSQL (12 or later), which several control planes may share: see BackedRegistry. Rejects `unavailable` when it does not answer in time, `unauthenticated` when the login is refused,
  * `permission_denied` where tables may not be made, `failed_precondition` without the database or the package `pg`, `invalid_argument` for a url that is none.
  */
-export async function openPostgresRegistry(options: PostgresRegistryOptions): Promise<Registry> {
+export async function openPostgresRegistry(options: RegistryDriverOptions): Promise<Registry> {
   const { url, system, clock = systemClock, random = systemRandom, ...others } = options;
   const target = parsePostgresUrl(url);
   assertServiceName(system, "system");

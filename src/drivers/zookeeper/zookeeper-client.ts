@@ -1,8 +1,10 @@
 import type { Cancel, Clock } from "../../core/clock.ts";
 import { toWeftError, WeftError } from "../../core/errors.ts";
 import type { Random } from "../../core/random.ts";
+import { within } from "../../core/within.ts";
 import { BackOff } from "../../link/back-off.ts";
 import { readTls, type TlsMaterial } from "../driver-tls.ts";
+import { Waiters } from "../waiters.ts";
 import { ZookeeperConnection } from "./zookeeper-connection.ts";
 import type { SessionTicket, WatchEvent } from "./zookeeper-messages.ts";
 import { lostError } from "./zookeeper-refusal.ts";
@@ -35,7 +37,7 @@ export class ZookeeperClient {
   readonly #options: ZookeeperClientOptions;
   readonly #tls: TlsMaterial | null;
   readonly #backOff: BackOff;
-  readonly #waiting = new Set<() => void>();
+  readonly #waiters: Waiters;
   #ticket: SessionTicket = NO_SESSION;
   #connection: ZookeeperConnection | null = null;
   #opening: ZookeeperConnection | null = null;
@@ -49,6 +51,7 @@ export class ZookeeperClient {
     this.#options = options;
     const { tls } = options.target;
     this.#tls = tls === null ? null : readTls(tls, "ZooKeeper");
+    this.#waiters = new Waiters(options.clock);
     this.#backOff = new BackOff(options.random, { baseMs: 50, maxMs: MAX_PAUSE_MS });
     // Many processes that start together do not all ask the first one.
     this.#next = Math.floor(options.random.next() * options.target.addresses.length);
@@ -72,11 +75,11 @@ export class ZookeeperClient {
       const connection = this.#connection;
       if (connection === null) {
         // What is refused is not mended by waiting.
-        if (isRefusal(this.#lost) || !(await this.#ready(deadline))) throw this.#away();
+        if (isRefusal(this.#lost) || !(await this.#waiters.until(deadline))) throw this.#away();
         continue;
       }
       try {
-        return await within(clock, deadline, what(connection));
+        return await within(clock, deadline, what(connection), late);
       } catch (thrown) {
         const error = toWeftError(thrown);
         if (!error.retryable) throw error;
@@ -94,7 +97,7 @@ export class ZookeeperClient {
     this.#opening?.close();
     const connection = this.#connection;
     this.#connection = null;
-    this.#wake();
+    this.#waiters.wake();
     if (end) await connection?.endSession();
     connection?.close();
   }
@@ -129,7 +132,7 @@ export class ZookeeperClient {
       this.#backOff.reset();
       if (this.#lost !== null) this.#options.onChange(null);
       this.#lost = null;
-      this.#wake();
+      this.#waiters.wake();
     } catch (thrown) {
       this.#opening = null;
       connection.close();
@@ -141,27 +144,8 @@ export class ZookeeperClient {
     if (this.#closed) return;
     if (this.#lost === null) this.#options.onChange(failure);
     this.#lost = failure;
-    if (isRefusal(failure)) this.#wake();
+    if (isRefusal(failure)) this.#waiters.wake();
     this.#stopWaiting = this.#options.clock.after(this.#backOff.next(), () => void this.#connect());
-  }
-
-  /** False: not before the deadline. */
-  #ready(deadline: number): Promise<boolean> {
-    const { clock } = this.#options;
-    return new Promise((resolve) => {
-      const done = (ready: boolean): void => {
-        cancel();
-        this.#waiting.delete(woken);
-        resolve(ready);
-      };
-      const woken = (): void => done(true);
-      const cancel = clock.after(Math.max(0, deadline - clock.now()), () => done(false));
-      this.#waiting.add(woken);
-    });
-  }
-
-  #wake(): void {
-    for (const woken of [...this.#waiting]) woken();
   }
 
   #away(cause: WeftError | null = this.#lost): WeftError {
@@ -176,14 +160,9 @@ export class ZookeeperClient {
   }
 }
 
-function within<T>(clock: Clock, deadline: number, work: Promise<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const text = "ZooKeeper did not answer in time; whether a change was made is not known";
-    const cancel = clock.after(Math.max(0, deadline - clock.now()), () =>
-      reject(new WeftError("deadline_exceeded", text, { reason: "OUTCOME_UNKNOWN" })),
-    );
-    work.then(resolve, reject).finally(cancel);
-  });
+function late(): WeftError {
+  const text = "ZooKeeper did not answer in time; whether a change was made is not known";
+  return new WeftError("deadline_exceeded", text, { reason: "OUTCOME_UNKNOWN" });
 }
 
 function isRefusal(error: WeftError | null): error is WeftError {

@@ -1,10 +1,11 @@
-import { type Clock, systemClock } from "../../core/clock.ts";
+import { systemClock } from "../../core/clock.ts";
 import { WeftError } from "../../core/errors.ts";
-import { type Random, systemRandom } from "../../core/random.ts";
+import { systemRandom } from "../../core/random.ts";
 import { assertServiceName } from "../../registry/validate.ts";
 import { ABSENT, ANY, type KeyValue, type KeyValueItem, type KeyValueWatch } from "../../settings/key-value.ts";
 import { assertKey, assertValue, storeClosed } from "../../settings/key-value-check.ts";
 import { KeyWatchers } from "../../settings/key-watchers.ts";
+import type { DriverEvents, DriverOptions } from "../driver-options.ts";
 import { ZookeeperClient } from "./zookeeper-client.ts";
 import type { ZookeeperConnection } from "./zookeeper-connection.ts";
 import type { NodeData, WatchEvent } from "./zookeeper-messages.ts";
@@ -12,26 +13,11 @@ import { ZookeeperNodes } from "./zookeeper-nodes.ts";
 import { keyOfName, nameIn, ZookeeperPaths } from "./zookeeper-paths.ts";
 import { parseZookeeperUrl } from "./zookeeper-url.ts";
 
-export interface ZookeeperKeyValueOptions {
-  /** "zookeeper://user:password@h1:2181,h2:2181/PREFIX?ca=ca.pem" (zookeeper-url.ts). */
-  url: string;
-  /** Whose keys they are: systems that share a ZooKeeper do not see each other. */
-  system: string;
-  /** How long opening waits for a server, ms. Default 10,000. */
-  openTimeoutMs?: number;
-  clock?: Clock;
-  random?: Random;
-  /** Told that no server is reached. Default: nobody is told. */
-  onError?: (error: WeftError) => void;
-  /** Told that a server is reached again. */
-  onRecovered?: () => void;
-}
-
 /**
  * Keys in a ZooKeeper (3.6 and later). A version is the transaction that wrote the value last, which no two have in common, behind the moment when the store was made: transactions
  * begin again when data are lost. Rejects as openZookeeperRegistry does.
  */
-export async function openZookeeperKeyValue(options: ZookeeperKeyValueOptions): Promise<KeyValue> {
+export async function openZookeeperKeyValue(options: DriverOptions & DriverEvents): Promise<KeyValue> {
   const store = new ZookeeperKeyValue(options);
   try {
     await store.opened(options.openTimeoutMs ?? 10_000);
@@ -53,7 +39,7 @@ class ZookeeperKeyValue implements KeyValue {
   #data = "";
   #closed = false;
 
-  constructor({ url, system, clock = systemClock, random = systemRandom, ...told }: ZookeeperKeyValueOptions) {
+  constructor({ url, system, clock = systemClock, random = systemRandom, ...told }: DriverOptions & DriverEvents) {
     const target = parseZookeeperUrl(url);
     assertServiceName(system, "system");
     this.#paths = new ZookeeperPaths(target.prefix, system);
