@@ -4,6 +4,7 @@ import { codecOf } from "../contract/codec.ts";
 import { ResourceSetSchema } from "../contract/gen/weft/control/v1/control.ts";
 import type { Cancel, Clock } from "../core/clock.ts";
 import { toWeftError, WeftError } from "../core/errors.ts";
+import { isPrintable, printable } from "../core/printable.ts";
 import type { Resource } from "../policy/resource/resources.ts";
 import type { RevisionNote, RevisionStore, StoredRevision } from "../settings/revision-store.ts";
 import { NO_SETTINGS, type SettingsState } from "../settings/settings-state.ts";
@@ -351,7 +352,11 @@ export class Ledger {
     const { revision, author, problem } = refused;
     const stays =
       this.#current.revision === 0 ? "nothing is in force" : `revision ${this.#current.revision} stays in force`;
-    this.#onEvent(`revision ${revision} by ${author || "nobody"} is refused, and ${stays}: ${problem}`);
+    // Somebody may have edited it in the store.
+    const by = printable(author || "nobody", 256);
+    this.#onEvent(
+      `revision ${revision} by ${by} is refused, and ${stays}: ${printable(problem.replaceAll("\n", "; "))}`,
+    );
   }
 
   async #takeEdit(note: RevisionNote): Promise<void> {
@@ -415,9 +420,14 @@ const PAGE = 100;
 
 function assertLength(notes: Readonly<Record<string, string>>): void {
   for (const [field, value] of Object.entries(notes)) {
-    if (value.length <= MAX_NOTE_LENGTH) continue;
-    const text = `${field} has ${value.length} characters; at most ${MAX_NOTE_LENGTH} are kept`;
-    throw new WeftError("invalid_argument", text, { reason: "TOO_LONG", place: { field } });
+    if (value.length > MAX_NOTE_LENGTH) {
+      const text = `${field} has ${value.length} characters; at most ${MAX_NOTE_LENGTH} are kept`;
+      throw new WeftError("invalid_argument", text, { reason: "TOO_LONG", place: { field } });
+    }
+    // They are shown in lists and logs, where nobody is to write lines of others. A reason may have lines.
+    if (isPrintable(field === "reason" ? value.replace(/[\n\t]/g, " ") : value)) continue;
+    const text = `${field} has control characters`;
+    throw new WeftError("invalid_argument", text, { reason: "BAD_TEXT", place: { field } });
   }
 }
 

@@ -98,3 +98,17 @@ test("who may only read cannot find out a sealed value by schemas that would be 
   const tried = await ask(plane, "POST", "/v1/revisions", { "content-type": "application/json" }, trial);
   assert.equal(tried.status, 200, tried.text);
 });
+
+test("who publishes writes no lines of others into lists and logs", async (t) => {
+  const plane = await open(t);
+  const publish = (author: string, reason: string) =>
+    ask(plane, "POST", "/v1/revisions", { "content-type": "application/json" }, JSON.stringify({ author, reason }));
+  for (const [author, reason] of [
+    ["ada\nrevision 9", "x"],
+    ["\u001b[2Jada", "x"],
+    ["ada", "x\u001b]0;title\u0007"],
+    ["ada", "x\r"],
+  ])
+    assert.match((await publish(author, reason)).text, /BAD_TEXT/);
+  assert.equal((await publish("ada", "first line\n\n\tsecond")).status, 200);
+});
