@@ -1,34 +1,29 @@
-import { endpointOfMessage, healthOfMessage } from "../contract/endpoint-message.ts";
 import {
   type Answer,
   type Applied,
   type AttachRequest,
   type AttachResponseSchema,
-  FindDecisionsSchema,
+  type FindDecisionsSchema,
   type Hello,
-  type LoadReport,
-  ProbeSchema,
-  type Question,
-  type Register,
   Role,
-  type SetHealth,
   type Subscribe,
   type Traffic,
 } from "../contract/gen/weft/control/v1/control.ts";
 import type { SubscribeSettings } from "../contract/gen/weft/control/v1/settings.ts";
-import { create, type MessageInitShape } from "../contract/runtime.ts";
+import type { MessageInitShape } from "../contract/runtime.ts";
 import type { Cancel } from "../core/clock.ts";
-import { codeNumber, toWeftError, WeftError } from "../core/errors.ts";
+import { toWeftError, WeftError } from "../core/errors.ts";
 import { isPrintable, printable } from "../core/printable.ts";
-import type { Lease } from "../registry/registry.ts";
-import { assertEndpoint, assertServiceName, assertTtl, CONTRACT_NAME } from "../registry/validate.ts";
+import { assertServiceName, CONTRACT_NAME } from "../registry/validate.ts";
 import type { ServerCall } from "../service/server-call.ts";
 import type { ServiceState } from "./catalog.ts";
 import type { StoredContract } from "./contract-store.ts";
 import type { Hub } from "./hub.ts";
 import type { DataPlaneState } from "./mesh/data-plane.ts";
 import { dataPlaneOf, nodeOf, readingOf } from "./mesh/session-plane.ts";
-import { assertMayRegister, Registrant } from "./registrant.ts";
+import { Registrant } from "./registrant.ts";
+import { SessionEndpoints } from "./session-endpoints.ts";
+import { SessionQuestions } from "./session-questions.ts";
 import { SessionScope } from "./session-scope.ts";
 import { SessionSettings } from "./settings/session-settings.ts";
 import { assertWhereabouts, settingsConsumerOf } from "./settings/settings-consumer.ts";
@@ -66,12 +61,8 @@ export class Session {
   readonly subscriptions = new Set<string>();
   /** Who the process has proved to be. */
   readonly #registrant: Registrant;
-  readonly #leases = new Map<string, Lease>();
-  /** Requests of one endpoint are carried out in their order. */
-  readonly #working = new Map<string, Promise<void>>();
-  #inWork = 0;
-  readonly #questions = new Map<bigint, (answer: Answer | null) => void>();
-  #asked = 0n;
+  readonly #endpoints: SessionEndpoints;
+  readonly #questions: SessionQuestions;
   #wantsContracts = false;
   #ended = false;
   #failure: WeftError | null = null;
@@ -93,6 +84,19 @@ export class Session {
       consumer: () => settingsConsumerOf(this.hello),
       sameEpoch: () => this.hello?.epoch === hub.epoch,
       assertMayRead: (namespace) => this.#assertMayRead(namespace),
+    });
+    this.#questions = new SessionQuestions(hub.clock, (question) => this.#subscriber.question(question));
+    this.#endpoints = new SessionEndpoints({
+      hub,
+      session: this,
+      subscriber: this.#subscriber,
+      registrant: this.#registrant,
+      onRegistered: (service) => {
+        this.#widen(service);
+        this.service ||= service;
+      },
+      onDone: () => this.#room(),
+      isOver: () => this.#ended,
     });
     hub.attach(this);
   }
@@ -127,8 +131,7 @@ export class Session {
       signal.removeEventListener("abort", abort);
       this.#ended = true;
       this.#room();
-      for (const answered of this.#questions.values()) answered(null);
-      this.#questions.clear();
+      this.#questions.close();
       this.#hub.catalog.unsubscribe(this.#subscriber, this.#subscriber.services);
       this.settings.close();
       this.#hub.detach(this);
@@ -145,7 +148,7 @@ export class Session {
   }
 
   leaseIds(): Iterable<string> {
-    return this.#leases.keys();
+    return this.#endpoints.ids();
   }
 
   resourcesChanged(): void {
@@ -196,32 +199,19 @@ export class Session {
     return dataPlaneOf(this);
   }
 
-  /** Which of the calls that the process remembers are meant. As `ask`. */
-  findDecisions(value: MessageInitShape<typeof FindDecisionsSchema>, timeoutMs: number): Promise<Answer | null> {
-    return this.#ask({ case: "findDecisions", value: create(FindDecisionsSchema, value) }, timeoutMs);
+  /** Which of the calls that the process remembers are meant. Null when there is no answer within `timeoutMs`. */
+  async findDecisions(value: MessageInitShape<typeof FindDecisionsSchema>, timeoutMs: number): Promise<Answer | null> {
+    return this.#isAsked ? await this.#questions.findDecisions(value, timeoutMs) : null;
   }
 
   /** Finds out by which revision it decides calls now, and keeps that in `probed`. */
   async probe(timeoutMs: number): Promise<void> {
-    const answer = await this.#ask({ case: "probe", value: create(ProbeSchema) }, timeoutMs);
+    const answer = this.#isAsked ? await this.#questions.probe(timeoutMs) : null;
     if (answer !== null) this.probed = { revision: Number(answer.revision), atMs: this.#hub.clock.wallMs() };
   }
 
-  /** Asks the process. Null when there is no answer within `timeoutMs`, or too much is being asked already. */
-  #ask(question: Question["question"], timeoutMs: number): Promise<Answer | null> {
-    if (this.#ended || this.hello === null || this.#questions.size >= MAX_QUESTIONS) return Promise.resolve(null);
-    const questionId = ++this.#asked;
-    return new Promise((resolve) => {
-      const cancel = this.#hub.clock.after(timeoutMs, () => {
-        this.#questions.delete(questionId);
-        resolve(null);
-      });
-      this.#questions.set(questionId, (answer) => {
-        cancel();
-        resolve(answer);
-      });
-      this.#subscriber.question({ questionId, question });
-    });
+  get #isAsked(): boolean {
+    return !this.#ended && this.hello !== null;
   }
 
   async #read(requests: AsyncIterable<AttachRequest>): Promise<void> {
@@ -253,20 +243,20 @@ export class Session {
           this.settings.applied(message.value);
           break;
         case "register":
-          this.#work(message.value.endpoint?.id ?? "", message.value.requestId, () => this.#register(message.value));
+          this.#endpoints.register(message.value);
           break;
         case "release":
-          this.#work(message.value.id, message.value.requestId, () => this.#release(message.value.id));
+          this.#endpoints.release(message.value);
           break;
         case "setHealth":
-          this.#work(message.value.id, message.value.requestId, () => this.#setHealth(message.value));
+          this.#endpoints.setHealth(message.value);
           break;
         case "heartbeat":
-          this.#heartbeat();
+          this.#endpoints.heartbeat();
           this.#subscriber.acknowledge({ requestId: message.value.requestId });
           break;
         case "load":
-          this.#takeLoad(message.value);
+          this.#endpoints.takeLoad(message.value);
           break;
         case "applied":
           this.#takeApplied(message.value);
@@ -275,13 +265,13 @@ export class Session {
           this.#takeTraffic(message.value);
           break;
         case "answer":
-          this.#answered(message.value);
+          this.#questions.answered(message.value);
           break;
         default:
           break; // from a newer version; it will see that it is not answered
       }
       // Not reading on is what slows a process down that asks faster than it is answered, or does not read its answers.
-      while (this.#inWork + this.#subscriber.pendingAcks >= maxPendingRequests && !this.#ended) {
+      while (this.#endpoints.inWork + this.#subscriber.pendingAcks >= maxPendingRequests && !this.#ended) {
         await new Promise<void>((resolve) => {
           this.#room = resolve;
         });
@@ -339,10 +329,8 @@ export class Session {
   #subscribe({ requestId, services, contracts }: Subscribe): void {
     try {
       if (this.subscriptions.size + services.length > this.#hub.limits.maxSubscriptions) {
-        throw exhausted(
-          "TOO_MANY_SUBSCRIPTIONS",
-          `at most ${this.#hub.limits.maxSubscriptions} subscriptions are allowed`,
-        );
+        const text = `at most ${this.#hub.limits.maxSubscriptions} subscriptions are allowed`;
+        throw new WeftError("resource_exhausted", text, { reason: "TOO_MANY_SUBSCRIPTIONS" });
       }
       for (const { name } of services)
         if (name !== "*" && !CONTRACT_NAME.test(name)) assertServiceName(name, "services");
@@ -359,7 +347,7 @@ export class Session {
       }
       this.#subscriber.acknowledgeAfter(states, { requestId });
     } catch (thrown) {
-      this.#refuse(requestId, thrown);
+      this.#subscriber.refuse(requestId, thrown);
     }
   }
 
@@ -385,7 +373,7 @@ export class Session {
     try {
       this.settings.subscribe(request);
     } catch (thrown) {
-      this.#refuse(request.requestId, thrown);
+      this.#subscriber.refuse(request.requestId, thrown);
     }
   }
 
@@ -394,100 +382,6 @@ export class Session {
     if (this.#hub.mutualTls(namespace) !== "strict" || this.#registrant.proves(namespace)) return;
     const text = `the settings of ${namespace} are for its own processes, for it takes mutual TLS alone (mtls: strict): ${this.#registrant.refusal}`;
     throw new WeftError("permission_denied", text, { reason: "NOT_PROVEN", place: { field: "namespace" } });
-  }
-
-  /** Carries a request out after those of the same endpoint that came before it, and acknowledges it. */
-  #work(id: string, requestId: bigint, body: () => Promise<void>): void {
-    this.#inWork++;
-    const before = this.#working.get(id) ?? Promise.resolve();
-    const work = before
-      .then(body)
-      .then(
-        () => this.#subscriber.acknowledge({ requestId }),
-        (thrown) => this.#refuse(requestId, thrown),
-      )
-      .then(() => {
-        this.#inWork--;
-        if (this.#working.get(id) === work) this.#working.delete(id);
-        this.#room();
-      });
-    this.#working.set(id, work);
-  }
-
-  async #register({ endpoint: message, ttlMs, contracts, descriptors, descriptorsDigest }: Register): Promise<void> {
-    const { registry, limits, defaultTtlMs, contracts: store, owners } = this.#hub;
-    if (message === undefined)
-      throw new WeftError("invalid_argument", "register: endpoint is missing", { place: { field: "endpoint" } });
-    const endpoint = endpointOfMessage(message);
-    const ttl = ttlMs === 0 ? defaultTtlMs : ttlMs;
-    assertEndpoint(endpoint);
-    assertMayRegister(endpoint, {
-      system: this.#hub.authority.system,
-      mode: this.#hub.mutualTls(endpoint.service),
-      before: this.#hub.catalog.endpoint(endpoint.id),
-      proves: (name) => this.#registrant.proves(name),
-      refusal: this.#registrant.refusal,
-    });
-    assertTtl(ttl);
-    if (!this.#leases.has(endpoint.id) && this.#leases.size >= limits.maxRegistrations) {
-      throw exhausted(
-        "TOO_MANY_REGISTRATIONS",
-        `at most ${limits.maxRegistrations} endpoints of one process are allowed`,
-      );
-    }
-    if (contracts.length > limits.maxContracts) {
-      throw exhausted("TOO_MANY_CONTRACTS", `at most ${limits.maxContracts} contracts of one endpoint are allowed`);
-    }
-    // Its contract first: who learns of the endpoint can call it.
-    await store.add({
-      service: endpoint.service,
-      endpointId: endpoint.id,
-      contracts,
-      descriptors,
-      digest: descriptorsDigest,
-    });
-    const lease = await registry.register(endpoint, ttl);
-    this.#leases.set(endpoint.id, lease);
-    this.#widen(endpoint.service);
-    this.service ||= endpoint.service;
-    if (!this.#ended) owners.set(endpoint.id, this);
-  }
-
-  async #release(id: string): Promise<void> {
-    const lease = this.#leases.get(id);
-    if (lease === undefined) return;
-    this.#leases.delete(id);
-    this.#forget(id);
-    await lease.release();
-  }
-
-  async #setHealth({ id, health, reason }: SetHealth): Promise<void> {
-    if (!this.#leases.has(id)) {
-      throw new WeftError("failed_precondition", `"${id}" is not registered by this process`, { reason: "NOT_OWNER" });
-    }
-    await this.#hub.registry.setHealth(id, healthOfMessage(health), printable(reason, 256));
-  }
-
-  #heartbeat(): void {
-    for (const [id, lease] of this.#leases) {
-      lease.renew().catch((thrown) => {
-        const error = toWeftError(thrown);
-        if (error.code !== "not_found" || this.#leases.get(id) !== lease) return; // the registry is away: the next beat tries again
-        this.#leases.delete(id);
-        this.#forget(id);
-        this.#subscriber.lost(id, error.reason);
-      });
-    }
-  }
-
-  #takeLoad({ endpoints }: LoadReport): void {
-    for (const load of endpoints) {
-      if (!this.#leases.has(load.id)) continue;
-      // What is kept of each endpoint is bounded, whatever its process says.
-      const { buckets = [], counts = [] } = load.latency ?? {};
-      if (buckets.length > MAX_BUCKETS || counts.length > MAX_BUCKETS) load.latency = undefined;
-      this.#hub.loads.set(load.id, load);
-    }
   }
 
   #takeApplied({ revision, error }: Applied): void {
@@ -503,23 +397,6 @@ export class Session {
     const reporter = { id, node: nodeOf(this), gateway: hello.role === Role.GATEWAY };
     this.#hub.traffic.report(reporter, edges.flatMap(readingOf));
   }
-
-  #answered(answer: Answer): void {
-    const answered = this.#questions.get(answer.questionId);
-    this.#questions.delete(answer.questionId);
-    answered?.(answer);
-  }
-
-  #forget(id: string): void {
-    if (this.#hub.owners.get(id) !== this) return;
-    this.#hub.owners.delete(id);
-    this.#hub.loads.delete(id);
-  }
-
-  #refuse(requestId: bigint, thrown: unknown): void {
-    const { code, reason, message, place } = toWeftError(thrown);
-    this.#subscriber.acknowledge({ requestId, code: codeNumber(code), reason, message, field: place?.field ?? "" });
-  }
 }
 
 let sessions = 0;
@@ -527,13 +404,4 @@ let sessions = 0;
 const GATEWAY = "gateway";
 /** Of what a process says of resources that it cannot use. */
 const MAX_REFUSAL_LENGTH = 2_000;
-/** More than a histogram has. */
-const MAX_BUCKETS = 128;
-/** Asked of one process at once. */
-const MAX_QUESTIONS = 64;
-
-function exhausted(reason: string, message: string): WeftError {
-  return new WeftError("resource_exhausted", message, { reason });
-}
-
 function ignore(): void {}

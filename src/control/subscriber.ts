@@ -6,6 +6,7 @@ import type {
   WelcomeSchema,
 } from "../contract/gen/weft/control/v1/control.ts";
 import type { MessageInitShape } from "../contract/runtime.ts";
+import { codeNumber, toWeftError } from "../core/errors.ts";
 import type { CatalogSubscriber, ServiceState } from "./catalog.ts";
 
 /**
@@ -77,6 +78,12 @@ export class Subscriber implements CatalogSubscriber {
   acknowledge(ack: Ack): void {
     this.#acks.push(ack);
     this.#wake();
+  }
+
+  /** Acknowledges with what was wrong. */
+  refuse(requestId: bigint, thrown: unknown): void {
+    const { code, reason, message, place } = toWeftError(thrown);
+    this.acknowledge({ requestId, code: codeNumber(code), reason, message, field: place?.field ?? "" });
   }
 
   welcome(welcome: MessageInitShape<typeof WelcomeSchema>): void {
