@@ -9,7 +9,6 @@ export const consul: Suite = {
     testFiles("consul", [
       "contract",
       "key-value",
-      "revisions",
       "ledger",
       "settings",
       "faults",

@@ -1,6 +1,7 @@
 import { createSign, generateKeyPairSync } from "node:crypto";
 import { grpcCases } from "./envoy/grpc.ts";
-import { call, freePort, Mesh, until } from "./envoy/mesh.ts";
+import { call, Mesh, until } from "./envoy/mesh.ts";
+import { freePort } from "./free-port.ts";
 import type { Case, Suite } from "./suite.ts";
 
 /** What weft's resources become in a stock Envoy: as a gateway, and as the sidecar of an application, with certificates by SDS. */

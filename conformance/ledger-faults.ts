@@ -8,20 +8,10 @@ import type { KeyValue } from "../src/settings/key-value.ts";
 import { KeyValueRevisions } from "../src/settings/key-value-revisions.ts";
 import type { SettingsState } from "../src/settings/settings-state.ts";
 import { HurtLine } from "./hurt-line.ts";
-
-export interface LedgerServer {
-  readonly port: number;
-  start(): Promise<void>;
-  kill(): Promise<void>;
-  pause(): void;
-  resume(): void;
-  /** Its data; it is not running. */
-  lose(): void;
-  stop(): Promise<void>;
-}
+import type { HurtableServer } from "./registry-faults.ts";
 
 export interface LedgerFaults {
-  server: () => Promise<LedgerServer>;
+  server: () => Promise<HurtableServer>;
   /** A store of a system of this name. */
   open: (address: string, system: string) => Promise<KeyValue>;
   /** How long a server may take until it answers after it was started, ms. Default 10,000. */
@@ -127,7 +117,7 @@ export function ledgerFaults(name: string, { server: start, open, recoveryMs = 1
         `measured ${name}, two ledgers: ${acknowledged.size} of ${made} changes were acknowledged, all in ${notes.length} revisions`,
       );
       await server.kill();
-      server.lose();
+      await server.lose();
       await server.start();
       await until("what is in force is put back after a loss of all data", () =>
         told.some((text) => text.includes("lost all revisions")),

@@ -1,12 +1,41 @@
-import type { HurtLine } from "./hurt-line.ts";
+import { test } from "node:test";
+import type { Driver } from "./driver-contracts.ts";
+import { HurtLine } from "./hurt-line.ts";
+import { checkLinearizable, type LinearizableOptions } from "./linearizable.ts";
 import type { HurtableServer } from "./registry-faults.ts";
 import { wait } from "./registry-plane.ts";
+
+/** Whether what concurrent clients of a driver see, of keys and of a registry in the mode "consistent", is in order while its server goes through hurtInTurn(). Every other client is there by way of a line that is hurt, too. */
+export function judgeDriver<S extends HurtableServer>(
+  name: string,
+  { server: start, url, openRegistry, openKeyValue }: Driver<S>,
+  limits: Pick<LinearizableOptions, "clients" | "keys" | "pauseMs"> = {},
+): void {
+  test(`${name}: what concurrent clients see across faults is in order`, async () => {
+    const server = await start();
+    const line = await HurtLine.open(server.port);
+    let opened = 0;
+    const next = (): string => url(opened++ % 2 === 0 ? server.address : line.address, server);
+    try {
+      await checkLinearizable({
+        name,
+        ...limits,
+        openKeyValue: () => openKeyValue({ url: next(), system: "judged" }),
+        openRegistry: () => openRegistry({ url: next(), system: "judged", mode: "consistent" }),
+        hurt: () => hurtInTurn(server, line),
+      });
+    } finally {
+      await line.close();
+      await server.stop();
+    }
+  });
+}
 
 /**
  * What clients of a server go through while it is judged whether what they see is in order: it is killed and started again, stands still, is slow and loses connections, with some
  * quiet time in between. Half of the clients, who know it by `line`, are cut off, too. It takes 25 s, and nobody is away for longer than 3 s: no control plane is taken for dead.
  */
-export async function hurtInTurn(server: HurtableServer, line: HurtLine): Promise<void> {
+async function hurtInTurn(server: HurtableServer, line: HurtLine): Promise<void> {
   await wait(1_000);
   await server.kill();
   await wait(500);

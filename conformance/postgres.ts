@@ -6,14 +6,5 @@ export const postgres: Suite = {
   name: "postgres",
   waits: true,
   run: () =>
-    testFiles("postgres", [
-      "contract",
-      "revisions",
-      "ledger",
-      "settings",
-      "access",
-      "faults",
-      "control-planes",
-      "linearizable",
-    ]),
+    testFiles("postgres", ["contract", "ledger", "settings", "access", "faults", "control-planes", "linearizable"]),
 };

@@ -1,7 +1,8 @@
 import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { freePort, withProcess } from "./counter.ts";
+import { withProcess } from "./counter.ts";
+import { freePort } from "./free-port.ts";
 import type { Case, Suite } from "./suite.ts";
 
 const root = join(import.meta.dirname, "..");

@@ -3,7 +3,6 @@ import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { Agent, createServer, request, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { createServer as createTcpServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { envoyBootstrap } from "../src/control/xds/envoy-bootstrap.ts";
@@ -19,6 +18,7 @@ import {
   type XdsResource,
   type XdsServer,
 } from "../src/xds.ts";
+import { freePort } from "./free-port.ts";
 import type { Case, Suite } from "./suite.ts";
 import { tool } from "./tools.ts";
 import { changeLatencies } from "./xds-scale.ts";
@@ -495,15 +495,6 @@ async function backend(name: string): Promise<Server> {
   server.keepAliveTimeout = 0;
   await once(server, "listening");
   return server;
-}
-
-async function freePort(): Promise<number> {
-  const server = createTcpServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
 }
 
 async function untilOpen(port: number): Promise<void> {

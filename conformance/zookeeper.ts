@@ -15,7 +15,7 @@ export const zookeeper: Suite = {
 /** No more Java machines at once than a small computer has room for. */
 const TOGETHER = [
   ["contract", "faults", "access"],
-  ["key-value", "revisions", "ledger", "sessions", "tls"],
+  ["ledger", "sessions", "tls"],
   ["control-planes", "ensemble", "settings"],
   ["linearizable"],
 ];

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { EtcdServer, wait } from "../etcd/server.ts";
+import { EtcdServer } from "../etcd/server.ts";
+import { wait } from "../registry-plane.ts";
 import { WeftProcess } from "../weft-process.ts";
 
 const TOKEN = "0123456789abcdef-operator";

@@ -3,8 +3,8 @@ import { test } from "node:test";
 import { openConsulKeyValue } from "../../src/drivers/consul/consul-key-value.ts";
 import { openConsulRegistry } from "../../src/drivers/consul/consul-registry.ts";
 import { ANY } from "../../src/settings/key-value.ts";
-import { Plane, TTL_MS, timeUntil } from "../registry-plane.ts";
-import { ConsulServer, wait } from "./server.ts";
+import { Plane, TTL_MS, timeUntil, wait } from "../registry-plane.ts";
+import { ConsulServer } from "./server.ts";
 
 const ALL = "alpha-1 alpha-2 alpha-3 alpha-4";
 

@@ -1,23 +1,15 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { openConsulKeyValue } from "../../src/drivers/consul/consul-key-value.ts";
-import { keyValueCases } from "../../src/settings/key-value.case.ts";
 import { ANY } from "../../src/settings/key-value.ts";
-import { timeUntil } from "../registry-plane.ts";
-import { ConsulServer, wait } from "./server.ts";
+import { timeUntil, wait } from "../registry-plane.ts";
+import { ConsulServer } from "./server.ts";
 
 let server: ConsulServer;
-let systems = 0;
 before(async () => {
   server = await ConsulServer.start();
 });
 after(() => server.stop());
-
-keyValueCases("consul", async () => {
-  const system = `keys-${++systems}`;
-  const open = () => openConsulKeyValue({ url: `consul://${server.address}`, system });
-  return { open, openAnother: open };
-});
 
 test("a watch goes on when Consul was killed, stood still, or has lost its data", async () => {
   const hurt = await ConsulServer.start();

@@ -4,9 +4,9 @@ import { after, before, test } from "node:test";
 import type { Endpoint } from "../../src/core/endpoint.ts";
 import { openConsulRegistry } from "../../src/drivers/consul/consul-registry.ts";
 import { endpointOf } from "../../src/registry/registry.case.ts";
-import { timeUntil } from "../registry-plane.ts";
+import { timeUntil, wait } from "../registry-plane.ts";
 import { tool } from "../tools.ts";
-import { ConsulServer, wait } from "./server.ts";
+import { ConsulServer } from "./server.ts";
 
 /** What weft shows in Consul, and what others registered there. */
 let server: ConsulServer;

@@ -1,22 +1,15 @@
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
-import { createServer } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { freePort } from "../free-port.ts";
+import { ServerProcess } from "../server-process.ts";
 import { tool } from "../tools.ts";
 
 /** A real Consul of one server on free ports of 127.0.0.1, which keeps its data, and can be hurt. */
-export class ConsulServer {
-  readonly port: number;
+export class ConsulServer extends ServerProcess {
   readonly #ports: readonly number[];
   readonly #hcl: string;
   readonly #token: string;
   readonly #https: boolean;
   readonly #node: string;
   readonly #role: readonly string[];
-  #folder = mkdtempSync(join(tmpdir(), "weft-consul-"));
-  #child: ChildProcess | null = null;
 
   /** `hcl`: more of its configuration; `token`: what is asked with; `https`: over TLS, too. */
   static async start({ hcl = "", token = "", https = false } = {}): Promise<ConsulServer> {
@@ -52,7 +45,7 @@ export class ConsulServer {
     node: string,
     role: readonly string[],
   ) {
-    this.port = port;
+    super("Consul", port);
     this.#ports = ports;
     this.#hcl = hcl;
     this.#token = token;
@@ -70,10 +63,6 @@ export class ConsulServer {
     return `127.0.0.1:${this.#ports[0]}`;
   }
 
-  get address(): string {
-    return `127.0.0.1:${this.port}`;
-  }
-
   get httpsAddress(): string {
     return `127.0.0.1:${this.#ports[3]}`;
   }
@@ -87,42 +76,8 @@ export class ConsulServer {
     // As is recommended for production: by default it takes 5 s until there is a leader.
     const more = ["-hcl", "performance { raft_multiplier = 1 }", "-hcl", this.#hcl, "-log-level", "error"];
     const tls = this.#https ? ["-https-port", `${this.#ports[3]}`] : [];
-    const args = ["agent", ...one, ...ports, ...tls, ...off, ...more, "-data-dir", this.#folder];
-    this.#child = spawn(tool("consul"), args, { stdio: "ignore" });
-    for (let tries = 0; tries < 800; tries++) {
-      if (await this.#answers()) return;
-      await wait(25);
-    }
-    throw new Error("Consul does not start");
-  }
-
-  /** kill -9 */
-  async kill(): Promise<void> {
-    const child = this.#child;
-    this.#child = null;
-    if (child === null) return;
-    child.kill("SIGCONT");
-    child.kill("SIGKILL");
-    if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
-  }
-
-  pause(): void {
-    this.#child?.kill("SIGSTOP");
-  }
-
-  resume(): void {
-    this.#child?.kill("SIGCONT");
-  }
-
-  /** What it held is gone when it starts again. */
-  lose(): void {
-    rmSync(this.#folder, { recursive: true, force: true });
-    this.#folder = mkdtempSync(join(tmpdir(), "weft-consul-"));
-  }
-
-  async stop(): Promise<void> {
-    await this.kill();
-    rmSync(this.#folder, { recursive: true, force: true });
+    const args = ["agent", ...one, ...ports, ...tls, ...off, ...more, "-data-dir", this.data];
+    await this.launch(tool("consul"), args, { ready: () => this.#answers() });
   }
 
   /** Asks its HTTP API; null where there is none. */
@@ -153,21 +108,8 @@ interface Ask {
   token?: string;
 }
 
-export function wait(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
-}
-
 async function freePorts(): Promise<number[]> {
   const ports: number[] = [];
   for (let i = 0; i < 5; i++) ports.push(await freePort());
   return ports;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, "close");
-  return port;
 }

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { type Agent, createServer, type IncomingHttpHeaders, request, type Server } from "node:http";
-import { type AddressInfo, createServer as createTcp } from "node:net";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type ControlPlane, type IdentityOptions, startControlPlane } from "../../src/control/control-plane.ts";
@@ -13,6 +13,7 @@ import { encodeJoinToken } from "../../src/core/join-token.ts";
 import { createMemoryRegistry } from "../../src/drivers/memory/memory-registry.ts";
 import { controlSecurityOf } from "../../src/link/control-security.ts";
 import type { Registry } from "../../src/registry/registry.ts";
+import { freePort } from "../free-port.ts";
 import { tool } from "../tools.ts";
 
 const OPERATOR = "operator-of-the-suite-0123456789abcdef";
@@ -255,13 +256,4 @@ export async function until(holds: () => Promise<boolean>, what: string): Promis
     if (left === 0) throw new Error(`waited 10 s in vain for ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
-}
-
-export async function freePort(): Promise<number> {
-  const server = createTcp().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
 }

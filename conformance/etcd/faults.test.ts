@@ -5,8 +5,8 @@ import { KV, Lease } from "../../src/contract/gen/etcdserverpb/rpc.ts";
 import { openEtcdRegistry } from "../../src/drivers/etcd/etcd-registry.ts";
 import { HurtLine } from "../hurt-line.ts";
 import { registryFaults } from "../registry-faults.ts";
-import { Plane, TTL_MS, timeUntil } from "../registry-plane.ts";
-import { EtcdServer, wait } from "./server.ts";
+import { Plane, TTL_MS, timeUntil, wait } from "../registry-plane.ts";
+import { EtcdServer } from "./server.ts";
 
 registryFaults("etcd", {
   server: () => EtcdServer.start(),

@@ -1,12 +1,10 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { openEtcdKeyValue } from "../../src/drivers/etcd/etcd-key-value.ts";
-import { keyValueCases } from "../../src/settings/key-value.case.ts";
 import { ABSENT, ANY } from "../../src/settings/key-value.ts";
-import { KeyValueRevisions } from "../../src/settings/key-value-revisions.ts";
-import { revisionStoreCases } from "../../src/settings/revision-store.case.ts";
 import { HurtLine } from "../hurt-line.ts";
-import { EtcdServer, wait } from "./server.ts";
+import { wait } from "../registry-plane.ts";
+import { EtcdServer } from "./server.ts";
 
 let server: EtcdServer;
 let systems = 0;
@@ -16,17 +14,6 @@ before(async () => {
 after(() => server.stop());
 
 const openFor = (system: string) => () => openEtcdKeyValue({ url: `etcd://${server.address}`, system });
-
-keyValueCases("etcd", async () => {
-  const open = openFor(`store-${++systems}`);
-  return { open, openAnother: open };
-});
-
-revisionStoreCases("revisions in etcd", async () => {
-  const store = openFor(`revisions-${++systems}`);
-  const open = async () => new KeyValueRevisions(await store(), { closeStore: true });
-  return { open, openAnother: open };
-});
 
 test("etcd: what was changed while the line was cut is told when it is back", async () => {
   const line = await HurtLine.open(server.port);

@@ -1,18 +1,12 @@
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
-import { connect, createServer } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { connect } from "node:net";
+import { freePort } from "../free-port.ts";
+import { ServerProcess } from "../server-process.ts";
 import { tool } from "../tools.ts";
 
 /** A real etcd of one member on free ports of 127.0.0.1, that can be hurt. */
-export class EtcdServer {
-  readonly port: number;
+export class EtcdServer extends ServerProcess {
   readonly #peerPort: number;
   readonly #more: readonly string[];
-  #folder = mkdtempSync(join(tmpdir(), "weft-etcd-"));
-  #child: ChildProcess | null = null;
 
   static async start(more: readonly string[] = []): Promise<EtcdServer> {
     const server = new EtcdServer(await freePort(), await freePort(), more);
@@ -33,13 +27,9 @@ export class EtcdServer {
   }
 
   private constructor(port: number, peerPort: number, more: readonly string[]) {
-    this.port = port;
+    super("etcd", port);
     this.#peerPort = peerPort;
     this.#more = more;
-  }
-
-  get address(): string {
-    return `127.0.0.1:${this.port}`;
   }
 
   async start(): Promise<void> {
@@ -49,56 +39,9 @@ export class EtcdServer {
     const ports = ["--listen-client-urls", client, "--advertise-client-urls", client, "--listen-peer-urls", peer];
     const cluster = ["--initial-advertise-peer-urls", peer, "--initial-cluster", `default=${peer}`];
     const quick = ["--unsafe-no-fsync", "--log-level", "error"];
-    const args = ["--data-dir", this.#folder, ...ports, ...cluster, ...quick, ...this.#more];
-    this.#child = spawn(tool("etcd"), args, { stdio: "ignore" });
-    for (let tries = 0; tries < 200; tries++) {
-      if (await answers(this.port)) return;
-      await wait(25);
-    }
-    throw new Error("etcd does not start");
+    const args = ["--data-dir", this.data, ...ports, ...cluster, ...quick, ...this.#more];
+    await this.launch(tool("etcd"), args, { ready: () => answers(this.port) });
   }
-
-  /** kill -9 */
-  async kill(): Promise<void> {
-    const child = this.#child;
-    this.#child = null;
-    if (child === null) return;
-    child.kill("SIGCONT");
-    child.kill("SIGKILL");
-    if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
-  }
-
-  pause(): void {
-    this.#child?.kill("SIGSTOP");
-  }
-
-  resume(): void {
-    this.#child?.kill("SIGCONT");
-  }
-
-  /** What it held is gone when it starts again. */
-  lose(): void {
-    rmSync(this.#folder, { recursive: true, force: true });
-    this.#folder = mkdtempSync(join(tmpdir(), "weft-etcd-"));
-  }
-
-  async stop(): Promise<void> {
-    await this.kill();
-    rmSync(this.#folder, { recursive: true, force: true });
-  }
-}
-
-export function wait(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, "close");
-  return port;
 }
 
 function answers(port: number): Promise<boolean> {

@@ -7,7 +7,8 @@ import { createMemoryRegistry } from "../../src/drivers/memory/memory-registry.t
 import { openIdentity } from "../../src/link/identity-line.ts";
 import { createLink } from "../../src/link/link.ts";
 import { createPolicyRuntime } from "../../src/policy/snapshot/create-runtime.ts";
-import { call, freePort, Mesh } from "../envoy/mesh.ts";
+import { call, Mesh } from "../envoy/mesh.ts";
+import { freePort } from "../free-port.ts";
 import type { Case } from "../suite.ts";
 
 const LIFETIME_MS = 2_000;

@@ -1,21 +1,17 @@
-import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { generateKeyPairSync } from "node:crypto";
-import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { request } from "node:https";
-import { createServer } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { EtcdServer, wait } from "../etcd/server.ts";
+import { EtcdServer } from "../etcd/server.ts";
+import { freePort } from "../free-port.ts";
+import { ServerProcess } from "../server-process.ts";
 import { tool } from "../tools.ts";
 
 /** A real kube-apiserver over a real etcd, on free ports of 127.0.0.1, that can be hurt: both of them are. */
-export class KubernetesServer {
-  readonly port: number;
+export class KubernetesServer extends ServerProcess {
   readonly #etcd: EtcdServer;
-  readonly #folder: string;
   readonly #namespaces = new Set<string>();
-  #child: ChildProcess | null = null;
 
   /** `users`: more users of it than "admin"; their tokens are their names. */
   static async start(users: readonly string[] = []): Promise<KubernetesServer> {
@@ -25,9 +21,8 @@ export class KubernetesServer {
   }
 
   private constructor(port: number, etcd: EtcdServer, users: readonly string[]) {
-    this.port = port;
+    super("Kubernetes", port);
     this.#etcd = etcd;
-    this.#folder = mkdtempSync(join(tmpdir(), "weft-kubernetes-"));
     const { privateKey, publicKey } = generateKeyPairSync("rsa", { modulusLength: 2_048 });
     writeFileSync(this.#file("sa.key"), privateKey.export({ type: "pkcs8", format: "pem" }));
     writeFileSync(this.#file("sa.pub"), publicKey.export({ type: "spki", format: "pem" }));
@@ -36,10 +31,6 @@ export class KubernetesServer {
     for (const user of ["admin", ...users]) writeFileSync(this.tokenFile(user), `${user}\n`);
     const made = ["-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=clients", "-days", "2"];
     this.#openssl("req", ...made, "-keyout", "clients.key", "-out", "clients.crt");
-  }
-
-  get address(): string {
-    return `127.0.0.1:${this.port}`;
   }
 
   /** Whom its certificate is to be proved by. */
@@ -111,46 +102,37 @@ export class KubernetesServer {
     });
   }
 
-  /** kill -9 */
-  async kill(): Promise<void> {
-    const child = this.#child;
-    this.#child = null;
-    if (child !== null) {
-      child.kill("SIGCONT");
-      child.kill("SIGKILL");
-      if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
-    }
+  override async kill(): Promise<void> {
+    await super.kill();
     await this.#etcd.kill();
   }
 
-  pause(): void {
-    this.#child?.kill("SIGSTOP");
+  override pause(): void {
+    super.pause();
     this.#etcd.pause();
   }
 
-  resume(): void {
+  override resume(): void {
     this.#etcd.resume();
-    this.#child?.kill("SIGCONT");
+    super.resume();
   }
 
-  /** What it held is gone when it starts again. */
-  lose(): void {
-    this.#etcd.lose();
+  override lose(): void | Promise<void> {
+    return this.#etcd.lose();
   }
 
-  async stop(): Promise<void> {
-    await this.kill();
+  override async stop(): Promise<void> {
+    await super.stop();
     await this.#etcd.stop();
-    rmSync(this.#folder, { recursive: true, force: true });
   }
 
   #openssl(...args: string[]): void {
-    const { status, stderr } = spawnSync("openssl", args, { cwd: this.#folder, encoding: "utf8" });
+    const { status, stderr } = spawnSync("openssl", args, { cwd: this.folder, encoding: "utf8" });
     if (status !== 0) throw new Error(`openssl ${args[0]}: ${stderr}`);
   }
 
   #file(name: string): string {
-    return join(this.#folder, name);
+    return join(this.folder, name);
   }
 
   async #boot(): Promise<void> {
@@ -160,25 +142,9 @@ export class KubernetesServer {
     accounts.push("--service-account-signing-key-file", this.#file("sa.key"));
     const rights = ["--token-auth-file", this.#file("tokens.csv"), "--authorization-mode", "RBAC"];
     rights.push("--client-ca-file", this.#file("clients.crt"));
-    const more = ["--cert-dir", this.#folder, "--service-cluster-ip-range", "10.0.0.0/24"];
+    const more = ["--cert-dir", this.folder, "--service-cluster-ip-range", "10.0.0.0/24"];
     more.push("--disable-admission-plugins", "ServiceAccount", "--etcd-servers", `http://${this.#etcd.address}`);
-    const child = spawn(tool("kube-apiserver"), [...where, ...accounts, ...rights, ...more], { stdio: "ignore" });
-    this.#child = child;
-    for (let tries = 0; tries < 600; tries++) {
-      if (child.exitCode !== null) throw new Error("kube-apiserver does not start");
-      const ready = await this.call("GET", "/readyz").catch(() => null);
-      if (ready?.status === 200) return;
-      await wait(100);
-    }
-    throw new Error("kube-apiserver does not become ready");
+    const ready = async (): Promise<boolean> => (await this.call("GET", "/readyz").catch(() => null))?.status === 200;
+    await this.launch(tool("kube-apiserver"), [...where, ...accounts, ...rights, ...more], { ready, withinMs: 60_000 });
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, "close");
-  return port;
 }

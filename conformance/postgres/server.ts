@@ -1,18 +1,14 @@
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { type ChildProcess, execFileSync } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
-import { createServer } from "node:net";
-import { tmpdir } from "node:os";
+import { existsSync, readFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import pg from "pg";
+import { freePort } from "../free-port.ts";
 import { wait } from "../registry-plane.ts";
+import { ServerProcess } from "../server-process.ts";
 
 /** A real PostgreSQL (Debian's package "postgresql") on a free port of 127.0.0.1, that can be hurt. Its user and database are "postgres", with the password "secret". */
-export class PostgresServer {
-  readonly port: number;
-  #folder = mkdtempSync(join(tmpdir(), "weft-postgres-"));
-  #child: ChildProcess | null = null;
-
+export class PostgresServer extends ServerProcess {
   static async start(): Promise<PostgresServer> {
     const server = new PostgresServer(await freePort());
     server.#create();
@@ -21,11 +17,7 @@ export class PostgresServer {
   }
 
   private constructor(port: number) {
-    this.port = port;
-  }
-
-  get address(): string {
-    return `127.0.0.1:${this.port}`;
+    super("PostgreSQL", port);
   }
 
   static url(address: string): string {
@@ -37,19 +29,15 @@ export class PostgresServer {
     const quick = [...set("fsync", "off"), ...set("full_page_writes", "off"), ...set("shared_buffers", "16MB")];
     const where = [...set("listen_addresses", "127.0.0.1"), ...set("unix_socket_directories", "")];
     const quiet = [...set("log_min_messages", "panic"), ...set("max_connections", "200"), ...set("autovacuum", "off")];
-    const args = ["-D", this.#data, "-p", String(this.port), ...where, ...quick, ...quiet];
-    this.#child = spawn(join(BIN, "postgres"), args, { stdio: "ignore", cwd: this.#folder, ...person() });
-    for (let tries = 0; tries < 400; tries++) {
-      if (await answers(this.port)) return;
-      await wait(25);
-    }
-    throw new Error("PostgreSQL does not start");
+    const args = ["-D", this.data, "-p", String(this.port), ...where, ...quick, ...quiet];
+    const options = { cwd: this.folder, ...person() };
+    await this.launch(join(BIN, "postgres"), args, { ready: () => answers(this.port), options });
   }
 
   /** SIGKILL to all of its processes: as by a power cut, but for the disk. */
-  async kill(): Promise<void> {
-    const child = this.#child;
-    this.#child = null;
+  override async kill(): Promise<void> {
+    const { child } = this;
+    this.child = null;
     if (child === null) return;
     // Stopped first, it makes no more of them.
     process.kill(Number(child.pid), "SIGSTOP");
@@ -57,43 +45,32 @@ export class PostgresServer {
     for (const pid of [...sessions, Number(child.pid)]) signal(pid, "SIGKILL");
     if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
     while (sessions.some(isAlive)) await wait(5);
-    rmSync(join(this.#data, "postmaster.pid"), { force: true });
+    rmSync(join(this.data, "postmaster.pid"), { force: true });
   }
 
-  pause(): void {
-    if (this.#child === null) return;
-    signal(Number(this.#child.pid), "SIGSTOP");
-    for (const pid of sessionsOf(this.#child)) signal(pid, "SIGSTOP");
+  override pause(): void {
+    if (this.child === null) return;
+    signal(Number(this.child.pid), "SIGSTOP");
+    for (const pid of sessionsOf(this.child)) signal(pid, "SIGSTOP");
   }
 
-  resume(): void {
-    if (this.#child === null) return;
-    for (const pid of [...sessionsOf(this.#child), Number(this.#child.pid)]) signal(pid, "SIGCONT");
+  override resume(): void {
+    if (this.child === null) return;
+    for (const pid of [...sessionsOf(this.child), Number(this.child.pid)]) signal(pid, "SIGCONT");
   }
 
-  /** What it held is gone when it starts again. */
-  lose(): void {
-    rmSync(this.#folder, { recursive: true, force: true });
-    this.#folder = mkdtempSync(join(tmpdir(), "weft-postgres-"));
+  override lose(): void {
+    super.lose();
     this.#create();
-  }
-
-  async stop(): Promise<void> {
-    await this.kill();
-    rmSync(this.#folder, { recursive: true, force: true });
-  }
-
-  get #data(): string {
-    return join(this.#folder, "data");
   }
 
   #create(): void {
     if (!existsSync(BIN)) throw new Error("there is no PostgreSQL: apt-get install postgresql-15");
     const { uid, gid } = person();
-    if (uid !== undefined && gid !== undefined) execFileSync("chown", [`${uid}:${gid}`, this.#folder]);
+    if (uid !== undefined && gid !== undefined) execFileSync("chown", [`${uid}:${gid}`, this.folder]);
     const options = [
       "-D",
-      this.#data,
+      this.data,
       "-U",
       "postgres",
       "--auth=scram-sha-256",
@@ -107,7 +84,7 @@ export class PostgresServer {
       [
         "-c",
         `umask 077; echo secret > "$0/password"; exec "$@" --pwfile="$0/password"`,
-        this.#folder,
+        this.folder,
         join(BIN, "initdb"),
         ...options,
       ],
@@ -171,13 +148,4 @@ async function answers(port: number): Promise<boolean> {
   } catch {
     return false;
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, "close");
-  return port;
 }

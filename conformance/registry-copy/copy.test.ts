@@ -5,7 +5,8 @@ import { openEtcdRegistry } from "../../src/drivers/etcd/etcd-registry.ts";
 import { endpointOf } from "../../src/registry/registry.case.ts";
 import type { Registry } from "../../src/registry/registry.ts";
 import { ConsulServer } from "../consul/server.ts";
-import { EtcdServer, wait } from "../etcd/server.ts";
+import { EtcdServer } from "../etcd/server.ts";
+import { wait } from "../registry-plane.ts";
 import { WeftProcess } from "../weft-process.ts";
 
 /** Continuous copies, as commands that run beside real servers. */

@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { createServer } from "node:net";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as wait } from "node:timers/promises";
 import type { Client } from "../../src/call/client-types.ts";
 import { createDirectClient, type DirectClient } from "../../src/call/direct.ts";
 import { Admin, type Status } from "../../src/contract/gen/weft/control/v1/control.ts";
+import { freePort } from "../free-port.ts";
 import { HurtLine } from "../hurt-line.ts";
 
 const main = join(import.meta.dirname, "../../src/cli/main.ts");
@@ -99,13 +99,4 @@ export async function timeUntil(condition: () => Promise<boolean>, what: string,
     await wait(50);
   }
   return performance.now() - began;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, "close");
-  return port;
 }

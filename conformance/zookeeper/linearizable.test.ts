@@ -3,8 +3,9 @@ import { openZookeeperKeyValue } from "../../src/drivers/zookeeper/zookeeper-key
 import { openZookeeperRegistry } from "../../src/drivers/zookeeper/zookeeper-registry.ts";
 import { HurtLine } from "../hurt-line.ts";
 import { checkLinearizable } from "../linearizable.ts";
+import { wait } from "../registry-plane.ts";
 import { connect } from "./kept-endpoints.ts";
-import { wait, ZookeeperServer } from "./server.ts";
+import { ZookeeperServer } from "./server.ts";
 import { SessionLine } from "./session-line.ts";
 
 test("what clients of keys and of a consistent registry see has an order, whatever happens to ZooKeeper", async () => {

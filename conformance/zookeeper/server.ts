@@ -1,18 +1,14 @@
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { connect, createServer } from "node:net";
-import { tmpdir } from "node:os";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { connect } from "node:net";
 import { join } from "node:path";
+import { freePort } from "../free-port.ts";
+import { ServerProcess } from "../server-process.ts";
 
 /** A real ZooKeeper (Debian's package "zookeeper") on free ports of 127.0.0.1, that can be hurt. */
-export class ZookeeperServer {
-  readonly port: number;
+export class ZookeeperServer extends ServerProcess {
   readonly #ensemble: readonly string[];
   readonly #number: number;
   readonly #more: readonly string[];
-  readonly #folder = mkdtempSync(join(tmpdir(), "weft-zookeeper-"));
-  #child: ChildProcess | null = null;
 
   /** `more`: lines of its configuration. */
   static async start(more: readonly string[] = []): Promise<ZookeeperServer> {
@@ -32,20 +28,16 @@ export class ZookeeperServer {
   }
 
   private constructor(port: number, number: number, ensemble: readonly string[], more: readonly string[]) {
-    this.port = port;
+    super("ZooKeeper", port);
     this.#number = number;
     this.#ensemble = ensemble;
     this.#more = more;
   }
 
-  get address(): string {
-    return `127.0.0.1:${this.port}`;
-  }
-
   async start(): Promise<void> {
-    const data = join(this.#folder, "data");
+    const { data } = this;
     mkdirSync(data, { recursive: true });
-    const config = join(this.#folder, "zoo.cfg");
+    const config = join(this.folder, "zoo.cfg");
     const own = [`dataDir=${data}`, `clientPort=${this.port}`, "clientPortAddress=127.0.0.1"];
     const usual = ["tickTime=1000", "initLimit=5", "syncLimit=3", "maxClientCnxns=0", "4lw.commands.whitelist=srvr"];
     writeFileSync(config, [...own, ...usual, ...this.#ensemble, ...this.#more, ""].join("\n"));
@@ -57,55 +49,8 @@ export class ZookeeperServer {
     const quick = ["-Dzookeeper.forceSync=no"];
     const main = "org.apache.zookeeper.server.quorum.QuorumPeerMain";
     const args = [...small, ...quiet, ...quick, "-cp", jars.join(":"), main, config];
-    this.#child = spawn("java", args, { stdio: "ignore", cwd: this.#folder });
-    for (let tries = 0; tries < 800; tries++) {
-      if (await serves(this.port)) return;
-      await wait(25);
-    }
-    await this.stop();
-    throw new Error("ZooKeeper does not start");
+    await this.launch("java", args, { ready: () => serves(this.port), options: { cwd: this.folder } });
   }
-
-  /** kill -9 */
-  async kill(): Promise<void> {
-    const child = this.#child;
-    this.#child = null;
-    if (child === null) return;
-    child.kill("SIGCONT");
-    child.kill("SIGKILL");
-    if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
-  }
-
-  pause(): void {
-    this.#child?.kill("SIGSTOP");
-  }
-
-  resume(): void {
-    this.#child?.kill("SIGCONT");
-  }
-
-  /** What it held is gone when it starts again. */
-  lose(): void {
-    rmSync(join(this.#folder, "data"), { recursive: true, force: true });
-  }
-
-  async stop(): Promise<void> {
-    await this.kill();
-    rmSync(this.#folder, { recursive: true, force: true });
-  }
-}
-
-export function wait(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, "close");
-  return port;
 }
 
 /** A member that has found no others says that it serves nobody. */

@@ -8,7 +8,8 @@ import { openZookeeperKeyValue } from "../../src/drivers/zookeeper/zookeeper-key
 import { openZookeeperRegistry } from "../../src/drivers/zookeeper/zookeeper-registry.ts";
 import { endpointOf } from "../../src/registry/registry.case.ts";
 import { ANY } from "../../src/settings/key-value.ts";
-import { freePort, ZookeeperServer } from "./server.ts";
+import { freePort } from "../free-port.ts";
+import { ZookeeperServer } from "./server.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "weft-zookeeper-tls-"));
 after(() => rmSync(folder, { recursive: true }));

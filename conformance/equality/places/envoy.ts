@@ -15,7 +15,7 @@ import { createLink } from "../../../src/link/link.ts";
 import type { DataPlane } from "../../../src/policy/check/enforcement.ts";
 import type { Resource } from "../../../src/policy/resource/resources.ts";
 import { createPolicyRuntime } from "../../../src/policy/snapshot/create-runtime.ts";
-import { freePort } from "../../counter.ts";
+import { freePort } from "../../free-port.ts";
 import { Trial } from "../../gen/weft/test/v1/trial.ts";
 import { tool } from "../../tools.ts";
 import { withBase, withFallThrough } from "../base.ts";
