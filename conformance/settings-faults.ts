@@ -5,12 +5,10 @@ import { createDirectClient, type DirectClient } from "../src/call/direct.ts";
 import { Admin } from "../src/contract/gen/weft/control/v1/control.ts";
 import { type ControlPlane, startControlPlane } from "../src/control/control-plane.ts";
 import { type Clock, systemClock } from "../src/core/clock.ts";
-import { endpointOf } from "../src/registry/registry.case.ts";
 import type { Registry } from "../src/registry/registry.ts";
-import { createRuntime, type Runtime } from "../src/service/runtime.ts";
-import { settings } from "../src/service/settings/settings.ts";
 import type { KeyValue } from "../src/settings/key-value.ts";
 import { HurtLine } from "./hurt-line.ts";
+import { LiveProcess } from "./live-process.ts";
 import type { HurtableServer } from "./registry-faults.ts";
 import { timeUntil, wait } from "./registry-plane.ts";
 
@@ -30,7 +28,7 @@ export function settingsFaults(name: string, { server: start, openStore, openReg
   let line: HurtLine;
   const planes: ControlPlane[] = [];
   const admins: DirectClient<typeof Admin>[] = [];
-  const processes: Process[] = [];
+  const processes: LiveProcess[] = [];
   let value = 0;
   let jumpMs = 0;
   const clock: Clock = { ...systemClock, wallMs: () => Date.now() + jumpMs };
@@ -54,8 +52,8 @@ export function settingsFaults(name: string, { server: start, openStore, openReg
     }
     await publish();
     await timeUntil(() => planes.every(({ revision }) => revision === 1), "the first revision at both");
-    for (const { address } of planes) processes.push(await Process.start(address, processes.length === 0));
-    for (const each of processes) await timeUntil(() => each.sees, "the endpoint");
+    for (const { address } of planes) processes.push(await LiveProcess.start(address, 3_000, processes.length === 0));
+    for (const each of processes) await timeUntil(() => each.sees("alpha"), "the endpoint");
   });
 
   after(async () => {
@@ -139,6 +137,7 @@ export function settingsFaults(name: string, { server: start, openStore, openReg
     line.silent = true;
     await wait(10_000);
     line.silent = false;
+    line.reset(); // what was sent meanwhile never arrives
   });
 
   for (const ms of [3_600_000, -3_600_000])
@@ -150,50 +149,3 @@ export function settingsFaults(name: string, { server: start, openStore, openReg
 
 const OPERATOR = randomBytes(32).toString("base64");
 const metadata = { authorization: `Bearer ${OPERATOR}` };
-
-/** A process that uses the settings of orders, and an endpoint of alpha, which one of them registers. */
-class Process {
-  /** What was in use and is no more. */
-  readonly went: string[] = [];
-  readonly #runtime: Runtime;
-  readonly #values: { readonly limit: number };
-  readonly #looking: NodeJS.Timeout;
-
-  static async start(control: string, registers: boolean): Promise<Process> {
-    const runtime = createRuntime({ env: {}, control, service: "orders" });
-    const values = await settings<{ limit: number }>(
-      { type: "object", properties: { limit: { type: "integer" } }, required: ["limit"] },
-      { runtime },
-    );
-    const link = runtime.link();
-    assert.ok(link !== null);
-    await link.subscribe("alpha");
-    const { health: _, ...endpoint } = endpointOf("alpha", 1);
-    if (registers) await link.register({ endpoint, contracts: [], descriptors: null, ttlMs: 3_000 });
-    return new Process(runtime, values);
-  }
-
-  private constructor(runtime: Runtime, values: { readonly limit: number }) {
-    this.#runtime = runtime;
-    this.#values = values;
-    let saw = false;
-    this.#looking = setInterval(() => {
-      if (saw && !this.sees) this.went.push("the endpoint");
-      saw ||= this.sees;
-      if (!(this.limit > 0)) this.went.push(`the value: ${this.limit}`);
-    }, 2);
-  }
-
-  get limit(): number {
-    return this.#values.limit;
-  }
-
-  get sees(): boolean {
-    return this.#runtime.policy.describe("alpha", 0).length > 0;
-  }
-
-  async close(): Promise<void> {
-    clearInterval(this.#looking);
-    await this.#runtime.close();
-  }
-}
