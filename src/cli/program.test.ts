@@ -202,3 +202,15 @@ test("what is no network of trusted proxies is refused before anything listens",
   assert.equal(status, EXIT.usage);
   assert.match(stderr, /"10\.0\.0\.0\/99" is no address or network in CIDR notation/);
 });
+
+test("a url that stands where none belongs is told without its secret", async () => {
+  for (const args of [
+    ["registry", "ls", "consul://hunter2@127.0.0.1:8500"],
+    ["registry", "--regstry=postgres://weft:hunter2@db/shop"],
+    ["postgres://weft:hunter2@db/shop"],
+  ]) {
+    const { status, stdout, stderr } = await weft(...args);
+    assert.equal(status, 2);
+    assert.doesNotMatch(stdout + stderr, /hunter2/);
+  }
+});

@@ -63,7 +63,9 @@ export function createProgram(terminal: Terminal, exit: (status: number) => void
     .configureOutput({
       writeOut: (text) => terminal.out(text),
       writeErr: (text) => terminal.err(text),
-      outputError: (text, write) => write(text.replace(/^error:/, terminal.errColor.red("error:"))),
+      // What is no argument is repeated; the url of a registry may hold a password, and the output of a job is read by many.
+      outputError: (text, write) =>
+        write(text.replace(LOGIN, "://...@").replace(/^error:/, terminal.errColor.red("error:"))),
     })
     .configureHelp({ showGlobalOptions: false, optionDescription: describeOption })
     .addHelpText(
@@ -435,3 +437,5 @@ JSON events, by "type":
   stopping, stopped
                   the system: reason, failure (null when it was asked to)
   error           why it failed: code, reason, message, place`;
+
+const LOGIN = /:\/\/[^/\s@]*@/g;
