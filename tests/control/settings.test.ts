@@ -75,6 +75,16 @@ test("what the schema, or a process that uses it, does not allow is not publishe
   assert.equal((await admin.getSettings({})).revision, 1n);
 });
 
+test("what a process cannot take as a whole is not published, either", async () => {
+  const at = await world();
+  const admin = at.admin();
+  await admin.publishSettings({ changes: [set("file", "x")] });
+  const schema = { type: "object", anyOf: [{ required: ["file"] }, { required: ["url"] }], maxProperties: 1 };
+  await settings(schema, { runtime: process(at, { instance: "orders-1" }) });
+  const refused = await rejection(admin.publishSettings({ changes: [set("url", "y")] }));
+  assert.match(refused.message, /^process orders-1\/\S+ of orders expects otherwise: orders: /);
+});
+
 test("a schema may be a message of a contract that a service registers", async () => {
   const at = await world();
   const admin = at.admin();

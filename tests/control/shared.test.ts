@@ -73,6 +73,17 @@ async function several(t: TestContext, count: number, kind: "ttl" | "tcp" = "ttl
   return { world, planes, admin };
 }
 
+test("the status names all control planes and who leads, over gRPC and REST", async (t) => {
+  const { planes, admin } = await several(t, 2);
+  await eventually(async () => (await admin(0).getStatus({})).controlPlanes.length === 2, "both");
+  const { controlPlanes } = await admin(0).getStatus({});
+  assert.deepEqual(controlPlanes.map(({ address }) => address).sort(), planes.map(({ address }) => address).sort());
+  const answer = await fetch(`http://${planes[0].address}/v1/status`);
+  assert.equal(answer.status, 200);
+  const told = (await answer.json()) as { controlPlanes: { address: string; leads?: boolean }[] };
+  assert.equal(told.controlPlanes.length, 2);
+});
+
 test("whichever control plane is asked answers for all: processes, topology, loads, decisions, delivery", async (t) => {
   const { world, planes, admin } = await several(t, 2);
   const processes = planes.map(({ address }, n) =>

@@ -1,4 +1,5 @@
 import {
+  ControlPlaneViewSchema,
   type EndpointView,
   type ExplainCallRequest,
   ExplainCallResponseSchema,
@@ -63,8 +64,9 @@ const PACKAGE = "weft.control.v1.";
 const GATHERED: Readonly<Record<string, Gathered>> = {
   "Admin/GetStatus": async ({ hub, peers, leader, address }, _request, own) => {
     const answer = read(StatusSchema, await own());
-    const others = peers.others.map(({ id, address: at }) => ({ id, address: at, leads: id === leader.holder }));
-    const self = { id: peers.id, address: address(), leads: leader.leading };
+    const view = (id: string, at: string, leads: boolean) => create(ControlPlaneViewSchema, { id, address: at, leads });
+    const others = peers.others.map(({ id, address: at }) => view(id, at, id === leader.holder));
+    const self = view(peers.id, address(), leader.leading);
     const { answers } = await peers.ask(({ admin }, options) => admin.getStatus({}, options));
     const processes = answers.reduce((sum, each) => sum + each.answer.processes, hub.sessions.size);
     return { ...answer, processes, controlPlanes: [self, ...others] };

@@ -68,11 +68,12 @@ function refusals(centre: Hub["settings"], before: SettingsState, after: Setting
         break;
       }
       const had = Object.hasOwn(before.namespaces, name) ? before.namespaces[name] : null;
-      const known = new Set(had === null ? [] : problemsOf(check, name, had, expects));
-      for (const problem of problemsOf(check, name, namespace, expects)) {
-        const line = `process ${facts.process()} of ${facts.service() || "no service"} expects otherwise: ${name}/${problem}`;
+      const known = had === null ? null : problemsOf(check, name, had, expects);
+      for (const [problem, evaluated] of problemsOf(check, name, namespace, expects)) {
+        const what = problem.startsWith(":") ? `${name}${problem}` : `${name}/${problem}`;
+        const line = `process ${facts.process()} of ${facts.service() || "no service"} expects otherwise: ${what}`;
         // A schema that cannot be evaluated at all is its process's own trouble.
-        if (known.has(problem) || problem.startsWith(":")) warnings.push(line);
+        if (known?.has(problem) || !evaluated) warnings.push(line);
         else problems.push(line);
       }
     }
@@ -80,13 +81,19 @@ function refusals(centre: Hub["settings"], before: SettingsState, after: Setting
   return problems;
 }
 
+/** Each with whether the schema could be evaluated. */
 function problemsOf(
   check: Hub["settings"]["check"],
   name: string,
   namespace: SettingsNamespace,
   expects: NonNullable<SettingsNamespace["schema"]>,
-): string[] {
-  return [...new Set(variantsOf(namespace).flatMap(({ values }) => check.problems(name, values, expects)))];
+): Map<string, boolean> {
+  const found = new Map<string, boolean>();
+  for (const { values } of variantsOf(namespace)) {
+    const { problems, evaluated } = check.evaluate(name, values, expects);
+    for (const problem of problems) found.set(problem, evaluated);
+  }
+  return found;
 }
 
 /** What is set for everybody while some get another value by a gray release. */

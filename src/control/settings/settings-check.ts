@@ -70,12 +70,18 @@ export class SettingsCheck {
   }
 
   /** What a schema does not allow: "maxItems: must be a number" each, or ": ..." of the whole. */
-  problems(name: string, values: Readonly<Record<string, SettingValue>>, schema: SettingsSchema): string[] {
+  problems(name: string, values: Readonly<Record<string, SettingValue>>, schema: SettingsSchema): readonly string[] {
+    return this.evaluate(name, values, schema).problems;
+  }
+
+  /** The same; `evaluated`: false where the schema itself cannot be used (it is none, or takes too long), and its problem says why. */
+  evaluate(name: string, values: Readonly<Record<string, SettingValue>>, schema: SettingsSchema): Evaluation {
     const { open, sealed } = this.#open(name, values);
     const own = Object.keys(values).filter((key) => isSealed(values[key]));
-    if (schema.kind === "proto") return this.#message(schema.message, open, sealed, own);
+    if (schema.kind === "proto")
+      return { problems: this.#message(schema.message, open, sealed, own), evaluated: this.knows(schema.message) };
     try {
-      return this.#schema(schema.schema)
+      const problems = this.#schema(schema.schema)
         .problems(open, sealed)
         .map((problem) => {
           // A message may show a part of the value. Keys may have dots.
@@ -84,8 +90,9 @@ export class SettingsCheck {
             return `${key}: its sealed value does not fit the schema`;
           return problem.path === "" ? `: ${problem.message}` : formatProblem(problem);
         });
+      return { problems, evaluated: true };
     } catch (thrown) {
-      return [`: ${toWeftError(thrown).message}`];
+      return { problems: [`: ${toWeftError(thrown).message}`], evaluated: false };
     }
   }
 
@@ -170,6 +177,11 @@ export class SettingsCheck {
     }
     return registry;
   }
+}
+
+interface Evaluation {
+  readonly problems: readonly string[];
+  readonly evaluated: boolean;
 }
 
 /** What comes after a prefix; undefined where it is none. */
