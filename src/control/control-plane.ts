@@ -212,6 +212,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       epoch,
       defaultTtlMs,
     });
+    closing.push(() => hub.close());
     const meshXds = createMeshXds({
       ledger,
       catalog,

@@ -10,12 +10,14 @@ import { RefusedCounts } from "./access/request-limits.ts";
 import type { Authority } from "./authority/authority.ts";
 import type { JoinTokens } from "./authority/join-tokens.ts";
 import type { Catalog } from "./catalog.ts";
+import { CatchUp } from "./catch-up.ts";
 import type { ContractStore } from "./contract-store.ts";
 import type { HealthChecker } from "./health-checker.ts";
 import type { Ledger } from "./ledger.ts";
 import type { ControlLimits } from "./limits.ts";
 import type { DataPlaneSource, DataPlaneState } from "./mesh/data-plane.ts";
 import { TrafficStore } from "./mesh/traffic-store.ts";
+import { RegistryView } from "./registry-view.ts";
 import { ResourceScopes, servicesNamedBy } from "./resource-scopes.ts";
 import type { Session } from "./session.ts";
 import type { SettingsCentre } from "./settings/settings-centre.ts";
@@ -57,6 +59,10 @@ export class Hub {
   cutOff = false;
   /** Told of endpoints whose process's line broke, for whom another control plane checks. */
   onSuspects: (ids: readonly string[]) => void = () => {};
+  /** Processes that know more of the ledger than it does here. */
+  readonly catchUp: CatchUp;
+  /** How old what is known of endpoints is. */
+  readonly view: RegistryView;
   #scopes: ResourceScopes | null = null;
   #probing: Promise<unknown> | null = null;
   /** Of the current revision, for whoever looks; null before. */
@@ -80,6 +86,10 @@ export class Hub {
     this.epoch = parts.epoch;
     this.defaultTtlMs = parts.defaultTtlMs;
     this.traffic = new TrafficStore(parts.clock);
+    this.catchUp = new CatchUp(parts.ledger, parts.clock);
+    this.view = new RegistryView(parts.registry, parts.clock, () => {
+      for (const session of this.sessions) session.viewCaughtUp();
+    });
     this.authority.onChange(() => {
       for (const session of this.sessions) session.trustChanged();
     });
@@ -102,12 +112,19 @@ export class Hub {
     });
   }
 
+  /** Looks at nothing any more. */
+  close(): void {
+    this.catchUp.close();
+    this.view.close();
+  }
+
   /** The current revision in parts. */
   get scopes(): ResourceScopes {
-    const { revision } = this.ledger.current;
-    if (this.#scopes === null || this.#scopes.revision !== revision) {
+    const { line, current } = this.ledger;
+    const { revision } = current;
+    if (this.#scopes === null || this.#scopes.revision !== revision || this.#scopes.ledger !== line) {
       const { resources, texts } = this.ledger.resources;
-      this.#scopes = new ResourceScopes(revision, resources, texts, this.contracts, this.#scopes);
+      this.#scopes = new ResourceScopes(revision, resources, texts, this.contracts, this.#scopes, line);
     }
     return this.#scopes;
   }

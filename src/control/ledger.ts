@@ -101,6 +101,8 @@ export class Ledger {
   #headId = "";
   #currentId = "";
   #refused: RefusedRevision | null = null;
+  #line = "";
+  #confirming: Promise<void> | null = null;
   #encoded: Uint8Array | null = null;
   /** Of `#current`, each as JSON too; null before they are needed. */
   #resources: CurrentResources | null = { resources: [], texts: [] };
@@ -123,6 +125,7 @@ export class Ledger {
   static async open(parts: LedgerParts): Promise<Ledger> {
     const ledger = new Ledger(parts);
     await ledger.#look();
+    await ledger.#readLine();
     ledger.#watch = parts.revisions.watch((revision) => ledger.#heard(revision));
     return ledger;
   }
@@ -140,6 +143,11 @@ export class Ledger {
     return this.#current;
   }
 
+  /** What tells its revisions from those of other ledgers, wherever it is opened; "": not known. */
+  get line(): string {
+    return this.#line;
+  }
+
   /** The newest entry, where it is not the current one because it does not hold good. */
   get refused(): RefusedRevision | null {
     return this.#refused;
@@ -147,7 +155,7 @@ export class Ledger {
 
   /** `current` as an encoded ResourceSet, made when it is first asked for. */
   get encoded(): Uint8Array {
-    return (this.#encoded ??= encode(this.#current));
+    return (this.#encoded ??= encode(this.#current, this.#line));
   }
 
   /** What `current` holds. */
@@ -157,6 +165,18 @@ export class Ledger {
 
   onChange(listener: (revision: LedgerRevision) => void): void {
     this.#listeners.add(listener);
+  }
+
+  /** Looks what is newest in the store, once for all who ask at a time; resolves when that is current here, rejects while the store is away. */
+  confirm(): Promise<void> {
+    if (this.#confirming !== null) return this.#confirming;
+    const confirmed = this.#last.then(() => {
+      this.#confirming = null;
+      return this.#look();
+    });
+    this.#last = confirmed.catch(ignore);
+    this.#confirming = confirmed;
+    return confirmed;
   }
 
   /** Throws `invalid_argument` (what is wrong with the resources) and `aborted` (STALE_REVISION). Publishing what is current already changes nothing. Settings stay. */
@@ -280,6 +300,8 @@ export class Ledger {
       const told = refused === null ? warnings : [...warnings, replaces(refused)];
       if (validateOnly) return { ...next, revision: this.#current.revision, warnings: told };
       if (!(await this.#store.append(storedOf(next)))) continue;
+      // Of Git: there is one from the first commit on.
+      if (this.#line === "") await this.#readLine().catch(ignore);
       this.#take(next, made);
       return { ...next, warnings: told };
     }
@@ -319,6 +341,7 @@ export class Ledger {
     if (newest.revision === this.#head && newest.publishedMs === this.#current.publishedMs) return;
     const head = (await this.#store.get(newest.revision)) ?? (await this.#store.head());
     if (head === null) return;
+    await this.#readLine();
     if (head.revision < this.#head)
       this.#onEvent(
         `the newest revision is ${head.revision} and no more ${this.#head}: the store was set back, and its word counts`,
@@ -330,6 +353,7 @@ export class Ledger {
   async #lookAtEdits(): Promise<void> {
     const newest = await this.#store.newest();
     if (newest === null || newest.id === this.#headId) return;
+    await this.#readLine();
     let refused: RefusedRevision | null = null;
     let note: RevisionNote | undefined = newest;
     // Down to the one in force; at a start, as far as somebody may look for the last good one.
@@ -383,7 +407,12 @@ export class Ledger {
     this.#onEvent(
       `the store has lost all revisions; what revision ${lost} held, and is in force, is revision 1 there now`,
     );
+    await this.#readLine();
     this.#take(first, this.resources);
+  }
+
+  async #readLine(): Promise<void> {
+    this.#line = await this.#store.line();
   }
 
   #take(revision: LedgerRevision, resources: CurrentResources | null): void {
@@ -447,8 +476,8 @@ function replaces({ revision, author }: RefusedRevision): string {
   return `revision ${revision} by ${author || "nobody"} was never in force, because it does not hold good; this one replaces it, with everything in it`;
 }
 
-function encode({ revision, resources }: LedgerRevision): Uint8Array {
-  return codecOf(ResourceSetSchema).encode({ revision: BigInt(revision), json: resources });
+function encode({ revision, resources }: LedgerRevision, ledger: string): Uint8Array {
+  return codecOf(ResourceSetSchema).encode({ revision: BigInt(revision), json: resources, ledger });
 }
 
 function digestOf(resources: string): string {

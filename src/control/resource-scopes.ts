@@ -31,6 +31,7 @@ export interface ResourceScope {
  */
 export class ResourceScopes {
   readonly revision: number;
+  readonly ledger: string;
   readonly #contracts: KnownContracts;
   readonly #texts: readonly string[];
   readonly #resources: readonly Resource[];
@@ -46,15 +47,17 @@ export class ResourceScopes {
   readonly #encoded = new Map<string, ResourceScope>();
   #unchanged: Uint8Array | null = null;
 
-  /** `texts`: the resources as JSON. `before`: an earlier revision's, whose strings are gone on with. */
+  /** `texts`: the resources as JSON. `before`: an earlier revision's, whose strings are gone on with. `ledger`: what the revision counts in. */
   constructor(
     revision: number,
     resources: readonly Resource[],
     texts: readonly string[],
     contracts: KnownContracts,
     before: ResourceScopes | null,
+    ledger = "",
   ) {
     this.revision = revision;
+    this.ledger = ledger;
     this.#resources = resources;
     this.#contracts = contracts;
     this.#texts = before === null ? texts : before.#same(texts);
@@ -79,6 +82,7 @@ export class ResourceScopes {
     return (this.#unchanged ??= codecOf(ResourceSetSchema).encode({
       revision: BigInt(this.revision),
       unchanged: true,
+      ledger: this.ledger,
     }));
   }
 
@@ -165,7 +169,7 @@ export class ResourceScopes {
     if (part === undefined) {
       const texts = numbers.map((i) => this.#texts[i]);
       const json = `[${texts.join(",")}]`;
-      const bytes = codecOf(ResourceSetSchema).encode({ revision: BigInt(this.revision), json });
+      const bytes = codecOf(ResourceSetSchema).encode({ revision: BigInt(this.revision), json, ledger: this.ledger });
       this.#encoded.set(key, (part = { texts, bytes }));
     }
     return part;

@@ -67,6 +67,11 @@ export class Session {
   #ended = false;
   #failure: WeftError | null = null;
   #heard = false;
+  /** The revision of this ledger that it knows and that is not current here yet; 0: none. */
+  #ahead = 0;
+  #cancelAhead: Cancel = ignore;
+  /** It was told that what is known of endpoints may be old. */
+  #behind = false;
   #cancelBeat: Cancel = ignore;
   #changed: () => void = ignore;
   #room: () => void = ignore;
@@ -83,6 +88,7 @@ export class Session {
       service: () => this.service,
       consumer: () => settingsConsumerOf(this.hello),
       sameEpoch: () => this.hello?.epoch === hub.epoch,
+      isAhead: () => this.#ahead > 0,
       assertMayRead: (namespace) => this.#assertMayRead(namespace),
     });
     this.#questions = new SessionQuestions(hub.clock, (question) => this.#subscriber.question(question));
@@ -128,6 +134,7 @@ export class Session {
     } finally {
       cancelHello();
       this.#cancelBeat();
+      this.#cancelAhead();
       signal.removeEventListener("abort", abort);
       this.#ended = true;
       this.#room();
@@ -152,7 +159,28 @@ export class Session {
   }
 
   resourcesChanged(): void {
-    if (this.hello !== null) this.#subscriber.resources(this.#resources);
+    if (this.hello === null) return;
+    if (this.#ahead > 0) {
+      const { current, line } = this.#hub.ledger;
+      if (current.revision < this.#ahead && line === this.hello.knownLedger) return;
+      return this.#caughtUp();
+    }
+    this.#subscriber.resources(this.#resources);
+  }
+
+  /** What is current here counts for it. */
+  #caughtUp(): void {
+    this.#ahead = 0;
+    this.#cancelAhead();
+    this.resourcesChanged();
+    this.settings.caughtUp();
+  }
+
+  /** What is known of endpoints is not old any more. */
+  viewCaughtUp(): void {
+    if (!this.#behind) return;
+    this.#behind = false;
+    this.#subscriber.caughtUp();
   }
 
   /** What services serve is known better: other resources may concern it. */
@@ -294,7 +322,7 @@ export class Session {
   #greet(hello: Hello): void {
     if (this.hello !== null)
       throw new WeftError("failed_precondition", "a second hello arrived", { reason: "SECOND_HELLO" });
-    for (const field of ["process", "node", "version", "epoch", "service"] as const) {
+    for (const field of ["process", "node", "version", "epoch", "service", "knownLedger"] as const) {
       if (hello[field].length <= 256 && isPrintable(hello[field])) continue;
       const what = hello[field].length > 256 ? "more than 256" : "control";
       throw new WeftError("invalid_argument", `hello: ${field} has ${what} characters`, {
@@ -309,10 +337,19 @@ export class Session {
     if (hello.scoped && !hello.services.includes("*")) this.#scope = new SessionScope(this.#hub, hello);
     const { epoch, defaultTtlMs, ledger } = this.#hub;
     const { challenge } = this.#registrant;
-    this.#subscriber.welcome({ epoch, heartbeatMs: Math.floor(defaultTtlMs / 3), defaultTtlMs, challenge });
+    const heartbeatMs = Math.floor(defaultTtlMs / 3);
+    this.#behind = this.#hub.view.staleMs > 0;
+    this.#subscriber.welcome({ epoch, heartbeatMs, defaultTtlMs, challenge, behind: this.#behind });
     this.trustChanged();
     // Of a part that it knows nobody can say whether it would still be the same, nor whether what it knows is a part.
-    const known = hello.epoch === epoch && Number(hello.knownRevision) === ledger.current.revision;
+    const knownRevision = Number(hello.knownRevision);
+    if (hello.knownLedger !== "" && hello.knownLedger === ledger.line && knownRevision > ledger.current.revision) {
+      // It came from a control plane that was told earlier.
+      this.revision = this.#ahead = knownRevision;
+      this.#cancelAhead = this.#hub.catchUp.wait(() => this.#caughtUp());
+      return;
+    }
+    const known = hello.epoch === epoch && knownRevision === ledger.current.revision;
     if (!known || hello.scoped) this.resourcesChanged();
     else this.revision = ledger.current.revision;
   }

@@ -31,6 +31,7 @@ export class Subscriber implements CatalogSubscriber {
   #questions: MessageInitShape<typeof QuestionSchema>[] = [];
   #resources: (() => Uint8Array | null) | null = null;
   #trust = "";
+  #caughtUp = false;
   /** Service name to its encoded contract. */
   readonly #contracts = new Map<string, Uint8Array>();
   /** Namespace to its encoded SettingsUpdate. */
@@ -98,6 +99,16 @@ export class Subscriber implements CatalogSubscriber {
 
   question(question: MessageInitShape<typeof QuestionSchema>): void {
     this.#questions.push(question);
+    this.#wake();
+  }
+
+  /** What is known of endpoints is not old any more: all services are told again, whole. */
+  caughtUp(): void {
+    this.#caughtUp = true;
+    for (const state of this.#positions.keys()) {
+      this.#positions.set(state, UNSENT);
+      this.#dirty.add(state);
+    }
     this.#wake();
   }
 
@@ -173,6 +184,7 @@ export class Subscriber implements CatalogSubscriber {
       trust: this.#trust,
       questions: this.#questions,
       settings,
+      caughtUp: this.#caughtUp,
     };
     const empty =
       services.length +
@@ -183,10 +195,12 @@ export class Subscriber implements CatalogSubscriber {
         this.#questions.length ===
         0 &&
       this.#welcome === null &&
+      !this.#caughtUp &&
       resources === null &&
       this.#trust === "";
     if (empty) return null;
     this.#welcome = null;
+    this.#caughtUp = false;
     this.#trust = "";
     this.#acks = [];
     this.#lost = [];

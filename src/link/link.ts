@@ -234,7 +234,7 @@ class ControlLink implements Link {
   async #attach(stream: Stream): Promise<void> {
     await this.#options.control?.prepare(this.#options.background === true);
     if (this.#closed) return;
-    const { epoch, revision } = this.#mirror;
+    const { epoch, revision, ledger } = this.#mirror;
     const { service = "", role, whereabouts } = this.#options;
     stream.outbox.push({
       message: {
@@ -245,6 +245,7 @@ class ControlLink implements Link {
           version: this.#options.version ?? "",
           epoch,
           knownRevision: BigInt(revision),
+          knownLedger: ledger,
           service,
           role: role === undefined ? Role.UNSPECIFIED : ROLES[role],
           scoped: true,
@@ -265,8 +266,12 @@ class ControlLink implements Link {
 
   #receive(stream: Stream, message: AttachResponse): void {
     const change = this.#mirror.apply(message);
+    if (message.caughtUp) stream.told.clear();
     for (const service of change.touched) stream.told.add(service);
     this.#supply(change);
+    // What was not told again once all has been is gone.
+    const all = message.caughtUp ? this.#wanted.get("*") : undefined;
+    if (all !== undefined) this.#sendSubscribe(stream, [all]);
     if (message.trust !== "") {
       this.#options.control?.take({ trust: message.trust });
       this.#options.onTrust?.(message.trust);
@@ -442,7 +447,7 @@ class ControlLink implements Link {
     const requestId = stream.request((ack) => {
       if (ack === null) return; // the next stream says it again
       const error = errorOf(ack);
-      if (error === null && names.has("*")) this.#forgetUntold(stream);
+      if (error === null && names.has("*") && !this.#mirror.behind) this.#forgetUntold(stream);
       for (const wish of wishes) {
         if (error === null) wish.ready = true;
         else if (!wish.ready) this.#wanted.delete(wish.name);

@@ -21,8 +21,12 @@ export class Mirror {
   /** The control plane's run under which versions were told; "" when unknown. */
   epoch = "";
   revision = 0;
+  /** What `revision` counts in; "" when that is unknown. */
+  ledger = "";
   resources: readonly Resource[] = [];
   endpointVersion = 0;
+  /** What the control plane tells of endpoints may be old: it adds to what is known, and takes away only what it says is removed. */
+  behind = false;
   readonly services = new Map<string, MirroredService>();
   readonly contracts = new Map<string, ServiceContract>();
   readonly #known = new KnownResources();
@@ -37,11 +41,14 @@ export class Mirror {
       removed: [],
       touched: [],
     };
-    if (message.welcome !== undefined) this.epoch = message.welcome.epoch;
+    if (message.welcome !== undefined) ({ epoch: this.epoch, behind: this.behind } = message.welcome);
+    if (message.caughtUp) this.behind = false;
     for (const bytes of message.services) this.#applyService(bytes, change);
     if (message.resources.byteLength > 0) {
-      const { revision, json, unchanged } = resourceSets.decode(message.resources, 0, message.resources.byteLength);
-      this.revision = Number(revision);
+      const set = resourceSets.decode(message.resources, 0, message.resources.byteLength);
+      const { json, unchanged } = set;
+      this.revision = Number(set.revision);
+      this.ledger = set.ledger;
       if (unchanged) change.advanced = true;
       else {
         const read = this.#known.read(json);
@@ -114,7 +121,7 @@ export class Mirror {
     // Not the largest ever seen: a new control plane may count from the beginning.
     this.endpointVersion = service.version;
     const changed = update.changed.map(endpointOfMessage);
-    if (full) {
+    if (full && !this.behind) {
       const present = new Set(changed.map(({ id }) => id));
       for (const id of service.endpoints.keys()) if (!present.has(id)) remove(service, name, id, change);
     }

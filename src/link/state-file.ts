@@ -15,6 +15,7 @@ export async function saveState(file: string, mirror: Mirror): Promise<void> {
     format: FORMAT,
     epoch: mirror.epoch,
     revision: mirror.revision,
+    ledger: mirror.ledger,
     resources: mirror.resources,
     endpointVersion: mirror.endpointVersion,
     services: Array.from(mirror.services, ([name, { version, endpoints, contracts, methods }]) => ({
@@ -52,6 +53,7 @@ export async function loadState(file: string, mirror: Mirror): Promise<boolean> 
   // Versions of another run mean nothing to this one's control plane: it tells everything again.
   mirror.epoch = "";
   mirror.revision = saved.revision;
+  mirror.ledger = saved.ledger ?? "";
   mirror.resources = saved.resources;
   mirror.endpointVersion = saved.endpointVersion;
   for (const { name, version, endpoints, contracts, methods } of saved.services) {
@@ -121,6 +123,8 @@ interface SavedState {
   readonly format: number;
   readonly epoch: string;
   readonly revision: number;
+  /** Of files of earlier versions it is not there. */
+  readonly ledger?: string;
   readonly resources: readonly Resource[];
   readonly endpointVersion: number;
   readonly services: readonly {

@@ -20,6 +20,7 @@ export interface KeyValueRevisionsOptions {
  *     revisions/entries/NUMBER   one revision, made once: that an entry could be created is what decides who was first
  *     revisions/chunks/DIGEST    parts of contents too large for their entry; revisions that are alike share them (revision-contents.ts)
  *     revisions/head             the newest number. A hint, always behind or right: it is looked further from there, and put right by whoever finds it wrong
+ *     revisions/line             what tells these revisions from those of other stores, made once
  *     revisions/names            tags, and the floor below which only what has a tag is kept
  *
  * Invariants:
@@ -105,6 +106,15 @@ export class KeyValueRevisions implements RevisionStore {
     this.#follow ??= this.#followHead();
     if (this.#told > 0) queueMicrotask(() => this.#listeners.has(own) && own(this.#told));
     return { close: () => void this.#listeners.delete(own) };
+  }
+
+  async line(): Promise<string> {
+    this.#assertOpen();
+    for (;;) {
+      const item = await this.#store.get(LINE);
+      if (item !== null) return Buffer.from(item.value).toString().slice(0, MAX_LINE);
+      await this.#store.put(LINE, Buffer.from(randomUUID()), ABSENT);
+    }
   }
 
   async tags(): Promise<Readonly<Record<string, number>>> {
@@ -330,9 +340,11 @@ function noteOf({ revision, author, reason, publishedMs, changes }: RevisionNote
 
 const ENTRIES = "revisions/entries";
 const HEAD = "revisions/head";
+const LINE = "revisions/line";
 const NAMES = "revisions/names";
 const AT_ONCE = 16;
 const LOOK_MS = 5_000;
+const MAX_LINE = 64;
 const MAX_TAGS = 1_000;
 const MAX_STEPS = 4;
 const MAX_TRIES = 20;

@@ -44,6 +44,15 @@ export function revisionStoreCases(name: string, harness: () => Promise<Revision
     assert.equal(await store.append(revisionOf(2)), false, "a gap was appended");
   });
 
+  within("its line is the same for whoever shares it, whatever is appended", async (store, another) => {
+    await store.append(revisionOf(1));
+    const line = await store.line();
+    assert.match(line, /^[\x21-\x7e]{1,64}$/);
+    assert.equal(await another.line(), line);
+    await another.append(revisionOf(2));
+    assert.equal(await store.line(), line);
+  });
+
   within("what was appended is there for everybody, whole, the newest first", async (store, another) => {
     for (let number = 1; number <= 5; number++) assert.equal(await store.append(revisionOf(number)), true);
     sameRevision(await another.head(), revisionOf(5));

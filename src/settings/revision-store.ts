@@ -17,6 +17,8 @@ export interface RevisionStore {
   append(revision: StoredRevision): Promise<boolean>;
   /** Called with the newest number whenever it is another one, whoever appended it; with 0 when all were lost. Never from inside watch() or append(). */
   watch(listener: (revision: number) => void): { close(): void };
+  /** What tells this line of revisions from others: kept with them, so the same for all who share the store, and another one where all were lost and they begin anew. "": there is none yet. */
+  line(): Promise<string>;
   /** Names of revisions that people gave: name -> revision. */
   tags(): Promise<Readonly<Record<string, number>>>;
   /** Names a revision; 0 takes the name away. A name that is taken moves. */

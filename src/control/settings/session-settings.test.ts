@@ -51,6 +51,7 @@ class Process {
       process: () => consumer.instance,
       service: () => "orders",
       consumer: () => consumer,
+      isAhead: () => false,
       sameEpoch: () => true,
       assertMayRead() {},
     });

@@ -29,6 +29,8 @@ export interface SessionFacts {
   readonly consumer: () => SettingsConsumer;
   /** Whether revisions that the process knows were told by this run. */
   readonly sameEpoch: () => boolean;
+  /** The process knows a newer revision than is current here, and keeps what it has. */
+  readonly isAhead: () => boolean;
   /** Throws `permission_denied`. */
   readonly assertMayRead: (namespace: string) => void;
 }
@@ -77,12 +79,14 @@ export class SessionSettings {
       });
     for (const { namespace, knownRevision, schema, message } of namespaces) {
       const { revision, json, bytes } = this.#centre.valuesOf(namespace, this.facts.consumer());
-      const known = knownRevision > 0n && Number(knownRevision) === revision && this.facts.sameEpoch();
+      const applied = Number(knownRevision);
+      const ahead = applied > revision && this.facts.isAhead();
+      const known = ahead || (applied > 0 && applied === revision && this.facts.sameEpoch());
       const expects = this.#centre.expectation(schema, message);
       const before = this.#followed.get(namespace)?.expects ?? null;
       if (before !== null) this.#centre.forget(before);
-      const applied = Number(knownRevision);
-      this.#followed.set(namespace, { namespace, expects, revision, json, applied, refused: null, waiting: !known });
+      const has = ahead ? { revision: applied, json: "" } : { revision, json };
+      this.#followed.set(namespace, { namespace, expects, ...has, applied, refused: null, waiting: !known });
       this.#centre.follow(namespace, this);
       if (!known) this.#subscriber.settings(namespace, bytes);
     }
@@ -98,9 +102,14 @@ export class SessionSettings {
     const followed = this.#followed.get(namespace);
     if (followed === undefined) return;
     const { revision, json, bytes } = this.#centre.valuesOf(namespace, this.facts.consumer());
-    if (json === followed.json) return;
+    if (json === followed.json || (revision < followed.revision && this.facts.isAhead())) return;
     Object.assign(followed, { revision, json, refused: null, waiting: true });
     this.#subscriber.settings(namespace, bytes);
+  }
+
+  /** What is current here counts for the process, too. */
+  caughtUp(): void {
+    for (const namespace of this.#followed.keys()) this.changed(namespace);
   }
 
   applied({ namespace, revision, error }: SettingsApplied): void {

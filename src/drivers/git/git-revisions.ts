@@ -133,6 +133,12 @@ class GitRevisions implements RevisionStore {
     return { close: () => void this.#listeners.delete(own) };
   }
 
+  /** The first commit. */
+  async line(): Promise<string> {
+    await this.#read();
+    return this.#commits[0] ?? "";
+  }
+
   async tags(): Promise<Readonly<Record<string, number>>> {
     await this.#read();
     const format = "--format=%(refname:strip=2) %(objectname) %(*objectname)";
