@@ -20,6 +20,7 @@ export class Catalog {
   readonly #states = new Map<string, ServiceState>();
   readonly #byId = new Map<string, Endpoint>();
   readonly #ofAll = new Set<CatalogSubscriber>();
+  readonly #listeners = new Set<(service: string) => void>();
   #watch: Watch | null = null;
   #version = 0;
   #endpoints = 0;
@@ -80,6 +81,12 @@ export class Catalog {
     return this.#states.values();
   }
 
+  /** Called with the name of each service of which there is something new. Returns what ends that. For who takes no updates: nothing is encoded for them. */
+  onChange(listener: (service: string) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
   unsubscribe(subscriber: CatalogSubscriber, services: Iterable<ServiceState>): void {
     this.#ofAll.delete(subscriber);
     for (const state of services) {
@@ -91,7 +98,8 @@ export class Catalog {
   setMethods(service: string, methods: MessageInitShape<typeof MethodsSchema>): void {
     const state = this.#stateOf(service);
     state.methods = methods;
-    state.append({ service, endpointVersion: BigInt(state.endpointVersion), methods });
+    state.append({ methods });
+    this.#tell(service);
   }
 
   #apply(delta: EndpointDelta): void {
@@ -131,8 +139,13 @@ export class Catalog {
     }
     this.#endpoints += state.endpoints.size - before;
     state.endpointVersion = version;
-    state.append({ service, endpointVersion: BigInt(version), changed: changed.map(endpointToMessage), removed });
+    state.append({ changed, removed });
     this.#forgetEmpty(state);
+    this.#tell(service);
+  }
+
+  #tell(service: string): void {
+    for (const listener of this.#listeners) listener(service);
   }
 
   #stateOf(service: string): ServiceState {
@@ -178,13 +191,17 @@ export class ServiceState {
     this.name = name;
   }
 
-  append(update: MessageInitShape<typeof ServiceUpdateSchema>): void {
+  append({ changed = [], removed = [], methods }: ServiceNews): void {
     this.sequence++;
     this.#full = null;
     // Without a subscriber there is nobody to be told: who comes later gets the whole state.
-    if (this.subscribers.size === 0) this.#log = [];
-    else {
-      this.#log.push({ bytes: updates.encode(update), endpointVersion: this.endpointVersion });
+    if (this.subscribers.size === 0) {
+      if (this.#log.length > 0) this.#log = [];
+    } else {
+      const { name: service, endpointVersion } = this;
+      const news = { changed: changed.map(endpointToMessage), removed, methods };
+      const bytes = updates.encode({ service, endpointVersion: BigInt(endpointVersion), ...news });
+      this.#log.push({ bytes, endpointVersion });
       if (this.#log.length > LOG_LENGTH) this.#log.shift();
     }
     for (const subscriber of this.subscribers) subscriber.changed(this);
@@ -215,6 +232,12 @@ export class ServiceState {
     });
     return this.#full;
   }
+}
+
+interface ServiceNews {
+  changed?: readonly Endpoint[];
+  removed?: ServiceChange["removed"];
+  methods?: MessageInitShape<typeof MethodsSchema>;
 }
 
 interface ServiceChange {

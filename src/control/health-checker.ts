@@ -1,5 +1,6 @@
 import {
   describeHealthCheck,
+  HEALTH_CHECK_METADATA,
   type HealthCheck,
   type HealthCheckOptions,
   resolveHealthCheck,
@@ -43,6 +44,8 @@ export class HealthChecker {
   readonly #random: Random;
   readonly #maxProbes: number;
   readonly #checked = new Map<string, Checked>();
+  /** Those that nothing is sent to (ttl): there may be very many, and of each only its id is kept. */
+  readonly #passive = new Set<string>();
   readonly #queue: Checked[] = [];
   #probes = 0;
   /** Endpoints whose verdict is unhealthy for want of an answer. */
@@ -68,6 +71,7 @@ export class HealthChecker {
     this.#silent = 0;
     for (const checked of this.#checked.values()) checked.stop();
     this.#checked.clear();
+    this.#passive.clear();
     this.#queue.length = 0;
   }
 
@@ -80,19 +84,22 @@ export class HealthChecker {
   /** For people: how the endpoint is checked and what the last probe said. */
   describe(id: string): { check: string; message: string } {
     const checked = this.#checked.get(id);
-    return { check: checked === undefined ? "" : describeHealthCheck(checked.check), message: checked?.message ?? "" };
+    if (checked === undefined) return { check: this.#passive.has(id) ? "ttl" : "", message: "" };
+    return { check: describeHealthCheck(checked.check), message: checked.message };
   }
 
   #apply({ full, changed, removed }: EndpointDelta): void {
     if (full) {
       const present = new Set(changed.map(({ id }) => id));
       for (const id of this.#checked.keys()) if (!present.has(id)) this.#remove(id);
+      for (const id of this.#passive) if (!present.has(id)) this.#passive.delete(id);
     }
     for (const { id } of removed) this.#remove(id);
     for (const endpoint of changed) this.#changed(endpoint);
   }
 
   #remove(id: string): void {
+    this.#passive.delete(id);
     const checked = this.#checked.get(id);
     if (checked === undefined) return;
     this.#countSilent(checked, false);
@@ -108,12 +115,19 @@ export class HealthChecker {
 
   #tooManySilent(): boolean {
     const { protectionRatio = 0.5, protectionMinimum = 10 } = this.#options;
-    return this.#silent > Math.max(protectionMinimum, protectionRatio * this.#checked.size);
+    return this.#silent > Math.max(protectionMinimum, protectionRatio * (this.#checked.size + this.#passive.size));
   }
 
   #changed(endpoint: Endpoint): void {
     let checked = this.#checked.get(endpoint.id);
-    const check = resolveHealthCheck(endpoint, this.#options);
+    const check =
+      endpoint.metadata[HEALTH_CHECK_METADATA] === "ttl" ? null : resolveHealthCheck(endpoint, this.#options);
+    if (check === null || check.kind === "ttl") {
+      if (checked !== undefined) this.#remove(endpoint.id);
+      this.#passive.add(endpoint.id);
+      return;
+    }
+    this.#passive.delete(endpoint.id);
     if (checked === undefined || !sameTarget(checked.endpoint, endpoint) || !sameCheck(checked.check, check)) {
       if (checked !== undefined) this.#remove(endpoint.id);
       checked = new Checked(
@@ -139,7 +153,7 @@ export class HealthChecker {
 
   #probeSoon(checked: Checked): void {
     checked.cancelTimer();
-    if (checked.check.kind === "ttl" || checked.endpoint.health === "draining" || checked.stopped) return;
+    if (checked.endpoint.health === "draining" || checked.stopped) return;
     if (checked.probing) {
       checked.again = true;
       return;

@@ -121,7 +121,8 @@ export class SessionEndpoints {
     }
     const { service, id: endpointId } = endpoint;
     // Its contract first: who learns of the endpoint can call it.
-    await store.add({ service, endpointId, contracts, descriptors, digest: descriptorsDigest });
+    if (contracts.length > 0)
+      await store.add({ service, endpointId, contracts, descriptors, digest: descriptorsDigest });
     const lease = await registry.register(endpoint, ttl);
     this.#leases.set(endpointId, lease);
     this.#options.onRegistered(service);
@@ -130,21 +131,24 @@ export class SessionEndpoints {
 
   /** Carries a request out after those of the same endpoint that came before it. */
   #work(id: string, requestId: bigint, body: () => Promise<void>): void {
-    const { subscriber, onDone } = this.#options;
     this.#inWork++;
-    const before = this.#working.get(id) ?? Promise.resolve();
-    const work = before
-      .then(body)
-      .then(
-        () => subscriber.acknowledge({ requestId }),
-        (thrown) => subscriber.refuse(requestId, thrown),
-      )
-      .then(() => {
-        this.#inWork--;
-        if (this.#working.get(id) === work) this.#working.delete(id);
-        onDone();
-      });
+    const work = this.#carryOut(this.#working.get(id), requestId, body).then(() => {
+      if (this.#working.get(id) === work) this.#working.delete(id);
+      this.#options.onDone();
+    });
     this.#working.set(id, work);
+  }
+
+  async #carryOut(before: Promise<void> | undefined, requestId: bigint, body: () => Promise<void>): Promise<void> {
+    const { subscriber } = this.#options;
+    if (before !== undefined) await before;
+    try {
+      await body();
+      subscriber.acknowledge({ requestId });
+    } catch (thrown) {
+      subscriber.refuse(requestId, thrown);
+    }
+    this.#inWork--;
   }
 
   #forget(id: string): void {

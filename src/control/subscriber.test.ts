@@ -241,3 +241,23 @@ test("S3: a subscription to settings is acknowledged with them; of many updates 
   assert.deepEqual(subscriber.take()?.acks, [{ requestId: 2n }]);
   assert.equal(subscriber.take(), null);
 });
+
+test("who is told of changes alone has nothing encoded or kept for it", async () => {
+  const { catalog, tell } = await catalogWith();
+  const heard: string[] = [];
+  const end = catalog.onChange((service) => heard.push(service));
+  tell([endpointOf("alpha", 1)]);
+  tell([endpointOf("alpha", 2), endpointOf("beta", 1)]);
+  assert.deepEqual(heard, ["alpha", "alpha", "beta"]);
+  const state = catalog.get("alpha");
+  assert.equal(state?.since(1), null, "nobody subscribed who could take it");
+  const { subscriber } = new Reader();
+  catalog.subscribe("alpha", subscriber);
+  tell([endpointOf("alpha", 3)]);
+  assert.equal(state?.since(2)?.length, 1);
+  tell([], [endpointOf("beta", 1)]);
+  assert.equal(heard.at(-1), "beta");
+  end();
+  tell([endpointOf("alpha", 4)]);
+  assert.equal(heard.length, 5);
+});

@@ -118,6 +118,7 @@ const LABEL = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
 const ID = /^[A-Za-z0-9[][A-Za-z0-9._:@/[\]-]*$/;
 const TOKEN = /^[A-Za-z0-9._-]+$/;
 const METADATA_NAME = /^[A-Za-z0-9._/-]+$/;
+const IPV4 = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}$/;
 const DNS_LABEL = /^[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?$/;
 
 function isProtocol(value: unknown): value is Protocol {
@@ -125,8 +126,7 @@ function isProtocol(value: unknown): value is Protocol {
 }
 
 function isIpv4(host: string): boolean {
-  const parts = host.split(".");
-  return parts.length === 4 && parts.every((part) => /^(0|[1-9]\d{0,2})$/.test(part) && Number(part) <= 255);
+  return IPV4.test(host);
 }
 
 /** RFC 4291 section 2.2, with an optional zone ("fe80::1%eth0"). */

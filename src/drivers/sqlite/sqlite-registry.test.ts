@@ -55,3 +55,26 @@ test("registrations of one turn share a commit: 5,000 take seconds at most", asy
   assert.ok(performance.now() - started < 5_000, `took ${Math.round(performance.now() - started)} ms`);
   await registry.close();
 });
+
+test("what changes while a write is on its way is written as it is by then, and is there after a close at once", async () => {
+  const file = newFile();
+  const registry = await openSqliteRegistry({ file, clock: new VirtualClock() });
+  const [a, b, c] = [1, 2, 3].map((n) => endpointOf("alpha", n));
+  const first = registry.register(a, 5_000);
+  await new Promise((resolve) => setImmediate(resolve)); // its write is on its way
+  const rest = [registry.register(b, 5_000), registry.register({ ...a, port: 7 }, 5_000), registry.register(c, 5_000)];
+  const moved = registry.register({ ...b, version: "v2" }, 5_000).then((lease) => lease.release());
+  const closed = registry.close();
+  await Promise.all([first, ...rest, closed, moved.catch(() => {})]);
+  const again = await openSqliteRegistry({ file, clock: new VirtualClock() });
+  const { endpoints } = await again.query(["alpha"]);
+  assert.deepEqual(
+    endpoints.map(({ id, port, version }) => [id, port, version]),
+    [
+      [a.id, 7, a.version],
+      [b.id, b.port, "v2"],
+      [c.id, c.port, c.version],
+    ],
+  );
+  await again.close();
+});

@@ -60,24 +60,50 @@ const MIGRATIONS = [
    CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID`,
 ];
 
+/** While changes are on their way to the disk, those that come meanwhile become the next write: of each endpoint, what it is by then. */
 class Journal implements RegistryJournal {
   readonly #database: SqliteThread;
   readonly #onError: ((error: WeftError) => void) | undefined;
+  #next: { readonly ids: Set<string>; readonly written: Promise<void> } | null = null;
+  /** Settles with the last write; never rejects. */
+  #last: Promise<void> = Promise.resolve();
 
   constructor(database: SqliteThread, onError: ((error: WeftError) => void) | undefined) {
     this.#database = database;
     this.#onError = onError;
   }
 
-  async write(changes: readonly EndpointChange[], table: LeaseTable): Promise<void> {
+  write(changes: readonly EndpointChange[], table: LeaseTable): Promise<void> {
+    const { ids, written } = (this.#next ??= this.#begin(table));
+    for (const { id } of changes) ids.add(id);
+    return written;
+  }
+
+  async close(): Promise<void> {
+    await this.#last;
+    await this.#database.close();
+  }
+
+  #begin(table: LeaseTable): { ids: Set<string>; written: Promise<void> } {
+    const ids = new Set<string>();
+    const written = this.#last.then(() => {
+      this.#next = null;
+      return this.#commit(ids, table);
+    });
+    this.#last = written.catch(ignore); // who waits for it hears of it
+    return { ids, written };
+  }
+
+  async #commit(ids: ReadonlySet<string>, table: LeaseTable): Promise<void> {
     const gone: SqliteValue[][] = [];
     const present: SqliteValue[][] = [];
-    for (const { id, after } of changes) {
-      if (after === null) {
+    for (const id of ids) {
+      const endpoint = table.get(id);
+      if (endpoint === undefined) {
         gone.push([id]);
         continue;
       }
-      const { health, ...rest } = after;
+      const { health, ...rest } = endpoint;
       const { owner, check } = table.healthOf(id) ?? { owner: health, check: "healthy" as const };
       const ttlMs = table.ttlOf(id) ?? Number.POSITIVE_INFINITY;
       present.push([id, ttlMs === Number.POSITIVE_INFINITY ? null : ttlMs, owner, check, JSON.stringify(rest)]);
@@ -100,8 +126,6 @@ class Journal implements RegistryJournal {
       throw thrown;
     }
   }
-
-  close(): Promise<void> {
-    return this.#database.close();
-  }
 }
+
+function ignore(): void {}

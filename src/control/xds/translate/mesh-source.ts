@@ -3,7 +3,7 @@ import type { Cancel, Clock } from "../../../core/clock.ts";
 import { WeftError } from "../../../core/errors.ts";
 import type { Resource } from "../../../policy/resource/resources.ts";
 import type { Authority } from "../../authority/authority.ts";
-import type { Catalog, ServiceState } from "../../catalog.ts";
+import type { Catalog } from "../../catalog.ts";
 import type { ContractStore } from "../../contract-store.ts";
 import type { Ledger } from "../../ledger.ts";
 import { methodsOf } from "../../resource-check.ts";
@@ -26,7 +26,7 @@ import { NodeIdentity } from "./node-identity.ts";
 
 export interface MeshSourceParts {
   readonly ledger: Pick<Ledger, "current" | "onChange">;
-  readonly catalog: Pick<Catalog, "services" | "get" | "subscribeAll" | "unsubscribe">;
+  readonly catalog: Pick<Catalog, "services" | "get" | "onChange">;
   readonly contracts: Pick<ContractStore, "all">;
   readonly authority: Authority;
   readonly clock: Clock;
@@ -47,6 +47,7 @@ type Resources = ReadonlyMap<string, ReadonlyMap<string, XdsResource>>;
  */
 export class MeshSource implements XdsSource {
   readonly #parts: MeshSourceParts;
+  readonly #unfollow: () => void;
   readonly #views = new Map<string, ViewState>();
   readonly #feeds = new Set<Feed>();
   readonly #dirty = new Set<string>();
@@ -69,7 +70,7 @@ export class MeshSource implements XdsSource {
   constructor(parts: MeshSourceParts) {
     this.#parts = parts;
     parts.ledger.onChange(() => this.#changed(null));
-    parts.catalog.subscribeAll(this);
+    this.#unfollow = parts.catalog.onChange((service) => this.#changed(service));
   }
 
   /** Value of `x-weft-probe` by which the control plane asks a data plane for the revision that it enforces. */
@@ -79,13 +80,8 @@ export class MeshSource implements XdsSource {
 
   close(): void {
     this.#cancel?.();
-    this.#parts.catalog.unsubscribe(this, []);
+    this.#unfollow();
     for (const feed of this.#feeds) feed.close();
-  }
-
-  /** Of the catalog. */
-  changed({ name }: ServiceState): void {
-    this.#changed(name);
   }
 
   open(node: XdsNode, changed: () => void): XdsFeed {
