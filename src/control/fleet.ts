@@ -27,6 +27,10 @@ export class Fleet {
   readonly #grantor = new LimitGrantor();
   /** When each process met last, by role. */
   readonly #roles = new Map<string, Map<string, number>>();
+  /** Of all roles together. */
+  #met = 0;
+  /** When room was made last: it costs as much as there is. */
+  #forgotAt = Number.NEGATIVE_INFINITY;
   readonly #breakers = new FleetBreakers();
 
   constructor(clock: Clock) {
@@ -55,18 +59,32 @@ export class Fleet {
       if (role.length > MAX_NAME || (this.#roles.size >= MAX_ROLES && !this.#forgetRoles(now))) return 1;
       this.#roles.set(role, (met = new Map()));
     }
+    // Whoever reaches the port may meet, under any names.
+    if (!met.has(process) && this.#met >= MAX_MET && !this.#forgetRoles(now)) return Math.max(1, met.size);
+    if (!this.#roles.has(role)) this.#roles.set(role, met);
+    const before = met.size;
+    met.delete(process);
     met.set(process, now);
-    for (const [other, at] of met) if (now - at > PEER_MS || met.size > MAX_REPORTS) met.delete(other);
+    // In the order in which they were heard of.
+    for (const [other, at] of met) {
+      if (now - at <= PEER_MS && met.size <= MAX_REPORTS) break;
+      met.delete(other);
+    }
+    this.#met += met.size - before;
     return met.size;
   }
 
   /** Roles of which nobody was heard lately make room. */
   #forgetRoles(now: number): boolean {
+    if (now - this.#forgotAt < PEER_MS / 10) return false;
+    this.#forgotAt = now;
     for (const [role, met] of this.#roles) {
+      const before = met.size;
       for (const [process, at] of met) if (now - at > PEER_MS) met.delete(process);
+      this.#met += met.size - before;
       if (met.size === 0) this.#roles.delete(role);
     }
-    return this.#roles.size < MAX_ROLES;
+    return this.#roles.size < MAX_ROLES && this.#met < MAX_MET;
   }
 
   #breaker(process: string, report: BreakerReport, now: number): MessageInitShape<typeof BreakerWordSchema> {
@@ -124,6 +142,8 @@ const MAX_NAME = 256;
 const MAX_KEY = 2_048;
 const MAX_REPORTS = 10_000;
 const MAX_ROLES = 10_000;
+/** Ten times as many processes as may be attached. */
+const MAX_MET = 200_000;
 /** Processes meet twice a second. */
 const PEER_MS = 10_000;
 const MAX_NUMBER = 1e12;
