@@ -59,6 +59,8 @@ export interface ControlPlaneOptions {
   revisions?: RevisionStore;
   /** Other control planes use the store, too, and the registry: one of them leads, they ask each other, and they have one authority, which the operator's token opens. Default false. */
   shared?: boolean;
+  /** How often control planes of one store look for each other, ms; who is silent for three and a half times as long is gone, and a leader's lease lasts three times as long. From 200 on; default 2,000. */
+  meetEveryMs?: number;
   /** Where other control planes reach this one, "host:port". Default: where it listens. */
   advertise?: string;
   /** Default "127.0.0.1". Whoever reaches the port can register and publish. From other machines over TLS alone. */
@@ -149,6 +151,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
             system,
             operatorToken: dataDir === "" ? given : operatorToken,
             onEvent,
+            ...(options.meetEveryMs !== undefined && { meetEveryMs: options.meetEveryMs }),
           })
         : null;
     closing.push(() => several?.close());

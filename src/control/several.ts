@@ -24,6 +24,8 @@ export interface SeveralOptions {
   /** The same for all of them. */
   readonly operatorToken: string;
   readonly onEvent: (message: string) => void;
+  /** Default 2,000. */
+  readonly meetEveryMs?: number;
 }
 
 /** Becomes one of the control planes of a store. Rejects `failed_precondition` without the operator's token (NO_OPERATOR_TOKEN), or with another one than theirs (WRONG_OPERATOR_TOKEN). */
@@ -49,8 +51,9 @@ class Several {
   #cutOff: CutOff | null = null;
 
   constructor(options: SeveralOptions, keeper: SharedAuthority) {
+    const { store, id, clock, meetEveryMs = 2_000 } = options;
     this.#options = options;
-    this.leader = createLeader({ store: options.store, id: options.id, clock: options.clock });
+    this.leader = createLeader({ store, id, clock, leaseMs: 3 * meetEveryMs });
     this.authority = { keeper, leads: () => this.leader.leading };
   }
 
@@ -68,9 +71,9 @@ class Several {
 
   /** Around the control plane's calls. */
   interceptor(hub: Hub, fleet: Fleet, enforcing: () => readonly string[]): ServerInterceptor {
-    const { store, clock, id, system } = this.#options;
+    const { store, clock, id, system, meetEveryMs: everyMs } = this.#options;
     const self = () => ({ address: this.#address, enforcing: enforcing() });
-    const directory = new PeerDirectory({ store, clock, id, self });
+    const directory = new PeerDirectory({ store, clock, id, self, ...(everyMs !== undefined && { everyMs }) });
     this.#directory = directory;
     const peers = new Peers({ directory, id, system, identity: hub.authority.identity("control"), clock });
     this.#peers = peers;

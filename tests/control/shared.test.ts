@@ -50,6 +50,7 @@ async function several(t: TestContext, count: number, kind: "ttl" | "tcp" = "ttl
       store: lent(store),
       shared: true,
       system: "shop",
+      meetEveryMs: 200,
       defaultTtlMs: 3_000,
       health: { defaults: { kind } },
       identity: { operatorToken: OPERATOR },
