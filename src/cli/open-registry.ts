@@ -13,15 +13,31 @@ export interface RegistryChoice {
   system: string;
   /** Default "available". */
   mode?: ConsistencyMode;
+  /** How long opening waits for who does not answer, ms. Default 10,000. */
+  openTimeoutMs?: number;
   /** What a person should read. */
   tell: (message: string) => void;
 }
 
 /** Where a control plane keeps endpoints. Rejects `invalid_argument` for a url that is none, `unavailable` when nobody answers there. */
-export async function openRegistry({ url, dataDir, system, mode, tell }: RegistryChoice): Promise<Registry> {
+export async function openRegistry({
+  url,
+  dataDir,
+  system,
+  mode,
+  openTimeoutMs,
+  tell,
+}: RegistryChoice): Promise<Registry> {
   const onError = (error: WeftError): void => tell(error.message);
   const [, scheme = ""] = /^([a-z]+):\/\//.exec(url) ?? [];
-  const options = { url, system, mode, onError, onRecovered: () => tell(`${VENDORS[scheme]} answers again`) };
+  const options = {
+    url,
+    system,
+    mode,
+    openTimeoutMs,
+    onError,
+    onRecovered: () => tell(`${VENDORS[scheme]} answers again`),
+  };
   switch (scheme) {
     case "consul":
       return (await import("../drivers/consul/consul-registry.ts")).openConsulRegistry(options);

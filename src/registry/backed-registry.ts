@@ -7,7 +7,7 @@ import { type Random, systemRandom } from "../core/random.ts";
 import { isAway } from "./ask-again.ts";
 import { BackedLease, goneError, type LeaseKeeper } from "./backed-lease.ts";
 import { BackedMirror } from "./backed-mirror.ts";
-import { away, BackendLine, registryClosed } from "./backend-line.ts";
+import { away, BackendLine, notThere, registryClosed } from "./backend-line.ts";
 import type { EndpointBackend, KeptEntry } from "./endpoint-backend.ts";
 import { type EndpointEntry, visibleOf } from "./endpoint-value.ts";
 import { LeaseTable, type LeaseTableOptions } from "./lease-table.ts";
@@ -111,7 +111,7 @@ class BackedRegistry implements Registry, LeaseKeeper {
   async opened(timeoutMs: number): Promise<void> {
     let cancel: Cancel = ignore;
     const late = new Promise<never>((_, reject) => {
-      cancel = this.#clock.after(timeoutMs, () => reject(away(this.#backend, this.#mirror.away)));
+      cancel = this.#clock.after(timeoutMs, () => reject(notThere(this.#backend, this.#mirror.away)));
     });
     await Promise.race([this.#backend.follow(this.#plane, this.#mirror), late]).finally(() => cancel());
   }

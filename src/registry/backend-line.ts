@@ -124,8 +124,13 @@ export function registryClosed(): WeftError {
 
 /** What a person is told of it. */
 export function away({ name }: EndpointBackend, cause: WeftError | null): WeftError {
-  const why = cause === null ? "" : `: ${cause.message}`;
-  const text = `${name} does not answer, and what is known stays in use${why}`;
+  const text = `${cause?.message ?? `${name} does not answer`}; what is known stays in use`;
+  return new WeftError("unavailable", text, { reason: "REGISTRY_AWAY", ...(cause !== null && { cause }) });
+}
+
+/** What a person is told of one that was never there. */
+export function notThere({ name }: EndpointBackend, cause: WeftError | null): WeftError {
+  const text = `${cause?.message ?? `${name} does not answer`}; is it running, and is the url right?`;
   return new WeftError("unavailable", text, { reason: "REGISTRY_AWAY", ...(cause !== null && { cause }) });
 }
 

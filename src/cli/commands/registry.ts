@@ -2,6 +2,7 @@ import { hostPort } from "../../core/address.ts";
 import type { Endpoint, Health } from "../../core/endpoint.ts";
 import { WeftError } from "../../core/errors.ts";
 import type { EndpointList } from "../../registry/registry.ts";
+import { controlAddresses } from "../arguments.ts";
 import { type Cell, formatColumns } from "../columns.ts";
 import { controlAddress } from "../control-address.ts";
 import { EXIT } from "../exit-status.ts";
@@ -228,7 +229,19 @@ function tellCopy(event: CopyEvent, { json }: CopyFlags, terminal: Terminal): vo
 
 function openPlace(text: string, flags: RegistryFlags, terminal: Terminal): Promise<RegistryAccess> {
   if (/^[a-z]+:\/\//.test(text)) return openAccess({ ...flags, registry: text }, terminal);
-  return openAccess({ ...flags, registry: "", control: text }, terminal);
+  return openAccess({ ...flags, registry: "", control: controlOf(text) }, terminal);
+}
+
+function controlOf(text: string): string {
+  try {
+    return controlAddresses(text);
+  } catch {
+    throw new WeftError(
+      "invalid_argument",
+      `"${text.slice(0, 100)}" is neither a registry's url (consul://127.0.0.1:8500) nor HOST:PORT of a control plane`,
+      { reason: "BAD_ADDRESS" },
+    );
+  }
 }
 
 async function withAccess(

@@ -4,7 +4,7 @@ import { Admin, Health as HealthMessage } from "../../contract/gen/weft/control/
 import { Endpoints } from "../../contract/gen/weft/control/v1/endpoints.ts";
 import { systemClock } from "../../core/clock.ts";
 import type { Endpoint, Health } from "../../core/endpoint.ts";
-import { toWeftError, type WeftError } from "../../core/errors.ts";
+import { toWeftError, WeftError } from "../../core/errors.ts";
 import { MemoryRegistry } from "../../drivers/memory/memory-registry.ts";
 import { isOnThisMachine } from "../../link/control-security.ts";
 import { operatorLineProof } from "../../link/line-proof.ts";
@@ -41,7 +41,7 @@ export interface DirectAccess {
 
 /** A registry by its url: "consul://...". */
 export async function openDirectAccess({ url, system, tell }: DirectAccess): Promise<RegistryAccess> {
-  const registry = await openRegistry({ url, dataDir: "", system, tell });
+  const registry = await openRegistry({ url, dataDir: "", system, tell, openTimeoutMs: OPEN_MS });
   const beats = new Beats();
   return {
     name: `${placeOf(url)} ${system}`,
@@ -134,7 +134,22 @@ export async function openPlaneAccess({ address, token, tell }: PlaneAccess): Pr
       ...(token !== "" && { proof: operatorLineProof(() => token) }),
       onError: ({ message }) => tell(message),
     }));
+  let reached = false;
+  /** A line tries again; who asks for the first time is told at once that nobody is there. */
+  const reach = async (): Promise<void> => {
+    if (reached) return;
+    await admin.client.getStatus({}, { metadata }).catch((thrown: unknown) => {
+      const { code, message } = toWeftError(thrown);
+      if (code !== "unavailable") return; // it may not be asked for its status: the line says what it may
+      throw new WeftError("unavailable", `the control plane at ${address} cannot be asked: ${message}`, {
+        reason: "CANNOT_ASK",
+        cause: thrown,
+      });
+    });
+    reached = true;
+  };
   const known = async (services: readonly string[]): Promise<void> => {
+    await reach();
     for (const service of services.includes("*") ? ["*"] : services) await link().subscribe(service, 10_000);
     await flushed;
   };
@@ -205,6 +220,9 @@ export async function openPlaneAccess({ address, token, tell }: PlaneAccess): Pr
     },
   };
 }
+
+/** How long a person waits for a registry that does not answer, ms. */
+const OPEN_MS = 4_000;
 
 /** A registry's url without what may be secret in it: its login and parameters. */
 export function placeOf(url: string): string {

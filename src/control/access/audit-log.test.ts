@@ -45,5 +45,6 @@ test("many changes at once are all written down", async () => {
 test("a token that somebody gives for its id is not written down", () => {
   const token = `weft-admin-0123456789ab.${"s".repeat(43)}`;
   assert.equal(aboutOf({ id: token }), "id weft-admin-0123456789ab...");
+  assert.equal(aboutOf({ endpoint: { id: "web-1", service: "web", host: "h" }, ttlMs: 0 }), "service web, id web-1");
   assert.equal(aboutOf({ reason: "a\nb\u001b[2J" }), "reason a?b?[2J");
 });

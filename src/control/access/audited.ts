@@ -9,7 +9,8 @@ export function isChange({ idempotency }: DescMethod): boolean {
 
 /** What a request is about, for people: "service deployer, role publisher". Never a resource, a value or a token. */
 export function aboutOf(message: object): string {
-  const fields = message as Record<string, unknown>;
+  const { endpoint = {} } = message as { endpoint?: object };
+  const fields = { ...endpoint, ...message } as Record<string, unknown>;
   const parts: string[] = [];
   for (const name of TOLD) {
     const value = fields[name];
