@@ -248,7 +248,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     const fleet = new Fleet(clock);
     const around =
       several === null ? [] : [several.interceptor(hub, fleet, () => enforcingOf(sessions, meshXds.status.planes()))];
-    const admins = new AdminTokens(store, clock);
+    const admins = new AdminTokens(store, clock, operatorToken);
     const audit = new AuditLog({ store, clock, onEvent });
     closing.push(() => audit.close());
     const isOperator = (token: string) => tokens.isOperator(token);

@@ -1,4 +1,4 @@
-import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
+import { createHash, createHmac, hkdfSync, randomBytes, timingSafeEqual } from "node:crypto";
 import type { Clock } from "../../core/clock.ts";
 import { WeftError } from "../../core/errors.ts";
 import { ABSENT, ANY, type KeyValue } from "../../settings/key-value.ts";
@@ -15,17 +15,21 @@ export interface AdminToken {
 }
 
 /**
- * Tokens of people and programs that ask the control plane, and what services of the system may by their certificates; below `access/` in the store, so that they hold at every control plane. What was read is
+ * Tokens of people and programs that ask the control plane, and what services of the system may by their certificates; below `access/` in the store, so that they hold at every control plane. Each bears a
+ * code (HMAC-SHA-256) by the operator's token, so that nobody becomes an operator by writing into the store. What was read is
  * believed for a few seconds, which is how long a token that was revoked may hold still, and for a minute while the store is away.
  */
 export class AdminTokens {
   readonly #store: KeyValue;
   readonly #clock: Clock;
+  readonly #key: Uint8Array;
   readonly #known = new Map<string, Known>();
 
-  constructor(store: KeyValue, clock: Clock) {
+  /** `operatorToken`: the same at all control planes of the store. */
+  constructor(store: KeyValue, clock: Clock, operatorToken: string) {
     this.#store = store;
     this.#clock = clock;
+    this.#key = new Uint8Array(hkdfSync("sha256", operatorToken, "", "weft access 1", 32));
   }
 
   async create(name: string, role: AccessRole, ttlSeconds: number): Promise<{ token: string; made: AdminToken }> {
@@ -41,7 +45,8 @@ export class AdminTokens {
     const secret = randomBytes(32).toString("base64url");
     const madeMs = this.#clock.wallMs();
     const made = { id, name, role, madeMs, expiresMs: madeMs + (ttlSeconds || DEFAULT_TTL_SECONDS) * 1_000 };
-    await this.#store.put(`${TOKENS}/${id}`, encode({ ...made, digest: digestOf(secret).toString("hex") }), ABSENT);
+    const at = `${TOKENS}/${id}`;
+    await this.#store.put(at, this.#encode(at, { ...made, digest: digestOf(secret).toString("hex") }), ABSENT);
     return { token: `${PREFIX}${id}.${secret}`, made };
   }
 
@@ -50,7 +55,7 @@ export class AdminTokens {
     const now = this.#clock.wallMs();
     const items = await this.#store.list(TOKENS);
     return items
-      .flatMap(({ value }) => decodeToken(value) ?? [])
+      .flatMap(({ key, value }) => this.#token(key, value) ?? [])
       .filter(({ expiresMs }) => expiresMs > now)
       .sort((a, b) => a.madeMs - b.madeMs)
       .map(({ digest: _, ...token }) => token);
@@ -69,8 +74,9 @@ export class AdminTokens {
   async find(text: string): Promise<AdminToken | null> {
     const match = TOKEN.exec(text);
     if (match === null) return null;
-    const value = await this.#read(`${TOKENS}/${match[1]}`);
-    const kept = value === null ? null : decodeToken(value);
+    const at = `${TOKENS}/${match[1]}`;
+    const value = await this.#read(at);
+    const kept = value === null ? null : this.#token(at, value);
     if (kept === null || kept.expiresMs <= this.#clock.wallMs()) return null;
     const { digest, ...token } = kept;
     return timingSafeEqual(Buffer.from(digest, "hex"), digestOf(match[2])) ? token : null;
@@ -80,21 +86,48 @@ export class AdminTokens {
   async grant(service: string, role: AccessRole | null): Promise<void> {
     const key = `${GRANTS}/${service}`;
     if (role === null) await this.#store.delete(key, ANY);
-    else await this.#store.put(key, encode({ role }), ANY);
+    else await this.#store.put(key, this.#encode(key, { role }), ANY);
     this.#known.delete(key);
   }
 
   async grants(): Promise<readonly { readonly service: string; readonly role: AccessRole }[]> {
     const items = await this.#store.list(GRANTS);
     return items.flatMap(({ key, value }) => {
-      const role = roleOf(parse(value)?.role);
+      const role = this.#grant(key, value);
       return role === null ? [] : [{ service: key.slice(GRANTS.length + 1), role }];
     });
   }
 
   async granted(service: string): Promise<AccessRole | null> {
-    const value = await this.#read(`${GRANTS}/${service}`);
-    return value === null ? null : roleOf(parse(value)?.role);
+    const key = `${GRANTS}/${service}`;
+    const value = await this.#read(key);
+    return value === null ? null : this.#grant(key, value);
+  }
+
+  #encode(key: string, value: Readonly<Record<string, unknown>>): Uint8Array {
+    return Buffer.from(JSON.stringify({ ...value, code: this.#codeOf(key, value).toString("hex") }));
+  }
+
+  /** Null for what is none, or was not written by a control plane with this operator's token. */
+  #parse(key: string, value: Uint8Array): Record<string, unknown> | null {
+    const { code, ...kept } = parse(value) ?? {};
+    if (typeof code !== "string" || !DIGEST.test(code)) return null;
+    return timingSafeEqual(Buffer.from(code, "hex"), this.#codeOf(key, kept)) ? kept : null;
+  }
+
+  #codeOf(key: string, value: Readonly<Record<string, unknown>>): Buffer {
+    const fields = FIELDS.map((name) => value[name] ?? null);
+    return createHmac("sha256", this.#key)
+      .update(JSON.stringify([key, ...fields]))
+      .digest();
+  }
+
+  #token(key: string, value: Uint8Array): KeptToken | null {
+    return tokenOf(this.#parse(key, value) ?? {});
+  }
+
+  #grant(key: string, value: Uint8Array): AccessRole | null {
+    return roleOf(this.#parse(key, value)?.role);
   }
 
   async #read(key: string): Promise<Uint8Array | null> {
@@ -121,7 +154,7 @@ export class AdminTokens {
     const now = this.#clock.wallMs();
     let left = 0;
     for (const { key, value, version } of await this.#store.list(TOKENS)) {
-      if ((decodeToken(value)?.expiresMs ?? 0) <= now) await this.#store.delete(key, version);
+      if ((this.#token(key, value)?.expiresMs ?? 0) <= now) await this.#store.delete(key, version);
       else left++;
     }
     if (left >= MAX_TOKENS)
@@ -140,12 +173,11 @@ interface KeptToken extends AdminToken {
   readonly digest: string;
 }
 
-function decodeToken(value: Uint8Array): KeptToken | null {
-  const { id, name, role, madeMs, expiresMs, digest } = parse(value) ?? {};
+function tokenOf({ id, name, role, madeMs, expiresMs, digest }: Record<string, unknown>): KeptToken | null {
   const known = roleOf(role);
   if (known === null || typeof id !== "string" || typeof name !== "string") return null;
   if (typeof madeMs !== "number" || typeof expiresMs !== "number") return null;
-  if (typeof digest !== "string" || !/^[0-9a-f]{64}$/.test(digest)) return null;
+  if (typeof digest !== "string" || !DIGEST.test(digest)) return null;
   return { id, name, role: known, madeMs, expiresMs, digest };
 }
 
@@ -161,10 +193,6 @@ function roleOf(role: unknown): AccessRole | null {
   return ACCESS_ROLES.find((each) => each === role) ?? null;
 }
 
-function encode(value: object): Uint8Array {
-  return Buffer.from(JSON.stringify(value));
-}
-
 function digestOf(secret: string): Buffer {
   return createHash("sha256").update(secret).digest();
 }
@@ -173,6 +201,9 @@ function wrong(field: string, message: string): WeftError {
   return new WeftError("invalid_argument", message, { reason: "BAD_TOKEN_REQUEST", place: { field } });
 }
 
+/** Of which a code is made. */
+const FIELDS = ["id", "name", "role", "madeMs", "expiresMs", "digest"] as const;
+const DIGEST = /^[0-9a-f]{64}$/;
 const PREFIX = "weft-admin-";
 const ID = /^[0-9a-f]{12}$/;
 const TOKEN = /^weft-admin-([0-9a-f]{12})\.([\w-]{43})$/;
