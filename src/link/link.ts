@@ -13,8 +13,10 @@ import { ControlChannel } from "./control-channel.ts";
 import type { ControlSecurity } from "./control-security.ts";
 import { errorOf, unreachable } from "./errors.ts";
 import { FleetLine } from "./fleet-line.ts";
+import { Heartbeats } from "./heartbeats.ts";
 import { LimitLine } from "./limit-line.ts";
 import type { LineProof } from "./line-proof.ts";
+import { LineReports } from "./line-reports.ts";
 import { Mirror, type MirrorChange } from "./mirror.ts";
 import { type Applied, PolicyFeed } from "./policy-feed.ts";
 import { Registrations } from "./registrations.ts";
@@ -22,7 +24,6 @@ import { SettingsFile } from "./settings-file.ts";
 import { SettingsLine } from "./settings-line.ts";
 import { StateSaver } from "./state-file.ts";
 import { Stream } from "./stream.ts";
-import { TrafficReport } from "./traffic-report.ts";
 import type { Link, ProcessRole, Registered, Registration, ServiceContract, SuppliedPolicy } from "./types.ts";
 import { Waiters } from "./waiters.ts";
 
@@ -86,6 +87,8 @@ class ControlLink implements Link {
   readonly #backOff: BackOff;
   readonly #process: string;
   readonly #channel: ControlChannel;
+  readonly #beats: Heartbeats;
+  readonly #reports: LineReports;
   readonly #fleet: FleetLine;
   readonly limits: LimitLine;
   readonly settings: SettingsLine;
@@ -129,6 +132,17 @@ class ControlLink implements Link {
       unreachable: (timeoutMs) => this.#unreachable(timeoutMs),
       report: (error) => this.#report(error),
     });
+    this.#beats = new Heartbeats({
+      clock: this.#clock,
+      beatMs: (periodMs) => this.#registrations.beatMs(periodMs),
+      several: this.#channel.count > 1,
+    });
+    this.#reports = new LineReports({
+      clock: this.#clock,
+      load: options.load,
+      edges: options.role === undefined ? undefined : options.policy.edges,
+      isCurrent: (stream) => this.#stream === stream,
+    });
     this.limits = new LimitLine({ client, process: this.#process, clock: this.#clock });
     const { stateFile } = options;
     this.#saver =
@@ -169,7 +183,8 @@ class ControlLink implements Link {
     const registered = this.#registrations.register(registration);
     // A shorter lease than all others would end before the next heartbeat.
     const stream = this.#stream;
-    if (stream?.welcomed && this.#registrations.beatMs(this.#periodMs) < before) this.#beat(stream, this.#periodMs);
+    if (stream?.welcomed && this.#registrations.beatMs(this.#periodMs) < before)
+      this.#beats.start(stream, this.#periodMs);
     return registered;
   }
 
@@ -283,9 +298,8 @@ class ControlLink implements Link {
       this.#backOff.reset();
       this.#backOff.limit(message.welcome.heartbeatMs || 5_000);
       this.#periodMs = message.welcome.heartbeatMs || this.#periodMs;
-      this.#beat(stream, this.#periodMs);
-      this.#reportLoad(stream);
-      this.#reportTraffic(stream);
+      this.#beats.start(stream, this.#periodMs);
+      this.#reports.start(stream);
       if (this.#applied !== null) this.#tellApplied(this.#applied);
       this.#sendSubscribe(stream, [...this.#wanted.values()]);
       this.settings.attached(stream);
@@ -374,65 +388,6 @@ class ControlLink implements Link {
     this.settings.lost();
   }
 
-  /** `periodMs` is the control plane's wish; shorter leases need more. */
-  #beat(stream: Stream, periodMs: number): void {
-    stream.timer();
-    stream.timer = this.#clock.after(this.#registrations.beatMs(periodMs), () => {
-      if (++stream.silentBeats > SILENT_BEATS) {
-        stream.fail(
-          new WeftError("unavailable", `nothing was heard for ${SILENT_BEATS} heartbeats`, { reason: "LINE_SILENT" }),
-        );
-        return;
-      }
-      // One load report may wait before it; more than that means a line that takes nothing now.
-      if (stream.outbox.size < 2) {
-        stream.outbox.push({ message: { case: "heartbeat", value: { requestId: stream.request(ignore) } } });
-      }
-      this.#expectAnswer(stream, periodMs);
-      this.#beat(stream, periodMs);
-    });
-  }
-
-  /** Where there is another control plane, nobody waits three heartbeats for one that is silent: leases would end before they are renewed there. */
-  #expectAnswer(stream: Stream, periodMs: number): void {
-    if (this.#channel.count === 1) return;
-    const withinMs = Math.max(LEAST_ANSWER_MS, this.#registrations.beatMs(periodMs) / 2);
-    stream.expect(
-      this.#clock.after(withinMs, () => {
-        const message = `a heartbeat was not answered within ${Math.round(withinMs)} ms`;
-        stream.fail(new WeftError("unavailable", message, { reason: "LINE_SILENT" }));
-      }),
-    );
-  }
-
-  /** More often than heartbeats, for whoever looks on; a line that is behind is given less to do. */
-  #reportLoad(stream: Stream): void {
-    const { load } = this.#options;
-    if (load === undefined || this.#stream !== stream) return;
-    if (stream.outbox.size === 0) {
-      const endpoints = load();
-      if (endpoints.length > 0) stream.outbox.push({ message: { case: "load", value: { endpoints: [...endpoints] } } });
-    }
-    this.#clock.after(LOAD_EVERY_MS, () => this.#reportLoad(stream));
-  }
-
-  /** Calls by backend, of which those alone are told that have changed on this stream. The first report, of an empty stream, says that counting begins here. */
-  #reportTraffic(stream: Stream): void {
-    const { edges } = this.#options.policy;
-    if (edges === undefined || this.#options.role === undefined) return;
-    const report = new TrafficReport(edges);
-    const tell = (first: boolean): void => {
-      if (this.#stream !== stream) return;
-      if (stream.outbox.size < 2) {
-        const changed = report.take();
-        const value = { edges: changed, measuredMs: this.#clock.now() };
-        if (first || changed.length > 0) stream.outbox.push({ message: { case: "traffic", value } });
-      }
-      this.#clock.after(LOAD_EVERY_MS, () => tell(false));
-    };
-    tell(true);
-  }
-
   // --- requests -------------------------------------------------------------------------------------------------
 
   /** Says the wishes, with what is known of each service; without wishes, that contracts are wanted. */
@@ -496,13 +451,9 @@ function ignore(): void {}
 const WELCOME_TIMEOUT_MS = 5_000;
 /** Another control plane may be quicker. */
 const WELCOME_OF_ONE_MS = 3_000;
-/** A control plane that collects garbage or waits for its disk is not left for it. */
-const LEAST_ANSWER_MS = 1_000;
 /** Processes of a control plane that stops arrive elsewhere within so long. */
 const MOVE_WITHIN_MS = 1_000;
 const CLOSE_TIMEOUT_MS = 1_000;
-const SILENT_BEATS = 3;
-const LOAD_EVERY_MS = 1_000;
 /** What is told of resources that cannot be used here; the process's own log has it whole. */
 const MAX_REFUSAL_LENGTH = 2_000;
 const ROLES: Readonly<Record<ProcessRole, Role>> = {

@@ -1,11 +1,4 @@
-import {
-  createHash,
-  createPrivateKey,
-  createPublicKey,
-  generateKeyPairSync,
-  type KeyObject,
-  X509Certificate,
-} from "node:crypto";
+import { createHash, createPrivateKey, generateKeyPairSync, type KeyObject, X509Certificate } from "node:crypto";
 import { createCertificate, encodePem } from "../../core/certificate.ts";
 import type { Cancel, Clock } from "../../core/clock.ts";
 import { pinsOf } from "../../core/control-pin.ts";
@@ -14,6 +7,7 @@ import { type IdentityMaterial, type IdentitySource, spiffeId } from "../../core
 import { AuthorityFile, type KeptRoot, type PastRoot } from "./authority-file.ts";
 import type { AuthorityKeeper, KeptAuthority } from "./authority-keeper.ts";
 import { type CheckedAuthority, checkGivenAuthority, type GivenAuthority } from "./given-authority.ts";
+import { OwnIdentity } from "./own-identity.ts";
 import { advanceRoots, nextDueMs, type RotationTimes, untilMs, wantsRoot } from "./root-rotation.ts";
 
 export interface AuthorityOptions {
@@ -396,78 +390,6 @@ function pastOf(all: readonly PastRoot[], roots: readonly KeptRoot[], nowMs: num
       const dropped = past.droppedMs === null && !roots.some(({ certificate }) => certificate === past.certificate);
       return dropped ? { ...past, droppedMs: nowMs } : past;
     });
-}
-
-/** Renewed at half its life; its key is made anew each time. */
-class OwnIdentity implements IdentitySource {
-  readonly id: string;
-  current: IdentityMaterial;
-  /** Without what is shown behind the certificate. */
-  #material: IdentityMaterial;
-  readonly #authority: Authority;
-  readonly #service: string;
-  readonly #clock: Clock;
-  readonly #listeners = new Set<() => void>();
-  readonly #stop: () => void;
-  #cancel: Cancel = () => {};
-
-  constructor(authority: Authority, service: string, clock: Clock) {
-    this.#authority = authority;
-    this.#service = service;
-    this.#clock = clock;
-    this.id = spiffeId(authority.system, service);
-    this.#material = authority.issueWithKey(service);
-    this.current = this.#shown();
-    this.#stop = authority.onChange(() => this.#replace({ ...this.#material, trust: authority.trust }));
-    this.#wait();
-  }
-
-  onChange(listener: () => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
-  }
-
-  close(): void {
-    this.#stop();
-    this.#cancel();
-  }
-
-  #wait(): void {
-    this.#cancel = this.#clock.after(this.#authority.leafLifetimeMs / 2, () => {
-      try {
-        this.#replace(this.#authority.issueWithKey(this.#service));
-      } catch {
-        // The authority itself has expired; the next time it may not.
-      }
-      this.#wait();
-    });
-  }
-
-  #shown(): IdentityMaterial {
-    return { ...this.#material, certificate: this.#material.certificate + this.#authority.chain };
-  }
-
-  #replace(material: IdentityMaterial): void {
-    this.#material = material;
-    this.current = this.#shown();
-    for (const listener of this.#listeners) listener();
-  }
-}
-
-/** A public key as it comes in a request. Throws `invalid_argument` unless it is EC on P-256. */
-export function parsePublicKey(spki: Uint8Array): KeyObject {
-  try {
-    if (spki.length <= 256) {
-      const key = createPublicKey({ key: Buffer.from(spki), type: "spki", format: "der" });
-      if (key.asymmetricKeyDetails?.namedCurve === "prime256v1") return key;
-    }
-  } catch {
-    // told below
-  }
-  throw new WeftError("invalid_argument", "public_key must be a SubjectPublicKeyInfo (DER) of an EC key on P-256", {
-    reason: "BAD_PUBLIC_KEY",
-    place: { field: "public_key" },
-  });
 }
 
 /** As services are named; what another authority of the user's has signed may hold anything. */

@@ -10,8 +10,9 @@ import type { MessageInitShape } from "../../contract/runtime.ts";
 import { toWeftError, WeftError } from "../../core/errors.ts";
 import { isProof } from "../../core/identity-proof.ts";
 import { type ServiceDefinition, service } from "../../service/definition.ts";
-import { type Authority, parsePublicKey } from "./authority.ts";
+import type { Authority } from "./authority.ts";
 import type { JoinTokens } from "./join-tokens.ts";
+import { parsePublicKey } from "./public-key.ts";
 
 export interface IdentityServiceParts {
   readonly authority: Authority;

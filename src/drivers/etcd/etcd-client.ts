@@ -4,8 +4,8 @@ import { toWeftError, WeftError } from "../../core/errors.ts";
 import type { Random } from "../../core/random.ts";
 import { within } from "../../core/within.ts";
 import { BackOff } from "../../link/back-off.ts";
+import { Waiters } from "../../link/waiters.ts";
 import { readTls, type TlsMaterial } from "../driver-tls.ts";
-import { Waiters } from "../waiters.ts";
 import { EtcdSession } from "./etcd-session.ts";
 import type { EtcdTarget } from "./etcd-url.ts";
 
@@ -29,7 +29,7 @@ export class EtcdClient {
   readonly #options: EtcdClientOptions;
   readonly #tls: TlsMaterial | null;
   readonly #backOff: BackOff;
-  readonly #waiters: Waiters;
+  readonly #waiters = new Waiters();
   readonly #writes = new AtMost(MAX_WRITES);
   #session: EtcdSession | null = null;
   #opening: EtcdSession | null = null;
@@ -43,7 +43,6 @@ export class EtcdClient {
     this.#options = options;
     const { tls } = options.target;
     this.#tls = tls === null ? null : readTls(tls, "etcd");
-    this.#waiters = new Waiters(options.clock);
     this.#backOff = new BackOff(options.random, { baseMs: 50, maxMs: MAX_PAUSE_MS });
     // Many processes that start together do not all ask the first one.
     this.#next = Math.floor(options.random.next() * options.target.addresses.length);
@@ -70,7 +69,7 @@ export class EtcdClient {
       if (this.#closed) throw registryClosed();
       const session = this.#session;
       if (session === null) {
-        if (!(await this.#waiters.until(deadline))) throw this.#away();
+        await this.#waiters.wait(clock, Math.max(0, deadline - clock.now()), () => this.#away());
         continue;
       }
       try {
@@ -103,7 +102,7 @@ export class EtcdClient {
     this.#opening?.close();
     this.#session?.close();
     this.#session = null;
-    this.#waiters.wake();
+    this.#waiters.settle(null);
   }
 
   async #connect(): Promise<void> {
@@ -127,7 +126,7 @@ export class EtcdClient {
       this.#backOff.reset();
       if (this.#lost !== null) this.#options.onChange(null);
       this.#lost = null;
-      this.#waiters.wake();
+      this.#waiters.settle(null);
     } catch (thrown) {
       this.#opening = null;
       session?.close();

@@ -3,8 +3,8 @@ import { toWeftError, WeftError } from "../../core/errors.ts";
 import type { Random } from "../../core/random.ts";
 import { within } from "../../core/within.ts";
 import { BackOff } from "../../link/back-off.ts";
+import { Waiters } from "../../link/waiters.ts";
 import { readTls, type TlsMaterial } from "../driver-tls.ts";
-import { Waiters } from "../waiters.ts";
 import { ZookeeperConnection } from "./zookeeper-connection.ts";
 import type { SessionTicket, WatchEvent } from "./zookeeper-messages.ts";
 import { lostError } from "./zookeeper-refusal.ts";
@@ -37,7 +37,7 @@ export class ZookeeperClient {
   readonly #options: ZookeeperClientOptions;
   readonly #tls: TlsMaterial | null;
   readonly #backOff: BackOff;
-  readonly #waiters: Waiters;
+  readonly #waiters = new Waiters();
   #ticket: SessionTicket = NO_SESSION;
   #connection: ZookeeperConnection | null = null;
   #opening: ZookeeperConnection | null = null;
@@ -51,7 +51,6 @@ export class ZookeeperClient {
     this.#options = options;
     const { tls } = options.target;
     this.#tls = tls === null ? null : readTls(tls, "ZooKeeper");
-    this.#waiters = new Waiters(options.clock);
     this.#backOff = new BackOff(options.random, { baseMs: 50, maxMs: MAX_PAUSE_MS });
     // Many processes that start together do not all ask the first one.
     this.#next = Math.floor(options.random.next() * options.target.addresses.length);
@@ -75,7 +74,8 @@ export class ZookeeperClient {
       const connection = this.#connection;
       if (connection === null) {
         // What is refused is not mended by waiting.
-        if (isRefusal(this.#lost) || !(await this.#waiters.until(deadline))) throw this.#away();
+        if (isRefusal(this.#lost)) throw this.#away();
+        await this.#waiters.wait(clock, Math.max(0, deadline - clock.now()), () => this.#away());
         continue;
       }
       try {
@@ -97,7 +97,7 @@ export class ZookeeperClient {
     this.#opening?.close();
     const connection = this.#connection;
     this.#connection = null;
-    this.#waiters.wake();
+    this.#waiters.settle(null);
     if (end) await connection?.endSession();
     connection?.close();
   }
@@ -132,7 +132,7 @@ export class ZookeeperClient {
       this.#backOff.reset();
       if (this.#lost !== null) this.#options.onChange(null);
       this.#lost = null;
-      this.#waiters.wake();
+      this.#waiters.settle(null);
     } catch (thrown) {
       this.#opening = null;
       connection.close();
@@ -144,7 +144,7 @@ export class ZookeeperClient {
     if (this.#closed) return;
     if (this.#lost === null) this.#options.onChange(failure);
     this.#lost = failure;
-    if (isRefusal(failure)) this.#waiters.wake();
+    if (isRefusal(failure)) this.#waiters.settle(null);
     this.#stopWaiting = this.#options.clock.after(this.#backOff.next(), () => void this.#connect());
   }
 
