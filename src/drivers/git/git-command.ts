@@ -87,7 +87,7 @@ function shown(said: string): string {
   );
 }
 
-/** Nothing that stands in a repository, or in its configuration, is run: not its hooks, and no remote that is a command. */
+/** What stands in a repository is not run: no hook, no monitor of files, no remote that is a command. How one gets access (ssh, credential helpers) is the operator's. */
 const SAFE = ["-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "protocol.ext.allow=never"];
 const MAX_OUT_BYTES = 268_435_456;
 const MAX_SAID = 4_096;
