@@ -11,13 +11,21 @@ const MAIN = join(import.meta.dirname, "main.ts");
 const onLinux = { skip: process.platform === "linux" ? false : "reads /proc" };
 
 /** Arguments of Node that `weft proxy` runs with, once it listens. */
-async function argumentsOfProxy(t: TestContext, given: string[], stdio: StdioOptions): Promise<string[]> {
-  const args = [...given, "-C", "weft-source", MAIN, "proxy", "--listen", "127.0.0.1:0", "--to", "127.0.0.1:9"];
-  const child = spawn(process.execPath, args, { stdio });
+function argumentsOfProxy(t: TestContext, given: string[], stdio: StdioOptions): Promise<string[]> {
+  return argumentsOf(t, given, stdio, ["proxy", "--listen", "127.0.0.1:0", "--to", "127.0.0.1:9"]);
+}
+
+async function argumentsOf(
+  t: TestContext,
+  given: string[],
+  stdio: StdioOptions,
+  command: readonly string[],
+): Promise<string[]> {
+  const child = spawn(process.execPath, [...given, "-C", "weft-source", MAIN, ...command], { stdio });
   t.after(() => child.kill("SIGKILL"));
   assert.ok(child.stdout !== null);
   const [line] = await once(createInterface({ input: child.stdout }), "line");
-  assert.match(line, /^http:\/\/127\.0\.0\.1:\d+ -> /);
+  assert.match(line, /127\.0\.0\.1:\d+/);
   const all = readFileSync(`/proc/${child.pid}/cmdline`, "utf8").split("\0");
   return all.slice(1, all.indexOf(MAIN));
 }
@@ -25,6 +33,11 @@ async function argumentsOfProxy(t: TestContext, given: string[], stdio: StdioOpt
 test("a long-running command goes on in its own process with a small heap", onLinux, async (t) => {
   const args = await argumentsOfProxy(t, [], ["ignore", "pipe", "inherit"]);
   assert.deepEqual(args, [...HEAP_ARGUMENTS, "-C", "weft-source"]);
+});
+
+test("a control plane, which keeps much, has a larger one", onLinux, async (t) => {
+  const args = await argumentsOf(t, [], ["ignore", "pipe", "inherit"], ["control", "--listen", "0"]);
+  assert.deepEqual(args.slice(0, 2), ["--max-semi-space-size=8", "--heap-growing-percent=100"]);
 });
 
 test("a heap that was chosen by hand is kept", onLinux, async (t) => {
