@@ -3,6 +3,7 @@ import { type Cancel, type Clock, systemClock } from "../core/clock.ts";
 import type { Endpoint, Health } from "../core/endpoint.ts";
 import { toWeftError, WeftError } from "../core/errors.ts";
 import { InTurn } from "../core/in-turn.ts";
+import { openOrClose } from "../core/open-or-close.ts";
 import { type Random, systemRandom } from "../core/random.ts";
 import { isAway } from "./ask-again.ts";
 import { BackedLease, goneError, type LeaseKeeper } from "./backed-lease.ts";
@@ -37,14 +38,7 @@ export interface BackedRegistryOptions {
  * Rejects `unavailable` when the backend does not answer in time, and what it refuses (`unauthenticated`, `invalid_argument`).
  */
 export async function openBackedRegistry(options: BackedRegistryOptions): Promise<Registry> {
-  const registry = new BackedRegistry(options);
-  try {
-    await registry.opened(options.openTimeoutMs ?? 10_000);
-  } catch (thrown) {
-    await registry.close();
-    throw thrown;
-  }
-  return registry;
+  return openOrClose(new BackedRegistry(options), (registry) => registry.opened(options.openTimeoutMs ?? 10_000));
 }
 
 class BackedRegistry implements Registry, LeaseKeeper {

@@ -1,5 +1,6 @@
 import { type Clock, systemClock } from "../../core/clock.ts";
 import { toWeftError, WeftError } from "../../core/errors.ts";
+import { openOrClose } from "../../core/open-or-close.ts";
 import { type Random, systemRandom } from "../../core/random.ts";
 import { BackOff } from "../../link/back-off.ts";
 import { assertServiceName } from "../../registry/validate.ts";
@@ -20,19 +21,10 @@ export async function openConsulKeyValue(options: DriverOptions): Promise<KeyVal
   const target = parseConsulUrl(options.url);
   assertServiceName(options.system, "system");
   const client = new ConsulClient(target, clock);
-  const store = new ConsulKeyValue(
-    client,
-    new KvSpace(client, `${target.prefix}/${options.system}/store`),
-    clock,
-    random,
+  return openOrClose(
+    new ConsulKeyValue(client, new KvSpace(client, `${target.prefix}/${options.system}/store`), clock, random),
+    (store) => store.opened(openTimeoutMs),
   );
-  try {
-    await store.opened(openTimeoutMs);
-  } catch (thrown) {
-    await store.close();
-    throw thrown;
-  }
-  return store;
 }
 
 /** Versions are Consul's indexes of the writes; reads ask the leader, which makes sure that it still is (`consistent`). A watched key has one blocking query. */

@@ -1,6 +1,7 @@
 import { type Cancel, type Clock, systemClock } from "../../core/clock.ts";
 import type { Endpoint, Health } from "../../core/endpoint.ts";
 import { toWeftError, WeftError } from "../../core/errors.ts";
+import { openOrClose } from "../../core/open-or-close.ts";
 import { type Random, systemRandom } from "../../core/random.ts";
 import type {
   ConsistencyMode,
@@ -42,14 +43,7 @@ export async function openDnsRegistry(options: DnsRegistryOptions): Promise<Regi
       "DNS keeps answers for as long as their TTL, so nobody can say that they are true now: its mode is available";
     throw new WeftError("invalid_argument", message, { reason: "MODE_NOT_SUPPORTED", place: { field: "mode" } });
   }
-  const registry = new DnsRegistry(target, options);
-  try {
-    await registry.start(options.openTimeoutMs ?? 10_000);
-  } catch (thrown) {
-    await registry.close();
-    throw thrown;
-  }
-  return registry;
+  return openOrClose(new DnsRegistry(target, options), (registry) => registry.start(options.openTimeoutMs ?? 10_000));
 }
 
 /**

@@ -6,6 +6,7 @@ import {
 import type { MessageInitShape } from "../../contract/runtime.ts";
 import { systemClock } from "../../core/clock.ts";
 import { toWeftError, WeftError } from "../../core/errors.ts";
+import { openOrClose } from "../../core/open-or-close.ts";
 import { systemRandom } from "../../core/random.ts";
 import { assertServiceName } from "../../registry/validate.ts";
 import { ABSENT, ANY, type KeyValue, type KeyValueItem, type KeyValueWatch } from "../../settings/key-value.ts";
@@ -20,14 +21,7 @@ import { parseEtcdUrl } from "./etcd-url.ts";
  * Keys below PREFIX/SYSTEM/store/, of which the registry beside them is not told. Versions are etcd's revisions of keys. Rejects as openEtcdRegistry().
  */
 export async function openEtcdKeyValue(options: DriverOptions & DriverEvents): Promise<KeyValue> {
-  const store = new EtcdKeyValue(options);
-  try {
-    await store.opened(options.openTimeoutMs ?? 10_000);
-  } catch (thrown) {
-    await store.close();
-    throw thrown;
-  }
-  return store;
+  return openOrClose(new EtcdKeyValue(options), (store) => store.opened(options.openTimeoutMs ?? 10_000));
 }
 
 class EtcdKeyValue implements KeyValue {

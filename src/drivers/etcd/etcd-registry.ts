@@ -5,6 +5,7 @@ import { type Clock, systemClock } from "../../core/clock.ts";
 import type { Endpoint, Health } from "../../core/endpoint.ts";
 import { toWeftError, WeftError } from "../../core/errors.ts";
 import { InTurn } from "../../core/in-turn.ts";
+import { openOrClose } from "../../core/open-or-close.ts";
 import { systemRandom } from "../../core/random.ts";
 import { type EndpointValue, encodeEndpointValue, visibleOf } from "../../registry/endpoint-value.ts";
 import type { EndpointRecord } from "../../registry/endpoint-view.ts";
@@ -34,14 +35,7 @@ import { parseEtcdUrl } from "./etcd-url.ts";
  * Rejects `unavailable` when no server answers in time, `unauthenticated` when the login is refused, `invalid_argument` for a url that is none.
  */
 export async function openEtcdRegistry(options: RegistryDriverOptions): Promise<Registry> {
-  const registry = new EtcdRegistry(options);
-  try {
-    await registry.opened(options.openTimeoutMs ?? 10_000);
-  } catch (thrown) {
-    await registry.close();
-    throw thrown;
-  }
-  return registry;
+  return openOrClose(new EtcdRegistry(options), (registry) => registry.opened(options.openTimeoutMs ?? 10_000));
 }
 
 export class EtcdRegistry implements Registry {

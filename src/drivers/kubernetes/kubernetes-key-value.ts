@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from "node:crypto";
 import { type Clock, systemClock } from "../../core/clock.ts";
 import { toWeftError, WeftError } from "../../core/errors.ts";
+import { openOrClose } from "../../core/open-or-close.ts";
 import { type Random, systemRandom } from "../../core/random.ts";
 import { askAgain } from "../../registry/ask-again.ts";
 import { assertServiceName } from "../../registry/validate.ts";
@@ -21,14 +22,9 @@ export async function openKubernetesKeyValue(options: DriverOptions): Promise<Ke
   const { url, system, clock = systemClock, random = systemRandom, openTimeoutMs = 10_000 } = options;
   const access = findCluster(parseKubernetesUrl(url));
   assertServiceName(system, "system");
-  const store = new KubernetesKeyValue({ access, system, clock, random });
-  try {
-    await askAgain(() => store.keys("opening"), { clock, random, timeoutMs: openTimeoutMs, stopped: () => false });
-  } catch (thrown) {
-    await store.close();
-    throw thrown;
-  }
-  return store;
+  return openOrClose(new KubernetesKeyValue({ access, system, clock, random }), (store) =>
+    askAgain(() => store.keys("opening"), { clock, random, timeoutMs: openTimeoutMs, stopped: () => false }),
+  );
 }
 
 /**

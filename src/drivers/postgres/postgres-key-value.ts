@@ -1,5 +1,6 @@
 import { type Clock, systemClock } from "../../core/clock.ts";
 import { WeftError } from "../../core/errors.ts";
+import { openOrClose } from "../../core/open-or-close.ts";
 import { type Random, systemRandom } from "../../core/random.ts";
 import { assertServiceName } from "../../registry/validate.ts";
 import type { KeyValue, KeyValueItem, KeyValueWatch } from "../../settings/key-value.ts";
@@ -15,14 +16,9 @@ export async function openPostgresKeyValue(options: DriverOptions): Promise<KeyV
   const { url, system, clock = systemClock, random = systemRandom, openTimeoutMs = 10_000 } = options;
   const target = parsePostgresUrl(url);
   assertServiceName(system, "system");
-  const store = new PostgresKeyValue(await createPostgresClient(target, clock), system, clock, random);
-  try {
-    await store.opened(openTimeoutMs);
-  } catch (thrown) {
-    await store.close();
-    throw thrown;
-  }
-  return store;
+  return openOrClose(new PostgresKeyValue(await createPostgresClient(target, clock), system, clock, random), (store) =>
+    store.opened(openTimeoutMs),
+  );
 }
 
 class PostgresKeyValue implements KeyValue {

@@ -1,5 +1,6 @@
 import { systemClock } from "../../core/clock.ts";
 import { WeftError } from "../../core/errors.ts";
+import { openOrClose } from "../../core/open-or-close.ts";
 import { systemRandom } from "../../core/random.ts";
 import { assertServiceName } from "../../registry/validate.ts";
 import { ABSENT, ANY, type KeyValue, type KeyValueItem, type KeyValueWatch } from "../../settings/key-value.ts";
@@ -18,14 +19,7 @@ import { parseZookeeperUrl } from "./zookeeper-url.ts";
  * begin again when data are lost. Rejects as openZookeeperRegistry does.
  */
 export async function openZookeeperKeyValue(options: DriverOptions & DriverEvents): Promise<KeyValue> {
-  const store = new ZookeeperKeyValue(options);
-  try {
-    await store.opened(options.openTimeoutMs ?? 10_000);
-  } catch (thrown) {
-    await store.close();
-    throw thrown;
-  }
-  return store;
+  return openOrClose(new ZookeeperKeyValue(options), (store) => store.opened(options.openTimeoutMs ?? 10_000));
 }
 
 class ZookeeperKeyValue implements KeyValue {
