@@ -22,6 +22,8 @@ export class ConsulView {
   readonly #checks = new Map<string, string>();
   readonly #gone = new Map<string, number>();
   readonly #waiting = new Map<string, Set<() => void>>();
+  /** How many wait, by where they ask from. */
+  readonly #sources = new Map<string, number>();
   #watch: Watch | null = null;
   #waiters = 0;
   #index = 1;
@@ -94,11 +96,15 @@ export class ConsulView {
     this.#wake([`service ${service}`, "all"]);
   }
 
-  /** Resolves when the index is another one than `known`, after `waitMs`, or when `gone` says that nobody waits any more. Throws `resource_exhausted` when too many wait. */
-  wait(of: Watched, known: number, waitMs: number, gone: (stop: () => void) => void): Promise<void> {
+  /**
+   * Resolves when the index is another one than `known`, after `waitMs`, or when `gone` says that nobody waits any more. `source`: another machine, which has a quarter of
+   * the places at most; "" is this one. Throws `resource_exhausted` when too many wait.
+   */
+  wait(of: Watched, known: number, waitMs: number, gone: (stop: () => void) => void, source = ""): Promise<void> {
     if (this.indexOf(of) !== known) return Promise.resolve();
-    if (this.#waiters >= this.#maxWaiting) {
-      const message = `${this.#waiters} queries are waiting already, which is the limit; ask again later, or without ?index`;
+    const ofSource = this.#sources.get(source) ?? 0;
+    if (this.#waiters >= this.#maxWaiting || (source !== "" && ofSource >= Math.ceil(this.#maxWaiting / 4))) {
+      const message = `${source === "" ? this.#waiters : ofSource} queries are waiting already, which is the limit; ask again later, or without ?index`;
       throw new WeftError("resource_exhausted", message, { reason: "TOO_MANY_WAITING" });
     }
     const key = of.kind === "service" ? `service ${of.service}` : of.kind;
@@ -111,11 +117,15 @@ export class ConsulView {
         if (!mine.delete(done)) return;
         if (mine.size === 0 && this.#waiting.get(key) === mine) this.#waiting.delete(key);
         this.#waiters--;
+        const left = (this.#sources.get(source) ?? 1) - 1;
+        if (left === 0) this.#sources.delete(source);
+        else this.#sources.set(source, left);
         timer();
         resolve();
       };
       mine.add(done);
       this.#waiters++;
+      this.#sources.set(source, ofSource + 1);
       timer = this.#clock.after(waitMs, done);
       gone(done);
     });

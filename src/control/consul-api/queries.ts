@@ -1,6 +1,8 @@
 import type { Endpoint } from "../../core/endpoint.ts";
 import { WeftError } from "../../core/errors.ts";
+import { networkOf } from "../../core/network-of.ts";
 import type { Registry } from "../../registry/registry.ts";
+import { isLoopback } from "../plain-text.ts";
 import type { ConsulView, Watched } from "./consul-view.ts";
 import { parseGoDuration } from "./go-duration.ts";
 import { bad, unsupported } from "./refusal.ts";
@@ -32,7 +34,8 @@ export class Queries {
     this.check(query, more);
     const known = indexOf(query.get("index"));
     const waitMs = waitOf(query.get("wait"));
-    if (known > 0) await this.#view.wait(of, known, waitMs, request.onGone);
+    const source = isLoopback(request.peerAddress) ? "" : networkOf(request.peerAddress);
+    if (known > 0) await this.#view.wait(of, known, waitMs, request.onGone, source);
     const mustConfirm = query.has("consistent") || (this.#registry.mode === "consistent" && !query.has("stale"));
     if (!mustConfirm) {
       const { staleMs } = this.#registry.mode === "available" ? await this.#registry.query([]) : { staleMs: 0 };
