@@ -22,9 +22,9 @@ test("only who does not reach what another one reaches is cut off, until it is r
   };
   await pass(5_000);
   state.reaches = false;
-  await pass(2_000);
+  await pass(4_000);
   assert.deepEqual(changes, [], "not at once");
-  await pass(3_500);
+  await pass(4_000);
   assert.deepEqual(changes, [true]);
   state.others = false;
   await pass(10_000);
@@ -35,5 +35,33 @@ test("only who does not reach what another one reaches is cut off, until it is r
   state.reaches = false;
   await pass(20_000);
   assert.deepEqual(changes, [true, false], "nobody reaches it");
+  cutOff.close();
+});
+
+test("who is slow, or reaches it again a moment after another one, is not cut off", async () => {
+  const clock = new VirtualClock();
+  let reachMs = 1_500;
+  const changes: boolean[] = [];
+  const cutOff = new CutOff({
+    clock,
+    reach: () => new Promise((resolve) => void (reachMs > 0 && clock.after(reachMs, resolve))),
+    othersReach: async () => {
+      reachMs = 500;
+      return true;
+    },
+    onChange: (is) => changes.push(is),
+  });
+  cutOff.start();
+  const pass = async (ms: number) => {
+    for (let passed = 0; passed < ms; passed += 250) {
+      clock.advance(250);
+      await new Promise<void>((resolve) => setImmediate(resolve));
+    }
+  };
+  await pass(20_000);
+  assert.equal(reachMs, 1_500, "nobody else is asked");
+  reachMs = 0;
+  await pass(20_000);
+  assert.deepEqual([reachMs, changes], [500, []]);
   cutOff.close();
 });

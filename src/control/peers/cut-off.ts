@@ -12,13 +12,15 @@ export interface CutOffOptions {
 /**
  * Whether this control plane alone does not reach what all share.
  *
- *     reaching --not for 3 s, and another one does--> cut off --reached again--> reaching
+ *     reaching --not for 3 s, nor when another one has for 2 s--> cut off --reached again--> reaching
  *
  * Where nobody reaches it, nobody is cut off: the lines stay, since they would be no better elsewhere.
  */
 export class CutOff {
   readonly #options: CutOffOptions;
   #reachedAt: number;
+  /** Since when another one reaches it, and this one does not. */
+  #othersSince: number | null = null;
   #cutOff = false;
   #cancel: Cancel = () => {};
   #closed = false;
@@ -54,19 +56,26 @@ export class CutOff {
 
   #wait(): void {
     if (this.#closed) return;
-    this.#cancel = this.#options.clock.after(EVERY_MS, () => void this.#look().finally(() => this.#wait()));
+    const soon = this.#othersSince !== null && !this.#cutOff;
+    const waitMs = soon ? SOON_MS : EVERY_MS;
+    this.#cancel = this.#options.clock.after(waitMs, () => void this.#look().finally(() => this.#wait()));
   }
 
   async #look(): Promise<void> {
     const { clock, othersReach } = this.#options;
-    const reaches = await this.reaches();
-    const now = clock.now();
-    if (reaches) this.#reachedAt = now;
-    if (reaches || now - this.#reachedAt >= AWAY_MS)
-      await this.#become(!reaches && (this.#cutOff || (await othersReach())));
+    if (await this.reaches()) {
+      this.#reachedAt = clock.now();
+      this.#othersSince = null;
+      return this.#become(false);
+    }
+    if (this.#cutOff || clock.now() - this.#reachedAt < AWAY_MS) return;
+    if (!(await othersReach())) this.#othersSince = null;
+    else this.#othersSince ??= clock.now();
+    // It may just have come back, and been found by the others a moment earlier.
+    if (this.#othersSince !== null && clock.now() - this.#othersSince >= LATER_MS) this.#become(true);
   }
 
-  async #become(cutOff: boolean): Promise<void> {
+  #become(cutOff: boolean): void {
     if (cutOff === this.#cutOff || this.#closed) return;
     this.#cutOff = cutOff;
     this.#options.onChange(cutOff);
@@ -74,6 +83,9 @@ export class CutOff {
 }
 
 const EVERY_MS = 1_000;
-const PATIENCE_MS = 1_000;
+const SOON_MS = 250;
+/** Several times what one question takes over a line of 200 ms each way. */
+const PATIENCE_MS = 2_000;
 /** Leases last several times as long. */
 const AWAY_MS = 3_000;
+const LATER_MS = 2_000;
