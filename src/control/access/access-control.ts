@@ -54,13 +54,17 @@ export function accessControl(options: AccessControlOptions): ServerInterceptor 
     try {
       caller = await callerOf(call, options);
       if (!mayDo(caller.role, needed) && !isFree(call, needed, options)) throw refusal(needed, caller);
-      const response = await next(request);
-      if (change) await audit.made({ ...entry, who: caller.who, revision: revisionOf(response.message) });
-      return response;
     } catch (thrown) {
       if (change) audit.refused({ ...entry, who: caller.who, revision: 0 }, thrown);
       throw thrown;
     }
+    if (!change) return next(request);
+    const audited = { ...entry, who: caller.who, revision: 0 };
+    return audit.change(
+      audited,
+      async () => await next(request),
+      (response) => revisionOf(response.message),
+    );
   };
 }
 

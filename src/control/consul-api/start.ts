@@ -35,6 +35,13 @@ export function startControlConsul(
     const found = token === "" ? null : await admins.find(token);
     return found === null ? "anyone" : `token ${found.name} (${found.id})`;
   };
+  const assertMayWrite = async (token: string): Promise<void> => {
+    const role = await roleOf(token);
+    if (mayDo(role, "publisher") || (role === null && hub.publishers === "anyone")) return;
+    const message =
+      "Permission denied: a token is needed as X-Consul-Token (CONSUL_HTTP_TOKEN): one of `weft token admin --role publisher`, or the operator's, which the file operator-token in the control plane's data folder holds";
+    throw new WeftError("unauthenticated", message, { reason: "NOT_OPERATOR" });
+  };
   return startConsulApi({
     ...listen,
     registry,
@@ -42,23 +49,16 @@ export function startControlConsul(
     system: authority.system,
     version,
     describe: (id) => checker.describe(id),
-    async assertMayWrite(token) {
-      const role = await roleOf(token);
-      if (mayDo(role, "publisher") || (role === null && hub.publishers === "anyone")) return;
-      const message =
-        "Permission denied: a token is needed as X-Consul-Token (CONSUL_HTTP_TOKEN): one of `weft token admin --role publisher`, or the operator's, which the file operator-token in the control plane's data folder holds";
-      throw new WeftError("unauthenticated", message, { reason: "NOT_OPERATOR" });
-    },
+    assertMayWrite,
     async audited({ token, address, action, about }, act) {
       const entry = { who: await whoIs(token), address, action, about: printable(about, 200), revision: 0 };
       try {
-        const answer = await act();
-        await audit.made(entry);
-        return answer;
+        await assertMayWrite(token);
       } catch (thrown) {
         audit.refused(entry, thrown);
         throw thrown;
       }
+      return audit.change(entry, act);
     },
     assertMayRegister: (endpoint, token) =>
       assertMayRegister(endpoint, {
