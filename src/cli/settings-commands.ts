@@ -141,7 +141,7 @@ function addGray(
       )
       .option("--instance <id...>", 'these instances: "orders-2"')
       .option("--zone <zone...>", "processes in these zones")
-      .option("--tag <name=value...>", "processes with these labels (WEFT_LABELS), or version=v2");
+      .option("--label <name=value...>", "processes with these labels (WEFT_LABELS), or version=v2");
   selecting(changing("begin", gray))
     .summary("give some processes other values")
     .description("Gives some processes other values. Every part of the selection that is given must hold.")

@@ -13,28 +13,28 @@ const gray = (id: string, changes: GrayRelease["changes"], to: GraySelector): Gr
   sinceMs: 0,
 });
 const entry = (value: number) => ({ value, revision: 1, author: "", atMs: 0 });
-const someone = { instance: "orders-1", zone: "eu", tags: { version: "v1" } };
+const someone = { instance: "orders-1", zone: "eu", labels: { version: "v1" } };
 const effectiveValues = (of: SettingsNamespace, consumer: SettingsConsumer) => withGrays(of, graysOf(of, consumer));
 const namespace: SettingsNamespace = {
   values: { a: entry(1), b: entry(2) },
   schema: null,
   revision: 3,
-  grays: [gray("g-2", { a: 10, b: null }, { zones: ["eu"] }), gray("g-3", { a: 20 }, { tags: { version: "v2" } })],
+  grays: [gray("g-2", { a: 10, b: null }, { zones: ["eu"] }), gray("g-3", { a: 20 }, { labels: { version: "v2" } })],
 };
 
 test("a consumer gets what everybody has, and over it the gray releases that are for it, the later over the earlier", () => {
   assert.deepEqual(effectiveValues(namespace, { ...someone, zone: "us" }), { values: { a: 1, b: 2 }, grays: [] });
   assert.deepEqual(effectiveValues(namespace, someone), { values: { a: 10 }, grays: ["g-2"] });
-  const both = effectiveValues(namespace, { ...someone, tags: { version: "v2" } });
+  const both = effectiveValues(namespace, { ...someone, labels: { version: "v2" } });
   assert.deepEqual(both, { values: { a: 20 }, grays: ["g-2", "g-3"] });
 });
 
 test("every part of a selector that is given must hold", () => {
-  const to = { zones: ["eu"], instances: ["orders-1"], tags: { version: "v1" }, percent: 100 };
+  const to = { zones: ["eu"], instances: ["orders-1"], labels: { version: "v1" }, percent: 100 };
   assert.ok(isSelected("g-1", to, someone));
   assert.ok(!isSelected("g-1", to, { ...someone, instance: "orders-2" }));
   assert.ok(!isSelected("g-1", { ...to, percent: 0 }, someone));
-  assert.ok(!isSelected("g-1", { tags: { toString: "x" } }, someone));
+  assert.ok(!isSelected("g-1", { labels: { toString: "x" } }, someone));
 });
 
 test("widening by percent keeps those that had it", () => {

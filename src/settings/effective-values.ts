@@ -28,12 +28,12 @@ export function withGrays({ values: base }: SettingsNamespace, grays: readonly G
 }
 
 /** Every part of the selector that is given holds. */
-export function isSelected(id: string, to: GraySelector, { instance, zone, tags }: SettingsConsumer): boolean {
-  const { percent, instances, zones, tags: wanted } = to;
+export function isSelected(id: string, to: GraySelector, { instance, zone, labels }: SettingsConsumer): boolean {
+  const { percent, instances, zones, labels: wanted } = to;
   if (instances !== undefined && !instances.includes(instance)) return false;
   if (zones !== undefined && !zones.includes(zone)) return false;
   for (const [name, value] of Object.entries(wanted ?? {}))
-    if (!Object.hasOwn(tags, name) || tags[name] !== value) return false;
+    if (!Object.hasOwn(labels, name) || labels[name] !== value) return false;
   return percent === undefined || placeOf(id, instance) < percent;
 }
 

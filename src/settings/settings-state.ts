@@ -59,14 +59,14 @@ export interface GraySelector {
   readonly instances?: readonly string[];
   readonly zones?: readonly string[];
   /** Labels of the process; "version" is its service's version. */
-  readonly tags?: Readonly<Record<string, string>>;
+  readonly labels?: Readonly<Record<string, string>>;
 }
 
 /** Who asks, as selectors see it. */
 export interface SettingsConsumer {
   readonly instance: string;
   readonly zone: string;
-  readonly tags: Readonly<Record<string, string>>;
+  readonly labels: Readonly<Record<string, string>>;
 }
 
 export const NO_SETTINGS: SettingsState = Object.freeze({ namespaces: Object.freeze({}) });

@@ -62,7 +62,7 @@ test("what changes for others alone is sent to nobody else", async () => {
   const theirs = await use(process(at, { instance: "orders-2", zone: "us", labels: { canary: "yes" } }));
   const gray = {
     namespace: "orders",
-    change: { case: "beginGray" as const, value: { values: { maxItems: "2" }, to: { tags: { canary: "yes" } } } },
+    change: { case: "beginGray" as const, value: { values: { maxItems: "2" }, to: { labels: { canary: "yes" } } } },
   };
   const { delivery, revision } = await admin.publishSettings({ changes: [gray], waitMs: 2_000 });
   assert.equal(delivery?.applied, 2);

@@ -7,7 +7,7 @@ import type { SettingsConsumer } from "../../settings/settings-state.ts";
 export function settingsConsumerOf(hello: Hello | null): SettingsConsumer {
   if (hello === null) return NOBODY;
   const { instance, process, zone, labels } = hello;
-  return { instance: instance || process, zone, tags: labels };
+  return { instance: instance || process, zone, labels };
 }
 
 /** Throws `invalid_argument` (BAD_HELLO): what is said of zone, instance and labels is kept, and so bounded. */
@@ -24,7 +24,7 @@ export function assertWhereabouts({ zone, instance, labels }: Hello): void {
       throw bad(field, `${field} has more than ${MAX_LENGTH} characters, or control characters`);
 }
 
-const NOBODY: SettingsConsumer = { instance: "", zone: "", tags: {} };
+const NOBODY: SettingsConsumer = { instance: "", zone: "", labels: {} };
 const MAX_LABELS = 64;
 const MAX_LENGTH = 253;
 

@@ -88,12 +88,12 @@ function schemaOf(jsonSchema: string, message: string, read: (json: string) => J
 
 /** Without what was not given. */
 function selectorOf(message: GraySelectorMessage | undefined): GraySelector {
-  const { percent, instances = [], zones = [], tags = {} } = message ?? {};
+  const { percent, instances = [], zones = [], labels = {} } = message ?? {};
   return {
     ...(percent !== undefined && { percent }),
     ...(instances.length > 0 && { instances }),
     ...(zones.length > 0 && { zones }),
-    ...(Object.keys(tags).length > 0 && { tags }),
+    ...(Object.keys(labels).length > 0 && { labels }),
   };
 }
 

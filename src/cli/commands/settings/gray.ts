@@ -19,7 +19,7 @@ interface SelectorFlags {
   percent?: number;
   instance?: string[];
   zone?: string[];
-  tag?: string[];
+  label?: string[];
 }
 
 /** `weft settings gray begin NAMESPACE KEY=VALUE...` */
@@ -102,14 +102,19 @@ export function list(namespace: string | undefined, flags: CentreFlags, terminal
   });
 }
 
-function selectorOf({ percent, instance, zone, tag = [] }: SelectorFlags): MessageInitShape<typeof GraySelectorSchema> {
+function selectorOf({
+  percent,
+  instance,
+  zone,
+  label = [],
+}: SelectorFlags): MessageInitShape<typeof GraySelectorSchema> {
   if (percent !== undefined && !(percent >= 0 && percent <= 100)) throw usage("--percent is 0 to 100");
-  if (percent === undefined && instance === undefined && zone === undefined && tag.length === 0)
-    throw usage("say to whom: --percent, --instance, --zone or --tag");
-  const tags: [string, string][] = tag.map((text) => {
+  if (percent === undefined && instance === undefined && zone === undefined && label.length === 0)
+    throw usage("say to whom: --percent, --instance, --zone or --label");
+  const labels: [string, string][] = label.map((text) => {
     const [, name = "", value = ""] = /^([^=]+)=(.+)$/.exec(text) ?? [];
-    if (name === "") throw usage(`--tag "${text.slice(0, 100)}" is not NAME=VALUE`);
+    if (name === "") throw usage(`--label "${text.slice(0, 100)}" is not NAME=VALUE`);
     return [name, value];
   });
-  return { percent, instances: instance ?? [], zones: zone ?? [], tags: Object.fromEntries(tags) };
+  return { percent, instances: instance ?? [], zones: zone ?? [], labels: Object.fromEntries(labels) };
 }
