@@ -67,7 +67,13 @@ export class KvSpace {
       body,
       timeoutMs,
     });
-    if (status === 200) return arrayOf(objectOf(answer).Results).map((result) => this.#item(objectOf(result).KV));
+    if (status === 200) {
+      const results = arrayOf(objectOf(answer).Results);
+      // What is put is answered; what is deleted is not.
+      if (results.length < operations.filter(({ verb }) => verb === "set" || verb === "cas").length)
+        throw strange("fewer results than were asked for");
+      return results.map((result) => this.#item(objectOf(result).KV));
+    }
     const problems = arrayOf(objectOf(answer).Errors).map((problem) => String(objectOf(problem).What));
     const refused = problems.find((what) => /permission denied|ACL not found/i.test(what));
     if (refused !== undefined) throw denied(this.#client.name, refused, this.#client.target.token !== "");

@@ -91,3 +91,16 @@ test("names that objects have by themselves are names like others, and paths tha
   for (const path of ["settings/a\nD x.yaml", "resources/a\n/b.yaml", "settings/a/b.yaml"])
     assert.equal(isRevisionFile(path), false, JSON.stringify(path));
 });
+
+test("a file that would make gigabytes of itself, or nests without end, is refused like any other that is wrong", () => {
+  const names = [..."abcdefghij"];
+  const bomb = names
+    .map((name, i) => `${name}: &${name} [${Array(9).fill(i === 0 ? "x" : `*${names[i - 1]}`)}]\n`)
+    .join("");
+  for (const text of [bomb, "[".repeat(20_000)])
+    assert.throws(
+      () => decodeFiles(new Map([["resources/b.yaml", text]]), origin),
+      (error: Error & { reason?: string }) =>
+        error.reason === "BAD_REVISION" && /^resources\/b\.yaml/.test(error.message),
+    );
+});

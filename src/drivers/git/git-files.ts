@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
-import { LineCounter, parseAllDocuments, stringify } from "yaml";
+import { type Document, LineCounter, parseAllDocuments, stringify } from "yaml";
 import { WeftError } from "../../core/errors.ts";
 import type { SettingEntry, SettingsNamespace, SettingsState } from "../../settings/settings-state.ts";
 
@@ -207,11 +207,20 @@ function parse(file: string, text: string): unknown[] {
     if (!("errors" in document)) continue;
     const [error] = document.errors;
     if (error !== undefined) throw wrong(file, lineCounter.linePos(error.pos[0]).line, error.message.split("\n")[0]);
-    const value: unknown = document.toJS({ maxAliasCount: 100 });
+    const value = plainOf(file, document);
     if (Array.isArray(value) && file.startsWith("resources/")) found.push(...value);
     else if (value !== null && value !== undefined) found.push(value);
   }
   return found;
+}
+
+/** Aliases that would make much of little are refused. */
+function plainOf(file: string, document: Document.Parsed): unknown {
+  try {
+    return document.toJS({ maxAliasCount: 100 });
+  } catch (cause) {
+    throw wrong(file, undefined, (cause as Error).message);
+  }
 }
 
 function objectOf(file: string, value: unknown, what: string): Record<string, unknown> {
