@@ -5,7 +5,7 @@ import { HttpProtocolOptionsSchema } from "../src/contract/gen/envoy/extensions/
 import { fromBinary } from "../src/contract/runtime.ts";
 import { Authority } from "../src/control/authority/authority.ts";
 import { Catalog } from "../src/control/catalog.ts";
-import type { LedgerRevision } from "../src/control/ledger.ts";
+import type { LedgerRevision } from "../src/control/ledger-revision.ts";
 import { MeshSource } from "../src/control/xds/translate/mesh-source.ts";
 import {
   CLUSTER,

@@ -1,23 +1,21 @@
-import { createHash } from "node:crypto";
-import { isDeepStrictEqual } from "node:util";
-import { codecOf } from "../contract/codec.ts";
-import { ResourceSetSchema } from "../contract/gen/weft/control/v1/control.ts";
 import type { Cancel, Clock } from "../core/clock.ts";
 import { toWeftError, WeftError } from "../core/errors.ts";
 import { isPrintable, printable } from "../core/printable.ts";
 import type { Resource } from "../policy/resource/resources.ts";
-import type { RevisionNote, RevisionStore, StoredRevision } from "../settings/revision-store.ts";
-import { NO_SETTINGS, type SettingsState } from "../settings/settings-state.ts";
+import type { RevisionNote, RevisionStore } from "../settings/revision-store.ts";
+import type { SettingsState } from "../settings/settings-state.ts";
 import { carriedSettings, changesOf } from "./ledger-changes.ts";
-
-/** One entry of the ledger. Immutable. */
-export interface LedgerRevision extends RevisionNote {
-  /** SHA-256 of `resources`. */
-  readonly digest: string;
-  /** A JSON array. */
-  readonly resources: string;
-  readonly settings: SettingsState;
-}
+import {
+  type CurrentResources,
+  digestOf,
+  encodeResourceSet,
+  isSameSettings,
+  type LedgerRevision,
+  NOTHING,
+  resourcesOf,
+  revisionOf,
+  storedOf,
+} from "./ledger-revision.ts";
 
 /** A newest entry that is not in force, because it does not hold good: the one before stays. */
 export interface RefusedRevision {
@@ -53,12 +51,6 @@ export interface CheckedResources {
 /** The revision that is current now, and what is doubtful about its resources. */
 export interface Published extends LedgerRevision {
   readonly warnings: readonly string[];
-}
-
-/** The resources of the current revision, and each of them as JSON. */
-export interface CurrentResources {
-  readonly resources: readonly Resource[];
-  readonly texts: readonly string[];
 }
 
 /** Parses and checks a whole set; throws `invalid_argument` that says everything that is wrong. */
@@ -155,12 +147,12 @@ export class Ledger {
 
   /** `current` as an encoded ResourceSet, made when it is first asked for. */
   get encoded(): Uint8Array {
-    return (this.#encoded ??= encode(this.#current, this.#line));
+    return (this.#encoded ??= encodeResourceSet(this.#current, this.#line));
   }
 
   /** What `current` holds. */
   get resources(): CurrentResources {
-    return (this.#resources ??= parsed(this.#current.resources));
+    return (this.#resources ??= resourcesOf(this.#current.resources));
   }
 
   onChange(listener: (revision: LedgerRevision) => void): void {
@@ -291,7 +283,7 @@ export class Ledger {
       const { warnings, settings, ...made } = make();
       const resources = `[${made.texts.join(",")}]`;
       const digest = digestOf(resources);
-      const same = digest === this.#current.digest && sameSettings(settings, this.#current.settings);
+      const same = digest === this.#current.digest && isSameSettings(settings, this.#current.settings);
       const refused = this.#refused;
       if (same && !validateOnly && refused === null) return { ...this.#current, warnings };
       const changes = changesOf({ ...this.resources, settings: this.#current.settings }, { ...made, settings });
@@ -390,7 +382,7 @@ export class Ledger {
     const revision = revisionOf({ ...stored, resources: `[${checked.texts.join(",")}]` });
     this.#checkSettings(revision.settings);
     const current = this.#current;
-    const same = revision.digest === current.digest && sameSettings(revision.settings, current.settings);
+    const same = revision.digest === current.digest && isSameSettings(revision.settings, current.settings);
     if (revision.revision !== current.revision) this.#take(revision, checked);
     else if (!same) throw rewritten(revision);
     this.#currentId = stored.id ?? "";
@@ -429,16 +421,6 @@ interface Made extends CheckedResources {
   readonly settings: SettingsState;
 }
 
-const NOTHING: LedgerRevision = {
-  revision: 0,
-  author: "",
-  reason: "",
-  publishedMs: 0,
-  changes: [],
-  digest: "",
-  resources: "[]",
-  settings: NO_SETTINGS,
-};
 const REWRITTEN = "REVISION_REWRITTEN";
 const MAX_NOTE_LENGTH = 1_000;
 const MAX_TRIES = 20;
@@ -474,32 +456,6 @@ function rewritten({ revision }: LedgerRevision): WeftError {
 
 function replaces({ revision, author }: RefusedRevision): string {
   return `revision ${revision} by ${author || "nobody"} was never in force, because it does not hold good; this one replaces it, with everything in it`;
-}
-
-function encode({ revision, resources }: LedgerRevision, ledger: string): Uint8Array {
-  return codecOf(ResourceSetSchema).encode({ revision: BigInt(revision), json: resources, ledger });
-}
-
-function digestOf(resources: string): string {
-  return createHash("sha256").update(resources).digest("hex");
-}
-
-function sameSettings(one: SettingsState, other: SettingsState): boolean {
-  return one === other || isDeepStrictEqual(one, other);
-}
-
-function parsed(text: string): CurrentResources {
-  const resources = JSON.parse(text) as Resource[];
-  return { resources, texts: resources.map((resource) => JSON.stringify(resource)) };
-}
-
-function storedOf({ settings, digest: _, ...rest }: LedgerRevision): StoredRevision {
-  return { ...rest, settings: JSON.stringify(settings) };
-}
-
-function revisionOf({ settings, ...stored }: StoredRevision): LedgerRevision {
-  const state = settings === "" ? NO_SETTINGS : (JSON.parse(settings) as SettingsState);
-  return { ...stored, digest: digestOf(stored.resources), settings: state };
 }
 
 function ignore(): void {}
