@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import { globSync, readFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { test } from "node:test";
+import { startControlPlane } from "../src/control/control-plane.ts";
+import { createMemoryRegistry } from "../src/drivers/memory/memory-registry.ts";
 import { createPolicyRuntime } from "../src/policy/snapshot/create-runtime.ts";
 import { startGateway } from "../src/proxy/gateway.ts";
 
@@ -15,7 +17,7 @@ const OTHERS = new Set(["weft_session", "weft_intercept", "weft_audit_"]);
 /** Pages of docs/policies/ about tools, which have no metrics. */
 const TOOLS = new Set(["check.md", "explain.md", "replay.md"]);
 
-/** Labels by name, of what a gateway really registers. */
+/** Labels by name, of what a gateway and a control plane really register. */
 async function registered(): Promise<Map<string, readonly string[]>> {
   const gateway = await startGateway({
     listen: {},
@@ -23,10 +25,13 @@ async function registered(): Promise<Map<string, readonly string[]>> {
     accessLog: "off",
     listeners: [{ name: "bytes", protocol: "TCP", port: 0 }],
   });
+  const plane = await startControlPlane({ registry: createMemoryRegistry() });
   try {
-    return new Map(gateway.metrics.collect().map(({ name, labels }) => [name, labels]));
+    const all = [gateway, plane].flatMap(({ metrics }) => metrics.collect());
+    return new Map(all.map(({ name, labels }) => [name, labels]));
   } finally {
     await gateway.stop(0);
+    await plane.stop();
   }
 }
 

@@ -279,6 +279,12 @@ NO_COLOR=1 switches colours off. Each command has its own help: weft up --help`,
         "serve Consul's API for services and health, too: PORT or HOST:PORT, 8500 as Consul's own; default: not",
       ).argParser(address),
     )
+    .addOption(
+      new Option(
+        "--admin <address>",
+        "where metrics and health are served, to anyone who reaches it: PORT or HOST:PORT; default: not (docs/control-metrics.md)",
+      ).argParser(address),
+    )
     .option("--system <name>", "name of the system: the trust domain of its identities; default: default", "")
     .option(
       "--operator-token-file <file>",

@@ -51,8 +51,8 @@ export function createAdminService(hub: Hub, version: string): ServiceDefinition
       services: hub.catalog.services().length,
       endpoints: hub.catalog.endpointCount,
       processes: hub.sessions.size,
-      refusedRequests: BigInt(hub.refused.adminRequests),
-      refusedAttaches: BigInt(hub.refused.attaches),
+      refusedRequests: BigInt(hub.refused.of("TOO_MANY_REQUESTS")),
+      refusedAttaches: BigInt(hub.refused.of("TOO_MANY_ATTACHES")),
       uptimeMs: BigInt(Math.floor(hub.clock.now() - startedAt)),
       ...(hub.ledger.refused !== null && {
         refused: { ...hub.ledger.refused, revision: BigInt(hub.ledger.refused.revision) },

@@ -16,10 +16,12 @@ import { KeyValueRevisions } from "../settings/key-value-revisions.ts";
 import { MemoryKeyValue } from "../settings/memory-key-value.ts";
 import type { RevisionStore } from "../settings/revision-store.ts";
 import type { SettingsKeys } from "../settings/sealed.ts";
+import { createMetrics, type Metrics } from "../telemetry/metrics.ts";
 import { accessControl } from "./access/access-control.ts";
 import { createAccessService } from "./access/access-service.ts";
 import { AdminTokens } from "./access/admin-tokens.ts";
 import { AuditLog } from "./access/audit-log.ts";
+import { countRefusals } from "./access/refused-counts.ts";
 import { requestLimits } from "./access/request-limits.ts";
 import { createAdminService } from "./admin.ts";
 import { Authority, type AuthorityOptions } from "./authority/authority.ts";
@@ -29,6 +31,7 @@ import { JoinTokens } from "./authority/join-tokens.ts";
 import { Catalog } from "./catalog.ts";
 import type { ConsulApi, ConsulApiListen } from "./consul-api/consul-api.ts";
 import { ContractStore } from "./contract-store.ts";
+import { controlMetrics } from "./control-metrics.ts";
 import { createEndpointsService } from "./endpoints-service.ts";
 import { createFleetService, Fleet } from "./fleet.ts";
 import { refuseForeignPages } from "./foreign-page.ts";
@@ -37,6 +40,7 @@ import { Hub, type Publishers } from "./hub.ts";
 import { Ledger, type Publication, type Published, type ResourceCheck } from "./ledger.ts";
 import { type ControlLimits, defaultControlLimits } from "./limits.ts";
 import { XdsPlanes } from "./mesh/xds-planes.ts";
+import { ObservedStore } from "./observed-store.ts";
 import { createPeersService } from "./peers/peers-service.ts";
 import { refusePlainText } from "./plain-text.ts";
 import { enforcingOf, presentPlanes } from "./present-planes.ts";
@@ -112,6 +116,10 @@ export interface ControlPlane {
   /** By what tools know it over TLS: WEFT_CONTROL_PIN. */
   readonly pin: string;
   readonly revision: number;
+  /** What it tells of itself: docs/control-metrics.md. */
+  readonly metrics: Metrics;
+  /** Why processes had better go to another one; null: they need not. */
+  readonly notReady: string | null;
   publish(publication: Publication): Promise<Published>;
   /** Ends the lines (processes keep what they know and come back), then closes ledger and registry. Idempotent. */
   stop(): Promise<void>;
@@ -132,16 +140,17 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   const { dataDir = "", system = "default", identity = {} } = options;
   assertServiceName(system, "system");
   const limits = Object.freeze({ ...defaultControlLimits, ...options.limits });
-  const { store = new MemoryKeyValue() } = options;
+  const { store: given = new MemoryKeyValue() } = options;
+  const store = new ObservedStore(given, clock);
   const { revisions = new KeyValueRevisions(store, { clock }) } = options;
   const closing: (() => unknown)[] = [() => registry.close(), () => store.close(), () => revisions.close()];
   const closeAll = async () => {
     for (const close of closing.splice(0).reverse()) await close();
   };
   try {
-    const { operatorToken: given = "", onEvent = ignore, ...lifetimes } = identity;
+    const { operatorToken: givenToken = "", onEvent = ignore, ...lifetimes } = identity;
     const epoch = randomBytes(8).toString("hex");
-    const operatorToken = await new AuthorityFile(dataDir).operatorToken(given);
+    const operatorToken = await new AuthorityFile(dataDir).operatorToken(givenToken);
     const several =
       options.shared === true
         ? await joinOthers({
@@ -149,7 +158,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
             clock,
             id: epoch,
             system,
-            operatorToken: dataDir === "" ? given : operatorToken,
+            operatorToken: dataDir === "" ? givenToken : operatorToken,
             onEvent,
             ...(options.meetEveryMs !== undefined && { meetEveryMs: options.meetEveryMs }),
           })
@@ -193,7 +202,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     }
     const leads = () => several?.leader.leading ?? true;
     const { onLedger = ignore } = options;
-    const keep = store instanceof MemoryKeyValue ? KEPT_REVISIONS.memory : KEPT_REVISIONS.store;
+    const keep = given instanceof MemoryKeyValue ? KEPT_REVISIONS.memory : KEPT_REVISIONS.store;
     closing.push(retainRevisions(ledger, { keep, leads, clock, onEvent: onLedger }));
     const checker = new HealthChecker({ registry, clock, identity: authority.identity("control"), leads, ...health });
     if (several === null) checker.start();
@@ -253,7 +262,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     closing.push(() => audit.close());
     const isOperator = (token: string) => tokens.isOperator(token);
     const access = accessControl({ system, publishers: hub.publishers, tokens: admins, isOperator, audit });
-    const limiting = requestLimits(limits, system, clock, hub.refused);
+    const limiting = requestLimits(limits, system, clock);
     const services = [
       issuing,
       createEndpointsService(hub),
@@ -263,6 +272,9 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       ...meshXds.services,
     ];
     const server = await listen(hub, services, [limiting, access, ...around], options, onEvent);
+    const metrics = createMetrics();
+    const planes = () => several?.count ?? 1;
+    controlMetrics(metrics, { hub, audit, storeAwayMs: () => store.awayMs, leads, planes });
     // Whoever listens everywhere is found by the machine's name.
     const everywhere = server.host === "0.0.0.0" || server.host === "::";
     await several?.served(options.advertise ?? (everywhere ? hostPort(hostname(), server.port) : server.address));
@@ -290,6 +302,10 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       },
       get revision() {
         return ledger.current.revision;
+      },
+      metrics,
+      get notReady() {
+        return hub.cutOff ? "cut off from the registry or the store, which another control plane reaches" : null;
       },
       publish: (publication) => ledger.publish(publication),
       stop: () => (stopping ??= closeAll()),
@@ -319,11 +335,12 @@ function listen(
     host: options.host ?? "127.0.0.1",
     port: options.port ?? 0,
     mesh: { identity: authority.identity("control"), mode: () => "permissive", anonymous: true },
+    onOverLimit: (limit) => hub.refused.countConnection(limit),
     limits: {
       silenceTimeoutMs: hub.limits.silenceTimeoutMs,
       maxConnectionsPerAddress: hub.limits.maxConnectionsPerAddress,
     },
-    interceptors: [refusePlainText(plain, onEvent), refuseForeignPages(), ...around],
+    interceptors: [countRefusals(hub.refused), refusePlainText(plain, onEvent), refuseForeignPages(), ...around],
     // A runtime of its own: the control plane is nobody's process.
     runtime: createRuntime({ env: {}, clock }),
     quiet: true,

@@ -6,7 +6,7 @@ import { EndpointTable } from "../policy/balance/endpoint-table.ts";
 import { Snapshot } from "../policy/snapshot/snapshot.ts";
 import { StateKeeper } from "../policy/snapshot/state-keeper.ts";
 import type { Registry } from "../registry/registry.ts";
-import { RefusedCounts } from "./access/request-limits.ts";
+import { RefusedCounts } from "./access/refused-counts.ts";
 import type { Authority } from "./authority/authority.ts";
 import type { JoinTokens } from "./authority/join-tokens.ts";
 import type { Catalog } from "./catalog.ts";
@@ -53,7 +53,7 @@ export class Hub {
   readonly planeSources = new Set<DataPlaneSource>();
   /** Each ends the streams of data planes that have no session; they come back. */
   readonly otherLines = new Set<() => void>();
-  /** By limits on how often somebody may ask. */
+  /** Who was refused something, and why. */
   readonly refused = new RefusedCounts();
   /** It does not reach what control planes share, and another one does: whoever is attached would lose its leases. */
   cutOff = false;

@@ -62,6 +62,11 @@ class Several {
     return this.#directory?.others.flatMap(({ enforcing }) => enforcing) ?? [];
   }
 
+  /** Control planes of the store that are known, this one included. */
+  get count(): number {
+    return 1 + (this.#directory?.others.length ?? 0);
+  }
+
   /** Checks health while this one leads. */
   check(checker: HealthChecker): void {
     const follow = (leading: boolean) => (leading ? checker.start() : checker.close());

@@ -144,8 +144,11 @@ class HttpListener implements Listener, SocketConnectionOwner {
     const taken: OnAccept =
       mesh === null
         ? (socket: Socket) => (this.#options.closed?.() === true ? null : this.#accept(socket))
-        : (socket: Socket) => (this.connections >= this.#limits.maxConnections ? null : mesh.accept(socket));
-    const accept = perAddress(this.#limits.maxConnectionsPerAddress, taken);
+        : (socket: Socket) =>
+            this.connections >= this.#limits.maxConnections ? this.#over("maxConnections") : mesh.accept(socket);
+    const accept = perAddress(this.#limits.maxConnectionsPerAddress, taken, () => {
+      this.#over("maxConnectionsPerAddress");
+    });
     const { proxied, sharedRead } = this.#options;
     if (proxied === undefined) return createPlainServer(accept, sharedRead);
     return createPlainServer(this.#proxiedAccept(proxied, accept), sharedRead);
@@ -228,9 +231,15 @@ class HttpListener implements Listener, SocketConnectionOwner {
     else readByEvents(socket, read);
   }
 
+  #over(limit: "maxConnections" | "maxConnectionsPerAddress"): null {
+    this.#options.onOverLimit?.(limit);
+    return null;
+  }
+
   #accept(socket: Socket): ReadCallback | null {
     this.#accepted++;
-    if (this.#open.size >= this.#limits.maxConnections || socket.remoteAddress === undefined) return null;
+    if (this.#open.size >= this.#limits.maxConnections) return this.#over("maxConnections");
+    if (socket.remoteAddress === undefined) return null;
     const peer = peerOf(socket);
     const connection = new SocketConnection(this.#loop, socket, this, peer, true, this.#limits.idleTimeoutMs);
     this.#open.add(connection);

@@ -54,6 +54,8 @@ export interface ListenOptions {
   /** False: accepted plain sockets read by ordinary 'data' events, not into one shared buffer. Default true. */
   sharedRead?: boolean;
   onConnection?: (peer: PeerInfo) => void;
+  /** Told of each connection that is closed as it comes, since there are as many as `limits` allow. */
+  onOverLimit?: (limit: "maxConnections" | "maxConnectionsPerAddress") => void;
   onConnectionError?: (peer: PeerInfo, message: string) => void;
 }
 

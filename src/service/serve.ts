@@ -46,6 +46,8 @@ export interface ServeOptions {
   mesh?: ListenOptions["mesh"];
   /** Limits on what a peer can make the server hold; see docs/limits.md. */
   limits?: Partial<ConnectionLimits>;
+  /** Told of each connection that is closed as it comes, since there are as many as `limits` allow. */
+  onOverLimit?: ListenOptions["onOverLimit"];
   /** What incomplete requests and unread messages may hold in memory together, bytes. Default 256 MiB. Over it: `resource_exhausted`. */
   maxBufferedBytes?: number;
   /** How long calls in flight may take when the server stops, ms. Default: WEFT_DRAIN_MS; else 10,000. */
@@ -201,6 +203,7 @@ class ServerProcess implements Server {
           closed: closedWhenStrict(name, this.#runtime.policy, (error) => console.error(`weft: ${error.message}`)),
         }),
       ...(limits && { limits }),
+      ...(this.#options.onOverLimit && { onOverLimit: this.#options.onOverLimit }),
     });
     try {
       await this.#register(services);

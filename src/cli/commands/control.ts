@@ -1,8 +1,9 @@
 import { mkdirSync, readFileSync } from "node:fs";
 import { resolve } from "node:path";
-import { type IdentityOptions, startControlPlane } from "../../control/control-plane.ts";
+import { type ControlPlane, type IdentityOptions, startControlPlane } from "../../control/control-plane.ts";
 import { hostPort } from "../../core/address.ts";
 import { WeftError } from "../../core/errors.ts";
+import type { Listener } from "../../net/types.ts";
 import type { ConsistencyMode } from "../../registry/registry.ts";
 import { readSettingsKeys } from "../../settings/sealed.ts";
 import { openRegistry } from "../open-registry.ts";
@@ -26,6 +27,7 @@ export interface ControlFlags {
   certLifetime?: number;
   operatorTokenFile?: string;
   advertise?: string;
+  admin?: { host: string; port: number };
 }
 
 export async function control(flags: ControlFlags, terminal: Terminal): Promise<number> {
@@ -83,7 +85,26 @@ export async function control(flags: ControlFlags, terminal: Terminal): Promise<
     const at = hostPort(plane.consul.host, plane.consul.port);
     terminal.out(`Consul's API at ${at}; for its clients: CONSUL_HTTP_ADDR=${at}\n`);
   }
-  return untilStopped(() => plane.stop());
+  const admin = flags.admin === undefined ? null : await startAdmin(plane, flags.admin);
+  if (admin !== null) terminal.out(`metrics at http://${hostPort(admin.host, admin.port)}/metrics\n`);
+  return untilStopped(async () => {
+    await plane.stop();
+    await admin?.close();
+  });
+}
+
+async function startAdmin(plane: ControlPlane, at: { host: string; port: number }): Promise<Listener> {
+  const [{ createAdminHandler }, { listen }] = await Promise.all([
+    import("../../proxy/admin.ts"),
+    import("../../net/listener.ts"),
+  ]);
+  const handler = createAdminHandler({ metrics: plane.metrics, notReady: () => plane.notReady });
+  try {
+    return await listen({ ...at, handler });
+  } catch (thrown) {
+    await plane.stop();
+    throw thrown;
+  }
 }
 
 /** Whoever has one join token can try guesses against it without asking anybody. */

@@ -11,12 +11,6 @@ import type { ControlLimits } from "../limits.ts";
 import { isPeer } from "../peers/peers.ts";
 import { isAccessRole, roleOfMethod } from "./method-roles.ts";
 
-/** How often each limit has refused something. */
-export class RefusedCounts {
-  adminRequests = 0;
-  attaches = 0;
-}
-
 /**
  * Nobody keeps the others from being answered: of one address, and by one token, so many requests a second are answered, and so many processes attach; more are refused with `resource_exhausted` and told when to
  * come again (retry-after). Both may come in bursts of twice as many. Other control planes are not counted.
@@ -25,7 +19,6 @@ export function requestLimits(
   limits: Pick<ControlLimits, "adminRequestsPerSecond" | "attachesPerSecond">,
   system: string,
   clock: Clock,
-  refused: RefusedCounts,
 ): ServerInterceptor {
   const admin = new Buckets(limits.adminRequestsPerSecond, clock);
   const attach = new Buckets(limits.attachesPerSecond, clock);
@@ -39,7 +32,6 @@ export function requestLimits(
     const buckets = attaches ? attach : admin;
     const waitMs = Math.max(...keysOf(call).map((key) => buckets.take(key)));
     if (waitMs === 0) return next(request);
-    refused[attaches ? "attaches" : "adminRequests"]++;
     const what = attaches
       ? `${limits.attachesPerSecond} processes attach`
       : `${limits.adminRequestsPerSecond} requests are answered`;
