@@ -18,10 +18,11 @@ const failedChecks =
         .map((check) => check.name)
     : [];
 
-const files = (asked.length === 0 ? ["src", "tests", "examples", "docs", "conformance/*.test.ts"] : asked).flatMap((path) =>
-  statSync(join(root, path), { throwIfNoEntry: false })?.isDirectory()
-    ? globSync(`${path}/**/*.test.ts`, { cwd: root, exclude: (name) => name.endsWith("node_modules") })
-    : globSync(path, { cwd: root }),
+const files = (asked.length === 0 ? ["src", "tests", "examples", "docs", "conformance/*.test.ts"] : asked).flatMap(
+  (path) =>
+    statSync(join(root, path), { throwIfNoEntry: false })?.isDirectory()
+      ? globSync(`${path}/**/*.test.ts`, { cwd: root, exclude: (name) => name.endsWith("node_modules") })
+      : globSync(path, { cwd: root }),
 );
 if (files.length === 0) {
   console.error(`no tests in ${asked.join(" ")}`);
