@@ -19,6 +19,6 @@ const PAIRS = [
   ["contract", "rights"],
   ["store", "slices"],
   ["control-planes", "linearizable"],
-  ["faults", "ledger"],
-  ["settings"],
+  ["faults", "settings"],
+  ["ledger"],
 ];
