@@ -168,7 +168,10 @@ class GatheredRequest implements StreamSink {
     if (this.#bytes > MAX_BODY_BYTES) {
       this.tooLarge = true;
       this.#parts = [];
-    } else if (end > start) this.#parts.push(chunk.slice(start, end));
+    } else if (end > start) {
+      // A copy: sockets read into one buffer, and of a Buffer slice() is a view.
+      this.#parts.push(Buffer.from(chunk.subarray(start, end)));
+    }
     if (!fin) stream.credit(end - start);
     // What is over the limit is not waited for.
     if (fin || this.tooLarge) this.end();
