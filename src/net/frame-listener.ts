@@ -152,7 +152,8 @@ class FrameConnection implements Ticking {
     const at = this.#read(chunk, start, end);
     this.#socket.uncork();
     if (at === end) return true;
-    this.#unread = chunk.slice(at, end);
+    // A copy: of a Buffer slice() is a view, and the buffer is for all sockets.
+    this.#unread = new Uint8Array(chunk.subarray(at, end));
     return false;
   }
 
