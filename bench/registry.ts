@@ -88,7 +88,7 @@ async function fanOut(smoke: boolean): Promise<Result> {
   const server = await weftControl(data);
   const address = `127.0.0.1:${server.port}`;
   const client = new Client();
-  const { lines, close } = openLines(address, 1, 1);
+  const { lines, close } = await openLines(address, 1, 1);
   const each = smoke ? 2 : 100;
   try {
     await client.ask({ kind: "subscribe", address, each });

@@ -1,14 +1,14 @@
 import { Agent, request } from "node:http";
 import { createDirectClient } from "../../src/call/direct.ts";
 import { KV, Lease } from "../../src/contract/gen/etcdserverpb/rpc.ts";
-import { type BareLine, openLines } from "./lines.ts";
+import { type BareLine, type Lines, openLines } from "./lines.ts";
 import { type Asked, CONNECTIONS, type Done, SERVICES } from "./work.ts";
 
 /**
  * Whoever asks registries, in a process of its own. It is told one piece of work after the other, and says what came of each; lines to weft's control plane stay open in
  * between, with their leases.
  */
-let open: ReturnType<typeof openLines> | null = null;
+let open: Lines | null = null;
 /** Between what is asked: lines that say nothing are ended. */
 const idle = setInterval(() => {
   for (const line of open?.lines ?? [])
@@ -28,7 +28,7 @@ process.on("message", (asked: Asked) => {
 async function work(asked: Asked): Promise<number[]> {
   switch (asked.kind) {
     case "weft":
-      open ??= openLines(asked.address, CONNECTIONS, 1);
+      open ??= await openLines(asked.address, CONNECTIONS, 1);
       await each(asked.count, CONNECTIONS * asked.inFlight, (n) =>
         registerAtWeft(open!.lines[n % CONNECTIONS], asked.from + n),
       );
@@ -38,7 +38,7 @@ async function work(asked: Asked): Promise<number[]> {
     case "consul":
       return registerAtConsul(asked.address, asked.count, asked.from);
     case "subscribe": {
-      const { lines } = (open = openLines(asked.address, CONNECTIONS, asked.each));
+      const { lines } = (open = await openLines(asked.address, CONNECTIONS, asked.each));
       await Promise.all(
         lines.map((line) =>
           line.ask((requestId) => ({ case: "subscribe", value: { requestId, services: [{ name: "service-0" }] } })),

@@ -66,12 +66,19 @@ export class BareLine {
   }
 }
 
-/** `count` connections, with `each` lines on every one of them. */
-export function openLines(address: string, count: number, each: number): { lines: BareLine[]; close(): Promise<void> } {
+export interface Lines {
+  readonly lines: BareLine[];
+  close(): Promise<void>;
+}
+
+/** `count` connections, with `each` lines on every one of them, as fast as a control plane lets one address attach. */
+export async function openLines(address: string, count: number, each: number): Promise<Lines> {
   const directs = Array.from({ length: count }, () => createDirectClient(Control, address, {}));
-  const lines = directs.flatMap((direct, connection) =>
-    Array.from({ length: each }, (_, n) => new BareLine(direct, `bench-${connection}-${n}`)),
-  );
+  const lines: BareLine[] = [];
+  for (let n = 0; n < each; n++) {
+    if (n > 0) await new Promise((resolve) => setTimeout(resolve, (count * 1_000) / LINES_A_SECOND));
+    for (const [connection, direct] of directs.entries()) lines.push(new BareLine(direct, `bench-${connection}-${n}`));
+  }
   return {
     lines,
     async close() {
@@ -81,3 +88,6 @@ export function openLines(address: string, count: number, each: number): { lines
     },
   };
 }
+
+/** Below the limit of 2,000. */
+const LINES_A_SECOND = 1_500;
