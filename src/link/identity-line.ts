@@ -12,6 +12,8 @@ import { ControlAddresses } from "./control-addresses.ts";
 import { type ControlSecurity, controlSecurityOf } from "./control-security.ts";
 
 export interface IdentityLineOptions {
+  /** Whether nobody waits for it any more: the next attempt is not made. */
+  isOver?: () => boolean;
   /** The control plane, "host:port", or several separated by commas: the next one is asked when one does not answer. */
   address: string;
   /** A join token (WEFT_JOIN_TOKEN). */
@@ -101,6 +103,10 @@ class RenewedIdentity implements IdentityLine {
           if (error.code === "unauthenticated" || error.code === "invalid_argument" || error.code === "unimplemented") {
             await this.close();
             throw new WeftError(error.code, `no identity was given: ${error.message}`, { reason: error.reason });
+          }
+          if (this.#options.isOver?.()) {
+            await this.close();
+            throw new WeftError("unavailable", "this process ends, and asks no more who it is", { reason: "CLOSED" });
           }
           this.#moveOn();
           if (told++ % 10 === 0) this.#problem(`no identity yet from ${this.#options.address}: ${error.message}`);

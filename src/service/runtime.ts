@@ -270,6 +270,7 @@ class RuntimeState implements Runtime {
       token: joinToken,
       control: this.#lineSecurity(),
       clock: this.clock,
+      isOver: () => this.#closed,
       onProblem,
     });
     this.#identity = identity;

@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
+import { createDirectClient } from "../../src/call/direct.ts";
 import { codecOf } from "../../src/contract/codec.ts";
 import type { AttachRequestSchema } from "../../src/contract/gen/weft/control/v1/control.ts";
+import { Identity } from "../../src/contract/gen/weft/control/v1/identity.ts";
 import { SettingsUpdateSchema } from "../../src/contract/gen/weft/control/v1/settings.ts";
 import type { MessageInitShape } from "../../src/contract/runtime.ts";
 import { Outbox } from "../../src/link/outbox.ts";
@@ -106,6 +108,28 @@ test("the last values in force survive a restart while the control plane is away
   await at.startInMemory({ port });
   await at.admin().publishSettings({ changes: [set("maxItems", 5)] });
   await eventually(() => values.maxItems === 5, "the new value", 10_000);
+});
+
+test("a process that has to say who it is begins with the last values, too, while the control plane is away", async () => {
+  const operatorToken = "the operator's secret of this test";
+  const metadata = { authorization: `Bearer ${operatorToken}` };
+  const at = await world({ identity: { operatorToken } });
+  await at.admin().publishSettings({ changes: [set("maxItems", 4)] }, { metadata });
+  const stateFile = join(at.folder, "state.json");
+  const first = process(at, { stateFile });
+  await use(first);
+  await first.close();
+  const { client, close } = createDirectClient(Identity, at.plane?.address ?? "");
+  const { token: joinToken } = await client.createJoinToken(
+    { service: "orders", ttlSeconds: 60, uses: 9 },
+    { metadata },
+  );
+  await close();
+  await at.plane?.stop();
+  const values = await use(process(at, { stateFile, joinToken }));
+  assert.equal(values.maxItems, 4);
+  const { code, reason } = await rejection(settings(orders, { runtime: process(at, { joinToken }), timeoutMs: 300 }));
+  assert.deepEqual([code, reason], ["unavailable", "CONTROL_UNREACHABLE"]);
 });
 
 /** Stays when one of those that share it stops. */

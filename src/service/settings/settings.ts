@@ -1,4 +1,5 @@
 import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
+import type { Cancel, Clock } from "../../core/clock.ts";
 import { toWeftError, WeftError } from "../../core/errors.ts";
 import { assertServiceName } from "../../registry/validate.ts";
 import { processRuntime, type Runtime } from "../runtime.ts";
@@ -67,14 +68,30 @@ export async function settings(schema: unknown, options: SettingsOptions = {}): 
   // The line itself keeps no process alive; somebody waits for this.
   const hold = setInterval(() => {}, 60_000);
   try {
-    await runtime.identity();
-    await source.follow(
-      { namespace, schema: shape.schema, message: shape.message, take: (known) => live.take(known) },
-      timeoutMs,
-    );
+    const { schema, message } = shape;
+    const follow = () => source.follow({ namespace, schema, message, take: (known) => live.take(known) }, timeoutMs);
+    // Who it is, the control plane wants to know first. While that is away, what is on disk needs no proof.
+    const proven = runtime.identity();
+    proven.catch(() => {}); // said below
+    const saved = await source.saved(namespace);
+    if (saved !== null && !(await isDone(proven, runtime.clock, Math.min(timeoutMs, AWAY_MS)))) {
+      if ((await live.take(saved)) === "") {
+        console.error(
+          `weft: settings of ${namespace}: no control plane yet, those of revision ${saved.revision} on disk are used`,
+        );
+        proven.then(follow).catch((thrown) => {
+          console.error(`weft: settings of ${namespace} stay as they are: ${toWeftError(thrown).message}`);
+        });
+        return live.view;
+      }
+    }
+    if (!(await isDone(proven, runtime.clock, timeoutMs)))
+      throw new WeftError("unavailable", `no control plane said within ${timeoutMs} ms who this process is`, {
+        reason: "CONTROL_UNREACHABLE",
+      });
+    await follow();
     if (live.inForce) return live.view;
     const { refusal } = live;
-    const saved = await source.saved(namespace);
     if (saved !== null && (await live.take(saved)) === "") {
       console.error(
         `weft: settings of ${namespace} are refused, those of revision ${saved.revision} on disk are used: ${refusal}`,
@@ -101,6 +118,18 @@ export async function settings(schema: unknown, options: SettingsOptions = {}): 
     clearInterval(hold);
   }
 }
+
+/** Whether a promise is resolved in time; rejects as it does. */
+async function isDone(promise: Promise<unknown>, clock: Clock, timeoutMs: number): Promise<boolean> {
+  let cancel: Cancel = () => {};
+  const late = new Promise<boolean>((resolve) => {
+    cancel = clock.after(timeoutMs, () => resolve(false));
+  });
+  return Promise.race([promise.then(() => true), late]).finally(() => cancel());
+}
+
+/** How long a process waits for the control plane that has values on disk, ms. */
+const AWAY_MS = 2_000;
 
 /** The values in force now, whole: they belong together and never change. `values`: what settings() gave. */
 export function snapshotOf<T extends object>(values: T): T {
