@@ -6,7 +6,10 @@ export class RegistryView {
   readonly #registry: Pick<Registry, "query">;
   readonly #clock: Clock;
   readonly #onCaughtUp: () => void;
+  readonly #startedAt: number;
   #staleMs = 0;
+  /** A registry without endpoints at the start may have lost them: processes that come back have not all said which. */
+  #learning = false;
   #cancel: Cancel = () => {};
   #closed = false;
 
@@ -15,17 +18,24 @@ export class RegistryView {
     this.#registry = registry;
     this.#clock = clock;
     this.#onCaughtUp = onCaughtUp;
+    this.#startedAt = clock.now();
+    void this.#learn();
     void this.#look();
   }
 
   /** 0: it is all there is. */
   get staleMs(): number {
-    return this.#staleMs;
+    return this.#learning ? Math.max(1, this.#staleMs) : this.#staleMs;
   }
 
   close(): void {
     this.#closed = true;
     this.#cancel();
+  }
+
+  async #learn(): Promise<void> {
+    const { endpoints } = await this.#registry.query(["*"]).catch(() => ({ endpoints: [] }));
+    this.#learning = endpoints.length === 0;
   }
 
   async #look(): Promise<void> {
@@ -34,11 +44,15 @@ export class RegistryView {
       () => this.#staleMs,
     );
     if (this.#closed) return;
-    const caughtUp = this.#staleMs > 0 && staleMs === 0;
+    const before = this.staleMs;
     this.#staleMs = staleMs;
+    if (this.#clock.now() - this.#startedAt >= LEARN_MS) this.#learning = false;
+    const caughtUp = before > 0 && this.staleMs === 0;
     this.#cancel = this.#clock.after(EVERY_MS, () => void this.#look());
     if (caughtUp) this.#onCaughtUp();
   }
 }
 
 const EVERY_MS = 500;
+/** By then processes are back that were here before. */
+const LEARN_MS = 4_000;
