@@ -24,8 +24,9 @@ test("what answers at a port is told apart", async () => {
   assert.equal(await probe(silent), "http1");
 });
 
-test("a free port is one where nobody answers and one can listen", async () => {
+test("a free port is one where nobody answers and one can listen, and that no connection out takes meanwhile", async () => {
   const port = await freePort();
+  assert.ok(port < 32_768, `${port}`);
   assert.equal(await probePort(port), null);
   assert.equal(await listenProblem("127.0.0.1", port), null);
 });
