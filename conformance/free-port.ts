@@ -1,12 +1,19 @@
+import { randomInt } from "node:crypto";
 import { once } from "node:events";
 import { createServer } from "node:net";
 
-/** A TCP port of 127.0.0.1 on which nobody listens just now. */
+/** A port of 127.0.0.1 that is free now, for a server that is about to be started: none that a connection out could have before it listens (those begin at 32768), nor of those that `weft up` chooses from. */
 export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, "close");
-  return port;
+  for (;;) {
+    const port = randomInt(10_000, 20_000);
+    const server = createServer();
+    const free = new Promise<boolean>((resolve) => {
+      server.once("listening", () => resolve(true)).once("error", () => resolve(false));
+    });
+    server.listen(port, "127.0.0.1");
+    if (!(await free)) continue;
+    server.close();
+    await once(server, "close");
+    return port;
+  }
 }

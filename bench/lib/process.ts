@@ -1,6 +1,8 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
-import { connect, createServer } from "node:net";
+import { connect } from "node:net";
+
+export { freePort } from "../../conformance/free-port.ts";
 
 /** A server under measurement: started by us, on loopback, and stopped by its process id. */
 export interface Measured {
@@ -52,15 +54,6 @@ async function waitForPort(port: number, child: ChildProcess, message: () => str
   }
   child.kill("SIGKILL");
   throw new Error(message());
-}
-
-/** A port that was free a moment ago. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await new Promise((resolve) => server.once("listening", resolve));
-  const port = (server.address() as { port: number }).port;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 /** CPU time that a process (all its threads) has used so far, in microseconds; from /proc. */

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { createSocket } from "node:dgram";
 import { Resolver } from "node:dns/promises";
 import { once } from "node:events";
-import { createServer } from "node:net";
+import { freePort } from "../free-port.ts";
 
 /** A real dnsmasq on a free port of 127.0.0.1, which names what it is told, and can be hurt. */
 export class Dnsmasq {
@@ -12,7 +12,7 @@ export class Dnsmasq {
 
   /** `lines`: options of its configuration, without dashes: "srv-host=web.svc.test,one.svc.test,8080". */
   static async start(lines: readonly string[]): Promise<Dnsmasq> {
-    const server = new Dnsmasq(await freePort(), lines);
+    const server = new Dnsmasq(await freePortOfBoth(), lines);
     await server.start();
     return server;
   }
@@ -78,19 +78,15 @@ export function wait(ms: number): Promise<void> {
 }
 
 /** Free for TCP and UDP. */
-async function freePort(): Promise<number> {
+async function freePortOfBoth(): Promise<number> {
   for (;;) {
-    const server = createServer().listen(0, "127.0.0.1");
-    await once(server, "listening");
-    const { port } = server.address() as { port: number };
+    const port = await freePort();
     const socket = createSocket("udp4");
     const free = await new Promise<boolean>((resolve) => {
       socket.once("error", () => resolve(false));
       socket.bind(port, "127.0.0.1", () => resolve(true));
     });
     socket.close();
-    server.close();
-    await once(server, "close");
     if (free) return port;
   }
 }
