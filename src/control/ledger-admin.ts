@@ -76,6 +76,7 @@ export function ledgerAdmin(hub: Hub) {
   };
 }
 
+/** A revision as Admin tells of it. */
 export function revisionMessage(
   revision: LedgerRevision & Partial<Pick<Published, "warnings">> & Pick<RevisionInit, "delivery">,
 ): RevisionMessage {

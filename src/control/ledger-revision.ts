@@ -43,6 +43,7 @@ export function digestOf(resources: string): string {
   return createHash("sha256").update(resources).digest("hex");
 }
 
+/** Whether they are alike in everything, also in who set what. */
 export function isSameSettings(one: SettingsState, other: SettingsState): boolean {
   return one === other || isDeepStrictEqual(one, other);
 }
@@ -53,10 +54,12 @@ export function resourcesOf(text: string): CurrentResources {
   return { resources, texts: resources.map((resource) => JSON.stringify(resource)) };
 }
 
+/** As a store keeps it. */
 export function storedOf({ settings, digest: _, ...rest }: LedgerRevision): StoredRevision {
   return { ...rest, settings: JSON.stringify(settings) };
 }
 
+/** As storedOf() made it. */
 export function revisionOf({ settings, ...stored }: StoredRevision): LedgerRevision {
   const state = settings === "" ? NO_SETTINGS : (JSON.parse(settings) as SettingsState);
   return { ...stored, digest: digestOf(stored.resources), settings: state };

@@ -1,4 +1,3 @@
-import { WeftError } from "../core/errors.ts";
 import type { EndpointEntry } from "./endpoint-value.ts";
 import type { Lease } from "./registry.ts";
 
@@ -45,12 +44,4 @@ export class BackedLease implements Lease {
 export interface LeaseKeeper {
   renew(lease: BackedLease): Promise<void>;
   release(lease: BackedLease): Promise<void>;
-}
-
-export function goneError({ id, over }: BackedLease): WeftError {
-  if (over === "replaced") {
-    const text = `"${id}" has been registered by another owner since`;
-    return new WeftError("not_found", text, { reason: "LEASE_REPLACED" });
-  }
-  return new WeftError("not_found", `the lease of "${id}" has expired; register again`, { reason: "LEASE_EXPIRED" });
 }

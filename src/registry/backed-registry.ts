@@ -6,13 +6,14 @@ import { InTurn } from "../core/in-turn.ts";
 import { openOrClose } from "../core/open-or-close.ts";
 import { type Random, systemRandom } from "../core/random.ts";
 import { isAway } from "./ask-again.ts";
-import { BackedLease, goneError, type LeaseKeeper } from "./backed-lease.ts";
+import { BackedLease, type LeaseKeeper } from "./backed-lease.ts";
 import { BackedMirror } from "./backed-mirror.ts";
-import { away, BackendLine, notThere, registryClosed } from "./backend-line.ts";
+import { away, BackendLine, notThere } from "./backend-line.ts";
 import type { EndpointBackend, KeptEntry } from "./endpoint-backend.ts";
 import { type EndpointEntry, visibleOf } from "./endpoint-value.ts";
 import { LeaseTable, type LeaseTableOptions } from "./lease-table.ts";
 import type { ConsistencyMode, EndpointDelta, EndpointList, HealthSource, Lease, Registry, Watch } from "./registry.ts";
+import { leaseOver, registryClosed } from "./registry-errors.ts";
 import { assertEndpoint, assertHealth, assertTtl } from "./validate.ts";
 
 export interface BackedRegistryOptions {
@@ -198,7 +199,7 @@ class BackedRegistry implements Registry, LeaseKeeper {
       if (outcome === "renewed") return;
       lease.over = outcome;
     }
-    throw goneError(lease);
+    throw leaseOver(lease.id, lease.over === "replaced" ? "replaced" : "expired");
   }
 
   async release(lease: BackedLease): Promise<void> {

@@ -7,6 +7,7 @@ import type { EndpointBackend, KeptEntry } from "./endpoint-backend.ts";
 import type { EndpointEntry } from "./endpoint-value.ts";
 import { outcomeUnknown } from "./outcome-unknown.ts";
 import type { ConsistencyMode } from "./registry.ts";
+import { registryClosed } from "./registry-errors.ts";
 
 export interface BackendLineOptions {
   backend: EndpointBackend;
@@ -116,10 +117,6 @@ export class BackendLine {
       throw this.said(thrown);
     }
   }
-}
-
-export function registryClosed(): WeftError {
-  return new WeftError("unavailable", "the registry is closed", { reason: "REGISTRY_CLOSED" });
 }
 
 /** What a person is told of it. */

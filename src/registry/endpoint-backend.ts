@@ -38,6 +38,7 @@ export interface EndpointBackend {
   close(): Promise<void>;
 }
 
+/** An entry as a backend keeps it. */
 export interface KeptEntry {
   readonly entry: EndpointEntry;
   readonly version: number;

@@ -5,6 +5,7 @@ export function isSameEndpoint(a: Endpoint, b: Endpoint): boolean {
   return a.health === b.health && isSameButHealth(a, b);
 }
 
+/** As isSameEndpoint(), whatever their health. */
 export function isSameButHealth(a: Endpoint, b: Endpoint): boolean {
   const names = Object.keys(a.metadata);
   return (

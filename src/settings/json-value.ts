@@ -1,5 +1,6 @@
 import type { Json, SealedValue, SettingValue } from "./settings-state.ts";
 
+/** Whether a value is `{ $sealed }`: encrypted by the command line (sealed.ts). What it holds may still be none. */
 export function isSealed(value: unknown): value is SealedValue {
   if (!isRecord(value)) return false;
   const names = Object.keys(value);

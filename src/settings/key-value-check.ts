@@ -22,6 +22,7 @@ export function assertValue(key: string, value: Uint8Array): void {
   throw new WeftError("invalid_argument", text, { reason: "VALUE_TOO_LARGE" });
 }
 
+/** Of what is asked after close(). */
 export function storeClosed(): WeftError {
   return new WeftError("unavailable", "the store is closed", { reason: "STORE_CLOSED" });
 }

@@ -24,6 +24,7 @@ export interface KeyValue {
   close(): Promise<void>;
 }
 
+/** A key with its value, as it was at one moment. */
 export interface KeyValueItem {
   readonly key: string;
   readonly value: Uint8Array;
@@ -31,6 +32,7 @@ export interface KeyValueItem {
   readonly version: string;
 }
 
+/** Tells of a key until it is closed. */
 export interface KeyValueWatch {
   close(): void;
 }

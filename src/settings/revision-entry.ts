@@ -37,6 +37,7 @@ export function decodeEntry(value: Uint8Array, revision: number): RevisionEntry 
   throw unusable(`revision ${revision}`);
 }
 
+/** What is in the store is none of this version's. */
 export function unusable(what: string): WeftError {
   const text = `${what} cannot be read from the store; it was written by a newer version, or damaged`;
   return new WeftError("data_loss", text, { reason: "STORE_UNREADABLE" });

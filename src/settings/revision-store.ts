@@ -28,6 +28,7 @@ export interface RevisionStore {
   close(): Promise<void>;
 }
 
+/** What is said of a revision without its contents. */
 export interface RevisionNote {
   /** From 1, without gaps. */
   readonly revision: number;
@@ -41,6 +42,7 @@ export interface RevisionNote {
   readonly id?: string;
 }
 
+/** A revision with its contents. */
 export interface StoredRevision extends RevisionNote {
   /** A JSON array of resources. */
   readonly resources: string;

@@ -4,6 +4,7 @@ export interface SettingsState {
   readonly namespaces: Readonly<Record<string, SettingsNamespace>>;
 }
 
+/** What is set for one service, or under one name that several read. */
 export interface SettingsNamespace {
   /** By key: 1 to 128 of [A-Za-z0-9._-], beginning with a letter. The keys are the properties of the object that consumers see. */
   readonly values: Readonly<Record<string, SettingEntry>>;
@@ -15,6 +16,7 @@ export interface SettingsNamespace {
   readonly revision: number;
 }
 
+/** A value, and who set it. */
 export interface SettingEntry {
   readonly value: SettingValue;
   /** The revision that changed it last: what compare-and-set compares. */
@@ -69,4 +71,5 @@ export interface SettingsConsumer {
   readonly labels: Readonly<Record<string, string>>;
 }
 
+/** Before anything was set. */
 export const NO_SETTINGS: SettingsState = Object.freeze({ namespaces: Object.freeze({}) });

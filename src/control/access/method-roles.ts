@@ -59,10 +59,12 @@ export function roleOfMethod({ parent, name }: DescMethod): MethodRole | null {
   return role ?? SERVICE_ROLES.find(([pattern]) => pattern.test(parent.typeName))?.[1] ?? null;
 }
 
+/** Whether a method is for a role, rather than for anybody or for processes. */
 export function isAccessRole(role: MethodRole | null): role is AccessRole {
   return (ACCESS_ROLES as readonly (string | null)[]).includes(role);
 }
 
+/** Each role may do what the ones before it may; null may do nothing. */
 export function mayDo(role: AccessRole | null, needed: AccessRole): boolean {
   return role !== null && ACCESS_ROLES.indexOf(role) >= ACCESS_ROLES.indexOf(needed);
 }

@@ -137,6 +137,7 @@ function saysTtl(ttl: unknown): boolean {
   return ttl !== undefined && ttl !== "" && ttl !== 0 && ttl !== "0s";
 }
 
+/** Undefined: nothing is said. Throws `invalid_argument`. */
 export function statusOf(text: string, field: string): CheckStatus | undefined {
   if (text === "") return undefined;
   if (text === "passing" || text === "warning" || text === "critical") return text;

@@ -11,6 +11,7 @@ export interface Mark {
   readonly checks: readonly CheckDefinition[];
 }
 
+/** As it is kept in metadata. */
 export function encodeMark({ serviceId, node, checks }: Mark): string {
   return JSON.stringify({
     id: serviceId,

@@ -16,6 +16,7 @@ export function unsupported(field: string, instead: string): WeftError {
   });
 }
 
+/** What to throw for what is not there: status 404. */
 export function unknown(message: string): WeftError {
   return new WeftError("not_found", message, { reason: "NOT_FOUND" });
 }

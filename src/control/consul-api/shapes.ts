@@ -194,6 +194,7 @@ export function worstOf(checks: readonly Check[]): CheckStatus | "maintenance" {
   return "passing";
 }
 
+/** Those that an endpoint was registered with. */
 export function tagsOf(endpoint: Endpoint): string[] {
   return decodeTags(endpoint.metadata[TAGS_METADATA] ?? "");
 }

@@ -22,6 +22,7 @@ export function denied(name: string, text: string, hasToken: boolean): WeftError
   return new WeftError("permission_denied", message, { reason: "CONSUL_PERMISSION_DENIED" });
 }
 
+/** An answer that is no success, as an error: `text` is its body. */
 export function failed(name: string, status: number, text: string): WeftError {
   if (/ACL not found/i.test(text)) return denied(name, text, true);
   // Without a leader nothing was written; so it is with what is above a limit of requests.

@@ -12,6 +12,7 @@ import type {
   Registry,
   Watch,
 } from "../../registry/registry.ts";
+import { registryClosed } from "../../registry/registry-errors.ts";
 import { assertEndpoint, assertTtl, isServiceName } from "../../registry/validate.ts";
 import { MemoryRegistry } from "../memory/memory-registry.ts";
 import { type DnsTarget, parseDnsUrl } from "./dns-url.ts";
@@ -317,7 +318,7 @@ class DnsRegistry implements Registry {
   }
 
   #assertOpen(): void {
-    if (this.#closed) throw new WeftError("unavailable", "the registry is closed", { reason: "REGISTRY_CLOSED" });
+    if (this.#closed) throw registryClosed();
   }
 }
 

@@ -5,6 +5,7 @@ import type { Random } from "../../core/random.ts";
 import { within } from "../../core/within.ts";
 import { BackOff } from "../../link/back-off.ts";
 import { Waiters } from "../../link/waiters.ts";
+import { registryClosed } from "../../registry/registry-errors.ts";
 import { readTls, type TlsMaterial } from "../driver-tls.ts";
 import { EtcdSession } from "./etcd-session.ts";
 import type { EtcdTarget } from "./etcd-url.ts";
@@ -157,10 +158,6 @@ export class EtcdClient {
       ...(cause !== null && { cause }),
     });
   }
-}
-
-export function registryClosed(): WeftError {
-  return new WeftError("unavailable", "the registry is closed", { reason: "REGISTRY_CLOSED" });
 }
 
 /** What etcd says of somebody without a login is not understood by who has not written one. */

@@ -18,9 +18,10 @@ import type {
   Registry,
   Watch,
 } from "../../registry/registry.ts";
+import { leaseOver, registryClosed } from "../../registry/registry-errors.ts";
 import { assertEndpoint, assertHealth, assertServiceName, assertTtl } from "../../registry/validate.ts";
 import type { RegistryDriverOptions } from "../driver-options.ts";
-import { EtcdClient, registryClosed } from "./etcd-client.ts";
+import { EtcdClient } from "./etcd-client.ts";
 import { EtcdKeys, encodeRemoval } from "./etcd-keys.ts";
 import { EtcdLease } from "./etcd-lease.ts";
 import { EtcdMirror, type Found } from "./etcd-mirror.ts";
@@ -167,14 +168,14 @@ export class EtcdRegistry implements Registry {
     const record = this.#mirror.view.get(lease.id);
     const present = record !== undefined && record.heldUntil === null;
     if (lease.over === null && present && record.value.owner !== lease.value.owner) lease.over = "replaced";
-    if (lease.over !== null) throw goneError(lease);
+    if (lease.over !== null) throw leaseOver(lease.id, lease.over === "replaced" ? "replaced" : "expired");
     const now = this.#clock.now();
     const inTime = lease.isInUse(now);
     if (inTime) lease.askedAt = now;
     const { leaseId } = lease;
     const left =
       leaseId === 0n || !present ? Number(present) : await this.#client.call((session) => session.keepAlive(leaseId));
-    if (lease.over !== null) throw goneError(lease);
+    if (lease.over !== null) throw leaseOver(lease.id, lease.over === "replaced" ? "replaced" : "expired");
     // Renewals may wait for etcd, and end in another order than they began.
     if (left > 0) lease.askedAt = Math.max(lease.askedAt, now);
     else if (inTime) await this.#restore(lease);
@@ -183,7 +184,7 @@ export class EtcdRegistry implements Registry {
       const there = await this.#find(lease.id);
       lease.over = there === null || there.value.owner === lease.value.owner ? "expired" : "replaced";
     }
-    if (lease.over !== null) throw goneError(lease);
+    if (lease.over !== null) throw leaseOver(lease.id, lease.over === "replaced" ? "replaced" : "expired");
   }
 
   async release(lease: EtcdLease): Promise<void> {
@@ -318,14 +319,6 @@ type Change =
 
 function removal(id: string, reason = "released"): Uint8Array {
   return encodeRemoval({ ids: [id], reason });
-}
-
-function goneError({ id, over }: EtcdLease): WeftError {
-  if (over === "replaced") {
-    const text = `"${id}" has been registered by another owner since`;
-    return new WeftError("not_found", text, { reason: "LEASE_REPLACED" });
-  }
-  return new WeftError("not_found", `the lease of "${id}" has expired; register again`, { reason: "LEASE_EXPIRED" });
 }
 
 function away(cause: WeftError): WeftError {

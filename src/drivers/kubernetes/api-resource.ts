@@ -9,6 +9,7 @@ export interface ApiResource {
   readonly page: number;
 }
 
+/** Where endpoints are. */
 export const ENDPOINT_SLICES: ApiResource = {
   group: "discovery.k8s.io",
   version: "v1",
@@ -17,6 +18,7 @@ export const ENDPOINT_SLICES: ApiResource = {
   page: 500,
 };
 
+/** Where planes show that they live. */
 export const LEASES: ApiResource = {
   group: "coordination.k8s.io",
   version: "v1",
@@ -34,6 +36,7 @@ export function collectionPath({ group, version, plural }: ApiResource, namespac
   return `${root}/namespaces/${namespace}/${plural}`;
 }
 
+/** "discovery.k8s.io/v1"; of the core group "v1". */
 export function apiVersionOf({ group, version }: ApiResource): string {
   return group === "" ? version : `${group}/${version}`;
 }

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { parse } from "yaml";
 import { WeftError } from "../../core/errors.ts";
+import { isRecord } from "./api-resource.ts";
 import type { ClusterAccess, Secret } from "./cluster-access.ts";
 import { isNamespace } from "./kubernetes-url.ts";
 
@@ -107,10 +108,6 @@ function textOf({ file, values }: Part, field: string): string {
 function isSet({ values }: Part, field: string): boolean {
   const value = values[field];
   return value !== undefined && value !== null && value !== "" && value !== false;
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function bad(file: string, what: string): WeftError {

@@ -114,6 +114,7 @@ export class PlaneLease {
   }
 }
 
+/** Of the Lease by which a plane shows that it lives. */
 export function leaseName(system: string, plane: string): string {
   return `weft-${system}-plane-${plane}`;
 }

@@ -17,8 +17,11 @@ import type { ApiObject } from "./api-resource.ts";
  * are in the annotation alone.
  */
 export const MANAGED_BY = "endpointslice.kubernetes.io/managed-by";
+/** Label: which service the endpoints of a slice are of. */
 export const SERVICE_NAME = "kubernetes.io/service-name";
+/** Who manages slices of weft's. */
 export const WEFT = "weftmesh.dev";
+/** Label: whose slice it is. */
 export const SYSTEM_LABEL = "weftmesh.dev/system";
 const ENTRY = "weftmesh.dev/entry";
 
@@ -67,6 +70,7 @@ export function decodeSlice({ metadata }: ApiObject, system: string): EndpointEn
   return entry;
 }
 
+/** Of an endpoint's slice, which never changes it. */
 export function addressTypeOf({ host }: Endpoint): "IPv4" | "IPv6" {
   return isIPv6(host) ? "IPv6" : "IPv4";
 }

@@ -11,6 +11,7 @@ import type {
   Registry,
   Watch,
 } from "../../registry/registry.ts";
+import { leaseOver, registryClosed } from "../../registry/registry-errors.ts";
 import { assertEndpoint, assertHealth, assertTtl } from "../../registry/validate.ts";
 import { WatchHub } from "../../registry/watch-hub.ts";
 
@@ -75,12 +76,7 @@ export class MemoryRegistry implements Registry {
     this.#assertOpen();
     const outcome = this.table.renew(id, token, this.#clock.now());
     if (outcome === "renewed") return;
-    if (outcome === "expired") {
-      throw new WeftError("not_found", `the lease of "${id}" has expired; register again`, { reason: "LEASE_EXPIRED" });
-    }
-    throw new WeftError("not_found", `"${id}" has been registered by another owner since`, {
-      reason: "LEASE_REPLACED",
-    });
+    throw leaseOver(id, outcome);
   }
 
   async release(id: string, token: number): Promise<void> {
@@ -133,7 +129,7 @@ export class MemoryRegistry implements Registry {
   }
 
   #assertOpen(): void {
-    if (this.#closed) throw new WeftError("unavailable", "the registry is closed", { reason: "REGISTRY_CLOSED" });
+    if (this.#closed) throw registryClosed();
   }
 }
 

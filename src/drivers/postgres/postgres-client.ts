@@ -19,6 +19,7 @@ export async function createPostgresClient(target: PostgresTarget, clock: Clock)
   return new PostgresClient(pg, target, clock);
 }
 
+/** Connections to one PostgreSQL, made when they are needed. A query waits, as long as one may take, until it has a connection, and is sent once. Made by createPostgresClient(). */
 export class PostgresClient {
   readonly name: string;
   readonly schema: string;

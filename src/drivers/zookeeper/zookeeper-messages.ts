@@ -95,6 +95,7 @@ export interface Connected {
   readonly readOnly: boolean;
 }
 
+/** What a server answers to who connects; a session id of 0: the session asked for is over. */
 export function decodeConnected(frame: Buffer): Connected {
   const reader = new JuteReader(frame);
   reader.int(); // protocol version
@@ -104,6 +105,7 @@ export function decodeConnected(frame: Buffer): Connected {
   return { ticket: { id, password }, timeoutMs: id === 0n ? 0 : timeoutMs, readOnly: reader.left > 0 && reader.bool() };
 }
 
+/** Says who asks, before anything else is asked. */
 export function encodeAuth(scheme: string, auth: Uint8Array): Buffer {
   return new JuteWriter().int(XID.auth).int(CODES.auth).int(0).text(scheme).buffer(auth).frame();
 }
@@ -152,6 +154,7 @@ function writeChange(writer: JuteWriter, change: Change): void {
   }
 }
 
+/** What each answer begins with. */
 export interface ReplyHeader {
   readonly xid: number;
   readonly zxid: bigint;
@@ -163,6 +166,7 @@ export function decodeReplyHeader(reader: JuteReader): ReplyHeader {
   return { xid: reader.int(), zxid: reader.long(), error: reader.int() };
 }
 
+/** A change of a node that is watched. */
 export interface WatchEvent {
   readonly kind: "created" | "deleted" | "changed" | "other";
   readonly path: string;

@@ -65,6 +65,7 @@ export function idOfName(name: string): string | null {
   }
 }
 
+/** The key of a node's name, where ":" stands for "/". */
 export function keyOfName(name: string): string {
   return name.replaceAll(":", "/");
 }

@@ -10,6 +10,7 @@ export function refusalOf(code: number, address: string, what: string): WeftErro
   return new WeftError(kind, `${where}: ${text} (${code})`, { reason, retryable });
 }
 
+/** The connection is gone, or could not be made: by another one it may work. */
 export function lostError(address: string, why: string, cause?: unknown): WeftError {
   const text = `the connection to ZooKeeper at ${address} ${why}`;
   return new WeftError("unavailable", text, {

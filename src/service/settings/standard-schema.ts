@@ -23,6 +23,7 @@ interface StandardIssue {
   readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;
 }
 
+/** Whether it keeps to https://standardschema.dev, version 1. */
 export function isStandardSchema(schema: unknown): schema is StandardSchema {
   // Those of arktype are functions.
   if ((typeof schema !== "object" && typeof schema !== "function") || schema === null || !("~standard" in schema))

@@ -40,6 +40,7 @@ export async function withLedger(flags: LedgerFlags, body: (line: LedgerLine) =>
   }
 }
 
+/** Who is at the terminal, as author of what is published; "" where nobody is known. */
 export function userName(): string {
   try {
     return userInfo().username;

@@ -155,6 +155,7 @@ function jsonOrText(key: string, text: string): Json {
   }
 }
 
+/** What to throw for words on the command line that cannot be meant; `message` says what to write. */
 export function usage(message: string): WeftError {
   return new WeftError("invalid_argument", message, { reason: "BAD_USAGE" });
 }

@@ -81,6 +81,7 @@ export function unset(
   );
 }
 
+/** A change that gives a key a value. `expected`: if it was changed last at that revision; 0: if it is not there. */
 export function setting(namespace: string, key: string, value: SettingValue, expected?: number): Change {
   const expectedRevision = expected === undefined ? {} : { expectedRevision: BigInt(expected) };
   return { namespace, change: { case: "set", value: { key, json: JSON.stringify(value), ...expectedRevision } } };
