@@ -42,6 +42,8 @@ test("changes are noted with their revision, author and time; what stays keeps i
 
 test("changes that change nothing leave the very same state", () => {
   assert.equal(changeSettings(base, [set("maxItems", 5)], note(2)), base);
+  const begin = { kind: "begin", namespace: "orders", values: { mode: "safe" }, to: { percent: 10 } } as const;
+  assert.equal(changeSettings(base, [begin, { kind: "end", namespace: "orders", id: "g-2" }], note(2)), base);
 });
 
 test("everything that is wrong is said at once, and nothing is changed", () => {

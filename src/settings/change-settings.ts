@@ -107,15 +107,26 @@ class Draft {
   readonly #touched = new Set<string>();
   #schema: SettingsSchema | null;
   #grays: readonly GrayRelease[];
-  changed = false;
+  readonly #before: SettingsNamespace | undefined;
+  #changed = false;
 
   constructor(name: string, before: SettingsNamespace | undefined, note: ChangeNote, existing: readonly string[]) {
     this.#name = name;
+    this.#before = before;
     this.#note = note;
     this.#existing = before === undefined ? existing : [];
     this.#values = new Map(Object.entries(before?.values ?? {}));
     this.#schema = before?.schema ?? null;
     this.#grays = before?.grays ?? [];
+  }
+
+  /** False also where what was begun was ended. */
+  get changed(): boolean {
+    if (!this.#changed) return false;
+    const made = this.made();
+    const { revision = 0 } = this.#before ?? {};
+    const [after, before] = [made === null ? null : { ...made, revision }, this.#before ?? null];
+    return canonicalJson(after as unknown as Json) !== canonicalJson(before as unknown as Json);
   }
 
   /** Null: nothing is left of it. */
@@ -142,7 +153,7 @@ class Draft {
         if (wrong !== "") return void problems.push(`${this.#name}: schema: ${wrong}`);
         if (canonicalJson(change.schema as Json) === canonicalJson(this.#schema as Json)) return;
         this.#schema = change.schema;
-        this.changed = true;
+        this.#changed = true;
         return;
       }
       case "begin":
@@ -167,7 +178,7 @@ class Draft {
     const wrong = keyProblem(key) || this.#twice(key);
     if (wrong !== "") return void problems.push(`${at}: ${wrong}`);
     if (!this.#isExpected(key, expected, stale)) return;
-    if (this.#values.delete(key)) this.changed = true;
+    if (this.#values.delete(key)) this.#changed = true;
     else if (expected === undefined) problems.push(`${at}: there is no such key${this.#meant(key)}`);
   }
 
@@ -182,7 +193,7 @@ class Draft {
     let id = `g-${revision}`;
     for (let n = 2; this.#grays.some((gray) => gray.id === id); n++) id = `g-${revision}-${n}`;
     this.#grays = [...this.#grays, { id, changes: { ...values }, to, author, reason, sinceMs: nowMs }];
-    this.changed = true;
+    this.#changed = true;
   }
 
   /** Of one that is under way. */
@@ -219,7 +230,7 @@ class Draft {
           else this.#put(key, value);
         }
     }
-    this.changed = true;
+    this.#changed = true;
   }
 
   #checkGrayValues(values: GrayValues, known: (key: string) => boolean, problems: string[]): void {
@@ -236,7 +247,7 @@ class Draft {
     if (before !== undefined && canonicalJson(before.value) === canonicalJson(value)) return;
     const { revision, author, nowMs } = this.#note;
     this.#values.set(key, { value, revision, author, atMs: nowMs });
-    this.changed = true;
+    this.#changed = true;
   }
 
   #twice(key: string): string {
