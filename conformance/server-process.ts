@@ -46,15 +46,19 @@ export abstract class ServerProcess implements HurtableServer {
     args: readonly string[],
     { ready, withinMs = 20_000, options }: Launch,
   ): Promise<void> {
-    const child = spawn(command, args, { stdio: "ignore", ...options });
+    const child = spawn(command, args, { stdio: ["ignore", "ignore", "pipe"], ...options });
     this.child = child;
+    let said = "";
+    child.stderr?.setEncoding("utf8").on("data", (text) => {
+      said = `${said}${text}`.slice(-1_000);
+    });
     const until = performance.now() + withinMs;
     while (performance.now() < until && child.exitCode === null) {
       if (await ready()) return;
       await wait(25);
     }
     await this.stop();
-    throw new Error(`${this.#name} does not start`);
+    throw new Error(`${this.#name} does not start: ${said}`);
   }
 
   /** kill -9 */
@@ -83,5 +87,15 @@ export abstract class ServerProcess implements HurtableServer {
   async stop(): Promise<void> {
     await this.kill();
     rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+/** Starts servers that are one, which wait for each other: when one does not start, none is left. */
+export async function startTogether(servers: readonly ServerProcess[]): Promise<void> {
+  try {
+    await Promise.all(servers.map((server) => server.start()));
+  } catch (error) {
+    for (const server of servers) await server.stop();
+    throw error;
   }
 }

@@ -10,7 +10,8 @@ export async function testFiles(folder: string, names: readonly string[]): Promi
 
 /** Runs a file of tests; what they measure is printed. */
 function cases(file: string): Promise<Case[]> {
-  const node = ["-C", "weft-source", "--test", "--test-reporter=tap", file];
+  // A case that fails may leave a server behind, which is not to be waited for.
+  const node = ["-C", "weft-source", "--test", "--test-force-exit", "--test-reporter=tap", file];
   const child = spawn(process.execPath, node, { stdio: ["ignore", "pipe", "inherit"] });
   let output = "";
   child.stdout.setEncoding("utf8").on("data", (text) => {

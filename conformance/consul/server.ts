@@ -1,5 +1,5 @@
 import { freePort } from "../free-port.ts";
-import { ServerProcess } from "../server-process.ts";
+import { ServerProcess, startTogether } from "../server-process.ts";
 import { tool } from "../tools.ts";
 
 /** A real Consul of one server on free ports of 127.0.0.1, which keeps its data, and can be hurt. */
@@ -25,7 +25,7 @@ export class ConsulServer extends ServerProcess {
     const join = ports.flatMap(([, , lan]) => ["-retry-join", `127.0.0.1:${lan}`]);
     const one = ["-server", `-bootstrap-expect=${size}`, "-retry-interval", "1s", ...join];
     const servers = ports.map((own, i) => new ConsulServer(own, "", "", false, `s${i + 1}`, one));
-    await Promise.all(servers.map((server) => server.start()));
+    await startTogether(servers);
     return servers;
   }
 

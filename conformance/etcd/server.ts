@@ -1,6 +1,6 @@
 import { connect } from "node:net";
 import { freePort } from "../free-port.ts";
-import { ServerProcess } from "../server-process.ts";
+import { ServerProcess, startTogether } from "../server-process.ts";
 import { tool } from "../tools.ts";
 
 /** A real etcd of one member on free ports of 127.0.0.1, that can be hurt. */
@@ -22,7 +22,7 @@ export class EtcdServer extends ServerProcess {
     const members = peers.map(
       ({ name, port, peerPort }) => new EtcdServer(port, peerPort, ["--name", name, "--initial-cluster", cluster]),
     );
-    await Promise.all(members.map((member) => member.start()));
+    await startTogether(members);
     return members;
   }
 

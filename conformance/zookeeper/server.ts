@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { freePort } from "../free-port.ts";
-import { ServerProcess } from "../server-process.ts";
+import { ServerProcess, startTogether } from "../server-process.ts";
 
 /** A real ZooKeeper (Debian's package "zookeeper") on free ports of 127.0.0.1, that can be hurt. */
 export class ZookeeperServer extends ServerProcess {
@@ -23,7 +23,7 @@ export class ZookeeperServer extends ServerProcess {
     for (let i = 1; i <= size; i++) lines.push(`server.${i}=127.0.0.1:${await freePort()}:${await freePort()}`);
     const ports = await Promise.all(lines.map(freePort));
     const members = ports.map((port, i) => new ZookeeperServer(port, i + 1, lines, []));
-    await Promise.all(members.map((member) => member.start()));
+    await startTogether(members);
     return members;
   }
 
