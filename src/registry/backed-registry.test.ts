@@ -257,6 +257,36 @@ for (const mode of ["available", "consistent"] as const)
     await close();
   });
 
+for (const mode of ["available", "consistent"] as const)
+  test(`${mode}: data lost: what is registered before that was noticed stays, though its version is an older one`, async () => {
+    const { place, a, b, pass, close } = await two(mode);
+    place.lose(true);
+    await Promise.all([a.register(1, 9_001), b.register(4, 9_004)]);
+    await pass(500);
+    place.mend();
+    await pass(10_000);
+    assert.deepEqual([a.ids, b.ids, place.ids], [FOUR, FOUR, FOUR]);
+    assert.deepEqual([a.portOf(4), b.portOf(1), a.portOf(1), b.portOf(4)], [9_004, 9_001, 9_001, 9_004]);
+    assert.deepEqual([a.left, b.left, a.refused, b.refused], [[], [], [], []]);
+    await close();
+  });
+
+test("data lost, and a registration whose caller gave up found with an older version: nobody renews it", async () => {
+  const { place, a, b, pass, close } = await two();
+  const held = place.entry("alpha-2");
+  assert.ok(held !== undefined);
+  place.lose();
+  await pass(500);
+  place.putForeign({ ...held, endpoint: endpointOf("alpha", 2, { port: 9_002 }), owner: "late" });
+  place.mend();
+  await pass(500);
+  assert.equal(b.portOf(2), 9_002);
+  await pass(3 * TTL_MS);
+  assert.deepEqual([...new Set(a.refused)], ["alpha-2 LEASE_REPLACED"]);
+  assert.deepEqual([a.ids, b.ids, place.ids], Array(3).fill("alpha-1 alpha-3 alpha-4"));
+  await close();
+});
+
 test("data lost and a process dead meanwhile: that one goes", async () => {
   const { place, a, b, pass, close } = await two();
   place.lose();

@@ -121,7 +121,11 @@ class BackedRegistry implements Registry, LeaseKeeper {
     return this.#turns.take(endpoint.id, async () => {
       this.#registering.add(owner);
       try {
-        return this.#hold(entry, await this.#line.put(entry, this.#mirror.known(endpoint.id)?.version ?? 0));
+        const version = await this.#line.put(entry, this.#mirror.known(endpoint.id)?.version ?? 0);
+        const known = this.#mirror.known(endpoint.id);
+        // Replaced since; or what is known is of data that were lost, whose versions say nothing of those that are there now.
+        const doubtful = known !== null && known.version > version && known.entry.owner !== owner;
+        return this.#hold({ entry, version }, doubtful ? await this.#line.get(endpoint.id) : { entry, version });
       } catch (thrown) {
         this.#registering.delete(owner);
         const there = this.#mirror.view.get(endpoint.id);
@@ -226,8 +230,8 @@ class BackedRegistry implements Registry, LeaseKeeper {
     await this.#line.close();
   }
 
-  /** The registration is in the backend: from now on its lease is held here. */
-  #hold(entry: EndpointEntry, version: number): BackedLease {
+  /** The registration is in the backend, or was until now (`there`: what has its id): from now on its lease is held here. */
+  #hold({ entry, version }: KeptEntry, there: KeptEntry | null): BackedLease {
     const { id } = entry.endpoint;
     const token = this.#table.register(entry.endpoint, entry.ttlMs, this.#clock.now());
     this.#table.takeChanges();
@@ -239,23 +243,23 @@ class BackedRegistry implements Registry, LeaseKeeper {
       this.#past.set(old.owner, this.#clock.now());
     }
     this.#registering.delete(entry.owner);
-    const known = this.#mirror.known(id);
-    if (known !== null && known.version > version && known.entry.owner !== entry.owner) this.#end(lease, "replaced");
-    else this.#mirror.take({ entry, version });
+    if (there?.entry.owner === entry.owner) this.#mirror.take(there);
+    else this.#end(lease, "replaced");
     this.#tick();
     return lease;
   }
 
-  /** A registration whose caller was told that it failed, and that was carried out: nobody renews it. */
-  #adopt({ entry, version }: KeptEntry): void {
+  /** A registration whose caller was told that it failed, and that was carried out: nobody renews it. False: there is a newer one, as far as versions tell. */
+  #adopt({ entry, version }: KeptEntry): boolean {
     const { id } = entry.endpoint;
     const old = this.#leases.get(id);
-    if (old !== undefined && old.version > version) return;
+    if (old !== undefined && old.version > version) return false;
     if (old !== undefined) this.#end(old, "replaced");
     const token = this.#table.register(entry.endpoint, entry.ttlMs, this.#clock.now());
     this.#table.takeChanges();
     this.#leases.set(id, new BackedLease(this, entry, version, token));
     this.#tick();
+    return true;
   }
 
   #end(lease: BackedLease, why: "released" | "expired" | "replaced"): void {
@@ -279,8 +283,7 @@ class BackedRegistry implements Registry, LeaseKeeper {
     }
     if (entry.plane === this.#plane) {
       if (this.#past.has(entry.owner)) return "unseen";
-      if (!this.#registering.has(entry.owner)) this.#adopt({ entry, version });
-      return "ours";
+      return this.#registering.has(entry.owner) || this.#adopt({ entry, version }) ? "ours" : "doubtful";
     }
     if (lease === undefined) return "others";
     // Older than what is known to be there: it was told late, or the backend's data are other ones.

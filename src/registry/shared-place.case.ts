@@ -35,10 +35,10 @@ export class SharedPlace {
     return this.#kept.get(id)?.entry;
   }
 
-  /** Everything is gone, and versions count from the beginning. */
-  lose(): void {
+  /** Everything is gone, and versions count from the beginning. `unnoticed`: it answers already, and those who follow it do not know yet. */
+  lose(unnoticed = false): void {
     for (const backend of this.#backends) {
-      backend.cut();
+      backend.cut(unnoticed);
       backend.lost = true;
     }
     this.#kept = new Map();
@@ -102,7 +102,10 @@ export class PlaceBackend implements EndpointBackend {
   readonly #clock: Clock;
   plane = "";
   #events: BackendEvents | null = null;
+  /** Nothing is told. */
   #cut = false;
+  /** Nothing is answered. */
+  #silent = false;
   lost = false;
   #stop: Cancel = () => {};
 
@@ -123,14 +126,16 @@ export class PlaceBackend implements EndpointBackend {
     beat();
   }
 
-  cut(): void {
+  cut(unnoticed = false): void {
     this.#cut = true;
+    this.#silent = !unnoticed;
+    if (unnoticed) return;
     queueMicrotask(() => this.#events?.lost(new WeftError("unavailable", "cut off")));
   }
 
   mend(): void {
     if (!this.#cut) return;
-    this.#cut = false;
+    this.#cut = this.#silent = false;
     const { lost } = this;
     this.lost = false;
     queueMicrotask(() => this.#events?.whole(this.#place.all(), lost));
@@ -154,7 +159,7 @@ export class PlaceBackend implements EndpointBackend {
 
   async read(): Promise<readonly KeptEntry[]> {
     await null;
-    if (this.#cut) throw new WeftError("unavailable", "cut off");
+    if (this.#silent) throw new WeftError("unavailable", "cut off");
     return this.#place.all();
   }
 
@@ -167,7 +172,7 @@ export class PlaceBackend implements EndpointBackend {
 
   async #write<T>(work: () => T): Promise<T> {
     await null;
-    if (this.#cut) throw new WeftError("unavailable", "cut off");
+    if (this.#silent) throw new WeftError("unavailable", "cut off");
     const done = work();
     await null;
     if (this.#place.swallow === 0) return done;
