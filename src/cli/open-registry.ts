@@ -4,6 +4,8 @@ import { createMemoryRegistry } from "../drivers/memory/memory-registry.ts";
 import { openSqliteRegistry } from "../drivers/sqlite/sqlite-registry.ts";
 import type { ConsistencyMode, Registry } from "../registry/registry.ts";
 import { REGISTRY_FILE } from "./registry-file.ts";
+import { OPEN_TIMEOUT_MS, tellWhileOpening } from "./tell-while-opening.ts";
+import { vendorOf } from "./vendor.ts";
 
 export interface RegistryChoice {
   /** "etcd://...": shared with other control planes. "": one of the control plane's own. */
@@ -25,7 +27,7 @@ export async function openRegistry({
   dataDir,
   system,
   mode,
-  openTimeoutMs,
+  openTimeoutMs = OPEN_TIMEOUT_MS,
   tell,
 }: RegistryChoice): Promise<Registry> {
   const onError = (error: WeftError): void => tell(error.message);
@@ -36,21 +38,22 @@ export async function openRegistry({
     mode,
     openTimeoutMs,
     onError,
-    onRecovered: () => tell(`${VENDORS[scheme]} answers again`),
+    onRecovered: () => tell(`${vendorOf(url)} answers again`),
   };
+  const patiently = (opening: Promise<Registry>) => tellWhileOpening(url, opening, openTimeoutMs, tell);
   switch (scheme) {
     case "consul":
-      return (await import("../drivers/consul/consul-registry.ts")).openConsulRegistry(options);
+      return patiently((await import("../drivers/consul/consul-registry.ts")).openConsulRegistry(options));
     case "dns":
-      return (await import("../drivers/dns/dns-registry.ts")).openDnsRegistry(options);
+      return patiently((await import("../drivers/dns/dns-registry.ts")).openDnsRegistry(options));
     case "etcd":
-      return (await import("../drivers/etcd/etcd-registry.ts")).openEtcdRegistry(options);
+      return patiently((await import("../drivers/etcd/etcd-registry.ts")).openEtcdRegistry(options));
     case "kubernetes":
-      return (await import("../drivers/kubernetes/kubernetes-registry.ts")).openKubernetesRegistry(options);
+      return patiently((await import("../drivers/kubernetes/kubernetes-registry.ts")).openKubernetesRegistry(options));
     case "postgres":
-      return (await import("../drivers/postgres/postgres-registry.ts")).openPostgresRegistry(options);
+      return patiently((await import("../drivers/postgres/postgres-registry.ts")).openPostgresRegistry(options));
     case "zookeeper":
-      return (await import("../drivers/zookeeper/zookeeper-registry.ts")).openZookeeperRegistry(options);
+      return patiently((await import("../drivers/zookeeper/zookeeper-registry.ts")).openZookeeperRegistry(options));
   }
   // It may hold a password: it is not repeated.
   if (url !== "") throw new WeftError("invalid_argument", `a registry looks like ${LOOKS}`, { reason: "BAD_ADDRESS" });
@@ -59,13 +62,5 @@ export async function openRegistry({
     : openSqliteRegistry({ file: join(dataDir, REGISTRY_FILE), mode, onError });
 }
 
-const VENDORS: Readonly<Record<string, string>> = {
-  consul: "Consul",
-  dns: "DNS",
-  etcd: "etcd",
-  kubernetes: "Kubernetes",
-  postgres: "PostgreSQL",
-  zookeeper: "ZooKeeper",
-};
 const LOOKS =
   '"etcd://127.0.0.1:2379", "consul://127.0.0.1:8500", "zookeeper://127.0.0.1:2181", "kubernetes:///NAMESPACE", "postgres://USER@HOST/DATABASE", "dns://127.0.0.1:53/DOMAIN"';

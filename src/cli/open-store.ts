@@ -5,6 +5,7 @@ import type { KeyValue } from "../settings/key-value.ts";
 import { MemoryKeyValue } from "../settings/memory-key-value.ts";
 import type { RevisionStore } from "../settings/revision-store.ts";
 import { migrateControlDatabase } from "./migrate-control-database.ts";
+import { OPEN_TIMEOUT_MS, tellWhileOpening } from "./tell-while-opening.ts";
 
 export interface StoreChoice {
   /** "etcd://...": shared with other control planes. "": one of the control plane's own. */
@@ -14,6 +15,8 @@ export interface StoreChoice {
   /** Folder of the control plane; "": everything is kept in memory. */
   dataDir: string;
   system: string;
+  /** How long opening waits for who does not answer, ms. Default 10,000. */
+  openTimeoutMs?: number;
   /** What a person should read. */
   tell: (message: string) => void;
 }
@@ -25,7 +28,16 @@ export interface OpenStore {
 }
 
 /** Where a control plane keeps what must outlive it. Rejects `invalid_argument` for a url that is none, `unavailable` when nobody answers there. */
-export async function openStore({ url, otherwise = "", dataDir, system, tell }: StoreChoice): Promise<OpenStore> {
+export async function openStore({
+  url,
+  otherwise = "",
+  dataDir,
+  system,
+  openTimeoutMs = OPEN_TIMEOUT_MS,
+  tell,
+}: StoreChoice): Promise<OpenStore> {
+  const options = { url, system, openTimeoutMs };
+  const patiently = (opening: Promise<KeyValue>) => tellWhileOpening(url, opening, openTimeoutMs, tell);
   const scheme = /^([a-z]+):\/\//.exec(url)?.[1] ?? "";
   switch (scheme) {
     case "":
@@ -34,9 +46,8 @@ export async function openStore({ url, otherwise = "", dataDir, system, tell }: 
     case "etcd": {
       const { openEtcdKeyValue } = await import("../drivers/etcd/etcd-key-value.ts");
       const onError = (error: WeftError): void => tell(error.message);
-      return {
-        keyValue: await openEtcdKeyValue({ url, system, onError, onRecovered: () => tell("etcd answers again") }),
-      };
+      const onRecovered = (): void => tell("etcd answers again");
+      return { keyValue: await patiently(openEtcdKeyValue({ ...options, onError, onRecovered })) };
     }
     case "git": {
       const { openGitRevisions } = await import("../drivers/git/git-revisions.ts");
@@ -44,7 +55,7 @@ export async function openStore({ url, otherwise = "", dataDir, system, tell }: 
         tell(error === null ? "the repository can be read again" : error.message);
       const revisions = await openGitRevisions({ url, onError });
       try {
-        const { keyValue } = await openStore({ url: otherwise, dataDir, system, tell });
+        const { keyValue } = await openStore({ url: otherwise, dataDir, system, openTimeoutMs, tell });
         return { keyValue, revisions };
       } catch (thrown) {
         await revisions.close();
@@ -53,21 +64,21 @@ export async function openStore({ url, otherwise = "", dataDir, system, tell }: 
     }
     case "consul": {
       const { openConsulKeyValue } = await import("../drivers/consul/consul-key-value.ts");
-      return { keyValue: await openConsulKeyValue({ url, system }) };
+      return { keyValue: await patiently(openConsulKeyValue(options)) };
     }
     case "kubernetes": {
       const { openKubernetesKeyValue } = await import("../drivers/kubernetes/kubernetes-key-value.ts");
-      return { keyValue: await openKubernetesKeyValue({ url, system }) };
+      return { keyValue: await patiently(openKubernetesKeyValue(options)) };
     }
     case "postgres": {
       const { openPostgresKeyValue } = await import("../drivers/postgres/postgres-key-value.ts");
-      return { keyValue: await openPostgresKeyValue({ url, system }) };
+      return { keyValue: await patiently(openPostgresKeyValue(options)) };
     }
     case "zookeeper": {
       const { openZookeeperKeyValue } = await import("../drivers/zookeeper/zookeeper-key-value.ts");
       const onError = (error: WeftError): void => tell(error.message);
       const onRecovered = (): void => tell("ZooKeeper answers again");
-      return { keyValue: await openZookeeperKeyValue({ url, system, onError, onRecovered }) };
+      return { keyValue: await patiently(openZookeeperKeyValue({ ...options, onError, onRecovered })) };
     }
   }
   throw new WeftError("invalid_argument", `a store looks like ${LOOKS}`, { reason: "BAD_ADDRESS" });
