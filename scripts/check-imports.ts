@@ -32,7 +32,7 @@ const ALLOWED: Record<string, readonly string[]> = {
   events: ["service", "telemetry"],
   store: ["service", "telemetry"],
   release: ["link", "telemetry", "policy"],
-  host: ["link", "telemetry", "policy"],
+  host: ["link", "telemetry", "policy", "settings"], // a description has first settings
   cli: ["*"],
 };
 

@@ -11,6 +11,7 @@ import { createLink } from "../link/link.ts";
 import type { SuppliedPolicy } from "../link/types.ts";
 import type { PolicyRuntime } from "../policy/runtime.ts";
 import { createPolicyRuntime } from "../policy/snapshot/create-runtime.ts";
+import { publishFirstSettings } from "./publish-first-settings.ts";
 import { systemResources } from "./resources.ts";
 import { packageVersion } from "./version.ts";
 
@@ -30,13 +31,15 @@ export async function openControlLine(
   return {
     async publish(system) {
       const { client, close } = createDirectClient(Admin, address);
+      const reason = `start of ${system.name}`;
+      const metadata = { authorization: `Bearer ${operatorToken()}` };
       try {
+        // Before there is any service that cannot do without.
+        await publishFirstSettings(client, system.settings, { author: AUTHOR, reason }, metadata);
         const resources = JSON.stringify(systemResources(system).resources);
         // A start that changes nothing makes no revision.
         const current = await client.getRevision({}).catch(() => null);
         if (current !== null && sameJson(current.resources, resources)) return;
-        const reason = `start of ${system.name}`;
-        const metadata = { authorization: `Bearer ${operatorToken()}` };
         // What somebody put in force since, a rollback above all, is not undone by a start of the same description.
         const last = await lastOwn(client);
         if (current !== null && last !== null && sameJson(last.resources, resources)) {
@@ -58,7 +61,11 @@ export async function openControlLine(
 /** The newest revision that a start published; null: none that is kept. */
 async function lastOwn(client: Client<typeof Admin>): Promise<Revision | null> {
   const { revisions } = await client.listRevisions({ limit: 500 });
-  const found = revisions.find(({ author }) => author === AUTHOR);
+  // First settings leave resources as they were.
+  const found = revisions.find(
+    ({ author, changes }) =>
+      author === AUTHOR && (changes.length === 0 || !changes.every((change) => change.startsWith("settings "))),
+  );
   return found === undefined ? null : client.getRevision({ revision: found.revision }).catch(() => null);
 }
 

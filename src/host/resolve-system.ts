@@ -6,6 +6,7 @@ import { readResourceDocuments } from "../policy/resource/read-resource-document
 import type { ResourceDocument } from "../policy/resource/resource-document.ts";
 import { type TrafficPolicy, WEFT_API } from "../policy/resource/resources.ts";
 import { DescriptionReader, type Fields } from "./description-reader.ts";
+import { type FirstSettings, readFirstSettings } from "./first-settings.ts";
 import { type FieldPath, kindOf, type Locator, Problems } from "./problems.ts";
 import { LISTENER_NAME, parseSessionListener, type SessionListener } from "./session-listener.ts";
 import { readSidecar, type Sidecar, sidecarsOf, sidecarUnit } from "./sidecar.ts";
@@ -36,6 +37,8 @@ export interface System {
   readonly mode: "available" | "consistent" | null;
   /** A url; null for the control plane's own store. */
   readonly store: string | null;
+  /** Set at the start where nobody has set them. */
+  readonly settings: FirstSettings;
   readonly load: Command | null;
   readonly try: readonly string[];
   readonly locate: Locator;
@@ -156,6 +159,7 @@ export const SYSTEM_FIELDS = [
   "registry",
   "mode",
   "store",
+  "settings",
   "mtls",
   "load",
   "try",
@@ -222,6 +226,7 @@ function readSystem(
     registry: readRegistry(reader, fields.registry),
     mode: readMode(reader, fields.mode),
     store: readStore(reader, fields.store),
+    settings: readFirstSettings(reader, fields.settings),
     load: fields.load === undefined ? null : reader.command(fields.load, ["load"]),
     try: reader.strings(fields.try, ["try"]),
     locate,

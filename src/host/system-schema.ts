@@ -173,6 +173,11 @@ const SYSTEM = fields(
       type: "string",
       pattern: "^(etcd|consul|zookeeper|kubernetes|postgres|git)://",
     },
+    settings: {
+      description: "First values of settings, by namespace and key: each is set when nobody has set it",
+      type: "object",
+      additionalProperties: { type: "object" },
+    },
     load: worded(texts, "A load driver, run by weft up --load N"),
     try: worded(texts, 'Requests to show when the system is ready: "GET /v1/products"'),
   },

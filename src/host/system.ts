@@ -1,5 +1,6 @@
 import type { MutualTls } from "../core/identity.ts";
 import type { Resource } from "../policy/resource/resources.ts";
+import type { SettingValue } from "../settings/settings-state.ts";
 
 /**
  * A system as people write it in `weft.config.ts` (or, without builders, in `weft.yaml`). Paths are relative to the file's folder.
@@ -29,6 +30,8 @@ export interface SystemDescription {
   mode?: "available" | "consistent";
   /** Where revisions are kept, and what else control planes share: "etcd://127.0.0.1:2379", "git:///srv/shop.git". Default: with the control plane. docs/store.md. */
   store?: string;
+  /** First values of settings, by namespace and key: { orders: { maxItems: 5 } }. Each is set when the system starts and nobody has set it. docs/settings.md. */
+  settings?: Record<string, Record<string, SettingValue>>;
   /** How services take calls, unless one says otherwise: "permissive" (default), "strict" or "off". docs/identity.md. */
   mtls?: MutualTls;
   /** Folders with .proto files, checked before the start. Default ["proto"] when there is one. */
