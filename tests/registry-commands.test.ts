@@ -68,7 +68,10 @@ const idsAt = async (at: Registry, service = "*") => (await at.query([service]))
 test("register holds a lease until it is stopped, watch tells, ls and get show", async () => {
   const watch = running("watch", "legacy", ...control());
   const file = join(folder, "legacy.yaml");
-  writeFileSync(file, "service: legacy\naddress: 10.0.0.7:8080\nversion: v1\nweight: 2\nmetadata: { team: shop }\n");
+  writeFileSync(
+    file,
+    "service: legacy\naddress: 10.0.0.7:8080\nversion: v1\nweight: 2\ntags: [blue]\nmetadata: { team: shop }\n",
+  );
   const held = running(
     "register",
     "-f",
@@ -77,6 +80,8 @@ test("register holds a lease until it is stopped, watch tells, ls and get show",
     "eu-1",
     "--metadata",
     "rack=7",
+    "--tag",
+    "canary",
     "--protocol",
     "http1",
     ...control(),
@@ -88,10 +93,10 @@ test("register holds a lease until it is stopped, watch tells, ls and get show",
   const get = await weft("registry", "get", "legacy", ...control());
   assert.match(
     get.stdout,
-    /legacy\/10\.0\.0\.7:8080 +10\.0\.0\.7:8080 +v1 +eu-1 +2 +http1 +healthy +team=shop rack=7\n$/,
+    /legacy\/10\.0\.0\.7:8080 +10\.0\.0\.7:8080 +v1 +eu-1 +2 +http1 +healthy +team=shop rack=7 tags=blue,canary\n$/,
   );
   const { stdout } = await weft("registry", "get", "legacy", "--json", ...control());
-  assert.deepEqual(JSON.parse(stdout).endpoints[0].metadata, { team: "shop", rack: "7" });
+  assert.deepEqual(JSON.parse(stdout).endpoints[0].metadata, { team: "shop", rack: "7", tags: "blue,canary" });
   assert.equal(
     (await weft("registry", "health", "legacy/10.0.0.7:8080", "draining", "--reason", "disk", ...control())).status,
     0,

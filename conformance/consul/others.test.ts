@@ -52,7 +52,7 @@ test("what is registered is a service of Consul's, with what is known of it, and
     version: "v2",
     zone: "eu-1",
     weight: 3,
-    metadata: { team: "a", "a.b/c": "not for Consul" },
+    metadata: { team: "a", tags: "blue,a b", "a.b/c": "not for Consul" },
   });
   const lease = await registry.register(endpoint, 10_000);
   const started = performance.now();
@@ -63,7 +63,7 @@ test("what is registered is a service of Consul's, with what is known of it, and
   const [{ Service }] = await instancesOf("orders");
   assert.equal(Service.Address, "10.0.0.1");
   assert.equal(Service.Port, 9_000);
-  assert.deepEqual(Service.Tags, ["weft", "v2", "h2c"]);
+  assert.deepEqual(Service.Tags, ["weft", "v2", "h2c", "blue", "a b"]);
   assert.equal(Service.Weights.Passing, 3);
   const { "weft-plane": _, ...meta } = Service.Meta;
   assert.deepEqual(meta, {
@@ -75,7 +75,7 @@ test("what is registered is a service of Consul's, with what is known of it, and
     team: "a",
   });
   const services = run(tool("consul"), ["catalog", "services", "-tags", "-http-addr", server.address]);
-  assert.match(services, /^orders +h2c,v2,weft$/m, "Consul's own command line");
+  assert.match(services, /^orders +a b,blue,h2c,v2,weft$/m, "Consul's own command line");
   const dig = (name: string): string =>
     run("dig", ["+short", "@127.0.0.1", "-p", `${server.dnsPort}`, `${name}.service.consul`, "SRV"]);
   assert.match(dig("v2.orders"), /^\d+ 3 9000 /, "Consul's DNS, by version");
@@ -161,7 +161,7 @@ test("what others registered is seen, with its health; what cannot be an endpoin
     version: "v3",
     zone: "eu-2",
     weight: 5,
-    metadata: { "consul.tags": "blue,grpc", team: "a", not_much: "x" },
+    metadata: { tags: "blue,grpc", team: "a", not_much: "x" },
   };
   assert.deepEqual(seen.get("n1/api1"), { ...api, health: "unhealthy" });
   const at = performance.now();

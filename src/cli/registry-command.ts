@@ -62,10 +62,11 @@ export function addRegistryCommand(program: Command, terminal: Terminal, exit: (
           "udp",
         ]),
       )
+      .option("--tag <tag>", "a tag of it; may be repeated", collect, [])
       .option("--metadata <name=value>", "more that is known of it; may be repeated", collect, [])
       .option(
         "-f, --file <file>",
-        "YAML or JSON with these fields (service, address, id, version, zone, weight, protocol, metadata), before which flags go",
+        "YAML or JSON with these fields (service, address, id, version, zone, weight, protocol, tags, metadata), before which flags go",
       )
       .addOption(
         new Option(

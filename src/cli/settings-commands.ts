@@ -141,6 +141,7 @@ function addGray(
       )
       .option("--instance <id...>", 'these instances: "orders-2"')
       .option("--zone <zone...>", "processes in these zones")
+      .option("--tag <tag...>", "instances with these tags (WEFT_TAGS, or tags of an endpoint that they registered)")
       .option("--label <name=value...>", "processes with these labels (WEFT_LABELS), or version=v2");
   selecting(changing("begin", gray))
     .summary("give some processes other values")

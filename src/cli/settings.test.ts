@@ -120,6 +120,11 @@ test("gray releases are begun, widened, listed, promoted and ended", async () =>
     assert.equal(values.maxItems, 2);
     assert.equal(await said("gray ls orders"), "no gray release is under way\n");
     assert.match(await said("gray begin orders maxItems=2", 2), /say to whom/);
+    await said("gray begin orders maxItems=4 --tag canary blue --label team=shop");
+    assert.match(
+      await said("gray ls"),
+      /^orders g-\d+: tag canary and blue, team=shop: maxItems=4\n.*\n {2}0 of 1 processes/,
+    );
   } finally {
     await runtime.close();
   }

@@ -1,5 +1,6 @@
 import { endpointOfMessage, healthOfMessage } from "../contract/endpoint-message.ts";
 import type { LoadReport, Register, Release, SetHealth } from "../contract/gen/weft/control/v1/control.ts";
+import { tagsOf } from "../core/endpoint-tags.ts";
 import { toWeftError, WeftError } from "../core/errors.ts";
 import { printable } from "../core/printable.ts";
 import type { Lease } from "../registry/registry.ts";
@@ -17,6 +18,8 @@ export interface SessionEndpointsOptions {
   registrant: Registrant;
   /** It has an endpoint of this service now. */
   onRegistered: (service: string) => void;
+  /** Its endpoints have other tags. */
+  onTags: () => void;
   /** One request less is in work. */
   onDone: () => void;
   /** The stream has ended: what is still registered then is nobody's. */
@@ -30,6 +33,8 @@ export interface SessionEndpointsOptions {
 export class SessionEndpoints {
   readonly #options: SessionEndpointsOptions;
   readonly #leases = new Map<string, Lease>();
+  /** Of those endpoints that have some. */
+  readonly #tags = new Map<string, readonly string[]>();
   /** The last request of each endpoint. */
   readonly #working = new Map<string, Promise<void>>();
   #inWork = 0;
@@ -47,6 +52,11 @@ export class SessionEndpoints {
     return this.#leases.keys();
   }
 
+  /** Of all its endpoints. */
+  *tags(): Iterable<string> {
+    for (const tags of this.#tags.values()) yield* tags;
+  }
+
   register(request: Register): void {
     this.#work(request.endpoint?.id ?? "", request.requestId, () => this.#register(request));
   }
@@ -56,6 +66,7 @@ export class SessionEndpoints {
       const lease = this.#leases.get(id);
       if (lease === undefined) return;
       this.#leases.delete(id);
+      this.#tagged(id, []);
       this.#forget(id);
       await lease.release();
     });
@@ -78,6 +89,7 @@ export class SessionEndpoints {
         const error = toWeftError(thrown);
         if (error.code !== "not_found" || this.#leases.get(id) !== lease) return; // the registry is away: the next beat tries again
         this.#leases.delete(id);
+        this.#tagged(id, []);
         this.#forget(id);
         this.#options.subscriber.lost(id, error.reason);
       });
@@ -120,10 +132,18 @@ export class SessionEndpoints {
       throw new WeftError("resource_exhausted", text, { reason: "TOO_MANY_CONTRACTS" });
     }
     const { service, id: endpointId } = endpoint;
-    // Its contract first: who learns of the endpoint can call it.
-    if (contracts.length > 0)
-      await store.add({ service, endpointId, contracts, descriptors, digest: descriptorsDigest });
-    const lease = await registry.register(endpoint, ttl);
+    // At once: a process that comes back asks for its settings in the same breath.
+    this.#tagged(endpointId, tagsOf(endpoint));
+    let lease: Lease;
+    try {
+      // Its contract first: who learns of the endpoint can call it.
+      if (contracts.length > 0)
+        await store.add({ service, endpointId, contracts, descriptors, digest: descriptorsDigest });
+      lease = await registry.register(endpoint, ttl);
+    } catch (thrown) {
+      if (!this.#leases.has(endpointId) && !saysAgain(toWeftError(thrown))) this.#tagged(endpointId, []);
+      throw thrown;
+    }
     this.#leases.set(endpointId, lease);
     this.#options.onRegistered(service);
     if (!this.#options.isOver()) owners.set(endpointId, session);
@@ -151,12 +171,25 @@ export class SessionEndpoints {
     this.#inWork--;
   }
 
+  #tagged(id: string, tags: readonly string[]): void {
+    const before = this.#tags.get(id) ?? [];
+    if (tags.join("\n") === before.join("\n")) return;
+    if (tags.length === 0) this.#tags.delete(id);
+    else this.#tags.set(id, tags);
+    this.#options.onTags();
+  }
+
   #forget(id: string): void {
     const { hub, session } = this.#options;
     if (hub.owners.get(id) !== session) return;
     hub.owners.delete(id);
     hub.loads.delete(id);
   }
+}
+
+/** What a process whose registration is refused so registers again by itself. */
+function saysAgain({ code, reason }: WeftError): boolean {
+  return code === "unavailable" || reason === "DESCRIPTORS_NEEDED";
 }
 
 /** More than a histogram has. */

@@ -86,7 +86,7 @@ export class Session {
     this.settings = new SessionSettings(hub.settings, this.#subscriber, {
       process: () => this.hello?.process ?? "",
       service: () => this.service,
-      consumer: () => settingsConsumerOf(this.hello),
+      consumer: () => settingsConsumerOf(this.hello, this.#endpoints.tags()),
       sameEpoch: () => this.hello?.epoch === hub.epoch,
       isAhead: () => this.#ahead > 0,
       assertMayRead: (namespace) => this.#assertMayRead(namespace),
@@ -101,6 +101,7 @@ export class Session {
         this.#widen(service);
         this.service ||= service;
       },
+      onTags: () => this.settings.chosenAnew(),
       onDone: () => this.#room(),
       isOver: () => this.#ended,
     });

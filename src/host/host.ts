@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { hostPort } from "../core/address.ts";
 import type { Cancel } from "../core/clock.ts";
 import type { Endpoint } from "../core/endpoint.ts";
+import { parseTags, withTags } from "../core/endpoint-tags.ts";
 import { WeftError } from "../core/errors.ts";
 import { spiffeId } from "../core/identity.ts";
 import { didYouMean } from "../core/suggest.ts";
@@ -250,7 +251,8 @@ class SystemHost implements Host {
       const protocol =
         unit.protocol === null ? await probePort(running.port) : await probeFor(unit.protocol, running.port);
       if (protocol !== null && this.#line !== null && this.#running.get(running.id) === running) {
-        const address = { host: "127.0.0.1", port, protocol, zone: "", weight: 1, metadata: {} };
+        const metadata = withTags({}, parseTags(unit.env.WEFT_TAGS ?? "") ?? []);
+        const address = { host: "127.0.0.1", port, protocol, zone: "", weight: 1, metadata };
         // An Envoy proves who the service is; weft's own sidecars register themselves.
         const { name } = this.#options.system;
         const identity = unit.sidecar?.proxy === "envoy" ? { identity: spiffeId(name, unit.service) } : {};

@@ -109,7 +109,14 @@ test("services are given the keys of sealed settings, and nobody else is", (t) =
 
 test("a sidecar of weft's own allocates from one arena, whatever its threads", () => {
   const arenasOf = (proxy: string) => {
-    const beside = { service: "orders", version: "", prefix: "orders", protocol: null, drainMs: 0 };
+    const beside = {
+      service: "orders",
+      version: "",
+      prefix: "orders",
+      protocol: null,
+      drainMs: 0,
+      env: { WEFT_TAGS: "canary" },
+    };
     const sidecar = { proxy, egress: "any", dns: false, virtualPorts: [] };
     const ports = { app: 1, inbound: 2, outbound: 3, admin: 4, adminSocket: "s", dns: 0 };
     const spec = { ...launch, id: "orders-1-sidecar", beside: { ...beside, sidecar }, ports };

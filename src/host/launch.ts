@@ -162,7 +162,9 @@ function environmentOf(launch: Launch, { system, stateDir, joinToken }: Launcher
   if (launch.beside !== undefined) {
     // glibc gives each thread an arena of its own to allocate from: 0.4 MB of a sidecar whose threads have little to do.
     if (launch.beside.sidecar?.proxy === "weft") env.MALLOC_ARENA_MAX ??= "1";
-    return { ...env, WEFT_STATE_FILE: stateFile };
+    // It registers the instance.
+    const { WEFT_TAGS: tags } = launch.beside.env;
+    return { ...env, WEFT_STATE_FILE: stateFile, ...(tags !== undefined && { WEFT_TAGS: tags }) };
   }
   if (unit === undefined) {
     // Not an argument, which everybody on the machine can read.

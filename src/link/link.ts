@@ -43,7 +43,12 @@ export interface LinkOptions {
   /** What runs here, for people. */
   version?: string;
   /** Where it runs, by what gray releases of settings choose. Default: nowhere, as nobody. */
-  whereabouts?: { readonly zone: string; readonly instance: string; readonly labels: Readonly<Record<string, string>> };
+  whereabouts?: {
+    readonly zone: string;
+    readonly instance: string;
+    readonly labels: Readonly<Record<string, string>>;
+    readonly tags: readonly string[];
+  };
   /** Where the last state is kept, to start from when the control plane is away. Default: nowhere. */
   stateFile?: string;
   backOff?: BackOffOptions;
@@ -265,7 +270,7 @@ class ControlLink implements Link {
           role: role === undefined ? Role.UNSPECIFIED : ROLES[role],
           scoped: true,
           services: [...this.#namesOf(this.#wanted.values()), ...this.#registrations.services()],
-          ...(whereabouts && { ...whereabouts, labels: { ...whereabouts.labels } }),
+          ...(whereabouts && { ...whereabouts, labels: { ...whereabouts.labels }, tags: [...whereabouts.tags] }),
         },
       },
     });
@@ -302,8 +307,9 @@ class ControlLink implements Link {
       this.#reports.start(stream);
       if (this.#applied !== null) this.#tellApplied(this.#applied);
       this.#sendSubscribe(stream, [...this.#wanted.values()]);
-      this.settings.attached(stream);
+      // What is registered has tags, by which gray releases of settings choose.
       this.#registrations.sayTo(stream);
+      this.settings.attached(stream);
     }
     for (const bytes of message.settings) this.settings.receive(bytes);
     for (const ack of message.acks) {

@@ -1,4 +1,5 @@
 import { CONTROL_ADDRESSES_WANTED, parseControlAddresses } from "../core/control-addresses.ts";
+import { readTags } from "../core/endpoint-tags.ts";
 import { WeftError } from "../core/errors.ts";
 
 /** What a process is told by its environment: by `weft up`, a container's description or a person. */
@@ -20,6 +21,8 @@ export interface ProcessSettings {
   readonly zone: string;
   /** WEFT_LABELS: "canary=yes,team=shop"; what gray releases of settings choose by, beside zone, instance and version. */
   readonly labels: Readonly<Record<string, string>>;
+  /** WEFT_TAGS: "canary,blue": of the endpoints that this process registers, in their metadata; gray releases of settings choose by them, too. */
+  readonly tags: readonly string[];
   /** WEFT_SETTINGS_KEYS: by which sealed settings are read; "" for none. Secrets. */
   readonly settingsKeys: string;
   /** WEFT_SETTINGS_KEYS_FILE: where they are, instead; "" for nowhere. */
@@ -47,6 +50,7 @@ export function readProcessSettings(env: Readonly<Record<string, string | undefi
     instance: env.WEFT_INSTANCE ?? "",
     zone: env.WEFT_ZONE ?? "",
     labels: readLabels(env.WEFT_LABELS ?? ""),
+    tags: readTags(env),
     settingsKeys: env.WEFT_SETTINGS_KEYS ?? "",
     settingsKeysFile: env.WEFT_SETTINGS_KEYS_FILE ?? "",
     stateFile: env.WEFT_STATE_FILE ?? "",

@@ -179,7 +179,7 @@ class RuntimeState implements Runtime {
 
   link(): Link | null {
     if (this.#link === null && this.settings.control !== "" && !this.#closed) {
-      const { control: address, instance, service, version, zone, labels, stateFile } = this.settings;
+      const { control: address, instance, service, version, zone, labels, tags, stateFile } = this.settings;
       this.#link = createLink({
         address,
         policy: this.policy,
@@ -192,6 +192,7 @@ class RuntimeState implements Runtime {
           // As it is called after its next start, too.
           instance: instance || `${service || "process"}@${hostname()}`,
           labels: version === "" ? labels : { ...labels, version },
+          tags,
         },
         background: true,
         load: () => [...this.meters].map((meter) => meter.read()),

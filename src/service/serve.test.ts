@@ -347,7 +347,9 @@ test("with a control plane it registers, reports health, and leaves before it re
       };
     },
   };
-  const real = createRuntime({ env: { WEFT_INSTANCE: "counter-1", WEFT_VERSION: "v2", WEFT_ZONE: "a" } });
+  const real = createRuntime({
+    env: { WEFT_INSTANCE: "counter-1", WEFT_VERSION: "v2", WEFT_ZONE: "a", WEFT_TAGS: "canary,blue" },
+  });
   const runtime: Runtime = Object.assign(Object.create(real) as Runtime, {
     settings: real.settings,
     clock: real.clock,
@@ -371,7 +373,7 @@ test("with a control plane it registers, reports health, and leaves before it re
       zone: "a",
       weight: 1,
       protocol: "h2c",
-      metadata: {},
+      metadata: { tags: "canary,blue" },
     },
   );
   assert.equal(endpoint.port, server.port);

@@ -1,6 +1,7 @@
 import type { DescService } from "@bufbuild/protobuf";
 import { descriptorSetOf } from "../contract/contract-set.ts";
 import { hostPort } from "../core/address.ts";
+import { withTags } from "../core/endpoint-tags.ts";
 import { WeftError } from "../core/errors.ts";
 import type { IdentitySource, MutualTls } from "../core/identity.ts";
 import type { Link, Registered, Registration } from "../link/types.ts";
@@ -278,7 +279,7 @@ class ServerProcess implements Server {
         zone: settings.zone,
         weight,
         protocol: tls === undefined ? "h2c" : "h2",
-        metadata,
+        metadata: withTags(metadata, settings.tags),
         ...(this.#identity && { identity: this.#identity.id }),
       },
       contracts: services.map(({ typeName }) => typeName),

@@ -104,12 +104,12 @@ function valueProblems(name: string, key: string, value: unknown): string[] {
 /** What is wrong with whom a gray release is for; "" for nothing. */
 export function selectorProblem(to: unknown): string {
   if (!isRecord(to)) return "it must say to whom";
-  const { percent, instances, zones, labels } = to as GraySelector;
-  if ([percent, instances, zones, labels].every((part) => part === undefined))
-    return "it must say to whom: percent, instances, zones or labels; what everybody is to have is set";
+  const { percent, instances, zones, labels, tags } = to as GraySelector;
+  if ([percent, instances, zones, labels, tags].every((part) => part === undefined))
+    return "it must say to whom: percent, instances, zones, labels or tags; what everybody is to have is set";
   if (percent !== undefined && !(typeof percent === "number" && percent >= 0 && percent <= 100))
     return `percent is 0 to 100, not ${String(percent).slice(0, 32)}`;
-  for (const [what, list] of Object.entries({ instances, zones })) {
+  for (const [what, list] of Object.entries({ instances, zones, tags })) {
     if (list === undefined) continue;
     if (!Array.isArray(list) || list.length === 0 || list.length > settingsLimits.maxSelected || !list.every(isName))
       return `${what} are 1 to ${settingsLimits.maxSelected} names`;

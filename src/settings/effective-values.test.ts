@@ -13,7 +13,7 @@ const gray = (id: string, changes: GrayRelease["changes"], to: GraySelector): Gr
   sinceMs: 0,
 });
 const entry = (value: number) => ({ value, revision: 1, author: "", atMs: 0 });
-const someone = { instance: "orders-1", zone: "eu", labels: { version: "v1" } };
+const someone = { instance: "orders-1", zone: "eu", labels: { version: "v1" }, tags: new Set(["canary", "blue"]) };
 const effectiveValues = (of: SettingsNamespace, consumer: SettingsConsumer) => withGrays(of, graysOf(of, consumer));
 const namespace: SettingsNamespace = {
   values: { a: entry(1), b: entry(2) },
@@ -35,6 +35,9 @@ test("every part of a selector that is given must hold", () => {
   assert.ok(!isSelected("g-1", to, { ...someone, instance: "orders-2" }));
   assert.ok(!isSelected("g-1", { ...to, percent: 0 }, someone));
   assert.ok(!isSelected("g-1", { labels: { toString: "x" } }, someone));
+  assert.ok(isSelected("g-1", { ...to, tags: ["blue", "canary"] }, someone));
+  assert.ok(!isSelected("g-1", { tags: ["blue", "green"] }, someone), "of several tags each");
+  assert.ok(!isSelected("g-1", { tags: ["blue"], zones: ["us"] }, someone));
 });
 
 test("widening by percent keeps those that had it", () => {

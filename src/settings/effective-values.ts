@@ -28,12 +28,13 @@ export function withGrays({ values: base }: SettingsNamespace, grays: readonly G
 }
 
 /** Every part of the selector that is given holds. */
-export function isSelected(id: string, to: GraySelector, { instance, zone, labels }: SettingsConsumer): boolean {
-  const { percent, instances, zones, labels: wanted } = to;
+export function isSelected(id: string, to: GraySelector, { instance, zone, labels, tags }: SettingsConsumer): boolean {
+  const { percent, instances, zones, labels: wanted, tags: wantedTags } = to;
   if (instances !== undefined && !instances.includes(instance)) return false;
   if (zones !== undefined && !zones.includes(zone)) return false;
   for (const [name, value] of Object.entries(wanted ?? {}))
     if (!Object.hasOwn(labels, name) || labels[name] !== value) return false;
+  if (wantedTags !== undefined && !wantedTags.every((tag) => tags.has(tag))) return false;
   return percent === undefined || placeOf(id, instance) < percent;
 }
 

@@ -14,7 +14,7 @@ export const settingsLimits = {
   maxSchemaBytes: 65_536,
   /** In one namespace at once. */
   maxGrays: 16,
-  /** Instances, zones or labels of one gray release. */
+  /** Instances, zones, labels or tags of one gray release. */
   maxSelected: 1_000,
   /** In one publication. */
   maxChanges: 1_000,

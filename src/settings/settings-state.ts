@@ -62,6 +62,8 @@ export interface GraySelector {
   readonly zones?: readonly string[];
   /** Labels of the process; "version" is its service's version. */
   readonly labels?: Readonly<Record<string, string>>;
+  /** All of them: of the process, or of an endpoint that it has registered. */
+  readonly tags?: readonly string[];
 }
 
 /** Who asks, as selectors see it. */
@@ -69,6 +71,7 @@ export interface SettingsConsumer {
   readonly instance: string;
   readonly zone: string;
   readonly labels: Readonly<Record<string, string>>;
+  readonly tags: ReadonlySet<string>;
 }
 
 /** Before anything was set. */

@@ -12,7 +12,7 @@ import { onSettingsChange, settings } from "../../src/service/settings/settings.
 import type { KeyValue } from "../../src/settings/key-value.ts";
 import { MemoryKeyValue } from "../../src/settings/memory-key-value.ts";
 import { closing, orders, process, rejection, set, use, world } from "./settings-world.ts";
-import { eventually, type World } from "./world.ts";
+import { eventually, registrationOf, type World } from "./world.ts";
 
 /** How settings come to those who use them: soon, to those alone whom they concern, and across restarts. */
 
@@ -87,6 +87,44 @@ test("what changes for others alone is sent to nobody else", async () => {
     waitMs: 2_000,
   });
   assert.deepEqual([mine.maxItems, theirs.maxItems], [2, 2]);
+});
+
+test("a gray release by tag is for instances that have it in the registry, from when they have it until they do not", async () => {
+  const store = new MemoryKeyValue();
+  const at = await world({ store: heldOpen(store) });
+  const admin = at.admin();
+  await admin.publishSettings({ changes: [set("maxItems", 1)] });
+  const second = process(at, { instance: "orders-2" });
+  const [byEnvironment, byEndpoint, never] = await Promise.all([
+    use(process(at, { instance: "orders-1", tags: ["canary", "blue"] })),
+    use(second),
+    use(process(at, { instance: "orders-3", tags: ["green"] })),
+  ]);
+  const all = () => [byEnvironment.maxItems, byEndpoint.maxItems, never.maxItems];
+  const begin = async (tags: string[], json: string) => {
+    const value = { values: { maxItems: json }, to: { tags } };
+    const change = { case: "beginGray" as const, value };
+    await admin.publishSettings({ changes: [{ namespace: "orders", change }], waitMs: 2_000 });
+  };
+  await begin(["canary"], "2");
+  assert.deepEqual(all(), [2, 1, 1]);
+  await begin(["canary", "green"], "3");
+  assert.deepEqual(all(), [2, 1, 1], "no one has both");
+  const heard: number[] = [];
+  onSettingsChange(byEndpoint, ({ maxItems }) => heard.push(maxItems));
+  const registered = await second.link()?.register(registrationOf("orders", 2, { metadata: { tags: "green,canary" } }));
+  await eventually(() => byEndpoint.maxItems === 3, "what the tags of its endpoint give it");
+  assert.deepEqual(all(), [2, 3, 1]);
+  // It says what it has registered before it asks for settings: there is no moment without them.
+  const port = at.plane?.port;
+  await at.plane?.stop();
+  await at.startInMemory({ port, store: heldOpen(store) });
+  await eventually(async () => (await at.admin().getSettings({})).consumers.length === 3, "all of them back", 10_000);
+  await eventually(() => heard.at(-1) === 3, "the same");
+  assert.ok(!heard.includes(1), `${heard}`);
+  await registered?.release();
+  await eventually(() => byEndpoint.maxItems === 1, "the value of those without tags");
+  assert.deepEqual(all(), [2, 1, 1]);
 });
 
 test("the last values in force survive a restart while the control plane is away, and an update comes when it is back", async () => {

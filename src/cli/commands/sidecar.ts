@@ -1,4 +1,5 @@
 import { hostPort } from "../../core/address.ts";
+import { readTags } from "../../core/endpoint-tags.ts";
 import { WeftError } from "../../core/errors.ts";
 import { systemRandom } from "../../core/random.ts";
 import { identityProof } from "../../link/line-proof.ts";
@@ -46,6 +47,7 @@ export async function sidecar(flags: SidecarFlags, terminal: Terminal): Promise<
   // Before there is a socket: each keeps the group with which it was made.
   if (flags.gid !== undefined) takeGroup(flags.gid);
   const zone = process.env.WEFT_ZONE ?? "";
+  const tags = readTags(process.env);
   const policy = createPolicyRuntime({ random: systemRandom, journal: new DecisionJournal(), zone, service });
   const onProblem = (error: Error): void => terminal.err(`${error.message}\n`);
   const identity = await joinMesh(flags.control, service, onProblem);
@@ -71,6 +73,7 @@ export async function sidecar(flags: SidecarFlags, terminal: Terminal): Promise<
       ...flags,
       version: flags.serviceVersion,
       zone,
+      tags,
       policy,
       link,
       identity,

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { parse } from "yaml";
 import { parseHostPort } from "../../core/address.ts";
 import type { Endpoint, Protocol } from "../../core/endpoint.ts";
+import { withTags } from "../../core/endpoint-tags.ts";
 import { WeftError } from "../../core/errors.ts";
 import { assertEndpoint } from "../../registry/validate.ts";
 
@@ -14,6 +15,7 @@ export interface EndpointFlags {
   weight?: number;
   protocol?: string;
   metadata: string[];
+  tag?: string[];
   file?: string;
 }
 
@@ -35,6 +37,10 @@ export function endpointOfFlags(flags: EndpointFlags): Endpoint {
   if (typeof weight !== "number") throw invalid("weight", "must be a number", flags.file);
   if (typeof metadata !== "object" || metadata === null || Array.isArray(metadata))
     throw invalid("metadata", "must be a map of texts", flags.file);
+  const { tags = [] } = written;
+  if (!Array.isArray(tags) || !tags.every((tag) => typeof tag === "string" && tag !== ""))
+    throw invalid("tags", "must be a list of texts", flags.file);
+  if ((flags.tag ?? []).includes("")) throw invalid("tags", "must not be empty: --tag TAG");
   const endpoint: Endpoint = {
     id: flags.id ?? (textOf(written, "id", flags.file) || `${service}/${address}`),
     service,
@@ -45,13 +51,16 @@ export function endpointOfFlags(flags: EndpointFlags): Endpoint {
     weight: flags.weight ?? weight,
     protocol: (flags.protocol ?? (textOf(written, "protocol", flags.file) || "h2c")) as Protocol,
     health: "healthy",
-    metadata: { ...(metadata as Record<string, string>), ...metadataOf(flags.metadata) },
+    metadata: withTags({ ...(metadata as Record<string, string>), ...metadataOf(flags.metadata) }, [
+      ...(tags as string[]),
+      ...(flags.tag ?? []),
+    ]),
   };
   assertEndpoint(endpoint);
   return endpoint;
 }
 
-const FIELDS = ["service", "address", "id", "version", "zone", "weight", "protocol", "metadata"];
+const FIELDS = ["service", "address", "id", "version", "zone", "weight", "protocol", "tags", "metadata"];
 
 function readFields(file: string): Record<string, unknown> {
   let value: unknown;

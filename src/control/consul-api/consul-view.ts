@@ -1,9 +1,9 @@
 import type { Cancel, Clock } from "../../core/clock.ts";
 import type { Endpoint } from "../../core/endpoint.ts";
+import { TAGS_METADATA } from "../../core/endpoint-tags.ts";
 import { WeftError } from "../../core/errors.ts";
 import type { EndpointDelta, Registry, Watch } from "../../registry/registry.ts";
 import { type Mark, markOf } from "./mark.ts";
-import { TAGS_METADATA } from "./tags.ts";
 
 /**
  * What the registry holds, by service, with an index for each that grows with every change of it: what blocking queries wait for.

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { decodeTags, encodeTags } from "../../core/endpoint-tags.ts";
 import { endpointOf } from "../../registry/registry.case.ts";
 import type { CheckDefinition } from "./check-definition.ts";
 import { formatGoDuration, parseGoDuration } from "./go-duration.ts";
 import { encodeMark, MARK_METADATA, markOf } from "./mark.ts";
-import { decodeTags, encodeTags } from "./tags.ts";
 
 test("tags come back as they were, whatever is in them", () => {
   fc.assert(

@@ -1,11 +1,12 @@
 import { isIP } from "node:net";
 import type { Endpoint } from "../../core/endpoint.ts";
+import { tagsOf } from "../../core/endpoint-tags.ts";
 import { isServiceName } from "../../registry/validate.ts";
 import type { ConsulView } from "./consul-view.ts";
 import { isSet, type Queries } from "./queries.ts";
 import { bad, unknown } from "./refusal.ts";
 import type { ConsulRequest, Routes } from "./router.ts";
-import { nodeId, type OwnNode, type Shapes, tagsOf, worstOf } from "./shapes.ts";
+import { nodeId, type OwnNode, type Shapes, worstOf } from "./shapes.ts";
 
 export interface ReadParts {
   readonly own: OwnNode;

@@ -5,12 +5,12 @@ import {
   HEALTH_CHECK_TIMEOUT_METADATA,
 } from "../../call/health/health-check.ts";
 import type { Endpoint, Protocol } from "../../core/endpoint.ts";
+import { encodeTags, TAGS_METADATA } from "../../core/endpoint-tags.ts";
 import { assertEndpoint, isServiceName } from "../../registry/validate.ts";
 import { type CheckDefinition, type ParsedCheck, parseCheck, parseFinding } from "./check-definition.ts";
 import { Fields } from "./fields.ts";
 import { encodeMark, MARK_METADATA, type Mark } from "./mark.ts";
 import { bad, unsupported } from "./refusal.ts";
-import { encodeTags, TAGS_METADATA } from "./tags.ts";
 
 /** A service with its checks, as somebody registered it. */
 export interface ParsedRegistration {

@@ -2,11 +2,11 @@ import { createHash } from "node:crypto";
 import { isIP } from "node:net";
 import { HEALTH_CHECK_METADATA } from "../../call/health/health-check.ts";
 import type { Endpoint } from "../../core/endpoint.ts";
+import { TAGS_METADATA, tagsOf } from "../../core/endpoint-tags.ts";
 import type { CheckDefinition, CheckStatus } from "./check-definition.ts";
 import type { ConsulAgent } from "./consul-agent.ts";
 import type { ConsulView } from "./consul-view.ts";
 import { formatGoDuration } from "./go-duration.ts";
-import { decodeTags, TAGS_METADATA } from "./tags.ts";
 
 /** What this control plane calls itself as a node of Consul's. */
 export interface OwnNode {
@@ -192,11 +192,6 @@ export function worstOf(checks: readonly Check[]): CheckStatus | "maintenance" {
   for (const status of ["critical", "warning"] as const)
     if (checks.some((check) => check.Status === status)) return status;
   return "passing";
-}
-
-/** Those that an endpoint was registered with. */
-export function tagsOf(endpoint: Endpoint): string[] {
-  return decodeTags(endpoint.metadata[TAGS_METADATA] ?? "");
 }
 
 /** Metadata without what has fields of its own; with those of weft's that Consul has no field for. */

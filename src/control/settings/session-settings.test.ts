@@ -92,6 +92,7 @@ const change: fc.Arbitrary<SettingsChange> = fc.oneof(
       fc.record({ percent: fc.nat(100) }),
       fc.record({ zones: fc.constantFrom(["eu"], ["us"]) }),
       fc.record({ labels: fc.constant({ version: "v2" }) }),
+      fc.record({ tags: fc.constant(["canary"]) }),
     ),
   }),
   fc.record({
@@ -113,7 +114,8 @@ test("whatever is published, and however late it is taken, each process ends wit
       const at = new Centre();
       const processes = ["orders-1", "orders-2", "orders-3", "orders-4"].map((instance, i) => {
         const labels: Record<string, string> = i % 2 === 0 ? { version: "v2" } : {};
-        return new Process(at.centre, { instance, zone: i < 2 ? "eu" : "us", labels });
+        const tags = new Set(i === 1 ? ["canary"] : []);
+        return new Process(at.centre, { instance, zone: i < 2 ? "eu" : "us", labels, tags });
       });
       for (const process of processes) process.subscribe(0);
       for (const one of steps) {
@@ -158,6 +160,7 @@ test("a namespace without gray releases is encoded once for all; with some once 
     instance: `orders-${i}`,
     zone: i % 2 === 0 ? "eu" : "us",
     labels: {},
+    tags: new Set<string>(),
   }));
   const encodings = () => new Set(instances.map((one) => at.centre.valuesOf("orders", one).bytes)).size;
   assert.equal(encodings(), 1);
@@ -168,7 +171,7 @@ test("a namespace without gray releases is encoded once for all; with some once 
 
 test("an answer counts for what was sent last alone, and a refusal goes when other values come", () => {
   const at = new Centre();
-  const process = new Process(at.centre, { instance: "orders-1", zone: "", labels: {} });
+  const process = new Process(at.centre, { instance: "orders-1", zone: "", labels: {}, tags: new Set() });
   process.subscribe(0);
   at.publish([{ kind: "set", namespace: "orders", key: "a", value: 1 }]);
   process.take("no");

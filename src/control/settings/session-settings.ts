@@ -81,7 +81,9 @@ export class SessionSettings {
       const { revision, json, bytes } = this.#centre.valuesOf(namespace, this.facts.consumer());
       const applied = Number(knownRevision);
       const ahead = applied > revision && this.facts.isAhead();
-      const known = ahead || (applied > 0 && applied === revision && this.facts.sameEpoch());
+      // Tags may have been others when it was told last.
+      const same = this.facts.sameEpoch() && !this.#centre.choosesByTags(namespace);
+      const known = ahead || (applied > 0 && applied === revision && same);
       const expects = this.#centre.expectation(schema, message);
       const before = this.#followed.get(namespace)?.expects ?? null;
       if (before !== null) this.#centre.forget(before);
@@ -109,6 +111,11 @@ export class SessionSettings {
 
   /** What is current here counts for the process, too. */
   caughtUp(): void {
+    this.chosenAnew();
+  }
+
+  /** Gray releases may choose the process otherwise than before. */
+  chosenAnew(): void {
     for (const namespace of this.#followed.keys()) this.changed(namespace);
   }
 

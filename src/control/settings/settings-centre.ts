@@ -113,6 +113,11 @@ export class SettingsCentre {
     return Object.hasOwn(namespaces, name) ? namespaces[name] : NOTHING;
   }
 
+  /** Whether a gray release of the namespace goes by what processes may change while they run. */
+  choosesByTags(name: string): boolean {
+    return this.#namespace(name).grays.some(({ to }) => to.tags !== undefined);
+  }
+
   /** What a consumer gets of a namespace now. */
   valuesOf(name: string, consumer: SettingsConsumer): DeliveredValues {
     const namespace = this.#namespace(name);

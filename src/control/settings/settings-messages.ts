@@ -88,12 +88,13 @@ function schemaOf(jsonSchema: string, message: string, read: (json: string) => J
 
 /** Without what was not given. */
 function selectorOf(message: GraySelectorMessage | undefined): GraySelector {
-  const { percent, instances = [], zones = [], labels = {} } = message ?? {};
+  const { percent, instances = [], zones = [], labels = {}, tags = [] } = message ?? {};
   return {
     ...(percent !== undefined && { percent }),
     ...(instances.length > 0 && { instances }),
     ...(zones.length > 0 && { zones }),
     ...(Object.keys(labels).length > 0 && { labels }),
+    ...(tags.length > 0 && { tags }),
   };
 }
 

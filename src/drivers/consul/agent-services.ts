@@ -1,5 +1,6 @@
 import type { Clock } from "../../core/clock.ts";
 import type { Health } from "../../core/endpoint.ts";
+import { tagsOf } from "../../core/endpoint-tags.ts";
 import { toWeftError, WeftError } from "../../core/errors.ts";
 import { type EndpointEntry, visibleOf } from "../../registry/endpoint-value.ts";
 import type { ConsulClient } from "./consul-client.ts";
@@ -201,8 +202,9 @@ export class AgentServices {
     const { system, plane } = this.#options;
     const { id, service, host, port, version, zone, weight, protocol, health, metadata } = visibleOf(entry);
     const ID = this.#idOf(entry);
-    const tags = ["weft", version, protocol].filter((tag) => tag !== "");
-    const own = { "weft-system": system, "weft-plane": plane, "weft-id": id, version, zone, protocol };
+    const tags = [...new Set(["weft", version, protocol, ...tagsOf({ metadata })])].filter((tag) => tag !== "");
+    // Tags are no part of it.
+    const own = { "weft-system": system, "weft-plane": plane, "weft-id": id, version, zone, protocol, tags: "" };
     const Meta = Object.fromEntries(
       [...Object.entries(own), ...Object.entries(metadata).filter(([name]) => !(name in own))]
         .filter(([name, value]) => META_NAME.test(name) && value !== "" && value.length <= MAX_META_VALUE)

@@ -61,7 +61,7 @@ test("of meta as much is taken as an endpoint may have", () => {
     long: "x".repeat(1_025),
   };
   const { metadata } = foreignEntryOf(instance({ Meta, Tags: ["x", "y"] })).endpoint;
-  assert.equal(metadata["consul.tags"], "x,y");
+  assert.equal(metadata.tags, "x,y");
   assert.ok(Object.keys(metadata).length <= 64);
   assert.ok(!("a b" in metadata) && !("long" in metadata));
   const much = Object.fromEntries(Array.from({ length: 60 }, (_, i) => [`k${i}`, "x".repeat(512)]));

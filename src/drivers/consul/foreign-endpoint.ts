@@ -1,4 +1,5 @@
 import type { Endpoint, Health, Protocol } from "../../core/endpoint.ts";
+import { encodeTags, TAGS_METADATA } from "../../core/endpoint-tags.ts";
 import type { EndpointEntry } from "../../registry/endpoint-backend.ts";
 import { assertEndpoint } from "../../registry/validate.ts";
 import { arrayOf, objectOf } from "./kv-space.ts";
@@ -10,7 +11,7 @@ import { arrayOf, objectOf } from "./kv-space.ts";
  *     host      the service's address, else the     version   meta "version"
  *               node's                              zone      meta "zone", else the locality of service or node
  *     weight    of its state (passing or warning)   protocol  meta "protocol", else a tag of that name, else http1
- *     metadata  the rest of meta; tags, as "consul.tags"
+ *     metadata  the rest of meta; tags
  *     health    unhealthy when one of its checks, or of its node's, is critical or in maintenance, or warns and has no weight then
  */
 export function foreignEntryOf(given: unknown): EndpointEntry {
@@ -80,11 +81,14 @@ function textsOf(given: unknown): Record<string, string> {
   return texts;
 }
 
+/** What of meta is a field of the endpoint's; tags are Consul's tags. */
+const OWN: ReadonlySet<string> = new Set(["version", "zone", "protocol", TAGS_METADATA]);
+
 /** As much as an endpoint may have. */
 function metadataOf(meta: Readonly<Record<string, string>>, tags: readonly string[]): Record<string, string> {
   const metadata: Record<string, string> = {};
-  const all = Object.entries(meta).filter(([name]) => name !== "version" && name !== "zone" && name !== "protocol");
-  if (tags.length > 0) all.unshift(["consul.tags", tags.join(",")]);
+  const all = Object.entries(meta).filter(([name]) => !OWN.has(name));
+  if (tags.length > 0) all.unshift([TAGS_METADATA, encodeTags(tags)]);
   let left = 8_192;
   for (const [name, value] of all.slice(0, 64)) {
     const bytes = Buffer.byteLength(value);

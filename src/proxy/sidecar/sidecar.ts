@@ -5,6 +5,7 @@ import { createSecurityQueries } from "../../call/queries/security-queries.ts";
 import { sharedLimitQuery } from "../../call/queries/shared-limit-query.ts";
 import { tellTime } from "../../call/queries/tell-time.ts";
 import { type Clock, systemClock } from "../../core/clock.ts";
+import { withTags } from "../../core/endpoint-tags.ts";
 import { WeftError } from "../../core/errors.ts";
 import type { IdentitySource, MutualTls } from "../../core/identity.ts";
 import { type Random, systemRandom } from "../../core/random.ts";
@@ -63,6 +64,8 @@ export interface SidecarOptions {
   /** Of the application's endpoint; default "". */
   version?: string;
   zone?: string;
+  /** Of the application's endpoint. Default: none. */
+  tags?: readonly string[];
   /** Id of the endpoint. Default: made of service and address. */
   instance?: string;
   /** The host that callers are told, when it differs from where the inbound side listens. */
@@ -295,7 +298,7 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
         zone: options.zone ?? "",
         weight: 1,
         protocol: options.appProtocol === "tcp" ? "tcp" : "h2c",
-        metadata: {},
+        metadata: withTags({}, options.tags ?? []),
         ...(identity && { identity: identity.id }),
       },
     });

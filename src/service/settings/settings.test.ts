@@ -185,6 +185,12 @@ test("labels of the environment are what gray releases choose by, or are named w
     assert.throws(() => createRuntime({ env: { WEFT_LABELS: wrong } }), /WEFT_LABELS.*NAME=VALUE/);
 });
 
+test("tags of the environment are those of the instance, or are named when they are none", () => {
+  assert.deepEqual(createRuntime({ env: { WEFT_TAGS: "canary, blue,canary" } }).settings.tags, ["canary", "blue"]);
+  for (const wrong of ["a b", "a=b", "x".repeat(64), Array.from({ length: 16 }, (_, i) => `t${i}`).join()])
+    assert.throws(() => createRuntime({ env: { WEFT_TAGS: wrong } }), /WEFT_TAGS is .*it must be TAG,/);
+});
+
 test("without a control plane the defaults count, or it is said what is missing", async () => {
   assert.equal((await settings(orders, withSource(null))).maxItems, 10);
   const { reason, message } = await rejection(settings({ type: "object", required: ["apiKey"] }, withSource(null)));

@@ -20,6 +20,7 @@ interface SelectorFlags {
   instance?: string[];
   zone?: string[];
   label?: string[];
+  tag?: string[];
 }
 
 /** `weft settings gray begin NAMESPACE KEY=VALUE...` */
@@ -107,14 +108,15 @@ function selectorOf({
   instance,
   zone,
   label = [],
+  tag,
 }: SelectorFlags): MessageInitShape<typeof GraySelectorSchema> {
   if (percent !== undefined && !(percent >= 0 && percent <= 100)) throw usage("--percent is 0 to 100");
-  if (percent === undefined && instance === undefined && zone === undefined && label.length === 0)
-    throw usage("say to whom: --percent, --instance, --zone or --label");
+  if ([percent, instance, zone, tag].every((part) => part === undefined) && label.length === 0)
+    throw usage("say to whom: --percent, --instance, --zone, --tag or --label");
   const labels: [string, string][] = label.map((text) => {
     const [, name = "", value = ""] = /^([^=]+)=(.+)$/.exec(text) ?? [];
     if (name === "") throw usage(`--label "${text.slice(0, 100)}" is not NAME=VALUE`);
     return [name, value];
   });
-  return { percent, instances: instance ?? [], zones: zone ?? [], labels: Object.fromEntries(labels) };
+  return { percent, instances: instance ?? [], zones: zone ?? [], tags: tag ?? [], labels: Object.fromEntries(labels) };
 }

@@ -88,11 +88,12 @@ export function setting(namespace: string, key: string, value: SettingValue, exp
 }
 
 /** "10% of processes, zone eu" */
-export function selectorText({ percent, instances, zones, labels }: GraySelector): string {
+export function selectorText({ percent, instances, zones, labels, tags }: GraySelector): string {
   const parts: string[] = [];
   if (percent !== undefined) parts.push(`${percent} % of processes`);
   if (instances !== undefined) parts.push(instances.join(" or "));
   if (zones !== undefined) parts.push(`zone ${zones.join(" or ")}`);
+  if (tags !== undefined) parts.push(`tag ${tags.join(" and ")}`);
   for (const [name, value] of Object.entries(labels ?? {})) parts.push(`${name}=${value}`);
   return sanitize(parts.join(", "), false);
 }
