@@ -2,7 +2,7 @@ import { join } from "node:path";
 import type { Clock } from "../core/clock.ts";
 import { adminSocketOf, drainEnvoy, envoyIsReady, envoyProcess } from "./envoy.ts";
 import { KNOWN_FOLDER, type Launch } from "./launch.ts";
-import { freePort } from "./probe.ts";
+import type { Ports } from "./ports.ts";
 import type { HostProcess, ProcessSpec } from "./process.ts";
 import type { SystemUnit } from "./resolve-system.ts";
 import { besideOf, SIDECAR_SUFFIX, type SidecarPorts, sidecarUnit } from "./sidecar.ts";
@@ -15,10 +15,12 @@ export class Companions {
   readonly #draining = new Map<string, () => void>();
   readonly #clock: Clock;
   readonly #stateDir: string;
+  readonly #free: Ports;
 
-  constructor(units: readonly SystemUnit[], clock: Clock, stateDir: string) {
+  constructor(units: readonly SystemUnit[], clock: Clock, stateDir: string, free: Ports) {
     this.#clock = clock;
     this.#stateDir = stateDir;
+    this.#free = free;
     for (const unit of units) if (unit.sidecar !== null) this.#units.set(sidecarUnit(unit), unit);
   }
 
@@ -37,7 +39,7 @@ export class Companions {
     const main = this.besides(unitName) !== undefined ? besideOf(id) : unit?.sidecar == null ? null : id;
     if (main === null) return undefined;
     let ports = this.#ports.get(main);
-    if (ports === undefined) this.#ports.set(main, (ports = freePorts(adminSocketOf(this.#stateDir, main))));
+    if (ports === undefined) this.#ports.set(main, (ports = this.#take(adminSocketOf(this.#stateDir, main))));
     return ports;
   }
 
@@ -85,7 +87,20 @@ export class Companions {
 
   /** Of an instance that is gone, with its sidecar. */
   forget(id: string): void {
+    const given = this.#ports.get(id);
     this.#ports.delete(id);
+    void given?.then(
+      ({ app, inbound, outbound, admin, dns }) => {
+        for (const port of [app, inbound, outbound, admin, dns]) this.#free.release(port);
+      },
+      () => {}, // there were none
+    );
+  }
+
+  async #take(adminSocket: string): Promise<SidecarPorts> {
+    const next = (): Promise<number> => this.#free.take();
+    const [app, inbound, outbound] = [await next(), await next(), await next()];
+    return { app, inbound, outbound, admin: await next(), adminSocket, dns: await next() };
   }
 
   #drained(id: string): void {
@@ -99,11 +114,3 @@ export class Companions {
 }
 
 const LOOK_EVERY_MS = 100;
-
-async function freePorts(adminSocket: string): Promise<SidecarPorts> {
-  // Each is free again when the next one is looked for: the same may be found twice.
-  const found = new Set<number>();
-  while (found.size < 5) found.add(await freePort());
-  const [app, inbound, outbound, admin, dns] = found;
-  return { app, inbound, outbound, admin, adminSocket, dns };
-}

@@ -12,7 +12,8 @@ import { Guard } from "./guard.ts";
 import { joinTokenFor, type TokenKind } from "./join-tokens.ts";
 import { lastWords } from "./last-words.ts";
 import { addressOf, CONTROL_UNIT, DNS_UNIT, GATEWAY_UNIT, LOAD_UNIT, launchOf } from "./launch.ts";
-import { freePort, probeFor, probePort } from "./probe.ts";
+import { namedPorts, Ports } from "./ports.ts";
+import { probeFor, probePort } from "./probe.ts";
 import { type HostProcess, startProcess } from "./process.ts";
 import type { SystemUnit } from "./resolve-system.ts";
 import { ServiceLogs } from "./service-logs.ts";
@@ -36,6 +37,7 @@ class SystemHost implements Host {
   readonly #options: HostOptions;
   readonly #machine: SupervisorMachine;
   readonly #units = new Map<string, SystemUnit>();
+  readonly #ports: Ports;
   readonly #companions: Companions;
   readonly #running = new Map<string, Running>();
   readonly #endpoints = new Map<string, Endpoint>();
@@ -54,7 +56,8 @@ class SystemHost implements Host {
       options.onEvent({ type: "log", id: service, unit: service, stream: "err", line: `log lost: ${message}` }),
     );
     for (const unit of options.system.units) this.#units.set(unit.name, unit);
-    this.#companions = new Companions(options.system.units, options.clock, options.stateDir);
+    this.#ports = new Ports(namedPorts(options.system));
+    this.#companions = new Companions(options.system.units, options.clock, options.stateDir, this.#ports);
     this.#machine = new SupervisorMachine(unitSpecs(options.system, options.load > 0), options.random);
   }
 
@@ -191,6 +194,7 @@ class SystemHost implements Host {
       lastErrors: [],
       registered: null,
       port: 0,
+      ownPort: 0,
     };
     this.#running.set(id, running);
     void this.#start(running).catch((error: unknown) =>
@@ -204,7 +208,7 @@ class SystemHost implements Host {
     const beside = this.#companions.besides(unitName);
     const ports = await this.#companions.portsOf(running.id, unitName, unit);
     if (ports !== undefined) running.port = ports.app;
-    else if (unit?.register === "host") running.port = await freePort();
+    else if (unit?.register === "host") running.port = running.ownPort = await this.#ports.take();
     const { control, gateway, gatewayAdmin, dns } = this;
     const launch = {
       id: running.id,
@@ -301,6 +305,7 @@ class SystemHost implements Host {
     this.#endpoints.delete(running.id);
     if (running.process !== null) this.#guard?.forget(running.process.pid);
     this.#companions.exited(running.id);
+    if (running.ownPort !== 0) this.#ports.release(running.ownPort);
     void running.registered?.release().catch(() => {});
     const last =
       running.cancelled || WORDLESS.has(reason) ? "" : lastWords(running.lastErrors, this.#options.system.dir);
@@ -410,6 +415,8 @@ interface Running {
   registered: { release(): Promise<void> } | null;
   /** The port it was told to listen on; 0 lets it choose. */
   port: number;
+  /** The same, where it is nobody else's when the process has ended; those of sidecars and what is beside them outlive it. */
+  ownPort: number;
 }
 
 /** What was printed last does not say why: it was asked to end, or killed from outside. */

@@ -4,7 +4,7 @@ import { createServer as http1 } from "node:http";
 import { createServer as http2 } from "node:http2";
 import { type AddressInfo, type Server, createServer as tcp } from "node:net";
 import { test } from "node:test";
-import { freePort, listenProblem, probePort } from "./probe.ts";
+import { listenProblem, probePort } from "./probe.ts";
 
 async function probe(server: Server): Promise<unknown> {
   server.listen(0, "127.0.0.1");
@@ -22,11 +22,4 @@ test("what answers at a port is told apart", async () => {
   assert.equal(await probe(tcp((socket) => socket.end())), "http1");
   const silent = tcp((socket) => setTimeout(() => socket.destroy(), 400));
   assert.equal(await probe(silent), "http1");
-});
-
-test("a free port is one where nobody answers and one can listen, and that no connection out takes meanwhile", async () => {
-  const port = await freePort();
-  assert.ok(port < 32_768, `${port}`);
-  assert.equal(await probePort(port), null);
-  assert.equal(await listenProblem("127.0.0.1", port), null);
 });

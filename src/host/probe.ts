@@ -1,4 +1,3 @@
-import { randomInt } from "node:crypto";
 import { createSocket } from "node:dgram";
 import { connect, createServer, isIPv6 } from "node:net";
 import type { Protocol } from "../core/endpoint.ts";
@@ -55,29 +54,6 @@ export function probeFor<P extends Protocol>(protocol: P, port: number, timeoutM
   });
 }
 
-/**
- * A port of `host` that is free now, for a process that is about to be started. Not one of those that systems choose for connections out (Linux from 32768, others from 49152, RFC
- * 6335): any connection could have it before that process listens.
- */
-export async function freePort(host = "127.0.0.1"): Promise<number> {
-  for (let tries = 0; tries < MAX_TRIES; tries++) {
-    const port = randomInt(FIRST_PORT, END_PORT);
-    if ((await listenProblem(host, port)) === null) return port;
-  }
-  return anyPort(host);
-}
-
-function anyPort(host: string): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.on("error", reject);
-    server.listen(0, host, () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === "object" && address !== null ? address.port : 0));
-    });
-  });
-}
-
 /** Why one cannot listen at an address now ("EADDRINUSE"), or null when one can. */
 export function listenProblem(host: string, port: number): Promise<string | null> {
   return new Promise((resolve) => {
@@ -105,7 +81,3 @@ const PREFACE = Buffer.concat([
   Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
   Buffer.from([0, 0, 0, SETTINGS, 0, 0, 0, 0, 0]),
 ]);
-const FIRST_PORT = 20_000;
-/** Kubernetes gives those from here on to services. */
-const END_PORT = 30_000;
-const MAX_TRIES = 100;
