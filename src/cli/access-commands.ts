@@ -5,12 +5,7 @@ import { asking } from "./control-options.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** `weft audit`, and what of `weft token` is about people and programs that ask the control plane. */
-export function addAccessCommands(
-  program: Command,
-  token: Command,
-  terminal: Terminal,
-  exit: (status: number) => void,
-): void {
+export function addAccessCommands(program: Command, token: Command, terminal: Terminal): void {
   const load = () => import("./commands/access.ts");
   const roles = Object.keys(ROLE_NUMBERS).filter((role) => role !== "none");
 
@@ -25,7 +20,7 @@ export function addAccessCommands(
     .addOption(new Option("--role <role>", "what it is good for: docs/admin.md").choices(roles).makeOptionMandatory())
     .option("--name <name>", "whose it is, for people", "admin")
     .addOption(new Option("--ttl <seconds>", "how long it holds").argParser(count).default(86_400))
-    .action(async (options) => exit(await (await load()).createAdminToken(options, terminal)));
+    .action(async (options) => (await load()).createAdminToken(options, terminal));
   asking(
     token
       .command("ls")
@@ -33,14 +28,14 @@ export function addAccessCommands(
       .description("Lists admin tokens, and what services were granted."),
   )
     .option("--json", "print JSON", false)
-    .action(async (options) => exit(await (await load()).listAdminTokens(options, terminal)));
+    .action(async (options) => (await load()).listAdminTokens(options, terminal));
   asking(
     token
       .command("revoke")
       .summary("take an admin token back")
       .description("Takes an admin token back.")
       .argument("<id>", "as `weft token ls` shows it"),
-  ).action(async (id, options) => exit(await (await load()).revokeAdminToken(id, options, terminal)));
+  ).action(async (id, options) => (await load()).revokeAdminToken(id, options, terminal));
   asking(
     token
       .command("grant")
@@ -51,7 +46,7 @@ export function addAccessCommands(
     .addOption(
       new Option("--role <role>", "none takes it away").choices(Object.keys(ROLE_NUMBERS)).makeOptionMandatory(),
     )
-    .action(async (service, options) => exit(await (await load()).grantRole(service, options, terminal)));
+    .action(async (service, options) => (await load()).grantRole(service, options, terminal));
 
   asking(
     program
@@ -64,5 +59,5 @@ export function addAccessCommands(
     .option("-f, --follow", "go on until Ctrl-C", false)
     .addOption(new Option("-n, --limit <count>", "the newest so many, at most 1000").argParser(count).default(100))
     .option("--json", "print JSON, a line each", false)
-    .action(async (options) => exit(await (await load()).audit(options, terminal)));
+    .action(async (options) => (await load()).audit(options, terminal));
 }

@@ -20,6 +20,7 @@ import { createLink } from "../link/link.ts";
 import { createUpstreamPool } from "../net/pool.ts";
 import { createPolicyRuntime } from "../policy/snapshot/create-runtime.ts";
 import { controlClient, toolSecurity } from "./control-client.ts";
+import { usage } from "./exit-status.ts";
 
 /** A method to call, with its contract and the way to whoever serves it. */
 export interface CallTarget {
@@ -33,11 +34,7 @@ export interface CallTarget {
 export function parseMethodName(text: string): { service: string; method: string } {
   const match = /^\/?([A-Za-z_][\w.]*)[/.]([A-Za-z_]\w*)$/.exec(text);
   if (match !== null) return { service: match[1], method: match[2] };
-  throw new WeftError(
-    "invalid_argument",
-    `"${text}" names no method; write it as package.Service/Method, for example counter.v1.Counter/Count`,
-    { reason: "BAD_USAGE" },
-  );
+  throw usage(`"${text}" names no method; write it as package.Service/Method, for example counter.v1.Counter/Count`);
 }
 
 /** Finds a method through the control plane; the call goes under policy, with every decision recorded. Rejects `not_found` with the nearest name. */

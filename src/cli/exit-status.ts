@@ -5,7 +5,12 @@ export const EXIT = { ok: 0, failed: 1, usage: 2, changed: 3, killed: 130 } as c
 
 /** Of a command that threw. */
 export function statusOf(thrown: unknown): number {
-  return thrown instanceof WeftError && USAGE_REASONS.has(thrown.reason) ? EXIT.usage : EXIT.failed;
+  return thrown instanceof WeftError && thrown.reason === BAD_USAGE ? EXIT.usage : EXIT.failed;
 }
 
-const USAGE_REASONS: ReadonlySet<string> = new Set(["BAD_USAGE"]);
+/** What to throw for words on the command line that cannot be meant; `message` says what to write. */
+export function usage(message: string, cause?: unknown): WeftError {
+  return new WeftError("invalid_argument", message, { reason: BAD_USAGE, cause });
+}
+
+const BAD_USAGE = "BAD_USAGE";

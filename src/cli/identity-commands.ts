@@ -5,7 +5,7 @@ import { asking } from "./control-options.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** `weft token` and `weft ca`. */
-export function addIdentityCommands(program: Command, terminal: Terminal, exit: (status: number) => void): void {
+export function addIdentityCommands(program: Command, terminal: Terminal): void {
   const load = () => import("./commands/identity.ts");
 
   const token = program
@@ -22,9 +22,9 @@ export function addIdentityCommands(program: Command, terminal: Terminal, exit: 
     .addOption(new Option("--ttl <seconds>", "how long it holds").argParser(count).default(3_600))
     .addOption(new Option("--uses <n>", "how many processes may join by it").argParser(count).default(1))
     .addHelpText("after", TOKEN_HELP)
-    .action(async (service, options) => exit(await (await load()).createToken(service, options, terminal)));
+    .action(async (service, options) => (await load()).createToken(service, options, terminal));
 
-  addAccessCommands(program, token, terminal, exit);
+  addAccessCommands(program, token, terminal);
 
   const ca = program.command("ca").summary("look at the certificate authority, rotate its root");
   ca.description("The certificate authority of a system: docs/identity.md.");
@@ -35,7 +35,7 @@ export function addIdentityCommands(program: Command, terminal: Terminal, exit: 
       .description("Shows the authority's roots, and what happens to each next."),
   )
     .option("--json", "print JSON", false)
-    .action(async (options) => exit(await (await load()).authorityStatus(options, terminal)));
+    .action(async (options) => (await load()).authorityStatus(options, terminal));
   asking(
     ca
       .command("rotate")
@@ -43,7 +43,7 @@ export function addIdentityCommands(program: Command, terminal: Terminal, exit: 
       .description(
         "Begins to replace the root: a new one is trusted by everybody first, then signs; later the old one is dropped. No connection is closed for it.",
       ),
-  ).action(async (options) => exit(await (await load()).rotateAuthority(options, terminal)));
+  ).action(async (options) => (await load()).rotateAuthority(options, terminal));
 }
 
 const TOKEN_HELP = `

@@ -367,7 +367,7 @@ NO_COLOR=1 switches colours off. Each command has its own help: weft up --help`,
     .action(async (options) => exit(await (await import("./commands/gateway.ts")).gateway(options, terminal)));
 
   addSidecarCommand(program, terminal, exit);
-  addIdentityCommands(program, terminal, exit);
+  addIdentityCommands(program, terminal);
   addEnvoyBootstrapCommand(program, terminal);
 
   inDir(

@@ -2,6 +2,7 @@ import { createPrivateKey, X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { type Place, WeftError } from "../core/errors.ts";
 import type { TlsServerOptions } from "../net/types.ts";
+import { usage } from "./exit-status.ts";
 
 /** The files of a listener's certificate (PEM, its chain behind it) and private key (PEM, not encrypted), and what they are called where they were named. */
 export interface TlsFiles {
@@ -49,9 +50,7 @@ export function tlsOfFlags({ tlsCert, tlsKey }: { tlsCert?: string; tlsKey?: str
   if (tlsCert === undefined && tlsKey === undefined) return undefined;
   if (tlsCert !== undefined && tlsKey !== undefined) return readTlsFiles({ cert: tlsCert, key: tlsKey });
   const [given, missing] = tlsCert === undefined ? ["--tls-key", "--tls-cert"] : ["--tls-cert", "--tls-key"];
-  throw new WeftError("invalid_argument", `${given} needs ${missing}: give both for TLS, or neither for plain text`, {
-    reason: "BAD_USAGE",
-  });
+  throw usage(`${given} needs ${missing}: give both for TLS, or neither for plain text`);
 }
 
 /** Authorities to trust, PEM. Throws `invalid_argument` (BAD_CERTIFICATE) that names the file. */

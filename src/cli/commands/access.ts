@@ -1,30 +1,28 @@
-import type { Client } from "../../call/client-types.ts";
 import { Access, type AccessRole, type AuditEntry } from "../../contract/gen/weft/control/v1/access.ts";
 import { ROLE_NUMBERS } from "../access-roles.ts";
+import { type AskingFlags, askControl } from "../ask-control.ts";
 import { formatColumns } from "../columns.ts";
+import { jsonOf } from "../json-of.ts";
 import { sanitize, type Terminal } from "../terminal.ts";
-import { type IdentityFlags, withControl } from "./identity.ts";
-
-type Metadata = { metadata: Record<string, string> };
 
 /** `weft token admin`: prints the token and nothing else. */
 export async function createAdminToken(
-  flags: IdentityFlags & { role: string; name: string; ttl: number },
+  flags: AskingFlags & { role: string; name: string; ttl: number },
   terminal: Terminal,
-): Promise<number> {
-  return await withAccess(flags, async (client, options) => {
+): Promise<void> {
+  await askControl(Access, flags, async (client, as) => {
     const role = ROLE_NUMBERS[flags.role] as AccessRole;
-    const { token } = await client.createAdminToken({ name: flags.name, role, ttlSeconds: flags.ttl }, options);
+    const { token } = await client.createAdminToken({ name: flags.name, role, ttlSeconds: flags.ttl }, as);
     terminal.out(`${token}\n`);
   });
 }
 
 /** `weft token ls` */
-export async function listAdminTokens(flags: IdentityFlags & { json: boolean }, terminal: Terminal): Promise<number> {
-  return await withAccess(flags, async (client, options) => {
-    const { tokens } = await client.listAdminTokens({}, options);
-    const { grants } = await client.listGrants({}, options);
-    if (flags.json) return terminal.out(jsonOf({ tokens, grants }));
+export async function listAdminTokens(flags: AskingFlags & { json: boolean }, terminal: Terminal): Promise<void> {
+  await askControl(Access, flags, async (client, as) => {
+    const { tokens } = await client.listAdminTokens({}, as);
+    const { grants } = await client.listGrants({}, as);
+    if (flags.json) return terminal.out(jsonOf({ tokens: tokens.map(withRole), grants: grants.map(withRole) }));
     const rows = [
       ...tokens.map(({ id, name, role, expiresMs }) => [id, name, nameOf(role), `until ${timeOf(expiresMs)}`]),
       ...grants.map(({ service, role }) => ["", service, nameOf(role), "by its certificate, until it is taken away"]),
@@ -37,9 +35,9 @@ export async function listAdminTokens(flags: IdentityFlags & { json: boolean }, 
 }
 
 /** `weft token revoke` */
-export async function revokeAdminToken(id: string, flags: IdentityFlags, terminal: Terminal): Promise<number> {
-  return await withAccess(flags, async (client, options) => {
-    await client.revokeAdminToken({ id }, options);
+export async function revokeAdminToken(id: string, flags: AskingFlags, terminal: Terminal): Promise<void> {
+  await askControl(Access, flags, async (client, as) => {
+    await client.revokeAdminToken({ id }, as);
     terminal.out("revoked; it holds for at most five seconds more\n");
   });
 }
@@ -47,28 +45,28 @@ export async function revokeAdminToken(id: string, flags: IdentityFlags, termina
 /** `weft token grant` */
 export async function grantRole(
   service: string,
-  flags: IdentityFlags & { role: string },
+  flags: AskingFlags & { role: string },
   terminal: Terminal,
-): Promise<number> {
-  return await withAccess(flags, async (client, options) => {
-    await client.grantRole({ service, role: ROLE_NUMBERS[flags.role] as AccessRole }, options);
+): Promise<void> {
+  await askControl(Access, flags, async (client, as) => {
+    await client.grantRole({ service, role: ROLE_NUMBERS[flags.role] as AccessRole }, as);
     terminal.out(flags.role === "none" ? `${service} has no role now\n` : `${service} is ${flags.role} now\n`);
   });
 }
 
 /** `weft audit` */
 export async function audit(
-  flags: IdentityFlags & { follow: boolean; json: boolean; limit: number },
+  flags: AskingFlags & { follow: boolean; json: boolean; limit: number },
   terminal: Terminal,
-): Promise<number> {
-  return await withAccess(flags, async (client, options) => {
+): Promise<void> {
+  await askControl(Access, flags, async (client, as) => {
     const seen = new Set<string>();
     for (;;) {
-      const { entries } = await client.listAudit({ limit: seen.size === 0 ? flags.limit : FOLLOWED }, options);
+      const { entries } = await client.listAudit({ limit: seen.size === 0 ? flags.limit : FOLLOWED }, as);
       for (const entry of entries) {
         if (seen.has(entry.cursor)) continue;
         seen.add(entry.cursor);
-        terminal.out(`${flags.json ? lineOf(entry) : textOf(entry, terminal)}\n`);
+        terminal.out(flags.json ? jsonOf(entry, 0) : textOf(entry, terminal));
       }
       if (!flags.follow) return;
       for (const cursor of seen) if (seen.size > 4 * FOLLOWED) seen.delete(cursor);
@@ -76,13 +74,6 @@ export async function audit(
       await new Promise((resolve) => setTimeout(resolve, EVERY_MS));
     }
   });
-}
-
-async function withAccess(
-  flags: IdentityFlags,
-  body: (client: Client<typeof Access>, options: Metadata) => Promise<void>,
-): Promise<number> {
-  return await withControl(Access, flags, (client, metadata) => body(client, { metadata }));
 }
 
 function textOf(
@@ -94,23 +85,11 @@ function textOf(
     .filter((part) => part !== "")
     .join("  ");
   const came = outcome === "done" ? "" : `  ${red(sanitize(outcome, false))}${times > 1 ? ` ${times} times` : ""}`;
-  return `${dim(timeOf(atMs))}  ${sanitize(who, false)} ${dim(sanitize(address, false))}  ${sanitize(what, false)}${came}`;
+  return `${dim(timeOf(atMs))}  ${sanitize(who, false)} ${dim(sanitize(address, false))}  ${sanitize(what, false)}${came}\n`;
 }
 
-function lineOf({ $typeName: _, $unknown: __, atMs, revision, ...entry }: AuditEntry): string {
-  return JSON.stringify({ ...entry, atMs: Number(atMs), revision: Number(revision) });
-}
-
-function jsonOf(value: object): string {
-  const plain = (key: string, value: unknown): unknown =>
-    key.startsWith("$")
-      ? undefined
-      : key === "role"
-        ? nameOf(value as AccessRole)
-        : typeof value === "bigint"
-          ? Number(value)
-          : value;
-  return `${JSON.stringify(value, plain, 2)}\n`;
+function withRole<T extends { role: AccessRole }>(one: T): Omit<T, "role"> & { role: string } {
+  return { ...one, role: nameOf(one.role) };
 }
 
 function nameOf(role: AccessRole): string {

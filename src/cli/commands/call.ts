@@ -1,12 +1,12 @@
 import { createInterface } from "node:readline";
 import { callJson } from "../../call/call-json.ts";
 import type { JsonValue } from "../../contract/runtime.ts";
-import { WeftError } from "../../core/errors.ts";
 import type { Decision } from "../../policy/call.ts";
 import { copyDecision } from "../../policy/decision/decision.ts";
 import { explainDecision } from "../../policy/decision/explain.ts";
 import { type CallTarget, parseMethodName, targetByAddress, targetByControl } from "../call-target.ts";
 import { controlAddress } from "../control-address.ts";
+import { usage } from "../exit-status.ts";
 import { paintDecision } from "../paint-decision.ts";
 import { type Terminal, timeOfDay } from "../terminal.ts";
 
@@ -73,10 +73,7 @@ function parseRequest(text: string): JsonValue {
     return JSON.parse(text) as JsonValue;
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
-    throw new WeftError("invalid_argument", `the request is no JSON: ${why}; in a shell, quote it: '{"count": 1}'`, {
-      reason: "BAD_USAGE",
-      cause,
-    });
+    throw usage(`the request is no JSON: ${why}; in a shell, quote it: '{"count": 1}'`, cause);
   }
 }
 
@@ -89,9 +86,7 @@ function parseHeaders(headers: readonly string[]): Record<string, string[]> {
   for (const header of headers) {
     const colon = header.indexOf(":");
     if (colon <= 0) {
-      throw new WeftError("invalid_argument", `"${header}" is no header; write it as name:value`, {
-        reason: "BAD_USAGE",
-      });
+      throw usage(`"${header}" is no header; write it as name:value`);
     }
     (metadata[header.slice(0, colon).trim().toLowerCase()] ??= []).push(header.slice(colon + 1).trim());
   }

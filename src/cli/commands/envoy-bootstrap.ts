@@ -5,6 +5,7 @@ import { type Address, envoyBootstrap, type SocketFile } from "../../control/xds
 import { WeftError } from "../../core/errors.ts";
 import { parseAddress } from "../../host/address.ts";
 import { controlSecurityOf } from "../../link/control-security.ts";
+import { usage } from "../exit-status.ts";
 import type { Terminal } from "../terminal.ts";
 
 export interface EnvoyBootstrapFlags {
@@ -84,8 +85,4 @@ function tokenOf(file: string | undefined, env: Readonly<Record<string, string |
       cause,
     });
   }
-}
-
-function usage(message: string): WeftError {
-  return new WeftError("invalid_argument", message, { reason: "BAD_USAGE" });
 }

@@ -19,7 +19,7 @@ import { Head } from "../../wire/head.ts";
 import { formatColumns } from "../columns.ts";
 import { controlAddress } from "../control-address.ts";
 import { toolSecurity } from "../control-client.ts";
-import { EXIT } from "../exit-status.ts";
+import { EXIT, usage } from "../exit-status.ts";
 import { paintDecision } from "../paint-decision.ts";
 import { readResourceFiles } from "../resource-files.ts";
 import { systemResources } from "../resources.ts";
@@ -47,8 +47,7 @@ export interface MadeUpFlags {
 /** Decides a call that nobody makes, under what is live or under files, and shows which endpoints it could have gone to. */
 export async function explainMadeUp(flags: MadeUpFlags, terminal: Terminal): Promise<number> {
   const path = flags.path ?? "/";
-  if (!path.startsWith("/"))
-    throw new WeftError("invalid_argument", `--path must begin with "/", is "${path}"`, { reason: "BAD_USAGE" });
+  if (!path.startsWith("/")) throw usage(`--path must begin with "/", is "${path}"`);
   const asked: CallRequest = {
     method: (flags.method ?? "GET").toUpperCase(),
     scheme: "http",
@@ -211,8 +210,6 @@ function fieldsOf(headers: readonly string[]): string[] {
   return headers.flatMap((header) => {
     const colon = header.search(/[:=]/);
     if (colon > 0) return [header.slice(0, colon).trim().toLowerCase(), header.slice(colon + 1).trim()];
-    throw new WeftError("invalid_argument", `"${header}" is no header; write it as name:value`, {
-      reason: "BAD_USAGE",
-    });
+    throw usage(`"${header}" is no header; write it as name:value`);
   });
 }

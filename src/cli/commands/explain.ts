@@ -2,9 +2,10 @@ import { Admin } from "../../contract/gen/weft/control/v1/control.ts";
 import { type Code, WeftError } from "../../core/errors.ts";
 import type { Decision } from "../../policy/call.ts";
 import { callTree, explainCallTree, type HopDecision } from "../../policy/decision/call-tree.ts";
+import { cannotAsk } from "../ask-control.ts";
 import { controlAddress } from "../control-address.ts";
 import { controlClient } from "../control-client.ts";
-import { EXIT } from "../exit-status.ts";
+import { EXIT, usage } from "../exit-status.ts";
 import { paintDecision } from "../paint-decision.ts";
 import { sanitize, type Terminal, timeOfDay } from "../terminal.ts";
 import { explainMadeUp, type MadeUpFlags } from "./explain-made-up.ts";
@@ -83,9 +84,7 @@ async function fromControl(requestId: string, flags: ExplainFlags): Promise<Foun
     );
     return { hops, silent };
   } catch (thrown) {
-    throw thrown instanceof WeftError && thrown.code === "unavailable"
-      ? unreachable("unavailable", `the control plane at ${address} cannot be asked: ${thrown.message}`, thrown)
-      : thrown;
+    throw cannotAsk(address, thrown);
   } finally {
     await close();
   }
@@ -114,8 +113,4 @@ async function fromAdmin(id: string, address: string, timeoutMs: number): Promis
 
 function unreachable(code: Code, message: string, cause: unknown): WeftError {
   return new WeftError(code, message, { reason: "CANNOT_ASK", cause });
-}
-
-export function usage(message: string): WeftError {
-  return new WeftError("invalid_argument", message, { reason: "BAD_USAGE" });
 }

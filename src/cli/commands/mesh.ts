@@ -1,9 +1,10 @@
 import { Admin } from "../../contract/gen/weft/control/v1/control.ts";
 import type { Topology } from "../../contract/gen/weft/control/v1/mesh.ts";
-import { WeftError } from "../../core/errors.ts";
+import { cannotAsk } from "../ask-control.ts";
 import { controlAddress } from "../control-address.ts";
 import { controlClient } from "../control-client.ts";
 import { EXIT } from "../exit-status.ts";
+import { jsonOf } from "../json-of.ts";
 import { renderMesh } from "../mesh/render-mesh.ts";
 import { showScreen } from "../mesh/screen.ts";
 import type { Terminal } from "../terminal.ts";
@@ -25,9 +26,7 @@ export async function mesh(flags: MeshFlags, terminal: Terminal): Promise<number
     try {
       return await client.getTopology({ services: flags.service, probeTimeoutMs: flags.timeout });
     } catch (thrown) {
-      if (!(thrown instanceof WeftError) || thrown.code !== "unavailable") throw thrown;
-      const message = `the control plane at ${address} cannot be asked: ${thrown.message}`;
-      throw new WeftError("unavailable", message, { reason: "CANNOT_ASK", cause: thrown });
+      throw cannotAsk(address, thrown);
     }
   };
   try {
@@ -50,10 +49,8 @@ export async function mesh(flags: MeshFlags, terminal: Terminal): Promise<number
 
 function textOf(topology: Topology, { json, watch }: MeshFlags, terminal: Terminal): string {
   if (!json) return `${renderMesh(topology, Date.now(), terminal.color).join("\n")}\n`;
-  const plain = (key: string, value: unknown): unknown =>
-    key.startsWith("$") ? undefined : typeof value === "bigint" ? Number(value) : value;
   // Watched, each is a line of its own, for whoever reads them as they come.
-  return `${JSON.stringify(topology, plain, watch ? 0 : 2)}\n`;
+  return jsonOf(topology, watch ? 0 : 2);
 }
 
 const EVERY_MS = 1_000;

@@ -3,6 +3,7 @@ import type { Endpoint, Health } from "../../core/endpoint.ts";
 import { WeftError } from "../../core/errors.ts";
 import type { EndpointList } from "../../registry/registry.ts";
 import { controlAddresses } from "../arguments.ts";
+import { type AskingFlags, operatorToken } from "../ask-control.ts";
 import { type Cell, formatColumns } from "../columns.ts";
 import { controlAddress } from "../control-address.ts";
 import { EXIT } from "../exit-status.ts";
@@ -11,9 +12,8 @@ import { Copier, type CopyEvent } from "../registry/copier.ts";
 import { type EndpointFlags, endpointOfFlags } from "../registry/endpoint-of.ts";
 import { sanitize, type Terminal } from "../terminal.ts";
 import { untilStopped } from "../until-stopped.ts";
-import { type IdentityFlags, operatorToken } from "./identity.ts";
 
-export interface RegistryFlags extends IdentityFlags {
+export interface RegistryFlags extends AskingFlags {
   /** Reached directly, instead of through a control plane. */
   registry?: string;
   system: string;

@@ -4,7 +4,7 @@ import { Admin, Health as HealthMessage } from "../../contract/gen/weft/control/
 import { Endpoints } from "../../contract/gen/weft/control/v1/endpoints.ts";
 import { systemClock } from "../../core/clock.ts";
 import type { Endpoint, Health } from "../../core/endpoint.ts";
-import { toWeftError, WeftError } from "../../core/errors.ts";
+import { toWeftError, type WeftError } from "../../core/errors.ts";
 import { MemoryRegistry } from "../../drivers/memory/memory-registry.ts";
 import { isOnThisMachine } from "../../link/control-security.ts";
 import { operatorLineProof } from "../../link/line-proof.ts";
@@ -15,6 +15,7 @@ import type { EndpointDelta, EndpointList, Lease, Watch } from "../../registry/r
 import { removeEndpoint } from "../../registry/remove-endpoint.ts";
 import { alreadyThere, isSamePlace } from "../../registry/same-place.ts";
 import { assertEndpoint, assertTtl } from "../../registry/validate.ts";
+import { cannotAsk } from "../ask-control.ts";
 import { controlClient, toolSecurity } from "../control-client.ts";
 import { openRegistry } from "../open-registry.ts";
 import { packageVersion } from "../version.ts";
@@ -139,12 +140,8 @@ export async function openPlaneAccess({ address, token, tell }: PlaneAccess): Pr
   const reach = async (): Promise<void> => {
     if (reached) return;
     await admin.client.getStatus({}, { metadata }).catch((thrown: unknown) => {
-      const { code, message } = toWeftError(thrown);
-      if (code !== "unavailable") return; // it may not be asked for its status: the line says what it may
-      throw new WeftError("unavailable", `the control plane at ${address} cannot be asked: ${message}`, {
-        reason: "CANNOT_ASK",
-        cause: thrown,
-      });
+      // It may not be asked for its status: the line says what it may.
+      if (toWeftError(thrown).code === "unavailable") throw cannotAsk(address, thrown);
     });
     reached = true;
   };

@@ -1,13 +1,19 @@
 import { userInfo } from "node:os";
 import type { Client } from "../../../call/client-types.ts";
 import { Admin, type Revision } from "../../../contract/gen/weft/control/v1/control.ts";
-import { WeftError } from "../../../core/errors.ts";
-import { controlAddress } from "../../control-address.ts";
-import { controlClient } from "../../control-client.ts";
-import { type IdentityFlags, operatorToken } from "../identity.ts";
+import { type AskingFlags, askControl } from "../../ask-control.ts";
 
-export interface LedgerFlags extends IdentityFlags {
+export interface LedgerFlags extends AskingFlags {
   json: boolean;
+}
+
+/** Of commands that make a revision. */
+export interface PublishingFlags extends LedgerFlags {
+  reason: string;
+  author?: string;
+  /** How long those who use it may take to say that it is in force, ms. */
+  wait: number;
+  dryRun: boolean;
 }
 
 /** The ledger, as commands see it. */
@@ -19,29 +25,28 @@ export interface LedgerLine {
 }
 
 /** Connects, and closes when `body` is done. */
-export async function withLedger(flags: LedgerFlags, body: (line: LedgerLine) => Promise<number>): Promise<number> {
-  const address = controlAddress(flags);
-  const token = operatorToken(flags);
-  const { client, close } = await controlClient(Admin, address, token !== "");
-  const metadata: Record<string, string> = token === "" ? {} : { authorization: `Bearer ${token}` };
-  try {
-    return await body({
+export function withLedger<T>(flags: AskingFlags, body: (line: LedgerLine) => Promise<T>): Promise<T> {
+  return askControl(Admin, flags, (client, { metadata }) =>
+    body({
       client,
       metadata,
       find: (name) =>
         client.getRevision(/^\d{0,15}$/.test(name) ? { revision: BigInt(name || "0") } : { tag: name }, { metadata }),
-    });
-  } catch (thrown) {
-    if (!(thrown instanceof WeftError) || thrown.code !== "unavailable") throw thrown;
-    const message = `the control plane at ${address} cannot be asked: ${thrown.message}`;
-    throw new WeftError("unavailable", message, { reason: "CANNOT_ASK", cause: thrown });
-  } finally {
-    await close();
-  }
+    }),
+  );
+}
+
+/** What every publication says of itself. */
+export function publicationOf({ author = userName(), dryRun, wait }: PublishingFlags): {
+  author: string;
+  validateOnly: boolean;
+  waitMs: number;
+} {
+  return { author, validateOnly: dryRun, waitMs: wait };
 }
 
 /** Who is at the terminal, as author of what is published; "" where nobody is known. */
-export function userName(): string {
+function userName(): string {
   try {
     return userInfo().username;
   } catch {

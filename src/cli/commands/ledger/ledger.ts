@@ -1,11 +1,12 @@
 import type { Revision } from "../../../contract/gen/weft/control/v1/control.ts";
-import { WeftError } from "../../../core/errors.ts";
 import { parseSettingsState } from "../../../settings/check-state.ts";
 import { NO_SETTINGS } from "../../../settings/settings-state.ts";
 import { formatColumns } from "../../columns.ts";
-import { EXIT } from "../../exit-status.ts";
+import { EXIT, usage } from "../../exit-status.ts";
+import { jsonOf } from "../../json-of.ts";
 import { sanitize, type Terminal } from "../../terminal.ts";
-import { type LedgerFlags, userName, withLedger } from "./ledger-line.ts";
+import { type LedgerFlags, type PublishingFlags, publicationOf, withLedger } from "./ledger-line.ts";
+import { DATA_PLANES, printDelivery, printWarnings, statusOfDelivery } from "./print-published.ts";
 import { diffRevisions, type FieldDifference, type RevisionDiff } from "./revision-diff.ts";
 
 /** `weft history` */
@@ -24,18 +25,10 @@ export function history(
     }
     const shown = found.slice(0, flags.limit);
     if (flags.json) {
-      terminal.out(
-        json(
-          shown.map(({ revision, author, reason, publishedMs, changes, tags }) => ({
-            revision,
-            author,
-            reason,
-            publishedMs,
-            changes,
-            tags,
-          })),
-        ),
-      );
+      const notes = shown.map(({ revision, author, reason, publishedMs, changes, tags }) => {
+        return { revision, author, reason, publishedMs, changes, tags };
+      });
+      terminal.out(jsonOf(notes));
       return EXIT.ok;
     }
     if (refused !== undefined) {
@@ -77,7 +70,7 @@ export function diff(range: string, flags: LedgerFlags, terminal: Terminal): Pro
     const one = await find(first);
     const [before, after] = last === null ? [await previousOf(one, find), one] : [one, await find(last)];
     const found = diffOf(before, after);
-    if (flags.json) terminal.out(json({ before: before.revision, after: after.revision, ...found }));
+    if (flags.json) terminal.out(jsonOf({ before: before.revision, after: after.revision, ...found }));
     else {
       terminal.out(
         `${terminal.color.dim(`revision ${before.revision} -> ${after.revision}, ${timeOf(Number(after.publishedMs))}, ${clean(after.author) || "nobody"}${after.reason === "" ? "" : `: ${clean(after.reason)}`}`)}\n`,
@@ -93,31 +86,22 @@ export function diff(range: string, flags: LedgerFlags, terminal: Terminal): Pro
 export function rangeOf(range: string): [first: string, last: string | null] {
   const match = /^([^.]+(?:\.[^.]+)*)(?:(\.\.)([^.]+(?:\.[^.]+)*)?)?$/.exec(range);
   if (match === null)
-    throw new WeftError(
-      "invalid_argument",
+    throw usage(
       `"${range.slice(0, 100)}" is no range of revisions; write 41..42, 41.. or 41, or tags in place of numbers`,
-      { reason: "BAD_USAGE" },
     );
   const [, first, dots, last = ""] = match;
   return [first, dots === undefined ? null : last];
 }
 
-export interface RollbackFlags extends LedgerFlags {
-  reason: string;
-  author?: string;
-  wait: number;
-  dryRun: boolean;
-}
-
 /** `weft rollback 41`: resources and settings as they were, as the next revision. Exit status 1 where a data plane refuses it. */
-export function rollback(name: string, flags: RollbackFlags, terminal: Terminal): Promise<number> {
+export function rollback(name: string, flags: PublishingFlags, terminal: Terminal): Promise<number> {
   return withLedger(flags, async ({ client, metadata, find }) => {
     const [target, current] = [await find(name), await find("")];
     const found = diffOf(current, target);
     if (isEmpty(found)) {
       terminal.out(
         flags.json
-          ? json({ revision: current.revision, changed: false })
+          ? jsonOf({ revision: current.revision, changed: false })
           : `all is as it was at revision ${target.revision} already\n`,
       );
       return EXIT.ok;
@@ -126,38 +110,23 @@ export function rollback(name: string, flags: RollbackFlags, terminal: Terminal)
     const published = await client.rollbackRevision(
       {
         revision: target.revision,
-        author: flags.author ?? userName(),
         reason: flags.reason || `rollback to revision ${target.revision}${named}`,
         // What was shown, or looked at before, is what is undone.
         expectedRevision: current.revision,
-        validateOnly: flags.dryRun,
-        waitMs: flags.wait,
+        ...publicationOf(flags),
       },
       { timeoutMs: flags.wait + 30_000, metadata },
     );
-    const { delivery, warnings } = published;
-    const status = (delivery?.refused.length ?? 0) > 0 ? EXIT.failed : EXIT.ok;
-    if (flags.json) {
-      terminal.out(json({ revision: published.revision, changed: !flags.dryRun, warnings, delivery, diff: found }));
-      return status;
+    const { revision, delivery, warnings } = published;
+    if (flags.json) terminal.out(jsonOf({ revision, changed: !flags.dryRun, warnings, delivery, diff: found }));
+    else {
+      printWarnings(warnings, terminal);
+      print(found, target, terminal);
+      const what = `published revision ${revision}, which holds what ${target.revision} held`;
+      if (flags.dryRun) terminal.out("nothing is wrong with it; nothing was published\n");
+      else printDelivery(what, delivery, DATA_PLANES, terminal);
     }
-    const { red, yellow } = terminal.color;
-    for (const warning of warnings) terminal.out(`${yellow("warning")}  ${clean(warning)}\n`);
-    print(found, target, terminal);
-    if (flags.dryRun) {
-      terminal.out("nothing is wrong with it; nothing was published\n");
-      return status;
-    }
-    for (const { process, reason } of delivery?.refused ?? [])
-      terminal.out(`${red("refused")}  ${clean(process)}  ${clean(reason)}\n`);
-    for (const process of delivery?.waiting ?? [])
-      terminal.out(`${yellow("waiting")}  ${clean(process)} has not answered\n`);
-    const where =
-      delivery === undefined
-        ? ""
-        : `; in force at ${delivery.applied} of ${delivery.planes} data ${delivery.planes === 1 ? "plane" : "planes"}`;
-    terminal.out(`published revision ${published.revision}, which holds what ${target.revision} held${where}\n`);
-    return status;
+    return statusOfDelivery(delivery);
   });
 }
 
@@ -171,7 +140,7 @@ export function tag(
   return withLedger(flags, async ({ client, metadata, find }) => {
     const number = flags.delete ? 0n : (await find(revision)).revision;
     await client.tagRevision({ name, revision: number }, { metadata });
-    if (flags.json) terminal.out(json({ name, revision: number }));
+    if (flags.json) terminal.out(jsonOf({ name, revision: number }));
     else
       terminal.out(
         flags.delete ? `no revision has the tag ${name} any more\n` : `revision ${number} has the tag ${name}\n`,
@@ -247,12 +216,6 @@ export function timeOf(ms: number): string {
   const at = new Date(ms);
   const two = (value: number): string => String(value).padStart(2, "0");
   return `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`;
-}
-
-function json(value: unknown): string {
-  const plain = (key: string, one: unknown): unknown =>
-    key.startsWith("$type") || key === "$unknown" ? undefined : typeof one === "bigint" ? Number(one) : one;
-  return `${JSON.stringify(value, plain, 2)}\n`;
 }
 
 const PAGE = 500;

@@ -1,15 +1,17 @@
-import { Admin, type Revision } from "../../../contract/gen/weft/control/v1/control.ts";
-import { WeftError } from "../../../core/errors.ts";
+import type { Revision } from "../../../contract/gen/weft/control/v1/control.ts";
+import type { WeftError } from "../../../core/errors.ts";
 import { parseDuration } from "../../../policy/resource/duration.ts";
-import { controlAddress } from "../../control-address.ts";
-import { controlClient } from "../../control-client.ts";
+import type { AskingFlags } from "../../ask-control.ts";
+import { usage } from "../../exit-status.ts";
 import { sanitize } from "../../terminal.ts";
-import { type IdentityFlags, operatorToken } from "../identity.ts";
 import { timeOf } from "./ledger.ts";
+import { withLedger } from "./ledger-line.ts";
 
 /** What `--at` names: "41", a tag, "2026-11-21T20:15", "20:15" (the last one), "90m" (ago). Rejects `invalid_argument`, `not_found`. */
-export function revisionAt(when: string, flags: IdentityFlags): Promise<Revision> {
-  return asked(flags, (get) => {
+export function revisionAt(when: string, flags: AskingFlags): Promise<Revision> {
+  return withLedger(flags, ({ client, metadata }) => {
+    const get = (request: { revision: bigint } | { tag: string } | { atMs: bigint }) =>
+      client.getRevision(request, { metadata });
     if (/^\d{1,15}$/.test(when)) return get({ revision: BigInt(when) });
     const atMs = timeIn(when, Date.now());
     return get(atMs === null ? { tag: when } : { atMs: BigInt(atMs) });
@@ -17,10 +19,10 @@ export function revisionAt(when: string, flags: IdentityFlags): Promise<Revision
 }
 
 /** Revisions by their numbers, ascending, each once; those that are dropped or of before a loss of data are left out. */
-export function revisionsOf(numbers: readonly number[], flags: IdentityFlags): Promise<Revision[]> {
+export function revisionsOf(numbers: readonly number[], flags: AskingFlags): Promise<Revision[]> {
   const unique = [...new Set(numbers)].filter((number) => number > 0).sort((a, b) => a - b);
-  return asked(flags, async (get) => {
-    const found = await Promise.all(unique.map((revision) => get({ revision: BigInt(revision) }).catch(() => null)));
+  return withLedger(flags, async ({ find }) => {
+    const found = await Promise.all(unique.map((revision) => find(String(revision)).catch(() => null)));
     return found.filter((revision) => revision !== null);
   });
 }
@@ -60,23 +62,5 @@ export function timeIn(text: string, nowMs: number): number | null {
 }
 
 function noTime(text: string): WeftError {
-  return new WeftError(
-    "invalid_argument",
-    `"${text.slice(0, 60)}" is no revision, tag or time; write 41, 2026-11-21T20:15, 20:15 or 90m`,
-    { reason: "BAD_USAGE" },
-  );
-}
-
-type Get = (request: { revision?: bigint; tag?: string; atMs?: bigint }) => Promise<Revision>;
-
-async function asked<T>(flags: IdentityFlags, body: (get: Get) => Promise<T>): Promise<T> {
-  const address = controlAddress(flags);
-  const token = operatorToken(flags);
-  const { client, close } = await controlClient(Admin, address, token !== "");
-  const metadata: Record<string, string> = token === "" ? {} : { authorization: `Bearer ${token}` };
-  try {
-    return await body((request) => client.getRevision(request, { metadata }));
-  } finally {
-    await close();
-  }
+  return usage(`"${text.slice(0, 60)}" is no revision, tag or time; write 41, 2026-11-21T20:15, 20:15 or 90m`);
 }

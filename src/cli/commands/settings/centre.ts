@@ -1,5 +1,5 @@
 import type { Client } from "../../../call/client-types.ts";
-import type { Admin, Revision } from "../../../contract/gen/weft/control/v1/control.ts";
+import type { Admin } from "../../../contract/gen/weft/control/v1/control.ts";
 import type { SettingChangeSchema, SettingsConsumer } from "../../../contract/gen/weft/control/v1/settings.ts";
 import type { MessageInitShape } from "../../../contract/runtime.ts";
 import { WeftError } from "../../../core/errors.ts";
@@ -7,18 +7,14 @@ import { parseSettingsState } from "../../../settings/check-state.ts";
 import { isSealed } from "../../../settings/json-value.ts";
 import { keyIdOf, readSettingsKeys, type SettingsKeys } from "../../../settings/sealed.ts";
 import type { Json, SettingsNamespace, SettingsState, SettingValue } from "../../../settings/settings-state.ts";
-import { EXIT } from "../../exit-status.ts";
+import { usage } from "../../exit-status.ts";
+import { jsonOf } from "../../json-of.ts";
 import { sanitize, type Terminal } from "../../terminal.ts";
 import { timeOf } from "../ledger/ledger.ts";
-import { type LedgerFlags, userName, withLedger } from "../ledger/ledger-line.ts";
+import { type LedgerFlags, type PublishingFlags, publicationOf, withLedger } from "../ledger/ledger-line.ts";
+import { printDelivery, printWarnings, publishedText, statusOfDelivery } from "../ledger/print-published.ts";
 
-export type CentreFlags = LedgerFlags;
-
-export interface ChangeFlags extends CentreFlags {
-  reason: string;
-  author?: string;
-  wait: number;
-  dryRun: boolean;
+export interface ChangeFlags extends PublishingFlags {
   ifRevision?: number;
 }
 
@@ -43,7 +39,7 @@ export interface Held {
 
 /** Connects, and closes when `body` is done. */
 export function withCentre(
-  flags: CentreFlags,
+  flags: LedgerFlags,
   terminal: Terminal,
   body: (centre: Centre) => Promise<number>,
 ): Promise<number> {
@@ -63,37 +59,27 @@ export function withCentre(
         const published = await client.publishSettings(
           {
             changes: [...changes],
-            author: flags.author ?? userName(),
             reason: flags.reason || what,
-            validateOnly: flags.dryRun,
-            waitMs: flags.wait,
+            ...publicationOf(flags),
             ...(expected !== undefined && { expectedRevision: BigInt(expected) }),
           },
           { timeoutMs: flags.wait + 30_000, metadata },
         );
         const isNew = !flags.dryRun && revisions[0]?.revision !== published.revision;
+        const { revision, warnings, delivery } = published;
         if (flags.json) {
-          const { revision, author, reason, publishedMs, changes, warnings, delivery } = published;
+          const { author, reason, publishedMs, changes } = published;
           const made = isNew ? { author, reason, publishedMs, changes } : {};
           terminal.out(jsonOf({ revision, changed: isNew, ...made, warnings, delivery }));
-        } else print(published, flags.dryRun, isNew, terminal);
-        return (published.delivery?.refused.length ?? 0) > 0 ? EXIT.failed : EXIT.ok;
+        } else {
+          printWarnings(warnings, terminal);
+          if (flags.dryRun) terminal.out("nothing is wrong with it; nothing was published\n");
+          else printDelivery(publishedText(revision, isNew), delivery, USERS, terminal);
+        }
+        return statusOfDelivery(delivery);
       },
     }),
   );
-}
-
-function print({ revision, warnings, delivery }: Revision, dryRun: boolean, isNew: boolean, terminal: Terminal): void {
-  const { yellow, red } = terminal.color;
-  for (const warning of warnings) terminal.out(`${yellow("warning")}  ${sanitize(warning, false)}\n`);
-  if (dryRun) return terminal.out("nothing is wrong with it; nothing was published\n");
-  const what = isNew ? `published revision ${revision}` : `revision ${revision} says the same; nothing was published`;
-  if (delivery === undefined) return terminal.out(`${what}\n`);
-  const { planes, applied, refused, waiting } = delivery;
-  for (const { process, reason } of refused)
-    terminal.out(`${red("refused")}  ${sanitize(process, false)}  ${sanitize(reason, false)}\n`);
-  for (const process of waiting) terminal.out(`${yellow("waiting")}  ${sanitize(process, false)} has not answered\n`);
-  terminal.out(`${what}; in force at ${applied} of ${planes} ${planes === 1 ? "process" : "processes"} that use it\n`);
 }
 
 /** "orders/maxItems" in its parts; of "orders" the key is "". */
@@ -155,19 +141,9 @@ function jsonOrText(key: string, text: string): Json {
   }
 }
 
-/** What to throw for words on the command line that cannot be meant; `message` says what to write. */
-export function usage(message: string): WeftError {
-  return new WeftError("invalid_argument", message, { reason: "BAD_USAGE" });
-}
-
-/** A message as JSON. */
-export function jsonOf(message: object): string {
-  const plain = (key: string, value: unknown): unknown =>
-    key.startsWith("$type") || key === "$unknown" ? undefined : typeof value === "bigint" ? Number(value) : value;
-  return `${JSON.stringify(message, plain, 2)}\n`;
-}
-
 /** "2026-11-21 20:15", in local time. */
 export function minuteOf(ms: number | bigint): string {
   return timeOf(Number(ms)).slice(0, 16);
 }
+
+const USERS = ["process that uses it", "processes that use it"] as const;

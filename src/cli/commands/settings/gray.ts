@@ -1,18 +1,10 @@
 import type { GraySelectorSchema } from "../../../contract/gen/weft/control/v1/settings.ts";
 import type { MessageInitShape } from "../../../contract/runtime.ts";
-import { EXIT } from "../../exit-status.ts";
+import { EXIT, usage } from "../../exit-status.ts";
+import { jsonOf } from "../../json-of.ts";
 import { sanitize, type Terminal } from "../../terminal.ts";
-import {
-  assignments,
-  type CentreFlags,
-  type ChangeFlags,
-  jsonOf,
-  keysNeeded,
-  minuteOf,
-  shown,
-  usage,
-  withCentre,
-} from "./centre.ts";
+import type { LedgerFlags } from "../ledger/ledger-line.ts";
+import { assignments, type ChangeFlags, keysNeeded, minuteOf, shown, withCentre } from "./centre.ts";
 import { selectorText } from "./settings.ts";
 
 interface SelectorFlags {
@@ -75,7 +67,7 @@ export function end(
 }
 
 /** `weft settings gray ls [NAMESPACE]` */
-export function list(namespace: string | undefined, flags: CentreFlags, terminal: Terminal): Promise<number> {
+export function list(namespace: string | undefined, flags: LedgerFlags, terminal: Terminal): Promise<number> {
   return withCentre(flags, terminal, async ({ read }) => {
     const { state, consumers } = await read(namespace);
     const all = Object.entries(state.namespaces).flatMap(([name, { grays }]) =>

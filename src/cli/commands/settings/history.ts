@@ -4,20 +4,19 @@ import { diffSettings } from "../../../settings/diff-settings.ts";
 import { canonicalJson, isSealed } from "../../../settings/json-value.ts";
 import { keyIdOf } from "../../../settings/sealed.ts";
 import { type Json, NO_SETTINGS, type SettingValue } from "../../../settings/settings-state.ts";
-import { EXIT } from "../../exit-status.ts";
+import { EXIT, usage } from "../../exit-status.ts";
+import { jsonOf } from "../../json-of.ts";
 import { sanitize, type Terminal } from "../../terminal.ts";
 import { rangeOf } from "../ledger/ledger.ts";
+import type { LedgerFlags } from "../ledger/ledger-line.ts";
 import {
   type Centre,
-  type CentreFlags,
   type Change,
   type ChangeFlags,
-  jsonOf,
   minuteOf,
   namespaceOf,
   placeOf,
   shown,
-  usage,
   withCentre,
 } from "./centre.ts";
 import { setting } from "./settings.ts";
@@ -25,7 +24,7 @@ import { setting } from "./settings.ts";
 /** `weft settings history [NAMESPACE[/KEY]]` */
 export function history(
   place: string | undefined,
-  flags: CentreFlags & { limit: number },
+  flags: LedgerFlags & { limit: number },
   terminal: Terminal,
 ): Promise<number> {
   const { namespace, key } = placeOf(place ?? "");
@@ -62,7 +61,7 @@ export function history(
 export function diff(
   range: string,
   namespace: string | undefined,
-  flags: CentreFlags,
+  flags: LedgerFlags,
   terminal: Terminal,
 ): Promise<number> {
   const [first, last] = rangeOf(range);

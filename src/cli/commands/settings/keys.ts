@@ -1,9 +1,9 @@
 import { isSealed } from "../../../settings/json-value.ts";
 import { keyIdOf, newSettingsKey, type SettingsKeys } from "../../../settings/sealed.ts";
 import type { SettingValue } from "../../../settings/settings-state.ts";
-import { EXIT } from "../../exit-status.ts";
+import { EXIT, usage } from "../../exit-status.ts";
 import type { Terminal } from "../../terminal.ts";
-import { type Change, type ChangeFlags, keysNeeded, usage, withCentre } from "./centre.ts";
+import { type Change, type ChangeFlags, keysNeeded, withCentre } from "./centre.ts";
 import { setting } from "./settings.ts";
 
 /** `weft settings keys new [ID]`: prints the key and nothing else. */

@@ -1,9 +1,11 @@
 import { readFileSync } from "node:fs";
 import { parse } from "yaml";
 import { WeftError } from "../../../core/errors.ts";
-import { EXIT } from "../../exit-status.ts";
+import { EXIT, usage } from "../../exit-status.ts";
+import { jsonOf } from "../../json-of.ts";
 import type { Terminal } from "../../terminal.ts";
-import { type CentreFlags, type ChangeFlags, jsonOf, namespaceOf, usage, withCentre } from "./centre.ts";
+import type { LedgerFlags } from "../ledger/ledger-line.ts";
+import { type ChangeFlags, namespaceOf, withCentre } from "./centre.ts";
 
 /** `weft settings schema set NAMESPACE [FILE]` */
 export function setSchema(
@@ -26,7 +28,7 @@ export function setSchema(
 }
 
 /** `weft settings schema get NAMESPACE` */
-export function getSchema(namespace: string, flags: CentreFlags, terminal: Terminal): Promise<number> {
+export function getSchema(namespace: string, flags: LedgerFlags, terminal: Terminal): Promise<number> {
   return withCentre(flags, terminal, async ({ read: held }) => {
     const { schema } = namespaceOf((await held(namespace)).state, namespace);
     if (flags.json) terminal.out(jsonOf({ schema }));

@@ -4,28 +4,27 @@ import { isSealed } from "../../../settings/json-value.ts";
 import type { SettingsKeys } from "../../../settings/sealed.ts";
 import type { GraySelector, SettingsNamespace, SettingsState, SettingValue } from "../../../settings/settings-state.ts";
 import { formatColumns } from "../../columns.ts";
-import { EXIT } from "../../exit-status.ts";
+import { EXIT, usage } from "../../exit-status.ts";
+import { jsonOf } from "../../json-of.ts";
 import { sanitize, type Terminal } from "../../terminal.ts";
+import type { LedgerFlags } from "../ledger/ledger-line.ts";
 import {
   assignments,
-  type CentreFlags,
   type Change,
   type ChangeFlags,
   type Held,
-  jsonOf,
   keysNeeded,
   minuteOf,
   namespaceOf,
   placeOf,
   shown,
-  usage,
   withCentre,
 } from "./centre.ts";
 
 /** `weft settings get [NAMESPACE[/KEY]]` */
 export function get(
   place: string | undefined,
-  flags: CentreFlags & { revision?: string; reveal: boolean },
+  flags: LedgerFlags & { revision?: string; reveal: boolean },
   terminal: Terminal,
 ): Promise<number> {
   const keys = flags.reveal ? keysNeeded("--reveal") : null;
