@@ -1,16 +1,8 @@
 import { Command, CommanderError, Help, Option } from "commander";
-import {
-  address,
-  addresses,
-  addressText,
-  count,
-  inDir,
-  networks,
-  positive,
-  sessionListener,
-  share,
-} from "./arguments.ts";
-import { controlInstead, controlRequired } from "./control-options.ts";
+import { address, addressText, count, inDir, positive } from "./arguments.ts";
+import { addControlCommand } from "./control-command.ts";
+import { controlInstead } from "./control-options.ts";
+import { addDnsCommand } from "./dns-command.ts";
 import { addEnvoyBootstrapCommand } from "./envoy-bootstrap-command.ts";
 import { EXIT, statusOf } from "./exit-status.ts";
 import { addIdentityCommands } from "./identity-commands.ts";
@@ -19,6 +11,7 @@ import { addLedgerCommands } from "./ledger-commands.ts";
 import { addMeshCommand } from "./mesh-command.ts";
 import { addPolicyCommands } from "./policy-commands.ts";
 import { printError } from "./print-error.ts";
+import { addGatewayCommand, addProxyCommand } from "./proxy-commands.ts";
 import { addPublishCommand } from "./publish-command.ts";
 import { addRegistryCommand } from "./registry-command.ts";
 import { addSettingsCommands } from "./settings-commands.ts";
@@ -195,208 +188,14 @@ NO_COLOR=1 switches colours off. Each command has its own help: weft up --help`,
       (await import("./commands/call.ts")).call(method, json, options, terminal),
     );
 
-  program
-    .command("proxy")
-    .summary("run the data plane alone")
-    .description(
-      "Forwards HTTP/1.1, HTTP/2, gRPC and WebSocket to static endpoints, balanced, retried and measured; no control plane. Downstream both versions are served on one port.",
-    )
-    .addOption(
-      new Option("--listen <address>", "PORT or HOST:PORT; port 0 picks a free one")
-        .argParser(address)
-        .makeOptionMandatory(),
-    )
-    .addOption(
-      new Option("--to <address...>", "an endpoint, HOST:PORT; may be repeated")
-        .argParser(addresses)
-        .makeOptionMandatory(),
-    )
-    .option("--h2", "speak HTTP/2 with the endpoints (gRPC needs it); default HTTP/1.1", false)
-    .option("--to-tls", "speak TLS with the endpoints, HTTP/2 or HTTP/1.1 by ALPN", false)
-    .option("--to-ca <file>", "whom to trust then, instead of the system's authorities (PEM); implies --to-tls")
-    .option(
-      "--tls-cert <file>",
-      "serve TLS with this certificate (PEM, its chain behind it); HTTP/2 or HTTP/1.1 by ALPN",
-    )
-    .option("--tls-key <file>", "its private key (PEM)")
-    .addOption(
-      new Option(
-        "--admin <address>",
-        "where metrics and health are served; default: a free port of 127.0.0.1",
-      ).argParser(address),
-    )
-    .addOption(
-      new Option("--access-log <mode>", "which calls are logged").choices(["all", "errors", "off"]).default("errors"),
-    )
-    .addOption(trustedProxies())
-    .action(async (options) => exit(await (await import("./commands/proxy.ts")).proxy(options, terminal)));
-
-  program
-    .command("control")
-    .summary("run a control plane alone")
-    .description(
-      "Runs the control plane: registry, leases, health checks, routes and policies, certificates, xDS for Envoy and gRPC. `weft up` starts one by itself.",
-    )
-    .addOption(
-      new Option("--listen <address>", "PORT or HOST:PORT; port 0 picks a free one")
-        .argParser(address)
-        .default({ host: "127.0.0.1", port: 7070 }, "127.0.0.1:7070"),
-    )
-    .option(
-      "--plain",
-      "take plain text from other machines, too, for what carries no secret; default: TLS alone, by join tokens and WEFT_CONTROL_PIN",
-      false,
-    )
-    .option(
-      "--data <folder>",
-      "where endpoints, revisions and keys are kept that have no other place; default: in memory",
-    )
-    .addOption(
-      new Option(
-        "--registry <url>",
-        "keep endpoints there, where several control planes may share them: etcd://USER:PASSWORD@HOST:PORT,HOST:PORT/PREFIX?ca=FILE, consul://TOKEN@HOST:PORT/PREFIX, zookeeper://..., " +
-          "kubernetes://..., postgres://... (WEFT_REGISTRY; docs/registry.md)",
-      ).env("WEFT_REGISTRY"),
-    )
-    .addOption(
-      new Option(
-        "--mode <mode>",
-        "available: the registry answers from what it knows, and says how old that is; consistent: only what it can confirm (WEFT_REGISTRY_MODE; docs/registry.md); default: available",
-      )
-        .choices(["available", "consistent"])
-        .env("WEFT_REGISTRY_MODE"),
-    )
-    .addOption(
-      new Option(
-        "--store <url>",
-        "keep revisions and what else control planes share there: etcd://..., consul://..., zookeeper://..., kubernetes://..., postgres://...; git:///REPOSITORY?branch=NAME for " +
-          "revisions alone (WEFT_STORE); default: --data, or the registry without it (docs/store.md)",
-      ).env("WEFT_STORE"),
-    )
-    .addOption(
-      new Option(
-        "--consul <address>",
-        "serve Consul's API for services and health, too: PORT or HOST:PORT, 8500 as Consul's own; default: not",
-      ).argParser(address),
-    )
-    .addOption(
-      new Option(
-        "--admin <address>",
-        "where metrics and health are served, to anyone who reaches it: PORT or HOST:PORT; default: not (docs/control-metrics.md)",
-      ).argParser(address),
-    )
-    .option("--system <name>", "name of the system: the trust domain of its identities; default: default", "")
-    .option(
-      "--operator-token-file <file>",
-      "file with the operator's token, the same for all control planes of one store (default: WEFT_OPERATOR_TOKEN, or a new one in --data)",
-    )
-    .addOption(
-      new Option(
-        "--advertise <address>",
-        "where the other control planes of the store reach this one, HOST:PORT; default: --listen",
-      ).argParser(addressText),
-    )
-    .option(
-      "--ca-cert <file>",
-      "sign identities by this authority's certificate (PEM, its chain behind it) instead of an own root",
-    )
-    .option("--ca-key <file>", "its private key (PEM)")
-    .option("--ca-trust <file>", "the roots that processes trust then (PEM); default: --ca-cert, where that is a root")
-    .addOption(
-      new Option("--cert-lifetime <seconds>", "of certificates of processes; default: 3600").argParser(positive),
-    )
-    .action(async (options) => exit(await (await import("./commands/control.ts")).control(options, terminal)));
-
-  program
-    .command("gateway")
-    .summary("run a gateway alone")
-    .description(
-      "Runs a gateway that gets routes, policies and endpoints from a control plane. With WEFT_JOIN_TOKEN (weft token create gateway) it proves who it is, and calls " +
-        "are mutual TLS. `weft up` starts one by itself.",
-    )
-    .addOption(controlRequired())
-    .addOption(
-      new Option("--listen <address>", "PORT or HOST:PORT; port 0 picks a free one")
-        .argParser(address)
-        .default({ host: "127.0.0.1", port: 8080 }, "127.0.0.1:8080"),
-    )
-    .addOption(
-      new Option(
-        "--admin <address>",
-        "where metrics and health are served; default: a free port of 127.0.0.1",
-      ).argParser(address),
-    )
-    .addOption(
-      new Option("--access-log <mode>", "which calls are logged").choices(["all", "errors", "off"]).default("errors"),
-    )
-    .addOption(trustedProxies())
-    .addOption(
-      new Option(
-        "--proxy-protocol <networks>",
-        "load balancers in front that say by a header of the PROXY protocol who connects, and must: CIDR,...; default: none",
-      ).argParser(networks),
-    )
-    .addOption(
-      new Option(
-        "--listener <name=protocol:address...>",
-        "a listener beside HTTP, for TCPRoute, UDPRoute or TLSRoute: db=tcp:5432, dns=udp:0.0.0.0:53, tls=tls:8443",
-      ).argParser(sessionListener),
-    )
-    .option(
-      "--tls-cert <file>",
-      "serve TLS with this certificate (PEM, its chain behind it); HTTP/2 or HTTP/1.1 by ALPN",
-    )
-    .option("--tls-key <file>", "its private key (PEM)")
-    .addOption(
-      new Option(
-        "--state-file <file>",
-        "where the last endpoints, routes and contracts are kept, to start with while the control plane is away (WEFT_STATE_FILE); default: nowhere",
-      ).env("WEFT_STATE_FILE"),
-    )
-    .addOption(
-      new Option(
-        "--shared-limits <url>",
-        "keep limits of the whole system in Redis: redis://HOST:PORT (WEFT_SHARED_LIMITS); default: leases from the control plane",
-      ).env("WEFT_SHARED_LIMITS"),
-    )
-    .option("--record <folder>", "record calls for weft replay into a ring of files of at most 64 MB; redacted")
-    .addOption(
-      new Option("--record-sample <share>", "which share of the calls: 0.1 or 10%").argParser(share).default(1, "all"),
-    )
-    .option("--drain <ms>", "time for calls in flight when it stops, ms", count, 10_000)
-    .action(async (options) => exit(await (await import("./commands/gateway.ts")).gateway(options, terminal)));
-
+  addProxyCommand(program, terminal, exit);
+  addControlCommand(program, terminal, exit);
+  addGatewayCommand(program, terminal, exit);
   addSidecarCommand(program, terminal, exit);
   addIdentityCommands(program, terminal);
   addEnvoyBootstrapCommand(program, terminal);
 
-  inDir(
-    program
-      .command("dns")
-      .summary("answer DNS queries for services")
-      .description(
-        "Answers NAME.weft from the control plane's registry over UDP and TCP, so that any program finds services by name: addresses (A, AAAA) and ports (SRV) of " +
-          "healthy endpoints, also of one version (v2.NAME.weft). `weft up` starts it for a system whose description has dns.",
-      ),
-  )
-    .addOption(controlInstead())
-    .addOption(
-      new Option("--listen <address>", "PORT or HOST:PORT; port 0 picks a free one")
-        .argParser(address)
-        .default({ host: "127.0.0.1", port: 5353 }, "127.0.0.1:5353"),
-    )
-    .addOption(
-      new Option("--allow <networks>", "who is answered: CIDR,...; default: this machine alone").argParser(networks),
-    )
-    .option("--ttl <seconds>", "how long answers may be kept", count, 5)
-    .addOption(
-      new Option(
-        "--state-file <file>",
-        "where the last endpoints are kept, to start with while the control plane is away (WEFT_STATE_FILE); default: nowhere",
-      ).env("WEFT_STATE_FILE"),
-    )
-    .action(async (options) => exit(await (await import("./commands/dns.ts")).dns(options, terminal)));
-
+  addDnsCommand(program, terminal, exit);
   addInterceptCommand(program, terminal, exit);
   addMeshCommand(program, terminal, exit);
   addRegistryCommand(program, terminal, exit);
@@ -416,15 +215,6 @@ function nameTheirHelp(parent: Command, path: string): void {
     command.showHelpAfterError(`(${name} --help shows how it is used)`);
     nameTheirHelp(command, name);
   }
-}
-
-function trustedProxies(): Option {
-  return new Option(
-    "--trusted-proxies <networks>",
-    "load balancers in front whose x-forwarded-* is believed: CIDR,... (WEFT_TRUSTED_PROXIES); default: none",
-  )
-    .argParser(networks)
-    .env("WEFT_TRUSTED_PROXIES");
 }
 
 const UP_HELP = `
