@@ -9,9 +9,9 @@ import type {
 import type { MessageInitShape } from "../contract/runtime.ts";
 import { WeftError } from "../core/errors.ts";
 import type { Hub } from "./hub.ts";
-import type { Published } from "./ledger.ts";
 import type { LedgerRevision } from "./ledger-revision.ts";
 import { deliveryOf } from "./mesh/delivery.ts";
+import type { Published } from "./publication.ts";
 
 type RevisionMessage = Exclude<RevisionInit, { $typeName: string }>;
 type RevisionInit = MessageInitShape<typeof RevisionSchema>;

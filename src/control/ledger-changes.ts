@@ -1,11 +1,9 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Resource } from "../policy/resource/resources.ts";
 import type { SettingEntry, SettingsNamespace, SettingsState } from "../settings/settings-state.ts";
+import type { CurrentResources } from "./ledger-revision.ts";
 
-export interface LedgerContents {
-  readonly resources: readonly Resource[];
-  /** Each of them as JSON. */
-  readonly texts: readonly string[];
+export interface LedgerContents extends CurrentResources {
   readonly settings: SettingsState;
 }
 

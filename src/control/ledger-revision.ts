@@ -15,7 +15,7 @@ export interface LedgerRevision extends RevisionNote {
   readonly settings: SettingsState;
 }
 
-/** The resources of the current revision, and each of them as JSON. */
+/** Resources that were checked, and each of them as JSON. */
 export interface CurrentResources {
   readonly resources: readonly Resource[];
   readonly texts: readonly string[];

@@ -6,8 +6,9 @@ import type { Resource } from "../policy/resource/resources.ts";
 import { KeyValueRevisions } from "../settings/key-value-revisions.ts";
 import { MemoryKeyValue } from "../settings/memory-key-value.ts";
 import type { SettingsState } from "../settings/settings-state.ts";
-import { type CheckedResources, Ledger } from "./ledger.ts";
+import { Ledger } from "./ledger.ts";
 import type { LedgerRevision } from "./ledger-revision.ts";
+import type { CheckedResources } from "./publication.ts";
 
 /** Everything that is JSON is good. */
 function check(text: string): CheckedResources {

@@ -1,7 +1,5 @@
 import type { Cancel, Clock } from "../core/clock.ts";
 import { toWeftError, WeftError } from "../core/errors.ts";
-import { isPrintable, printable } from "../core/printable.ts";
-import type { Resource } from "../policy/resource/resources.ts";
 import type { RevisionNote, RevisionStore } from "../settings/revision-store.ts";
 import type { SettingsState } from "../settings/settings-state.ts";
 import { carriedSettings, changesOf } from "./ledger-changes.ts";
@@ -16,48 +14,17 @@ import {
   revisionOf,
   storedOf,
 } from "./ledger-revision.ts";
-
-/** A newest entry that is not in force, because it does not hold good: the one before stays. */
-export interface RefusedRevision {
-  readonly revision: number;
-  readonly author: string;
-  /** What is wrong with it, and where. */
-  readonly problem: string;
-}
-
-export interface Publication {
-  /** YAML or JSON. */
-  readonly text: string;
-  /** Where it comes from, for error messages. */
-  readonly source: string;
-  readonly author: string;
-  readonly reason: string;
-  /** The revision that must be the current one; undefined: whatever it is. */
-  readonly expected?: number;
-  readonly validateOnly?: boolean;
-}
-
-/** Who changes settings, and why. */
-export type SettingsChange = Pick<Publication, "author" | "reason" | "expected" | "validateOnly">;
-
-export interface CheckedResources {
-  readonly resources: readonly Resource[];
-  /** Each of them as JSON. */
-  readonly texts: readonly string[];
-  /** What is most likely not meant, a line each. */
-  readonly warnings: readonly string[];
-}
-
-/** The revision that is current now, and what is doubtful about its resources. */
-export interface Published extends LedgerRevision {
-  readonly warnings: readonly string[];
-}
-
-/** Parses and checks a whole set; throws `invalid_argument` that says everything that is wrong. */
-export type ResourceCheck = (text: string, source: string) => CheckedResources;
-
-/** Throws `invalid_argument` for settings that cannot be published; returns what is doubtful about them, a line each. */
-export type SettingsCheck = (settings: SettingsState) => readonly string[];
+import {
+  assertNotes,
+  type CheckedResources,
+  type Publication,
+  type PublicationNotes,
+  type Published,
+  type ResourceCheck,
+  type SettingsCheck,
+  stale,
+} from "./publication.ts";
+import { REWRITTEN, type RefusedRevision, refusalText, replaces, rewritten } from "./refused-revision.ts";
 
 export interface LedgerParts {
   /** Closed by whoever opened it. */
@@ -174,13 +141,13 @@ export class Ledger {
   /** Throws `invalid_argument` (what is wrong with the resources) and `aborted` (STALE_REVISION). Publishing what is current already changes nothing. Settings stay. */
   publish(publication: Publication): Promise<Published> {
     const { text, source } = publication;
-    assertLength({ source });
+    assertNotes({ source });
     return this.#publish(publication, () => ({ ...this.#check(text, source), settings: this.#current.settings }));
   }
 
   /** Publishes what becomes of the settings, with `nextRevision` as the number of what changes. Resources stay. `edit` may be called again, when somebody else was first. Throws as publish() and as it does. */
   change(
-    by: SettingsChange,
+    by: PublicationNotes,
     edit: (settings: SettingsState, nextRevision: number) => SettingsState,
   ): Promise<Published> {
     return this.#publish(by, () => {
@@ -266,17 +233,17 @@ export class Ledger {
     return this.#store.retain(keep);
   }
 
-  #publish(by: SettingsChange, make: () => Made): Promise<Published> {
+  #publish(by: PublicationNotes, make: () => Made): Promise<Published> {
     const published = this.#last.then(() => this.#append(by, make));
     this.#last = published.catch(ignore);
     return published;
   }
 
   async #append(
-    { author, reason, expected, validateOnly = false }: SettingsChange,
+    { author, reason, expected, validateOnly = false }: PublicationNotes,
     make: () => Made,
   ): Promise<Published> {
-    assertLength({ author, reason });
+    assertNotes({ author, reason });
     for (let tries = 0; tries < MAX_TRIES; tries++) {
       await this.#look();
       if (expected !== undefined && expected !== this.#current.revision) throw stale(expected, this.#current);
@@ -323,8 +290,7 @@ export class Ledger {
 
   /** Takes over what is newest in the store. */
   async #look(): Promise<void> {
-    const { editable = false } = this.#store;
-    if (editable) return this.#lookAtEdits();
+    if (this.#store.editable === true) return this.#lookAtEdits();
     const newest = await this.#store.newest();
     if (newest === null) {
       if (this.#current.revision > 0) await this.#putBack();
@@ -364,15 +330,7 @@ export class Ledger {
     this.#head = newest.revision;
     this.#headId = newest.id ?? "";
     this.#refused = refused;
-    if (refused === null) return;
-    const { revision, author, problem } = refused;
-    const stays =
-      this.#current.revision === 0 ? "nothing is in force" : `revision ${this.#current.revision} stays in force`;
-    // Somebody may have edited it in the store.
-    const by = printable(author || "nobody", 256);
-    this.#onEvent(
-      `revision ${revision} by ${by} is refused, and ${stays}: ${printable(problem.replaceAll("\n", "; "))}`,
-    );
+    if (refused !== null) this.#onEvent(refusalText(refused, this.#current));
   }
 
   async #takeEdit(note: RevisionNote): Promise<void> {
@@ -390,9 +348,8 @@ export class Ledger {
 
   /** The store has lost everything: what is in force here goes on from there. */
   async #putBack(): Promise<void> {
-    const { author, reason, publishedMs } = this.#current;
     const lost = this.#current.revision;
-    const first = { ...this.#current, revision: 1, author, reason, publishedMs };
+    const first = { ...this.#current, revision: 1 };
     const made = await this.#store.append(storedOf(first));
     this.#head = 0;
     if (!made) return this.#look();
@@ -421,41 +378,10 @@ interface Made extends CheckedResources {
   readonly settings: SettingsState;
 }
 
-const REWRITTEN = "REVISION_REWRITTEN";
-const MAX_NOTE_LENGTH = 1_000;
 const MAX_TRIES = 20;
 const AGAIN_MS = 250;
 const MAX_AGAIN_MS = 2_000;
 const MAX_EDITS = 100;
 const PAGE = 100;
-
-function assertLength(notes: Readonly<Record<string, string>>): void {
-  for (const [field, value] of Object.entries(notes)) {
-    if (value.length > MAX_NOTE_LENGTH) {
-      const text = `${field} has ${value.length} characters; at most ${MAX_NOTE_LENGTH} are kept`;
-      throw new WeftError("invalid_argument", text, { reason: "TOO_LONG", place: { field } });
-    }
-    // They are shown in lists and logs, where nobody is to write lines of others. A reason may have lines.
-    if (isPrintable(field === "reason" ? value.replace(/[\n\t]/g, " ") : value)) continue;
-    const text = `${field} has control characters`;
-    throw new WeftError("invalid_argument", text, { reason: "BAD_TEXT", place: { field } });
-  }
-}
-
-function stale(expected: number, { revision, author, reason }: LedgerRevision): WeftError {
-  const by = `${author || "nobody"} (${reason || "no reason given"})`;
-  const text = `revision ${expected} is not the current one: ${revision} was published by ${by}; look at what changed and publish again`;
-  return new WeftError("aborted", text, { reason: "STALE_REVISION" });
-}
-
-/** Data planes know what they have by its number. */
-function rewritten({ revision }: LedgerRevision): WeftError {
-  const text = `it was rewritten, and revision ${revision} is in force as it was before; put the change into a revision of its own (another commit)`;
-  return new WeftError("failed_precondition", text, { reason: REWRITTEN });
-}
-
-function replaces({ revision, author }: RefusedRevision): string {
-  return `revision ${revision} by ${author || "nobody"} was never in force, because it does not hold good; this one replaces it, with everything in it`;
-}
 
 function ignore(): void {}

@@ -11,7 +11,7 @@ import type { MethodInfo } from "../policy/runtime.ts";
 import { Snapshot } from "../policy/snapshot/snapshot.ts";
 import { StateKeeper } from "../policy/snapshot/state-keeper.ts";
 import type { StoredContract } from "./contract-store.ts";
-import type { CheckedResources } from "./ledger.ts";
+import type { CheckedResources } from "./publication.ts";
 
 /**
  * Checks sets of resources before they are published. What stands word for word in the set that was checked last is not looked at again by itself, only together with

@@ -2,7 +2,7 @@ import { WeftError } from "../../core/errors.ts";
 import { changeSettings, type SettingsChange } from "../../settings/change-settings.ts";
 import type { SettingsNamespace, SettingsState } from "../../settings/settings-state.ts";
 import type { Hub } from "../hub.ts";
-import type { Published } from "../ledger.ts";
+import type { Published } from "../publication.ts";
 import type { Expectation } from "./settings-centre.ts";
 import { variantsOf } from "./settings-check.ts";
 

@@ -10,7 +10,7 @@ import { WeftError } from "../../core/errors.ts";
 import { didYouMean } from "../../core/suggest.ts";
 import type { SettingsState } from "../../settings/settings-state.ts";
 import type { Hub } from "../hub.ts";
-import type { Published } from "../ledger.ts";
+import type { Published } from "../publication.ts";
 import { publishSettings } from "./publish-settings.ts";
 import { settingsDelivery } from "./settings-delivery.ts";
 import { changesOf } from "./settings-messages.ts";
