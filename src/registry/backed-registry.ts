@@ -13,7 +13,7 @@ import type { EndpointBackend, KeptEntry } from "./endpoint-backend.ts";
 import { type EndpointEntry, visibleOf } from "./endpoint-value.ts";
 import { LeaseTable, type LeaseTableOptions } from "./lease-table.ts";
 import type { ConsistencyMode, EndpointDelta, EndpointList, HealthSource, Lease, Registry, Watch } from "./registry.ts";
-import { leaseOver, registryClosed } from "./registry-errors.ts";
+import { leaseOver, registryClosed, unknownEndpoint } from "./registry-errors.ts";
 import { assertEndpoint, assertHealth, assertTtl } from "./validate.ts";
 
 export interface BackedRegistryOptions {
@@ -188,9 +188,7 @@ class BackedRegistry implements Registry, LeaseKeeper {
       }
       // Others' endpoints are only read, and what the backend has lost is put there again as it is known here.
       const record = this.#mirror.view.get(id);
-      if (record === undefined) {
-        throw new WeftError("not_found", `no endpoint "${id}" is registered`, { reason: "UNKNOWN_ENDPOINT" });
-      }
+      if (record === undefined) throw unknownEndpoint(id);
       const entry = changed(record.value);
       if (entry !== null) this.#mirror.amend(entry, reason);
     });

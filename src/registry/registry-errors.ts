@@ -5,6 +5,12 @@ export function registryClosed(): WeftError {
   return new WeftError("unavailable", "the registry is closed", { reason: "REGISTRY_CLOSED" });
 }
 
+/** Of an endpoint that is not there. */
+export function unknownEndpoint(id: string): WeftError {
+  const text = `no endpoint ${JSON.stringify(id.slice(0, 128))} is registered`;
+  return new WeftError("not_found", text, { reason: "UNKNOWN_ENDPOINT" });
+}
+
 /** What to tell the owner of a lease that is over, and was not released. */
 export function leaseOver(id: string, why: "expired" | "replaced"): WeftError {
   if (why === "replaced") {

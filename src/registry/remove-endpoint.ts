@@ -1,25 +1,17 @@
 import type { Endpoint } from "../core/endpoint.ts";
-import { WeftError } from "../core/errors.ts";
 import type { Registry } from "./registry.ts";
+import { unknownEndpoint } from "./registry-errors.ts";
 
 /**
  * Takes an endpoint away, whoever registered it: to register the same is to take its lease over, and then it may be released. Its owner is told (LEASE_REPLACED). Rejects
  * `not_found` for what is not there, and what registering rejects.
  */
 export async function removeEndpoint(registry: Registry, id: string): Promise<Endpoint> {
-  const endpoint = await findEndpoint(registry, id);
-  await (await registry.register(endpoint, TAKEN_MS)).release();
-  return endpoint;
-}
-
-/** Rejects `not_found`. */
-async function findEndpoint(registry: Registry, id: string): Promise<Endpoint> {
   const { endpoints } = await registry.query(["*"]);
   const endpoint = endpoints.find((one) => one.id === id);
-  if (endpoint !== undefined) return endpoint;
-  throw new WeftError("not_found", `no endpoint ${JSON.stringify(id.slice(0, 128))} is registered`, {
-    reason: "UNKNOWN_ENDPOINT",
-  });
+  if (endpoint === undefined) throw unknownEndpoint(id);
+  await (await registry.register(endpoint, TAKEN_MS)).release();
+  return endpoint;
 }
 
 /** Should the release be lost. */

@@ -1,6 +1,5 @@
 import { type Cancel, type Clock, systemClock } from "../../core/clock.ts";
 import type { Endpoint, Health } from "../../core/endpoint.ts";
-import { WeftError } from "../../core/errors.ts";
 import { type EndpointChange, LeaseTable, type LeaseTableOptions } from "../../registry/lease-table.ts";
 import type {
   ConsistencyMode,
@@ -11,7 +10,7 @@ import type {
   Registry,
   Watch,
 } from "../../registry/registry.ts";
-import { leaseOver, registryClosed } from "../../registry/registry-errors.ts";
+import { leaseOver, registryClosed, unknownEndpoint } from "../../registry/registry-errors.ts";
 import { assertEndpoint, assertHealth, assertTtl } from "../../registry/validate.ts";
 import { WatchHub } from "../../registry/watch-hub.ts";
 
@@ -66,9 +65,7 @@ export class MemoryRegistry implements Registry {
   async setHealth(id: string, health: Health, reason: string, by: HealthSource = "owner"): Promise<void> {
     this.#assertOpen();
     assertHealth(health);
-    if (!this.table.setHealth(id, health, reason, by)) {
-      throw new WeftError("not_found", `no endpoint "${id}" is registered`, { reason: "UNKNOWN_ENDPOINT" });
-    }
+    if (!this.table.setHealth(id, health, reason, by)) throw unknownEndpoint(id);
     await this.#flushSoon();
   }
 
