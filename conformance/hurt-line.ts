@@ -13,14 +13,15 @@ export class HurtLine {
   /** Resets whoever connects. */
   refusing = false;
 
-  static async open(target: number): Promise<HurtLine> {
+  /** `hear` is called for each connection, and what it gives with what the server says there. */
+  static async open(target: number, hear?: () => (bytes: Buffer) => void): Promise<HurtLine> {
     const server = createServer();
     server.listen(0, "127.0.0.1");
     await once(server, "listening");
-    return new HurtLine(server, target);
+    return new HurtLine(server, target, hear);
   }
 
-  private constructor(server: Server, target: number) {
+  private constructor(server: Server, target: number, hear?: () => (bytes: Buffer) => void) {
     this.#server = server;
     this.port = (server.address() as { port: number }).port;
     server.on("connection", (down) => {
@@ -30,6 +31,7 @@ export class HurtLine {
         return;
       }
       const up = connect(target, "127.0.0.1");
+      if (hear !== undefined) up.on("data", hear());
       this.#pipe(down, up);
       this.#pipe(up, down);
     });

@@ -9,6 +9,7 @@ import { KeyValueRevisions } from "../src/settings/key-value-revisions.ts";
 import type { SettingsState } from "../src/settings/settings-state.ts";
 import { HurtLine } from "./hurt-line.ts";
 import type { HurtableServer } from "./registry-faults.ts";
+import { wait } from "./registry-plane.ts";
 
 export interface LedgerFaults {
   server: () => Promise<HurtableServer>;
@@ -162,8 +163,4 @@ async function retry<T>(what: () => Promise<T>, withinMs: number): Promise<T> {
       await wait(100);
     }
   }
-}
-
-function wait(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -5,6 +5,7 @@ import { endpointOf } from "../src/registry/registry.case.ts";
 import type { Lease, Registry } from "../src/registry/registry.ts";
 import { ABSENT, ANY, type KeyValue, type KeyValueItem } from "../src/settings/key-value.ts";
 import { type Action, judgeHistory, type Operation } from "./linearizability.ts";
+import { wait } from "./registry-plane.ts";
 
 export interface LinearizableOptions {
   /** Begins what is printed. */
@@ -245,8 +246,4 @@ async function orUnknown<T>(work: () => Promise<T>): Promise<T | typeof UNKNOWN 
 
 function textOf(item: KeyValueItem | null): string | null {
   return item === null ? null : Buffer.from(item.value).toString();
-}
-
-function wait(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -8,6 +8,7 @@ import { type Clock, systemClock } from "../src/core/clock.ts";
 import type { Registry } from "../src/registry/registry.ts";
 import type { KeyValue } from "../src/settings/key-value.ts";
 import { HurtLine } from "./hurt-line.ts";
+import { LINE_FAULTS } from "./line-faults.ts";
 import { LiveProcess } from "./live-process.ts";
 import type { HurtableServer } from "./registry-faults.ts";
 import { timeUntil, wait } from "./registry-plane.ts";
@@ -125,26 +126,7 @@ export function settingsFaults(name: string, { server: start, openStore, openReg
     line.delayMs = 0;
   });
 
-  fault("cut off for 10 s", async () => {
-    line.refusing = true;
-    line.reset();
-    await wait(10_000);
-    line.refusing = false;
-  });
-
-  fault("connections reset ten times", async () => {
-    for (let round = 0; round < 10; round++) {
-      line.reset();
-      await wait(100);
-    }
-  });
-
-  fault("silent without a word for 10 s", async () => {
-    line.silent = true;
-    await wait(10_000);
-    line.silent = false;
-    line.reset(); // what was sent meanwhile never arrives
-  });
+  for (const [what, hurt] of Object.entries(LINE_FAULTS)) fault(what, () => hurt(line));
 
   for (const ms of [3_600_000, -3_600_000])
     fault(`our clocks jump an hour ${ms > 0 ? "forth" : "back"}`, async () => {

@@ -6,7 +6,8 @@ import { openDnsRegistry } from "../../src/drivers/dns/dns-registry.ts";
 import type { Registry } from "../../src/registry/registry.ts";
 import { answerTo } from "../../src/wire/dns/answer.case.ts";
 import { HurtLine } from "../hurt-line.ts";
-import { Dnsmasq, wait } from "./dnsmasq.ts";
+import { wait } from "../registry-plane.ts";
+import { Dnsmasq } from "./dnsmasq.ts";
 
 /** The registry in DNS against real dnsmasq servers, and against one that only does harm. */
 

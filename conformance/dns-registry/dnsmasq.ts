@@ -3,6 +3,7 @@ import { createSocket } from "node:dgram";
 import { Resolver } from "node:dns/promises";
 import { once } from "node:events";
 import { freePort } from "../free-port.ts";
+import { wait } from "../registry-plane.ts";
 
 /** A real dnsmasq on a free port of 127.0.0.1, which names what it is told, and can be hurt. */
 export class Dnsmasq {
@@ -71,10 +72,6 @@ export class Dnsmasq {
     child.kill("SIGKILL");
     if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
   }
-}
-
-export function wait(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 /** Free for TCP and UDP. */

@@ -2,8 +2,9 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer } from "node:http";
 import { test } from "node:test";
+import { wait } from "../registry-plane.ts";
 import { WeftProcess } from "../weft-process.ts";
-import { Dnsmasq, wait } from "./dnsmasq.ts";
+import { Dnsmasq } from "./dnsmasq.ts";
 
 test("a gateway routes to what DNS names, without a list of services", async () => {
   const application = createServer((_, response) => response.end("hello")).listen(0, "127.0.0.1");

@@ -10,6 +10,7 @@ import { after, before, test } from "node:test";
 import { createDirectClient, type DirectClient } from "../../src/call/direct.ts";
 import { Admin } from "../../src/contract/gen/weft/control/v1/control.ts";
 import { HurtLine } from "../hurt-line.ts";
+import { LINE_FAULTS } from "../line-faults.ts";
 import { LiveProcess } from "../live-process.ts";
 import { timeUntil, wait } from "../registry-plane.ts";
 
@@ -126,27 +127,11 @@ fault("slow: 200 ms each way", async () => {
   await wait(4_000);
 });
 
-fault("cut off for 10 s", async () => {
-  line.delayMs = 0;
-  line.refusing = true;
-  line.reset();
-  await wait(10_000);
-  line.refusing = false;
-});
-
-fault("connections reset ten times", async () => {
-  for (let round = 0; round < 10; round++) {
-    line.reset();
-    await wait(100);
-  }
-});
-
-fault("silent without a word for 10 s", async () => {
-  line.silent = true;
-  await wait(10_000);
-  line.silent = false;
-  line.reset(); // what was sent meanwhile never arrives
-});
+for (const [what, hurt] of Object.entries(LINE_FAULTS))
+  fault(what, () => {
+    line.delayMs = 0;
+    return hurt(line);
+  });
 
 test("sqlite, a control plane and its processes: nothing of what is renewed leaves afterwards", async () => {
   await wait(TTL_MS + 1_000);

@@ -5,13 +5,14 @@ import { HurtLine } from "../hurt-line.ts";
 import { checkLinearizable } from "../linearizable.ts";
 import { wait } from "../registry-plane.ts";
 import { connect } from "./kept-endpoints.ts";
+import { SeenSessions } from "./seen-sessions.ts";
 import { ZookeeperServer } from "./server.ts";
-import { SessionLine } from "./session-line.ts";
 
 test("what clients of keys and of a consistent registry see has an order, whatever happens to ZooKeeper", async () => {
   const server = await ZookeeperServer.start();
   const line = await HurtLine.open(server.port);
-  const sessions = await SessionLine.open(server.port);
+  const seen = new SeenSessions();
+  const sessions = await HurtLine.open(server.port, seen.hear);
   const addresses = [server.address, line.address, sessions.address];
   let opened = 0;
   const urlOf = (): string => `zookeeper://${addresses[opened++ % 3]}`;
@@ -27,8 +28,8 @@ test("what clients of keys and of a consistent registry see has an order, whatev
           sessions.reset();
           await wait(200);
           // Of the last client that came; it may have another one by now.
-          if (sessions.ticket === null) continue;
-          const killer = await connect(server.address, sessions.ticket).catch(() => null);
+          if (seen.ticket === null) continue;
+          const killer = await connect(server.address, seen.ticket).catch(() => null);
           await killer?.endSession();
         }
         server.pause();

@@ -6,8 +6,8 @@ import { ANY } from "../../src/settings/key-value.ts";
 import { HurtLine } from "../hurt-line.ts";
 import { Plane, timeUntil, wait } from "../registry-plane.ts";
 import { connect, keptEndpoints } from "./kept-endpoints.ts";
+import { SeenSessions } from "./seen-sessions.ts";
 import { ZookeeperServer } from "./server.ts";
-import { SessionLine } from "./session-line.ts";
 
 /** What happens to the sessions of control planes. */
 let server: ZookeeperServer;
@@ -32,15 +32,16 @@ async function open<T extends { close(): Promise<unknown> }>(opening: Promise<T>
 const plane = (address: string) => open(Plane.open(openZookeeperRegistry, { url: `zookeeper://${address}`, system }));
 
 /** Two control planes with two endpoints each; the sessions of the first go through a line. */
-async function two(): Promise<{ a: Plane; b: Plane; line: SessionLine }> {
+async function two(): Promise<{ a: Plane; b: Plane; line: HurtLine; seen: SeenSessions }> {
   system = `sessions-${++systems}`;
-  const line = await open(SessionLine.open(server.port));
+  const seen = new SeenSessions();
+  const line = await open(HurtLine.open(server.port, seen.hear));
   const a = await plane(line.address);
   const b = await plane(server.address);
   for (const number of [1, 2]) await a.register(number);
   for (const number of [3, 4]) await b.register(number);
   await timeUntil(() => a.ids() === FOUR && b.ids() === FOUR, "both see all");
-  return { a, b, line };
+  return { a, b, line, seen };
 }
 
 const FOUR = "alpha-1 alpha-2 alpha-3 alpha-4";
@@ -54,14 +55,14 @@ async function planes(): Promise<readonly string[]> {
 }
 
 test("a session that is over by the server's word: a new one, and nothing is lost meanwhile", async () => {
-  const { a, b, line } = await two();
+  const { a, b, seen } = await two();
   const before = await planes();
   assert.equal(before.length, 2);
-  assert.ok(line.ticket !== null);
-  const killer = await connect(server.address, line.ticket);
+  assert.ok(seen.ticket !== null);
+  const killer = await connect(server.address, seen.ticket);
   await killer.endSession();
   const started = performance.now();
-  await timeUntil(() => line.ids.length > 1 && line.ids.at(-1) !== line.ids[0], "a new session");
+  await timeUntil(() => seen.ids.length > 1 && seen.ids.at(-1) !== seen.ids[0], "a new session");
   await timeUntil(async () => (await planes()).length === 2, "its sign of life is there again");
   console.log(`measured zookeeper session over: a new one after ${Math.round(performance.now() - started)} ms`);
   await timeUntil(
@@ -80,14 +81,14 @@ test("a session that is over by the server's word: a new one, and nothing is los
 });
 
 test("a connection that breaks takes its session along, and its sign of life never ends", async () => {
-  const { a, b, line } = await two();
+  const { a, b, line, seen } = await two();
   const watcher = await connect(server.address);
   const before = await watcher.children(`/weft/${system}/planes`);
   for (let round = 0; round < 3; round++) {
-    const known = line.ids.length;
+    const known = seen.ids.length;
     line.reset();
-    await timeUntil(() => line.ids.length > known, "another connection");
-    assert.equal(line.ids.at(-1), line.ids[0], "another session");
+    await timeUntil(() => seen.ids.length > known, "another connection");
+    assert.equal(seen.ids.at(-1), seen.ids[0], "another session");
     assert.deepEqual(await watcher.children(`/weft/${system}/planes`), before);
   }
   await timeUntil(
