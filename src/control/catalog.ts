@@ -70,14 +70,14 @@ export class Catalog {
   /** The state of a service, which stays while somebody asks for it even if there is nothing of it yet. */
   subscribe(service: string, subscriber: CatalogSubscriber): ServiceState {
     const state = this.#stateOf(service);
-    state.subscribers.add(subscriber);
+    state.tellTo(subscriber);
     return state;
   }
 
   /** From now on the subscriber is told of every service, those to come included. */
   subscribeAll(subscriber: CatalogSubscriber): Iterable<ServiceState> {
     this.#ofAll.add(subscriber);
-    for (const state of this.#states.values()) state.subscribers.add(subscriber);
+    for (const state of this.#states.values()) state.tellTo(subscriber);
     return this.#states.values();
   }
 
@@ -153,7 +153,7 @@ export class Catalog {
     if (state === undefined) {
       this.#states.set(service, (state = new ServiceState(service)));
       for (const subscriber of this.#ofAll) {
-        state.subscribers.add(subscriber);
+        state.tellTo(subscriber);
         subscriber.changed(state);
       }
     }
@@ -185,25 +185,38 @@ export class ServiceState {
   gone = false;
   /** The latest updates, oldest first; the last one led to `sequence`. */
   #log: { bytes: Uint8Array; endpointVersion: number }[] = [];
+  /** Endpoint version before the first of them, and after the last. */
+  #before = 0;
+  #last = 0;
   #full: Uint8Array | null = null;
+  /** Updates since the last subscriber left. */
+  #unheard = Number.POSITIVE_INFINITY;
 
   constructor(name: string) {
     this.name = name;
   }
 
+  tellTo(subscriber: CatalogSubscriber): void {
+    this.subscribers.add(subscriber);
+    this.#unheard = 0;
+  }
+
   append({ changed = [], removed = [], methods }: ServiceNews): void {
     this.sequence++;
     this.#full = null;
-    // Without a subscriber there is nobody to be told: who comes later gets the whole state.
-    if (this.subscribers.size === 0) {
+    this.#unheard = this.subscribers.size === 0 ? this.#unheard + 1 : 0;
+    // Who was the last to leave may come back: the line broke. Without anybody for longer there is nobody to be told: who comes later gets the whole state.
+    if (this.#unheard > LOG_LENGTH) {
       if (this.#log.length > 0) this.#log = [];
     } else {
       const { name: service, endpointVersion } = this;
       const news = { changed: changed.map(endpointToMessage), removed, methods };
       const bytes = updates.encode({ service, endpointVersion: BigInt(endpointVersion), ...news });
+      if (this.#log.length === 0) this.#before = this.#last;
       this.#log.push({ bytes, endpointVersion });
-      if (this.#log.length > LOG_LENGTH) this.#log.shift();
+      if (this.#log.length > LOG_LENGTH) this.#before = this.#log.shift()?.endpointVersion ?? 0;
     }
+    this.#last = this.endpointVersion;
     for (const subscriber of this.subscribers) subscriber.changed(this);
   }
 
@@ -217,6 +230,9 @@ export class ServiceState {
   /** The sequence at which the endpoint version was first told, for who was attached before (later updates of the same version, which are
    * about methods, are told again); null when that is not known any more. */
   sequenceOf(endpointVersion: number): number | null {
+    // Who was told the whole state, and nothing since.
+    const before = this.#log.length === 0 ? this.#last : this.#before;
+    if (endpointVersion > 0 && endpointVersion === before) return this.sequence - this.#log.length;
     const index = this.#log.findIndex((update) => update.endpointVersion === endpointVersion);
     return index < 0 ? null : this.sequence - (this.#log.length - 1 - index);
   }

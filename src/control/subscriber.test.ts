@@ -208,6 +208,26 @@ test("who comes back with a known version gets only what it missed", async () =>
   assert.equal(state.sequenceOf(999), null);
 });
 
+test("who was the only one, and comes back, gets only what it missed, unless that is too much", async () => {
+  const { catalog, tell } = await catalogWith();
+  const first = new Reader();
+  const state = catalog.subscribe("alpha", first.subscriber);
+  first.subscriber.add(state, null);
+  tell([endpointOf("alpha", 1)]);
+  first.takeAll();
+  const known = state.endpointVersion;
+  catalog.unsubscribe(first.subscriber, [state]);
+  tell([endpointOf("alpha", 2)]);
+  tell([endpointOf("alpha", 3)], [endpointOf("alpha", 1)]);
+  const again = new Reader();
+  again.subscriber.add(catalog.subscribe("alpha", again.subscriber), state.sequenceOf(known));
+  again.takeAll();
+  assert.deepEqual([...(again.known.get("alpha")?.keys() ?? [])], ["alpha-2", "alpha-3"], "no whole state");
+  catalog.unsubscribe(again.subscriber, [state]);
+  for (let port = 1; port < 200; port++) tell([endpointOf("alpha", 2, { port })]);
+  assert.equal(state.sequenceOf(known), null, "for nobody nothing is kept");
+});
+
 test("an update is encoded once for all of 2,000 subscribers", async () => {
   const { catalog, tell } = await catalogWith();
   const subscribers = Array.from({ length: 2_000 }, () => {

@@ -1,7 +1,11 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
+import { codecOf } from "../../src/contract/codec.ts";
+import { type AttachRequestSchema, ServiceUpdateSchema } from "../../src/contract/gen/weft/control/v1/control.ts";
+import type { MessageInitShape } from "../../src/contract/runtime.ts";
 import { createMemoryRegistry } from "../../src/drivers/memory/memory-registry.ts";
+import { Outbox } from "../../src/link/outbox.ts";
 import type { ServiceContract } from "../../src/link/types.ts";
 import { eventually, registrationOf, World } from "./world.ts";
 
@@ -124,6 +128,49 @@ test("who calls a service also follows the stand-by that its policy names", () =
     await world.plane?.publish({ text: yaml, source: "p.yaml", author: "ada", reason: "stand-by" });
     await eventually(() => client.ids("alpha-standby").length === 1, "the stand-by");
     assert.deepEqual(client.ids("beta"), []);
+  }));
+
+test("a process that comes back says which version it knows, and is told what it missed alone", () =>
+  within(async (world) => {
+    await world.startInMemory();
+    const server = world.link();
+    for (const number of [1, 2, 3]) await server.link.register(registrationOf("alpha", number));
+    const updates = codecOf(ServiceUpdateSchema);
+    /** A line that subscribes with what is known, until `enough` says so of what it is told. */
+    const attach = async (epoch: string, knownVersion: bigint, enough: (ids: Set<string>) => boolean) => {
+      const outbox = new Outbox<MessageInitShape<typeof AttachRequestSchema>>();
+      outbox.push({ message: { case: "hello", value: { process: "raw", epoch } } });
+      const services = [{ name: "alpha", knownVersion }];
+      outbox.push({ message: { case: "subscribe", value: { requestId: 1n, services } } });
+      const told = { epoch: "", version: 0n, full: 0, ids: new Set<string>(), removed: [] as string[] };
+      const abort = new AbortController();
+      for await (const message of world.control().attach(outbox, { signal: abort.signal })) {
+        told.epoch = message.welcome?.epoch ?? told.epoch;
+        for (const bytes of message.services) {
+          const { full, endpointVersion, changed, removed } = updates.decode(bytes, 0, bytes.byteLength);
+          told.version = endpointVersion;
+          if (full) told.full++;
+          for (const { id } of changed) told.ids.add(id);
+          for (const { id } of removed) told.removed.push(id);
+        }
+        if (message.acks.length > 0 && enough(told.ids)) break;
+      }
+      outbox.end();
+      abort.abort();
+      return told;
+    };
+    const first = await attach("", 0n, (ids) => ids.size === 3);
+    assert.equal(first.full, 1);
+    const fourth = await server.link.register(registrationOf("alpha", 4));
+    await server.link.register(registrationOf("alpha", 5));
+    await fourth.release();
+    const again = await attach(first.epoch, first.version, () => true);
+    assert.deepEqual([again.full, [...again.ids], again.removed], [0, ["alpha-4", "alpha-5"], ["alpha-4"]]);
+    const same = await attach(first.epoch, again.version, () => true);
+    assert.deepEqual([same.full, same.ids.size], [0, 0], "nothing is told twice");
+    // What it knows was told by another run, or so long ago that nobody remembers: all of it.
+    assert.equal((await attach("another", again.version, () => true)).full, 1);
+    assert.equal((await attach(first.epoch, 1n, () => true)).full, 1);
   }));
 
 test("the control plane is restarted: nobody forgets an endpoint, registrations and lines come back", () =>
