@@ -13,14 +13,15 @@ export interface AskAgainOptions {
 
 /**
  * Asks a place that may be away until it answers, for at most `timeoutMs`: what is asked must be safe to be done twice. Rejects with what the place said last where that was
- * `unavailable`, and with what it refuses at once.
+ * `unavailable`, and with what it refuses at once. Work of several steps takes no further one when it is `givenUp`: who asked was told so, and may have asked for something else since.
  */
-export async function askAgain<T>(work: () => Promise<T>, options: AskAgainOptions): Promise<T> {
+export async function askAgain<T>(work: (givenUp: () => boolean) => Promise<T>, options: AskAgainOptions): Promise<T> {
   const { clock, random, timeoutMs, stopped } = options;
   const deadline = clock.now() + timeoutMs;
+  const givenUp = (): boolean => clock.now() >= deadline;
   for (;;) {
     try {
-      return await within(clock, deadline, work(), late);
+      return await within(clock, deadline, work(givenUp), late);
     } catch (thrown) {
       const error = toWeftError(thrown);
       const pause = 50 + 100 * random.next();

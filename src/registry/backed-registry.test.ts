@@ -420,6 +420,49 @@ test("consistent: a registration whose answer was lost, and that was replaced me
   await close();
 });
 
+test("a registration whose caller was told that it failed is not tried any more, over what was registered since", async () => {
+  const { clock, place, a, b, pass, close } = await two();
+  const { delay } = place;
+  // It is told just in time that somebody else was there first, and looks who that is.
+  place.delay = () => 2_600;
+  const late = a.register(5, 9_005).catch(({ code }) => code);
+  place.putForeign({
+    endpoint: endpointOf("alpha", 5, { port: 9_006 }),
+    check: "healthy",
+    owner: "first",
+    plane: b.backend.plane,
+    ttlMs: TTL_MS,
+  });
+  clock.advance(2_600);
+  await turn();
+  clock.advance(2_400);
+  assert.equal(await late, "unavailable");
+  place.delay = delay;
+  await a.register(5, 9_007);
+  await pass(20_000);
+  assert.deepEqual([a.portOf(5), b.portOf(5), place.entry("alpha-5")?.endpoint.port], [9_007, 9_007, 9_007]);
+  assert.deepEqual([a.refused, a.left, b.left], [[], [], []]);
+  await close();
+});
+
+test("a check of what is registered at that moment is not only known here", async () => {
+  const { place, a, b, pass, close } = await two("consistent");
+  place.delay = () => 100;
+  // Asked for before it is there, answered after it was told.
+  const checking = b.registry.setHealth("alpha-5", "unhealthy", "refused", "check");
+  await pass(100);
+  place.delay = () => 0;
+  const registering = a.register(5);
+  await pass(1_000);
+  await Promise.all([checking, registering]);
+  const healthAt = async ({ registry }: Plane) =>
+    (await registry.query(["alpha"])).endpoints.find(({ id }) => id === "alpha-5")?.health;
+  place.delay = null;
+  assert.deepEqual([await healthAt(a), await healthAt(b)], ["unhealthy", "unhealthy"]);
+  assert.equal(place.entry("alpha-5")?.check, "unhealthy");
+  await close();
+});
+
 test("what others than weft put there is read, checked here alone, and never written", async () => {
   const { place, a, b, pass, close } = await two();
   const foreign = {

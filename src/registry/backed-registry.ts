@@ -170,16 +170,19 @@ class BackedRegistry implements Registry, LeaseKeeper {
       const known = this.#mirror.known(id);
       let at = this.mode === "available" ? known : null;
       at ??= await this.#line.get(id);
-      for (let tries = 0; at !== null && at.entry.owner !== "" && tries < MAX_TRIES; tries++) {
-        const entry = changed(at.entry);
-        if (entry === null) {
-          this.#mirror.take(at);
-          return;
-        }
-        const version = await this.#line.replace(entry, at.version);
-        if (version !== null) {
-          this.#mirror.take({ entry, version, orphaned: at.orphaned }, reason);
-          return;
+      for (let tries = 0, seen = known?.version; tries < MAX_TRIES; tries++) {
+        if (at === null || at.entry.owner === "") {
+          const now = this.#mirror.known(id)?.version;
+          if (now === seen) break;
+          // Told of since it was asked for.
+          seen = now;
+        } else {
+          const entry = changed(at.entry);
+          const version = entry === null ? at.version : await this.#line.replace(entry, at.version);
+          if (version !== null) {
+            this.#mirror.take({ ...at, entry: entry ?? at.entry, version }, entry === null ? undefined : reason);
+            return;
+          }
         }
         at = await this.#line.get(id);
       }

@@ -46,7 +46,7 @@ export class BackendLine {
     let expected: number | null = known;
     /** With what an attempt was compared of which it is not known whether it was carried out. */
     let doubt: number | null = null;
-    const attempt = async (): Promise<number> => {
+    const attempt = async (givenUp: () => boolean): Promise<number> => {
       for (;;) {
         if (expected === null) {
           const there = await backend.get(id);
@@ -56,6 +56,7 @@ export class BackendLine {
           const again = doubt === null || (doubt === expected && doubt !== 0);
           if (mode === "consistent" && !again) throw outcomeUnknown(id);
         }
+        if (givenUp()) throw new WeftError("deadline_exceeded", "nobody waits for it any more");
         const at = expected;
         expected = null; // if it fails, or was not so, what is there has to be looked at
         try {
@@ -109,7 +110,7 @@ export class BackendLine {
     return reading;
   }
 
-  async #ask<T>(work: () => Promise<T>): Promise<T> {
+  async #ask<T>(work: (givenUp: () => boolean) => Promise<T>): Promise<T> {
     const { clock, random } = this.#options;
     try {
       return await askAgain(work, { clock, random, timeoutMs: CALL_MS, stopped: () => this.#closed });

@@ -10,10 +10,13 @@ export class SharedPlace {
   #kept = new Map<string, { entry: EndpointEntry; version: number }>();
   readonly #dead = new Set<string>();
   #version = 0;
+  #losses = 0;
   /** So many writes more are carried out, and answered with an error. */
   swallow = 0;
   /** Puts are not told: what follows them says it. */
   coalesce = false;
+  /** How long what is asked, answered or told is on its way, ms. Null: it is there at once. */
+  delay: (() => number) | null = null;
   /** Writes that were carried out. */
   writes = 0;
 
@@ -42,7 +45,8 @@ export class SharedPlace {
       backend.lost = true;
     }
     this.#kept = new Map();
-    this.#version = 0;
+    // Below all there were, and none of them again.
+    this.#version = ++this.#losses / 1_000;
   }
 
   mend(): void {
@@ -108,6 +112,9 @@ export class PlaceBackend implements EndpointBackend {
   #silent = false;
   lost = false;
   #stop: Cancel = () => {};
+  /** Lines to it so far: what is on its way on one that broke is never there. */
+  #lines = 0;
+  #saidAt = Number.NEGATIVE_INFINITY;
 
   constructor(place: SharedPlace, clock: Clock) {
     this.#place = place;
@@ -117,10 +124,10 @@ export class PlaceBackend implements EndpointBackend {
   async follow(plane: string, events: BackendEvents): Promise<void> {
     this.plane = plane;
     this.#events = events;
-    await null;
+    await this.#travel();
     events.whole(this.#place.all());
     const beat = (): void => {
-      if (!this.#cut) events.confirmed();
+      if (!this.#cut) this.#say((events) => events.confirmed());
       this.#stop = this.#clock.after(500, beat);
     };
     beat();
@@ -129,8 +136,9 @@ export class PlaceBackend implements EndpointBackend {
   cut(unnoticed = false): void {
     this.#cut = true;
     this.#silent = !unnoticed;
+    this.#lines++;
     if (unnoticed) return;
-    queueMicrotask(() => this.#events?.lost(new WeftError("unavailable", "cut off")));
+    this.#say((events) => events.lost(new WeftError("unavailable", "cut off")));
   }
 
   mend(): void {
@@ -138,11 +146,12 @@ export class PlaceBackend implements EndpointBackend {
     this.#cut = this.#silent = false;
     const { lost } = this;
     this.lost = false;
-    queueMicrotask(() => this.#events?.whole(this.#place.all(), lost));
+    const all = this.#place.delay === null ? null : this.#place.all();
+    this.#say((events) => events.whole(all ?? this.#place.all(), lost));
   }
 
   tell(changes: BackendChange[]): void {
-    if (!this.#cut && changes.length > 0) queueMicrotask(() => this.#events?.changed(changes));
+    if (!this.#cut && changes.length > 0) this.#say((events) => events.changed(changes));
   }
 
   replace(entry: EndpointEntry, expected: number): Promise<number | null> {
@@ -158,9 +167,10 @@ export class PlaceBackend implements EndpointBackend {
   }
 
   async read(): Promise<readonly KeptEntry[]> {
-    await null;
-    if (this.#silent) throw new WeftError("unavailable", "cut off");
-    return this.#place.all();
+    await this.#travel();
+    const all = this.#place.all();
+    if (this.#place.delay !== null) await this.#travel();
+    return all;
   }
 
   async close(): Promise<void> {
@@ -171,12 +181,33 @@ export class PlaceBackend implements EndpointBackend {
   }
 
   async #write<T>(work: () => T): Promise<T> {
-    await null;
-    if (this.#silent) throw new WeftError("unavailable", "cut off");
+    await this.#travel();
     const done = work();
-    await null;
+    await this.#travel();
     if (this.#place.swallow === 0) return done;
     this.#place.swallow--;
     throw new WeftError("unavailable", "the answer was lost");
+  }
+
+  /** There, or back. */
+  async #travel(): Promise<void> {
+    const { delay } = this.#place;
+    const line = this.#lines;
+    if (delay === null) await null;
+    else await new Promise<void>((resolve) => void this.#clock.after(delay(), resolve));
+    if (this.#silent || (delay !== null && line !== this.#lines)) throw new WeftError("unavailable", "cut off");
+  }
+
+  /** In order. */
+  #say(what: (events: BackendEvents) => void): void {
+    const { delay } = this.#place;
+    const tell = (): void => void (this.#events !== null && what(this.#events));
+    if (delay === null) return queueMicrotask(tell);
+    const line = this.#lines;
+    const now = this.#clock.now();
+    this.#saidAt = Math.max(now + delay(), this.#saidAt);
+    this.#clock.after(this.#saidAt - now, () => {
+      if (line === this.#lines) tell();
+    });
   }
 }
