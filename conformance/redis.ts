@@ -1,13 +1,14 @@
 import { spawn, spawnSync } from "node:child_process";
 import { connect } from "node:net";
 import { join } from "node:path";
+import { freePort } from "./free-port.ts";
 import type { Case, Suite } from "./suite.ts";
 
 /** Shared limits against a real Redis server: the contract that every way of sharing limits is held to. */
 export const redis: Suite = {
   name: "redis",
   async run() {
-    const port = 20_000 + (process.pid % 20_000);
+    const port = await freePort();
     const args = ["--port", `${port}`, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"];
     const server = spawn("redis-server", args, { stdio: "ignore" });
     server.on("error", () => {}); // told by reachable

@@ -4,6 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { freePort } from "./free-port.ts";
 import type { Case, Suite } from "./suite.ts";
 import { type RunningSystem, withSystem } from "./system.ts";
 
@@ -11,33 +12,34 @@ import { type RunningSystem, withSystem } from "./system.ts";
 export const tcp: Suite = {
   name: "tcp",
   async run() {
-    const port = 21_000 + 10 * (process.pid % 1_000);
-    process.env.SUITE_PORT = `${port}`;
+    const ports = await Promise.all(Array.from({ length: 8 }, freePort));
+    process.env.SUITE_PORTS = ports.join();
     const dir = mkdtempSync(join(tmpdir(), "weft-tcp-"));
     process.env.SUITE_DIR = dir;
     try {
-      return await withSystem("conformance/tcp", (system) => cases(system, port, dir));
+      return await withSystem("conformance/tcp", (system) => cases(system, ports, dir));
     } finally {
       rmSync(dir, { recursive: true, force: true });
     }
   },
 };
 
-async function cases(system: RunningSystem, port: number, dir: string): Promise<Case[]> {
+async function cases(system: RunningSystem, ports: readonly number[], dir: string): Promise<Case[]> {
+  const [redisPort, tls, names, blob, told1, told2, says1, says2] = ports;
   const done: Case[] = [];
   const started: ChildProcess[] = [];
   const check = async (name: string, what: () => Promise<string>, expected: RegExp) => {
     const found = await what().catch((error) => `failed: ${error.message}`);
     done.push({ name, ok: expected.test(found), detail: found.slice(0, 600) });
   };
-  const redis = (...args: string[]) => output("redis-cli", ["-p", `${port}`, ...args]);
+  const redis = (...args: string[]) => output("redis-cli", ["-p", `${redisPort}`, ...args]);
   try {
     // --- TCP through the gateway ------------------------------------------------------------------------------------
     await check("redis: a command", () => redis("ping"), /^PONG\n$/);
     await check("redis: 20,000 commands in a pipeline", () => redis("-r", "2000", "echo", "x"), /^(x\n){2000}$/);
     await check(
       "redis-benchmark: 50 connections",
-      () => output("redis-benchmark", ["-p", `${port}`, "-n", "5000", "-c", "50", "-q", "-t", "set,get"]),
+      () => output("redis-benchmark", ["-p", `${redisPort}`, "-n", "5000", "-c", "50", "-q", "-t", "set,get"]),
       /SET: [\d.]+ requests[\s\S]*GET: [\d.]+ requests/,
     );
     await check(
@@ -58,17 +60,9 @@ async function cases(system: RunningSystem, port: number, dir: string): Promise<
 
     // --- TLS by server name -----------------------------------------------------------------------------------------
     const curl = (name: string, ...more: string[]) =>
-      output("curl", [
-        "-sSk",
-        "-m",
-        "10",
-        ...more,
-        "--resolve",
-        `${name}:${port + 1}:127.0.0.1`,
-        `https://${name}:${port + 1}/`,
-      ]);
+      output("curl", ["-sSk", "-m", "10", ...more, "--resolve", `${name}:${tls}:127.0.0.1`, `https://${name}:${tls}/`]);
     const hello = (name: string) =>
-      output("openssl", ["s_client", "-connect", `127.0.0.1:${port + 1}`, "-servername", name], "");
+      output("openssl", ["s_client", "-connect", `127.0.0.1:${tls}`, "-servername", name], "");
     await check("curl: TLS to one name", () => curl("a.site.test"), /^site a\.site\.test\n$/);
     await check("curl: TLS by a wildcard", () => curl("b.site.test"), /^site b\.site\.test\n$/);
     await check("curl: HTTP/2 over TLS 1.3", () => curl("a.site.test", "--http2", "--tlsv1.3"), /^site a/);
@@ -78,7 +72,7 @@ async function cases(system: RunningSystem, port: number, dir: string): Promise<
 
     // --- UDP --------------------------------------------------------------------------------------------------------
     const dig = (...args: string[]) =>
-      output("dig", ["@127.0.0.1", "-p", `${port + 2}`, "+time=2", "+tries=2", "+short", ...args]);
+      output("dig", ["@127.0.0.1", "-p", `${names}`, "+time=2", "+tries=2", "+short", ...args]);
     await check("dig: through a UDP route", () => dig("www.shop.test"), /^192\.0\.2\.1\n$/);
     await check(
       "dig: twenty at once",
@@ -89,16 +83,16 @@ async function cases(system: RunningSystem, port: number, dir: string): Promise<
     // --- the PROXY protocol -----------------------------------------------------------------------------------------
     await check(
       "nginx is told who connects (v1)",
-      () => output("curl", ["-sS", "-m", "10", "--interface", "127.0.0.7", `http://127.0.0.1:${port + 4}/`]),
-      new RegExp(`^told 127\\.0\\.0\\.7 to ${port + 4}\n$`),
+      () => output("curl", ["-sS", "-m", "10", "--interface", "127.0.0.7", `http://127.0.0.1:${told1}/`]),
+      new RegExp(`^told 127\\.0\\.0\\.7 to ${told1}\n$`),
     );
     await check(
       "haproxy is told who connects (v2)",
-      () => output("curl", ["-sS", "-m", "10", "--interface", "127.0.0.8", `http://127.0.0.1:${port + 5}/`]),
-      new RegExp(`^told 127\\.0\\.0\\.8 to ${port + 5}\n$`),
+      () => output("curl", ["-sS", "-m", "10", "--interface", "127.0.0.8", `http://127.0.0.1:${told2}/`]),
+      new RegExp(`^told 127\\.0\\.0\\.8 to ${told2}\n$`),
     );
     for (const version of ["v1", "v2"]) {
-      const front = port + (version === "v1" ? 6 : 7);
+      const front = version === "v1" ? says1 : says2;
       const config = join(dir, `${version}.cfg`);
       const send = version === "v1" ? "send-proxy" : "send-proxy-v2-ssl-cn";
       writeFileSync(
@@ -154,8 +148,8 @@ async function cases(system: RunningSystem, port: number, dir: string): Promise<
 
     // --- much, and slow readers --------------------------------------------------------------------------------------
     const gatewayPid = (await system.ps()).instances.find(({ service }) => service === "gateway")?.pid ?? 0;
-    await check("1 GB down, a slow reader", async () => `${await down(port + 3, GIGABYTE, true)}`, /^1000000000$/);
-    await check("1 GB up", async () => up(port + 3, GIGABYTE), /^1000000000\n$/);
+    await check("1 GB down, a slow reader", async () => `${await down(blob, GIGABYTE, true)}`, /^1000000000$/);
+    await check("1 GB up", async () => up(blob, GIGABYTE), /^1000000000\n$/);
     await check(
       "memory of the gateway stays under 150 MB",
       async () => `${peakMegabytes(gatewayPid)} MB`,

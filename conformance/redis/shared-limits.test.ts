@@ -48,14 +48,14 @@ test("a key lives no longer than what it says holds", async () => {
   const redis = new Redis(url);
   try {
     for (const algorithm of ["token-bucket", "sliding-window"] as const) {
-      const request = { name: "short", key: algorithm, algorithm, requests: 5, perMs: 100, burst: 5, cost: 2 };
+      const request = { name: "short", key: algorithm, algorithm, requests: 5, perMs: 32_000, burst: 5, cost: 2 };
       await new Promise((resolve) => limits.take(request, resolve));
     }
     const keys = await redis.keys(`test:${process.pid}:${worlds}:short*`);
     assert.equal(keys.length, 2);
     for (const key of keys) {
       const ttl = await redis.pttl(key);
-      assert.ok(ttl > 0 && ttl <= 110, `${key} lives ${ttl} ms`);
+      assert.ok(ttl > 0 && ttl <= 33_010, `${key} lives ${ttl} ms`);
     }
   } finally {
     redis.disconnect();
@@ -67,10 +67,13 @@ test("a server that is not there is said at once, and told once", async () => {
   const told: unknown[] = [];
   const limits = await connectRedisLimits({ url: "redis://127.0.0.1:1", onChange: (lost) => told.push(lost?.reason) });
   const request = { name: "a", key: "", algorithm: "gcra", requests: 1, perMs: 1, burst: 1, cost: 1 } as const;
-  const started = performance.now();
-  assert.equal(await new Promise((resolve) => limits.take(request, resolve)), null);
-  assert.ok(performance.now() - started < 50);
-  await new Promise((resolve) => setTimeout(resolve, 400));
+  let answer: unknown = "none yet";
+  limits.take(request, (given) => {
+    answer = given;
+  });
+  assert.equal(answer, null);
+  while (told.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  await new Promise((resolve) => setTimeout(resolve, 400)); // it tries again meanwhile
   assert.deepEqual(told, ["SHARED_LIMITS_LOST"]);
   await limits.close();
 });

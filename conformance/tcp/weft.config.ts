@@ -1,13 +1,13 @@
 import { defineSystem, route, tcpRoute, tlsRoute, traffic, udpRoute } from "weftmesh/system";
 
-const first = Number(process.env.SUITE_PORT ?? 21_000);
+const [redis, tls, names, blob, told1, told2] = (process.env.SUITE_PORTS ?? "").split(",").map(Number);
 const sh = (script: string, ...more: string[]): string[] => [
   "sh",
   `${import.meta.dirname}/${script}`,
   "$PORT",
   ...more,
 ];
-const names = [
+const namesArguments = [
   "--no-daemon",
   "--listen-address=127.0.0.1",
   "--bind-interfaces",
@@ -24,12 +24,12 @@ export default defineSystem({
     // haproxy connects from there.
     proxyProtocol: ["127.0.0.9"],
     listeners: {
-      redis: `tcp:${first}`,
-      tls: `tls:${first + 1}`,
-      names: `udp:${first + 2}`,
-      blob: `tcp:${first + 3}`,
-      "told-1": `tcp:${first + 4}`,
-      "told-2": `tcp:${first + 5}`,
+      redis: `tcp:${redis}`,
+      tls: `tls:${tls}`,
+      names: `udp:${names}`,
+      blob: `tcp:${blob}`,
+      "told-1": `tcp:${told1}`,
+      "told-2": `tcp:${told2}`,
     },
   },
   services: {
@@ -39,7 +39,13 @@ export default defineSystem({
     "site-a": { run: sh("tls-site.sh", "a.site.test"), protocol: "tcp" },
     "site-b": { run: sh("tls-site.sh", "b.site.test"), protocol: "tcp" },
     names: {
-      run: ["dnsmasq", ...names, "--port=$PORT", "--address=/shop.test/192.0.2.1", "--address=/v6.test/2001:db8::1"],
+      run: [
+        "dnsmasq",
+        ...namesArguments,
+        "--port=$PORT",
+        "--address=/shop.test/192.0.2.1",
+        "--address=/v6.test/2001:db8::1",
+      ],
       protocol: "udp",
     },
     blob: { run: "blob.ts", protocol: "tcp" },
