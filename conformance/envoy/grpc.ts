@@ -1,20 +1,21 @@
 import { execFile } from "node:child_process";
 import { once } from "node:events";
-import { realpathSync, writeFileSync } from "node:fs";
+import { existsSync, realpathSync, writeFileSync } from "node:fs";
 import { createServer, type ServerHttp2Session } from "node:http2";
 import type { AddressInfo } from "node:net";
 import { dirname, join } from "node:path";
 import { tool } from "../tools.ts";
 import { type Mesh, until } from "./mesh.ts";
 
-/** A gRPC backend that answers every method with an empty message, as `answer` says of the path and the number of the call. */
+/** A gRPC backend that answers every method with an empty message, as `answer` says of the number of the call; `timeouts` are what calls said that they have. */
 export async function grpcBackend(
   mesh: Mesh,
   service: string,
   version: string,
-  answer: (path: string, n: number) => { status?: number; delayMs?: number } = () => ({}),
-): Promise<{ id: string; readonly calls: number; close(): void }> {
+  answer: (n: number) => { status?: number; delayMs?: number } = () => ({}),
+): Promise<{ id: string; readonly calls: number; readonly timeouts: readonly string[]; close(): void }> {
   let calls = 0;
+  const timeouts: string[] = [];
   const sessions = new Set<ServerHttp2Session>();
   const server = createServer();
   server.on("session", (session) => {
@@ -24,7 +25,8 @@ export async function grpcBackend(
   server.on("stream", (stream, headers) => {
     stream.on("error", () => {});
     stream.resume();
-    const { status = 0, delayMs = 0 } = answer(String(headers[":path"]), ++calls);
+    timeouts.push(String(headers["grpc-timeout"]));
+    const { status = 0, delayMs = 0 } = answer(++calls);
     setTimeout(() => {
       if (stream.destroyed) return;
       if (status !== 0) {
@@ -34,7 +36,7 @@ export async function grpcBackend(
       stream.respond({ "content-type": "application/grpc", "x-version": version }, { waitForTrailers: true });
       stream.on("wantTrailers", () => stream.sendTrailers({ "grpc-status": "0" }));
       stream.end(Buffer.alloc(5));
-    }, delayMs);
+    }, delayMs).unref();
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -46,6 +48,7 @@ export async function grpcBackend(
     get calls() {
       return calls;
     },
+    timeouts,
     close() {
       for (const session of sessions) session.destroy();
       server.close();
@@ -56,7 +59,6 @@ export async function grpcBackend(
 interface GrpcResult {
   readonly codes: Readonly<Record<string, number>>;
   readonly versions: Readonly<Record<string, number>>;
-  readonly ms: number;
 }
 
 /** Calls of `xds:///service` by grpc-js. */
@@ -79,7 +81,8 @@ function bootstrapOf({ control, folder }: Mesh): NodeJS.ProcessEnv {
     node: { id: "client-1", cluster: "client", locality: {}, metadata: { weft: { role: "client" } } },
   };
   const file = join(folder, "grpc.json");
-  writeFileSync(file, JSON.stringify(bootstrap));
+  // Others may be reading it.
+  if (!existsSync(file)) writeFileSync(file, JSON.stringify(bootstrap));
   return { GRPC_XDS_BOOTSTRAP: file };
 }
 
@@ -103,8 +106,8 @@ export async function grpcCases(
   const backends = [
     await grpcBackend(mesh, "greeter", "v1"),
     await grpcBackend(mesh, "greeter", "v2"),
-    await grpcBackend(mesh, "shaky", "v1", (_, n) => ({ status: n % 2 === 1 ? 14 : 0 })),
-    await grpcBackend(mesh, "late", "v1", () => ({ delayMs: 3_000 })),
+    await grpcBackend(mesh, "shaky", "v1", (n) => ({ status: n % 2 === 1 ? 14 : 0 })),
+    await grpcBackend(mesh, "late", "v1", () => ({ delayMs: 60_000 })),
   ];
   await mesh.publish(RESOURCES);
   const method = "/grpc.testing.TestService/EmptyCall";
@@ -119,17 +122,19 @@ export async function grpcCases(
       if (codes[0] !== 10) throw new Error(JSON.stringify(codes));
     });
     await check("grpc-js: a time-out", async () => {
-      const { codes, ms } = await grpcJs(mesh, "late", method, 1);
-      if (codes[4] !== 1 || ms > 2_500) throw new Error(JSON.stringify({ codes, ms }));
+      const { codes } = await grpcJs(mesh, "late", method, 1);
+      if (codes[4] !== 1) throw new Error(JSON.stringify(codes));
+      atMost800(backends[3].timeouts);
     });
     await check("grpc-go: shares of a GRPCRoute", async () => {
       const before = backends[1].calls;
-      for (let i = 0; i < 25; i++) {
-        const { ok, output } = await grpcGo(mesh, "greeter");
-        if (!ok) throw new Error(output.slice(-500));
+      // A process a call: of 80, none goes to v2 once in ten thousand million runs.
+      for (let i = 0; i < 20; i++) {
+        for (const { ok, output } of await Promise.all(Array.from({ length: 4 }, () => grpcGo(mesh, "greeter"))))
+          if (!ok) throw new Error(output.slice(-500));
       }
-      const share = (backends[1].calls - before) / 25;
-      if (share === 0 || share > 0.7) throw new Error(`v2 got ${share}, of 0.25`);
+      const share = (backends[1].calls - before) / 80;
+      if (share === 0 || share > 0.6) throw new Error(`v2 got ${share}, of 0.25`);
     });
     await check("grpc-go: retries", async () => {
       for (let i = 0; i < 4; i++) {
@@ -140,6 +145,7 @@ export async function grpcCases(
     await check("grpc-go: a time-out", async () => {
       const { ok, output } = await grpcGo(mesh, "late");
       if (ok || !/DeadlineExceeded/.test(output)) throw new Error(output.slice(-500));
+      atMost800(backends[3].timeouts);
     });
     await check("grpc-go and grpc-js: an endpoint that drains gets no calls", async () => {
       await mesh.registry.setHealth(backends[0].id, "draining", "test");
@@ -150,6 +156,15 @@ export async function grpcCases(
     });
   } finally {
     for (const backend of backends) backend.close();
+  }
+}
+
+/** A caller that has not connected before its time is over tells nobody of it. */
+function atMost800(timeouts: readonly string[]): void {
+  const unit: Record<string, number> = { n: 1e-6, u: 1e-3, m: 1, S: 1_000, M: 60_000, H: 3_600_000 };
+  for (const timeout of timeouts) {
+    const ms = Number(timeout.slice(0, -1)) * (unit[timeout.slice(-1)] ?? Number.NaN);
+    if (!(ms > 0 && ms <= 800)) throw new Error(`a call said that it has ${timeout}, of 800 ms`);
   }
 }
 
