@@ -7,7 +7,9 @@ import type { DescService } from "@bufbuild/protobuf";
 import { createDirectClient } from "../../src/call/direct.ts";
 import { Access, AccessRole } from "../../src/contract/gen/weft/control/v1/access.ts";
 import { Admin } from "../../src/contract/gen/weft/control/v1/control.ts";
+import { Endpoints } from "../../src/contract/gen/weft/control/v1/endpoints.ts";
 import { Identity } from "../../src/contract/gen/weft/control/v1/identity.ts";
+import { isChange } from "../../src/control/access/audited.ts";
 import { isAccessRole, mayDo, roleOfMethod } from "../../src/control/access/method-roles.ts";
 import { type ControlPlane, type ControlPlaneOptions, startControlPlane } from "../../src/control/control-plane.ts";
 import { parseControlPin } from "../../src/core/control-pin.ts";
@@ -220,4 +222,113 @@ test("every change that was made or refused is written down: who, what, and what
   await admin.close();
   await close();
   await plane.stop();
+});
+
+test("no change is without an entry, in whatever way it is asked for", async (t) => {
+  const plane = await start({ consul: { port: 0 }, health: { defaults: { kind: "ttl" } } });
+  const direct = <S extends DescService>(desc: S) => {
+    const made = createDirectClient(desc, plane.address);
+    t.after(() => made.close());
+    return made.client;
+  };
+  t.after(() => plane.stop());
+  const access = direct(Access);
+  const entries = async () => (await access.listAudit({ limit: 1_000 }, operator)).entries;
+  // What is asked for wrongly: of each method that is no question.
+  const questions: string[] = [];
+  const asked = new Set<string>();
+  for (const desc of await allServices()) {
+    const client = direct(desc);
+    for (const method of desc.methods) {
+      if (!isAccessRole(roleOfMethod(method)) || method.methodKind !== "unary") continue;
+      const action = `${desc.name}/${method.name}`;
+      if (!isChange(method)) {
+        questions.push(method.name);
+        continue;
+      }
+      const call = (client as never as Record<string, (request: object, options: object) => Promise<unknown>>)[
+        method.localName
+      ];
+      await reasonOf(call({}, operator));
+      asked.add(action);
+    }
+  }
+  assert.ok(
+    questions.every((name) => /^(?:Get|List|Explain)/.test(name)),
+    questions.join(),
+  );
+  const written = async (wanted: ReadonlySet<string>, outcome?: string) => {
+    for (const end = performance.now() + 10_000; ; ) {
+      const seen = new Set(
+        (await entries()).flatMap((one) => (outcome === undefined || one.outcome === outcome ? [one.action] : [])),
+      );
+      const missing = [...wanted].filter((action) => !seen.has(action));
+      if (missing.length === 0) return;
+      assert.ok(performance.now() < end, `no entry of ${missing.join(", ")}`);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  };
+  assert.ok(asked.size >= 12, [...asked].join());
+  await written(asked);
+
+  // And what is done.
+  const admin = direct(Admin);
+  const endpoints = direct(Endpoints);
+  const identities = direct(Identity);
+  const policy = (timeout: string) =>
+    JSON.stringify([
+      {
+        apiVersion: "weftmesh.dev/v1",
+        kind: "TrafficPolicy",
+        metadata: { name: "p" },
+        spec: { targetRefs: [{ kind: "Service", name: "s" }], timeout },
+      },
+    ]);
+  const endpoint = { id: "a-1", service: "a", host: "10.0.0.1", port: 80, protocol: 1 as const };
+  const set = { namespace: "a", change: { case: "set" as const, value: { key: "limit", json: "5" } } };
+  const first = await admin.publishRevision({ resources: policy("1s") }, operator);
+  await admin.publishRevision({ resources: policy("2s") }, operator);
+  await admin.publishSettings({ changes: [set] }, operator);
+  await admin.rollbackRevision({ revision: first.revision }, operator);
+  await admin.tagRevision({ revision: 1n, name: "good" }, operator);
+  await endpoints.registerEndpoint({ endpoint }, operator);
+  await endpoints.setEndpointHealth({ id: "a-1", health: 2 }, operator);
+  await endpoints.deregisterEndpoint({ id: "a-1" }, operator);
+  await identities.createJoinToken({ service: "a" }, operator);
+  const { made } = await access.createAdminToken({ name: "x", role: AccessRole.READER }, operator);
+  await access.revokeAdminToken({ id: made?.id ?? "" }, operator);
+  await access.grantRole({ service: "a", role: AccessRole.READER }, operator);
+  await written(asked, "done");
+  // Also by REST, and by Consul's API.
+  const before = (await entries()).length;
+  const rest = await fetch(`http://${plane.address}/v1/endpoints`, {
+    method: "POST",
+    headers: { "content-type": "application/json", authorization: `Bearer ${OPERATOR}` },
+    body: JSON.stringify({ endpoint: { id: "a-2", service: "a", host: "10.0.0.1", port: 81 } }),
+  });
+  assert.equal(rest.status, 200, await rest.text());
+  assert.equal((await entries()).length, before + 1);
+  const consul = async (path: string, body?: object) => {
+    const answer = await fetch(`http://127.0.0.1:${plane.consul?.port}/v1/${path}`, {
+      method: "PUT",
+      headers: { "x-consul-token": OPERATOR },
+      ...(body && { body: JSON.stringify(body) }),
+    });
+    assert.equal(answer.status, 200, `${path}: ${await answer.text()}`);
+  };
+  await consul("agent/service/register", { ID: "c-1", Name: "c", Address: "10.0.0.1", Port: 80 });
+  await consul("agent/check/register", { ID: "alive", Name: "alive", ServiceID: "c-1", TTL: "30s" });
+  await consul("agent/service/maintenance/c-1?enable=true");
+  await consul("agent/check/deregister/alive");
+  await consul("agent/service/deregister/c-1");
+  await consul("catalog/register", { Node: "n", Address: "10.0.0.2", Service: { ID: "d-1", Service: "d", Port: 80 } });
+  await consul("catalog/deregister", { Node: "n", ServiceID: "d-1" });
+  await written(
+    new Set(
+      ["agent/service/register", "agent/check/register", "agent/service/maintenance", "agent/check/deregister"]
+        .concat(["agent/service/deregister", "catalog/register", "catalog/deregister"])
+        .map((path) => `Consul/${path}`),
+    ),
+    "done",
+  );
 });
