@@ -76,10 +76,15 @@ export class BackedMirror implements BackendEvents {
     return record === undefined || record.heldUntil !== null ? null : { entry: record.value, version: record.revision };
   }
 
-  /** What was held until `now`: whose owners had their time to put it there again. */
-  held(now: number): EndpointRecord<EndpointEntry>[] {
-    if (this.#away !== null || now < this.#touchedSince + this.#holdMs(0)) return [];
-    return this.view.heldBefore(now);
+  /** Held, for its owner to put it there again. */
+  missing(): EndpointRecord<EndpointEntry>[] {
+    return this.#away === null ? this.view.heldBefore(Number.POSITIVE_INFINITY) : [];
+  }
+
+  /** Held, though its owner had the time to put it there again: and if it had been, that would have been told by now, however long this process stood still. */
+  overdue(): EndpointRecord<EndpointEntry>[] {
+    if (this.#away !== null || this.#touchedAt < this.#touchedSince + this.#holdMs(0)) return [];
+    return this.view.heldBefore(this.#touchedAt);
   }
 
   /** What is there, as somebody was answered. */

@@ -287,6 +287,39 @@ test("data lost, and a registration whose caller gave up found with an older ver
   await close();
 });
 
+test("data lost: who hears nothing of what was put there again, and does not know that yet, gives nothing up", async () => {
+  const { place, a, b, pass, close } = await two();
+  place.lose();
+  await pass(500);
+  b.backend.mend();
+  await pass(500);
+  b.backend.cut(true);
+  a.backend.mend();
+  await pass(10_000);
+  assert.deepEqual([b.ids, b.left, place.ids], [FOUR, [], FOUR]);
+  b.backend.mend();
+  await pass(10_000);
+  assert.deepEqual([a.ids, b.ids, place.ids], [FOUR, FOUR, FOUR]);
+  assert.deepEqual([a.left, b.left, a.refused, b.refused], [[], [], [], []]);
+  await close();
+});
+
+test("data lost twice: each time there is the whole time to put back what was lost", async () => {
+  const { place, a, b, pass, close } = await two();
+  place.lose();
+  b.backend.mend();
+  await pass(500);
+  place.lose(true);
+  await pass(2_000);
+  b.backend.mend();
+  await pass(1_500);
+  a.backend.mend();
+  await pass(10_000);
+  assert.deepEqual([a.ids, b.ids, place.ids], [FOUR, FOUR, FOUR]);
+  assert.deepEqual([a.left, b.left, a.refused, b.refused], [[], [], [], []]);
+  await close();
+});
+
 test("data lost and a process dead meanwhile: that one goes", async () => {
   const { place, a, b, pass, close } = await two();
   place.lose();

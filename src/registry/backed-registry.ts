@@ -296,7 +296,7 @@ class BackedRegistry implements Registry, LeaseKeeper {
   /** Puts back what is in use here and not in the backend. */
   #restoreHeld(): void {
     if (this.#closed) return;
-    for (const { value } of this.#mirror.held(Number.POSITIVE_INFINITY)) {
+    for (const { value } of this.#mirror.missing()) {
       const lease = this.#leases.get(value.endpoint.id);
       const { owner } = value;
       if (lease === undefined || lease.owner !== owner || this.#busy.has(owner)) continue;
@@ -379,7 +379,7 @@ class BackedRegistry implements Registry, LeaseKeeper {
         if (!this.#closed && !isAway(error)) this.#onError(error);
       });
     }
-    for (const { value } of this.#mirror.held(now)) {
+    for (const { value } of this.#mirror.overdue()) {
       const { id } = value.endpoint;
       if (this.#leases.get(id)?.owner === value.owner) continue;
       this.#mirror.gone(id, value.owner, "lease expired");

@@ -116,7 +116,9 @@ export class EndpointView<V extends EndpointValue = EndpointValue> {
     for (const [id, record] of this.#records) {
       // Revisions of before the gap may be of other data.
       record.revision = 0;
-      if (!values.has(id)) this.removed(id, "", Math.max(heldUntil, record.heldUntil ?? 0));
+      if (values.has(id)) continue;
+      if (record.heldUntil === null) this.removed(id, "", heldUntil);
+      else record.heldUntil = Math.max(heldUntil, record.heldUntil);
     }
     for (const { value, revision } of values.values()) this.put(value, revision);
     this.#changes = new Map();

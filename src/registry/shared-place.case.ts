@@ -144,10 +144,12 @@ export class PlaceBackend implements EndpointBackend {
   mend(): void {
     if (!this.#cut) return;
     this.#cut = this.#silent = false;
-    const { lost } = this;
-    this.lost = false;
     const all = this.#place.delay === null ? null : this.#place.all();
-    this.#say((events) => events.whole(all ?? this.#place.all(), lost));
+    this.#say((events) => {
+      const { lost } = this;
+      this.lost = false;
+      events.whole(all ?? this.#place.all(), lost);
+    });
   }
 
   tell(changes: BackendChange[]): void {
