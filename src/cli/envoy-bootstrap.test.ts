@@ -46,6 +46,7 @@ test("a sidecar's bootstrap says who it is, where the control plane is, and how 
   assert.deepEqual(cds_config.ads, {});
   const [{ name, load_assignment }] = static_resources.clusters;
   assert.equal(ads_config.grpc_services[0].envoy_grpc.cluster_name, name);
+  assert.equal(ads_config.grpc_services[0].envoy_grpc.retry_policy.retry_back_off.max_interval, "5s");
   const { socket_address } = load_assignment.endpoints[0].lb_endpoints[0].endpoint.address;
   assert.deepEqual(socket_address, { address: "127.0.0.1", port_value: 7070 });
   assert.ok(!out.includes("&a"), "nothing that only YAML can say");

@@ -66,7 +66,11 @@ export function envoyBootstrap(options: EnvoyBootstrap): object {
     ...(!register && { register }),
   };
   const grpc = {
-    envoy_grpc: { cluster_name: CONTROL },
+    envoy_grpc: {
+      cluster_name: CONTROL,
+      // Left to itself it comes back up to 30 s after the control plane does.
+      retry_policy: { retry_back_off: { base_interval: "0.5s", max_interval: "5s" } },
+    },
     ...(token !== "" && { initial_metadata: [{ key: "x-weft-join-token", value: token }] }),
   };
   const ads = { resource_api_version: "V3", ads: {} };
