@@ -5,27 +5,25 @@ import type { MessageInitShape } from "../contract/runtime.ts";
 import { type Clock, systemClock } from "../core/clock.ts";
 import { toWeftError, WeftError } from "../core/errors.ts";
 import { type Random, systemRandom } from "../core/random.ts";
-import { assertServiceName, CONTRACT_NAME } from "../registry/validate.ts";
-import { alsoNeeded } from "./also-needed.ts";
 import { answerTo } from "./answers.ts";
 import { BackOff, type BackOffOptions } from "./back-off.ts";
 import { ControlChannel } from "./control-channel.ts";
 import type { ControlSecurity } from "./control-security.ts";
-import { errorOf, unreachable } from "./errors.ts";
+import { unreachable } from "./errors.ts";
 import { FleetLine } from "./fleet-line.ts";
 import { Heartbeats } from "./heartbeats.ts";
 import { LimitLine } from "./limit-line.ts";
 import type { LineProof } from "./line-proof.ts";
 import { LineReports } from "./line-reports.ts";
-import { Mirror, type MirrorChange } from "./mirror.ts";
+import { Mirror, type MirrorChange, noChange } from "./mirror.ts";
 import { type Applied, PolicyFeed } from "./policy-feed.ts";
 import { Registrations } from "./registrations.ts";
 import { SettingsFile } from "./settings-file.ts";
 import { SettingsLine } from "./settings-line.ts";
 import { StateSaver } from "./state-file.ts";
 import { Stream } from "./stream.ts";
+import { Subscriptions } from "./subscriptions.ts";
 import type { Link, ProcessRole, Registered, Registration, ServiceContract, SuppliedPolicy } from "./types.ts";
-import { Waiters } from "./waiters.ts";
 
 export interface LinkOptions {
   /** The control plane, "host:port", or several separated by commas: one of them at a time is used, the next one when it fails. */
@@ -97,9 +95,7 @@ class ControlLink implements Link {
   readonly #fleet: FleetLine;
   readonly limits: LimitLine;
   readonly settings: SettingsLine;
-  /** Services known when it was last looked what they name. */
-  #servicesSeen = 0;
-  readonly #wanted = new Map<string, Wish>();
+  readonly #subscriptions: Subscriptions;
   readonly #registrations: Registrations;
   readonly #contractListeners: ((contracts: readonly ServiceContract[]) => void)[] = [];
   #stream: Stream | null = null;
@@ -129,14 +125,21 @@ class ControlLink implements Link {
     this.#backOff = new BackOff(random, { ...options.backOff, round: this.#channel.count });
     const client = () => this.#channel.fleet;
     this.#fleet = new FleetLine({ client, policy: options.policy, process: this.#process, clock: this.#clock });
-    this.#registrations = new Registrations({
+    const line = {
       clock: this.#clock,
-      backOff: this.#backOff,
       stream: () => (this.#stream?.welcomed ? this.#stream : null),
-      prove: (stream) => this.#prove(stream),
-      unreachable: (timeoutMs) => this.#unreachable(timeoutMs),
-      report: (error) => this.#report(error),
+      prove: (stream: Stream) => this.#prove(stream),
+      isDown: () => this.#lastError !== null,
+      unreachable: (timeoutMs: number) => unreachable(options.address, timeoutMs, this.#lastError),
+      report: (error: WeftError) => this.#report(error),
+    };
+    this.#subscriptions = new Subscriptions({
+      ...line,
+      mirror: this.#mirror,
+      wantsContracts: () => this.#contractListeners.length > 0,
+      onUntold: (removed) => this.#supply({ ...noChange(), resources: true, removed }),
     });
+    this.#registrations = new Registrations({ ...line, backOff: this.#backOff });
     this.#beats = new Heartbeats({
       clock: this.#clock,
       beatMs: (periodMs) => this.#registrations.beatMs(periodMs),
@@ -156,13 +159,8 @@ class ControlLink implements Link {
         : new StateSaver(stateFile, this.#mirror, this.#clock, (error) => this.#report(error));
     const { instance = "" } = options.whereabouts ?? {};
     this.settings = new SettingsLine({
-      clock: this.#clock,
+      ...line,
       file: stateFile === undefined ? null : new SettingsFile(stateFile, instance, (error) => this.#report(error)),
-      stream: () => (this.#stream?.welcomed ? this.#stream : null),
-      prove: (stream) => this.#prove(stream),
-      isDown: () => this.#lastError !== null,
-      unreachable: (timeoutMs) => this.#unreachable(timeoutMs),
-      report: (error) => this.#report(error),
     });
     this.#running = this.#run();
   }
@@ -171,16 +169,8 @@ class ControlLink implements Link {
     return this.#stream?.welcomed === true;
   }
 
-  async subscribe(service: string, timeoutMs = 5_000): Promise<void> {
-    if (service !== "*" && !CONTRACT_NAME.test(service)) assertServiceName(service);
-    let wish = this.#wanted.get(service);
-    if (wish === undefined) {
-      wish = { name: service, ready: false, waiters: new Waiters() };
-      this.#wanted.set(service, wish);
-      if (this.#stream?.welcomed) this.#sendSubscribe(this.#stream, [wish]);
-    }
-    if (wish.ready || (this.#lastError !== null && this.#mirror.has(service))) return;
-    await wish.waiters.wait(this.#clock, timeoutMs, () => this.#unreachable(timeoutMs));
+  subscribe(service: string, timeoutMs = 5_000): Promise<void> {
+    return this.#subscriptions.subscribe(service, timeoutMs);
   }
 
   register(registration: Registration): Promise<Registered> {
@@ -196,7 +186,7 @@ class ControlLink implements Link {
   watchContracts(listener: (contracts: readonly ServiceContract[]) => void): void {
     this.#contractListeners.push(listener);
     if (this.#mirror.contracts.size > 0) listener([...this.#mirror.contracts.values()]);
-    if (this.#contractListeners.length === 1 && this.#stream?.welcomed) this.#sendSubscribe(this.#stream, []);
+    if (this.#contractListeners.length === 1 && this.#stream?.welcomed) this.#subscriptions.sayContracts(this.#stream);
   }
 
   async close(): Promise<void> {
@@ -211,7 +201,7 @@ class ControlLink implements Link {
     this.#wakeRetry();
     await this.#running;
     const closed = new WeftError("cancelled", "the line to the control plane was closed", { reason: "LINK_CLOSED" });
-    for (const wish of this.#wanted.values()) wish.waiters.settle(closed);
+    this.#subscriptions.settle(closed);
     this.#registrations.settle(closed);
     await this.settings.close(closed);
     await this.#saver?.close();
@@ -269,7 +259,7 @@ class ControlLink implements Link {
           service,
           role: role === undefined ? Role.UNSPECIFIED : ROLES[role],
           scoped: true,
-          services: [...this.#namesOf(this.#wanted.values()), ...this.#registrations.services()],
+          services: [...this.#subscriptions.names(), ...this.#registrations.services()],
           ...(whereabouts && { ...whereabouts, labels: { ...whereabouts.labels }, tags: [...whereabouts.tags] }),
         },
       },
@@ -290,8 +280,7 @@ class ControlLink implements Link {
     for (const service of change.touched) stream.told.add(service);
     this.#supply(change);
     // What was not told again once all has been is gone.
-    const all = message.caughtUp ? this.#wanted.get("*") : undefined;
-    if (all !== undefined) this.#sendSubscribe(stream, [all]);
+    if (message.caughtUp) this.#subscriptions.caughtUp(stream);
     if (message.trust !== "") {
       this.#options.control?.take({ trust: message.trust });
       this.#options.onTrust?.(message.trust);
@@ -306,7 +295,7 @@ class ControlLink implements Link {
       this.#beats.start(stream, this.#periodMs);
       this.#reports.start(stream);
       if (this.#applied !== null) this.#tellApplied(this.#applied);
-      this.#sendSubscribe(stream, [...this.#wanted.values()]);
+      this.#subscriptions.sayTo(stream);
       // What is registered has tags, by which gray releases of settings choose.
       this.#registrations.sayTo(stream);
       this.settings.attached(stream);
@@ -351,17 +340,7 @@ class ControlLink implements Link {
       for (const listener of this.#contractListeners) listener(all);
     }
     if (resources || advanced || contracts || changed.length + removed.length > 0) this.#saver?.saveSoon();
-    if (resources || this.#mirror.services.size !== this.#servicesSeen) this.#followNamed();
-  }
-
-  /** Follows what policies and routes of the followed services name beside them. */
-  #followNamed(): void {
-    const { services, resources } = this.#mirror;
-    this.#servicesSeen = services.size;
-    if (this.#wanted.has("*")) return;
-    const named = alsoNeeded(resources, (service) => services.has(service) || this.#wanted.has(service));
-    // Nobody waits for it: a call that turns there before it is known finds no endpoint.
-    for (const service of named) void this.subscribe(service).catch(ignore);
+    this.#subscriptions.followNamed(resources);
   }
 
   /** The line is down: the last state stays in use; before there was one, the saved state is taken. */
@@ -381,75 +360,15 @@ class ControlLink implements Link {
     }
     if (this.#mirror.services.size === 0 && (await this.#saver?.load())) {
       const contracts = this.#mirror.contracts.size > 0;
-      this.#supply({
-        resources: true,
-        advanced: false,
-        contracts,
-        changed: this.#mirror.endpoints(),
-        removed: [],
-        touched: [],
-      });
+      this.#supply({ ...noChange(), resources: true, contracts, changed: this.#mirror.endpoints() });
     }
-    for (const wish of this.#wanted.values()) if (this.#mirror.has(wish.name)) wish.waiters.settle(null);
+    this.#subscriptions.lost();
     this.settings.lost();
-  }
-
-  // --- requests -------------------------------------------------------------------------------------------------
-
-  /** Says the wishes, with what is known of each service; without wishes, that contracts are wanted. */
-  #sendSubscribe(stream: Stream, wishes: readonly Wish[]): void {
-    const contracts = this.#contractListeners.length > 0;
-    if (wishes.length === 0 && !contracts) return;
-    const names = this.#namesOf(wishes);
-    const services = Array.from(names, (name) => ({
-      name,
-      knownVersion: BigInt(this.#mirror.services.get(name)?.version ?? 0),
-    }));
-    const requestId = stream.request((ack) => {
-      if (ack === null) return; // the next stream says it again
-      const error = errorOf(ack);
-      if (error === null && names.has("*") && !this.#mirror.behind) this.#forgetUntold(stream);
-      for (const wish of wishes) {
-        if (error === null) wish.ready = true;
-        else if (!wish.ready) this.#wanted.delete(wish.name);
-        wish.waiters.settle(error);
-      }
-    });
-    stream.outbox.push({ message: { case: "subscribe", value: { requestId, services, contracts } } });
-  }
-
-  /** What wishes are about: what a contract's name led to is named too, and first, so that what is known of it counts. */
-  #namesOf(wishes: Iterable<Wish>): Set<string> {
-    const named = Array.from(wishes, ({ name }) => name);
-    const names = new Set<string>();
-    for (const name of named) for (const service of this.#mirror.servicesOf(name)) names.add(service);
-    for (const name of named) names.add(name);
-    return names;
-  }
-
-  /** All services have been told: those that were not are gone. */
-  #forgetUntold(stream: Stream): void {
-    const removed = this.#mirror.keepOnly(stream.told);
-    if (removed.length > 0) {
-      this.#supply({ resources: true, advanced: false, contracts: false, changed: [], removed, touched: [] });
-    }
-  }
-
-  // --- the rest -------------------------------------------------------------------------------------------------
-
-  #unreachable(timeoutMs: number): WeftError {
-    return unreachable(this.#options.address, timeoutMs, this.#lastError);
   }
 
   #report(error: WeftError): void {
     this.#options.onError?.(error);
   }
-}
-
-interface Wish {
-  readonly name: string;
-  ready: boolean;
-  readonly waiters: Waiters;
 }
 
 function ignore(): void {}

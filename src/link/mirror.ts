@@ -33,14 +33,7 @@ export class Mirror {
 
   /** Applies one message and says what the policy runtime has to be told. Throws when a part cannot be decoded. */
   apply(message: AttachResponse): MirrorChange {
-    const change: MirrorChange = {
-      resources: false,
-      advanced: false,
-      contracts: false,
-      changed: [],
-      removed: [],
-      touched: [],
-    };
+    const change = noChange();
     if (message.welcome !== undefined) ({ epoch: this.epoch, behind: this.behind } = message.welcome);
     if (message.caughtUp) this.behind = false;
     for (const bytes of message.services) this.#applyService(bytes, change);
@@ -155,6 +148,11 @@ export interface MirrorChange {
   readonly removed: { id: string; service: string }[];
   /** Services that the message told of. */
   readonly touched: string[];
+}
+
+/** What is told of nothing. */
+export function noChange(): MirrorChange {
+  return { resources: false, advanced: false, contracts: false, changed: [], removed: [], touched: [] };
 }
 
 function remove(service: MirroredService, name: string, id: string, change: MirrorChange): void {
