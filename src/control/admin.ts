@@ -76,7 +76,7 @@ export function createAdminService(hub: Hub, version: string): ServiceDefinition
         address: session.address,
         attachedMs: BigInt(session.attachedAtMs),
         endpoints: [...session.leaseIds()],
-        subscriptions: [...session.subscriptions],
+        subscriptions: [...session.subscriptions.names],
         revision: BigInt(session.revision),
         appliedRevision: BigInt(session.acknowledged),
         refusedRevision: BigInt(session.applied?.error ? session.applied.revision : 0),

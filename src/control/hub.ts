@@ -103,11 +103,11 @@ export class Hub {
       this.catalog.setMethods(contract.service, contract.methods);
       const scopesChanged = this.scopes.usesContracts;
       for (const session of this.sessions) {
-        session.contractChanged(contract);
+        session.subscriptions.contractChanged(contract);
         if (scopesChanged) session.scopeChanged();
       }
       for (const name of contract.contracts) {
-        for (const session of this.#byContract.get(name) ?? []) session.addService(contract.service);
+        for (const session of this.#byContract.get(name) ?? []) session.subscriptions.addService(contract.service);
       }
     });
   }
@@ -179,7 +179,7 @@ export class Hub {
   detach(session: Session): void {
     this.sessions.delete(session);
     this.traffic.forget(session.id);
-    for (const name of session.contractNames) {
+    for (const name of session.subscriptions.names) {
       const sessions = this.#byContract.get(name);
       sessions?.delete(session);
       if (sessions?.size === 0) this.#byContract.delete(name);

@@ -6,7 +6,6 @@ import {
   type FindDecisionsSchema,
   type Hello,
   Role,
-  type Subscribe,
   type Traffic,
 } from "../contract/gen/weft/control/v1/control.ts";
 import type { SubscribeSettings } from "../contract/gen/weft/control/v1/settings.ts";
@@ -14,10 +13,7 @@ import type { MessageInitShape } from "../contract/runtime.ts";
 import type { Cancel } from "../core/clock.ts";
 import { toWeftError, WeftError } from "../core/errors.ts";
 import { isPrintable, printable } from "../core/printable.ts";
-import { assertServiceName, CONTRACT_NAME } from "../registry/validate.ts";
 import type { ServerCall } from "../service/server-call.ts";
-import type { ServiceState } from "./catalog.ts";
-import type { StoredContract } from "./contract-store.ts";
 import type { Hub } from "./hub.ts";
 import type { DataPlaneState } from "./mesh/data-plane.ts";
 import { dataPlaneOf, nodeOf, readingOf } from "./mesh/session-plane.ts";
@@ -25,6 +21,7 @@ import { Registrant } from "./registrant.ts";
 import { SessionEndpoints } from "./session-endpoints.ts";
 import { SessionQuestions } from "./session-questions.ts";
 import { SessionScope } from "./session-scope.ts";
+import { SessionSubscriptions } from "./session-subscriptions.ts";
 import { SessionSettings } from "./settings/session-settings.ts";
 import { assertWhereabouts, settingsConsumerOf } from "./settings/settings-consumer.ts";
 import { Subscriber } from "./subscriber.ts";
@@ -56,14 +53,11 @@ export class Session {
   service = "";
   /** What its resources go by; null while it gets them whole. */
   #scope: SessionScope | null = null;
-  readonly contractNames = new Set<string>();
-  /** As the process named them. */
-  readonly subscriptions = new Set<string>();
+  readonly subscriptions: SessionSubscriptions;
   /** Who the process has proved to be. */
   readonly #registrant: Registrant;
   readonly #endpoints: SessionEndpoints;
   readonly #questions: SessionQuestions;
-  #wantsContracts = false;
   #ended = false;
   #failure: WeftError | null = null;
   #heard = false;
@@ -83,15 +77,23 @@ export class Session {
     this.attachedAtMs = hub.clock.wallMs();
     this.#registrant = new Registrant(hub.authority, hub.tokens, identity);
     this.#subscriber = new Subscriber(() => this.#changed());
+    const sameEpoch = (): boolean => this.hello?.epoch === hub.epoch;
     this.settings = new SessionSettings(hub.settings, this.#subscriber, {
       process: () => this.hello?.process ?? "",
       service: () => this.service,
       consumer: () => settingsConsumerOf(this.hello, this.#endpoints.tags()),
-      sameEpoch: () => this.hello?.epoch === hub.epoch,
+      sameEpoch,
       isAhead: () => this.#ahead > 0,
       assertMayRead: (namespace) => this.#assertMayRead(namespace),
     });
     this.#questions = new SessionQuestions(hub.clock, (question) => this.#subscriber.question(question));
+    this.subscriptions = new SessionSubscriptions({
+      hub,
+      session: this,
+      subscriber: this.#subscriber,
+      sameEpoch,
+      onFollowed: (service) => this.#widen(service),
+    });
     this.#endpoints = new SessionEndpoints({
       hub,
       session: this,
@@ -140,7 +142,7 @@ export class Session {
       this.#ended = true;
       this.#room();
       this.#questions.close();
-      this.#hub.catalog.unsubscribe(this.#subscriber, this.#subscriber.services);
+      this.subscriptions.close();
       this.settings.close();
       this.#hub.detach(this);
     }
@@ -211,18 +213,6 @@ export class Session {
     if (this.hello !== null) this.#subscriber.trust(this.#hub.authority.trust);
   }
 
-  contractChanged(contract: StoredContract): void {
-    if (this.#wantsContracts) this.#subscriber.contract(contract.service, contract.encoded);
-  }
-
-  /** A service turned out to serve a contract that the process named. */
-  addService(service: string): ServiceState {
-    const state = this.#hub.catalog.subscribe(service, this.#subscriber);
-    this.#subscriber.add(state, null);
-    this.#widen(service);
-    return state;
-  }
-
   /** It as a data plane; null of what only looks. */
   get dataPlane(): DataPlaneState | null {
     return dataPlaneOf(this);
@@ -263,7 +253,7 @@ export class Session {
           this.#believe();
           break;
         case "subscribe":
-          this.#subscribe(message.value);
+          this.subscriptions.subscribe(message.value);
           break;
         case "subscribeSettings":
           this.#subscribeSettings(message.value);
@@ -362,49 +352,6 @@ export class Session {
     if (hello === null || service === null || service === GATEWAY) return;
     this.service = hello.service = service;
     if (hello.role === Role.GATEWAY) hello.role = Role.SERVICE;
-  }
-
-  #subscribe({ requestId, services, contracts }: Subscribe): void {
-    try {
-      if (this.subscriptions.size + services.length > this.#hub.limits.maxSubscriptions) {
-        const text = `at most ${this.#hub.limits.maxSubscriptions} subscriptions are allowed`;
-        throw new WeftError("resource_exhausted", text, { reason: "TOO_MANY_SUBSCRIPTIONS" });
-      }
-      for (const { name } of services)
-        if (name !== "*" && !CONTRACT_NAME.test(name)) assertServiceName(name, "services");
-      this.#hub.registry.seek?.(services.map(({ name }) => name));
-      const states: ServiceState[] = [];
-      for (const { name, knownVersion } of services) {
-        this.subscriptions.add(name);
-        if (!name.includes(".")) this.#widen(name);
-        states.push(...this.#follow(name, Number(knownVersion)));
-      }
-      if (contracts && !this.#wantsContracts) {
-        this.#wantsContracts = true;
-        for (const contract of this.#hub.contracts.all()) this.#subscriber.contract(contract.service, contract.encoded);
-      }
-      this.#subscriber.acknowledgeAfter(states, { requestId });
-    } catch (thrown) {
-      this.#subscriber.refuse(requestId, thrown);
-    }
-  }
-
-  #follow(name: string, knownVersion: number): ServiceState[] {
-    const { catalog, contracts, epoch } = this.#hub;
-    if (name === "*") {
-      const states = [...catalog.subscribeAll(this.#subscriber)];
-      for (const state of states) this.#subscriber.add(state, null);
-      return states;
-    }
-    if (name.includes(".")) {
-      this.contractNames.add(name);
-      this.#hub.followContract(name, this);
-      return contracts.servicesOf(name).map((service) => this.addService(service));
-    }
-    const state = catalog.subscribe(name, this.#subscriber);
-    const known = this.hello?.epoch === epoch && knownVersion > 0 ? state.sequenceOf(knownVersion) : null;
-    this.#subscriber.add(state, known);
-    return [state];
   }
 
   #subscribeSettings(request: SubscribeSettings): void {
