@@ -50,6 +50,14 @@ export function readRoutes({ own, version, address, view, shapes, queries }: Rea
     return found;
   };
   const ofNode = (name: string): Endpoint[] => nodes().get(name) ?? [];
+  /** A node with its services; null for one that is not there. */
+  const node = (request: ConsulRequest, services: (found: readonly Endpoint[]) => unknown) =>
+    queries.blocking(request, { kind: "all" }, () => {
+      const [name] = request.params;
+      const found = ofNode(name);
+      if (found.length === 0 && name !== own.name) return null;
+      return { Node: shapes.node(name, nodeAddress(name, found[0])), Services: services(found) };
+    });
   const member = (): Record<string, unknown> => ({
     Name: own.name,
     Addr: own.address,
@@ -135,25 +143,11 @@ export function readRoutes({ own, version, address, view, shapes, queries }: Rea
           .map(([name, [first]]) => shapes.node(name, nodeAddress(name, first))),
       ),
     "GET /v1/catalog/node/:node": (request) =>
-      queries.blocking(request, { kind: "all" }, () => {
-        const [name] = request.params;
-        const found = ofNode(name);
-        if (found.length === 0 && name !== own.name) return null;
-        return {
-          Node: shapes.node(name, nodeAddress(name, found[0])),
-          Services: Object.fromEntries(found.map((one) => [shapes.serviceId(one), shapes.agentService(one)])),
-        };
-      }),
+      node(request, (found) =>
+        Object.fromEntries(found.map((one) => [shapes.serviceId(one), shapes.agentService(one)])),
+      ),
     "GET /v1/catalog/node-services/:node": (request) =>
-      queries.blocking(request, { kind: "all" }, () => {
-        const [name] = request.params;
-        const found = ofNode(name);
-        if (found.length === 0 && name !== own.name) return null;
-        return {
-          Node: shapes.node(name, nodeAddress(name, found[0])),
-          Services: found.map((one) => shapes.agentService(one)),
-        };
-      }),
+      node(request, (found) => found.map((one) => shapes.agentService(one))),
     "GET /v1/catalog/datacenters": ({ query }) => {
       queries.check(query);
       return { json: [own.datacenter] };
