@@ -9,6 +9,7 @@ import { type ControlPlane, startControlPlane } from "../control/control-plane.t
 import { createMemoryRegistry } from "../drivers/memory/memory-registry.ts";
 import { createRuntime } from "../service/runtime.ts";
 import { settings } from "../service/settings/settings.ts";
+import type { StandardSchema } from "../service/settings/standard-schema.ts";
 import { weft } from "./weft.case.ts";
 
 const execFile = promisify(childProcess.execFile);
@@ -126,6 +127,39 @@ test("gray releases are begun, widened, listed, promoted and ended", async () =>
       /^orders g-\d+: tag canary and blue, team=shop: maxItems=4\n.*\n {2}0 of 1 processes/,
     );
   } finally {
+    await runtime.close();
+  }
+});
+
+test("a change that a process refuses is shown: where, why, and what stays there", async () => {
+  await said("set orders maxItems=1");
+  const runtime = createRuntime({ env: {}, control: plane?.address ?? "", service: "orders", instance: "orders-1" });
+  // It cannot say by a schema what it refuses.
+  const strict: StandardSchema<{ maxItems: number }> = {
+    "~standard": {
+      version: 1,
+      vendor: "test",
+      validate: (value) =>
+        (value as { maxItems: number }).maxItems > 5
+          ? { issues: [{ message: "too many", path: ["maxItems"] }] }
+          : { value: value as { maxItems: number } },
+    },
+  };
+  const silent = console.error;
+  console.error = () => {};
+  try {
+    const values = await settings(strict, { runtime });
+    assert.match(
+      await said("set orders maxItems=9", 1),
+      /^refused {2}orders-1\/\S+ {2}orders: maxItems: too many\npublished revision 2; in force at 0 of 1 process that uses it\n$/,
+    );
+    assert.equal(values.maxItems, 1);
+    assert.match(await said("get orders"), /orders-1\/\S+ {2}refuses revision 2, 1 stays: maxItems: too many\n/);
+    assert.match(await said("get"), /\norders +1 .*1, 1 refuse them\n/);
+    await said("set orders maxItems=3");
+    assert.match(await said("get orders"), /orders-1\/\S+ {2}has revision 3\n/);
+  } finally {
+    console.error = silent;
     await runtime.close();
   }
 });

@@ -116,6 +116,9 @@ test("the control plane is told what is expected, where the schema can say it", 
   assert.deepEqual(JSON.parse(source.wanted?.schema ?? ""), { target: "draft-2020-12", type: "object" });
   await settings(WatchRequestSchema, withSource(source));
   assert.deepEqual([source.wanted?.schema, source.wanted?.message], ["", "counter.v1.WatchRequest"]);
+  const silent = { "~standard": { ...orders["~standard"], jsonSchema: undefined } };
+  await settings(silent as unknown as typeof orders, withSource(source));
+  assert.equal(source.wanted?.schema, "", "a validator that cannot say it says nothing");
 });
 
 test("a JSON Schema gives its defaults, and types that are given", async () => {

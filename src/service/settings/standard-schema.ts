@@ -46,7 +46,8 @@ export function formatIssue({ message, path = [] }: StandardIssue): string {
 /** What it takes as JSON Schema, for the control plane to check by; "" where it cannot say. */
 export function jsonSchemaOf(schema: StandardSchema): string {
   try {
-    return JSON.stringify(schema["~standard"].jsonSchema?.input({ target: "draft-2020-12" }) ?? "") ?? "";
+    const said = schema["~standard"].jsonSchema?.input({ target: "draft-2020-12" });
+    return said === undefined ? "" : (JSON.stringify(said) ?? "");
   } catch {
     return ""; // it has a part that JSON Schema cannot say
   }
