@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { createDirectClient } from "../call/direct.ts";
 import { Admin } from "../contract/gen/weft/control/v1/control.ts";
 import { startControlPlane } from "../control/control-plane.ts";
+import { type Clock, systemClock } from "../core/clock.ts";
 import { createMemoryRegistry } from "../drivers/memory/memory-registry.ts";
 import { timeIn } from "./commands/ledger/revision-at.ts";
 import { diffRevisions } from "./commands/ledger/revision-diff.ts";
@@ -103,6 +104,40 @@ test("history, differences, roll-backs, tags and what was decided then, from the
   assert.match((await run("explain", "--path", "/v2/x")).stdout, /no route|NO_ROUTE|404/);
   assert.match((await run("explain", "--path", "/v2/x", "--at", "2001-01-01")).stderr, /no revision was in force then/);
   assert.match((await run("explain", "abc", "--at", "2")).stderr, /--at goes with a made-up call/);
+});
+
+test("what was in force at a time is what decides a call as of then, from the command line", async (t) => {
+  let agoMs = 7_200_000;
+  const clock: Clock = { ...systemClock, wallMs: () => Date.now() - agoMs };
+  const plane = await startControlPlane({ registry: createMemoryRegistry(), clock });
+  t.after(() => plane.stop());
+  for (const [hours, path, author] of [
+    [2, "/v1", "ada"],
+    [1, "/v2", "bob"],
+    [0, "/v3", "eve"],
+  ] as const) {
+    agoMs = hours * 3_600_000;
+    await plane.publish({ text: JSON.stringify([route(path)]), source: "x", author, reason: `now ${path}` });
+  }
+  const explain = async (path: string, at: string) => {
+    const { stdout, stderr } = await weft("explain", "--path", path, "--at", at, "--control", plane.address);
+    return stdout + stderr;
+  };
+  const isoAgo = (minutes: number) => new Date(Date.now() - minutes * 60_000).toISOString();
+  for (const [at, path, author] of [
+    ["90m", "/v1", "ada"],
+    ["119m", "/v1", "ada"],
+    [isoAgo(61), "/v1", "ada"],
+    ["59m", "/v2", "bob"],
+    [isoAgo(5), "/v2", "bob"],
+  ] as const) {
+    const said = await explain(`${path}/x`, at);
+    assert.match(said, new RegExp(`under revision \\d by ${author}, .*: now ${path};`), `${at}: ${said}`);
+    assert.doesNotMatch(said, /no route|NO_ROUTE/, at);
+    const other = path === "/v1" ? "/v2" : "/v3";
+    assert.match(await explain(`${other}/x`, at), /no route|NO_ROUTE/, `${other} was not there ${at} ago`);
+  }
+  assert.match(await explain("/v1/x", "3h"), /no revision was in force then/);
 });
 
 test("items of lists that have names are compared by these", () => {

@@ -1,4 +1,4 @@
-/** What kill.test.ts kills: `control FOLDER PORT`, or `service CONTROL_ADDRESS` (registers alpha-1). Says its address when it is ready. */
+/** What kill.test.ts kills: `control FOLDER PORT`, `service CONTROL_ADDRESS` (registers alpha-1), or `client CONTROL_ADDRESS STATE_FILE` (follows alpha). Says its address, or whom it knows, when it is ready. */
 
 import type { AddressInfo } from "node:net";
 import { createServer } from "node:net";
@@ -11,6 +11,7 @@ import { createPolicyRuntime } from "../../src/policy/snapshot/create-runtime.ts
 import { registrationOf } from "./world.ts";
 
 const [role, where, port] = process.argv.slice(2);
+const stateFile = port;
 if (role === "control") {
   const plane = await startControlPlane({
     registry: await openSqliteRegistry({ file: join(where, "registry.db") }),
@@ -21,6 +22,13 @@ if (role === "control") {
     health: { defaults: { kind: "ttl" } },
   });
   console.log(plane.address);
+} else if (role === "client") {
+  const policy = createPolicyRuntime();
+  const link = createLink({ address: where, policy, stateFile });
+  await link.subscribe("alpha", 5_000);
+  const known = () => policy.describe("alpha", 0).map(({ endpoint }) => endpoint.id);
+  while (known().length < 2) await new Promise((resolve) => setTimeout(resolve, 5));
+  console.log(`${known().sort().join(" ")} at revision ${policy.revision}`);
 } else {
   const server = createServer((socket) => socket.on("error", () => socket.destroy()));
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { test } from "node:test";
@@ -52,6 +53,32 @@ test("kill -9 of the control plane: processes keep what they know, and all is ba
     // And the registrations are live ones: a release by their owner reaches the client.
     await server.link.close();
     await eventually(() => client.ids("alpha").length === 0, "the releases");
+  } finally {
+    await world.close();
+  }
+});
+
+test("kill -9 of control plane and client: the client begins again with the endpoints and the policies that it knew", async () => {
+  const world = new World();
+  try {
+    const { child, line: address } = await start(world, "control", world.folder, "0");
+    const server = world.link({ address });
+    await server.link.register(registrationOf("alpha"));
+    await server.link.register(registrationOf("alpha", 2));
+    const stateFile = join(world.folder, "state.json");
+    const client = await start(world, "client", address, stateFile);
+    assert.equal(client.line, "alpha-1 alpha-2 at revision 0");
+    await eventually(
+      () => existsSync(stateFile) && /alpha-2/.test(readFileSync(stateFile, "utf8")),
+      "the state on disk",
+    );
+    await Promise.all([kill(client.child), kill(child)]);
+    const again = await start(world, "client", address, stateFile);
+    assert.equal(again.line, "alpha-1 alpha-2 at revision 0");
+    // What is no state is none, and said to be: nothing is made of half a file.
+    writeFileSync(stateFile, readFileSync(stateFile, "utf8").slice(0, 40));
+    await kill(again.child);
+    await assert.rejects(start(world, "client", address, stateFile), /ended before it was ready/);
   } finally {
     await world.close();
   }

@@ -183,6 +183,26 @@ test("D1: a name is looked up again when its TTL is over, within bounds, and wha
   await registry.close();
 });
 
+test("D1: what is not there is not asked for again before its zone says so, and is found then", async () => {
+  let there = false;
+  const { registry, asked, pass, seen } = await open(({ name, type }) =>
+    there && name === "web.test." && type === TYPE.SRV
+      ? { answers: [srv(name, 0, 1, 80, "a.test.")], additionals: [a("a.test.", "10.0.0.1")] }
+      : { rcode: RCODE.NXDOMAIN, authorities: [soa("test.", 7, 60)] },
+  );
+  const lookUps = () => asked.filter((one) => one.includes(" web.test. 33")).length;
+  assert.equal(await seen(), "0");
+  there = true;
+  for (let second = 1; second <= 6; second++) {
+    await pass(1_000);
+    // Whoever asks meanwhile gets what is known.
+    assert.deepEqual([await seen(), lookUps()], ["0", 1], `after ${second} s`);
+  }
+  await pass(1_000);
+  assert.deepEqual([await seen(), lookUps()], ["10.0.0.1:80/1 0", 2]);
+  await registry.close();
+});
+
 test("D2: while no server answers, what was known stays, and says how old it is", async () => {
   let away = false;
   let host = "10.0.0.1";
