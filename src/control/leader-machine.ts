@@ -2,20 +2,26 @@
  * Who of several does what only one may do, as a machine: what the store shows and `now` (a monotonic clock of one's own) in, what to ask of the store out. As Kubernetes elects leaders (client-go
  * leaderelection): nobody reads a time that somebody else wrote.
  *
- *     standing by --record absent, released, or unchanged for a lease--> taking --put, as nobody else was first--> leading
- *        ^                                                                 | no                                     | renews every third of the lease
- *        '-----------------------------------------------------------------'<-- another one holds it, or not renewed in time --'
+ *     standing by --record absent, released, or for a lease unchanged or lost--> taking --put, as nobody else was first--> leading
+ *        ^                                                                        | no                                     | renews every third of the lease
+ *        '------------------------------------------------------------------------'<-- another one holds it, or not renewed in time --'
  *
  * 1. At one instant at most one leads: it leads from when it sent what the store took until `leaseMs - marginMs` later, while others wait for `leaseMs` from when they saw it. So clocks may
  *    differ in rate by marginMs / leaseMs.
  * 2. What came of a put of which nothing was heard shows in the record, which says which put it was: it counts from when that was sent.
  * 3. A record that another one changes, however often, is never taken.
+ * 4. A record that is there no more was lost with the store's data: whoever it named last may not know yet, and leads for up to a lease. (Who was not there before cannot tell that from a new store.)
  */
 export class LeaderMachine {
   readonly #id: string;
   readonly #times: LeaderTimes;
-  /** Newest record seen, since when it stands unchanged by our clock. Null before the first look. */
-  #seen: { readonly record: LeaderRecord | null; readonly version: string; readonly sinceMs: number } | null = null;
+  /** Newest record seen; null before the first look. */
+  #seen: {
+    readonly record: LeaderRecord | null;
+    readonly version: string;
+    /** When it may be taken, by our clock, if it stands unchanged until then. */
+    readonly freeAtMs: number;
+  } | null = null;
   /** When each of our puts was sent of which nothing was heard, by its number. */
   readonly #sent = new Map<number, number>();
   #puts = 0;
@@ -44,19 +50,22 @@ export class LeaderMachine {
   /** What to ask of the store now; a number: nothing before then. */
   next(now: number): LeaderAsk | number {
     if (this.#seen === null || now >= this.#lookAtMs) return { ask: "look" };
-    const { record, version, sinceMs } = this.#seen;
+    const { record, version, freeAtMs } = this.#seen;
     if (record !== null && record.holder === this.#id) {
       if (now < this.#renewAtMs) return Math.min(this.#renewAtMs, this.#lookAtMs);
       return this.#put(version, this.leads(now) ? record.term : record.term + 1, now);
     }
-    const freeAtMs = record === null || record.holder === "" ? now : sinceMs + record.leaseMs;
     if (now < freeAtMs) return Math.min(freeAtMs, this.#lookAtMs);
     return this.#put(version, (record?.term ?? 0) + 1, now);
   }
 
   /** The store showed this. */
   saw(record: LeaderRecord | null, version: string, now: number): void {
-    if (this.#seen?.version !== version) this.#seen = { record, version, sinceMs: now };
+    if (this.#seen?.version !== version) {
+      const lost = record === null && this.#seen !== null && !this.leads(now);
+      const waitMs = lost ? this.#times.leaseMs : record === null || record.holder === "" ? 0 : record.leaseMs;
+      this.#seen = { record, version, freeAtMs: now + waitMs };
+    }
     this.#lookAtMs = now + this.#times.lookMs;
     if (record?.holder !== this.#id) {
       // Whoever changes it, changed it after we had failed to renew it in time, or had released it.

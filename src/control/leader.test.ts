@@ -3,7 +3,7 @@ import test from "node:test";
 import fc from "fast-check";
 import { type Cancel, type Clock, VirtualClock } from "../core/clock.ts";
 import { seededRandom } from "../core/random.ts";
-import type { KeyValue } from "../settings/key-value.ts";
+import { ANY, type KeyValue } from "../settings/key-value.ts";
 import { MemoryKeyValue } from "../settings/memory-key-value.ts";
 import { createLeader, type Leader } from "./leader.ts";
 
@@ -94,6 +94,11 @@ class World {
     this.processes.push(added);
   }
 
+  /** The store's data, of which everybody has seen something. */
+  async lose(): Promise<void> {
+    if (this.processes.every(({ leader }) => leader.holder !== "")) await this.store.delete("leader", ANY);
+  }
+
   /** Those that would act now. */
   get leaders(): number[] {
     return [...this.processes.keys()].filter(
@@ -166,10 +171,22 @@ test("a leader that is cut off from the store stops before another one begins, a
   assert.ok(takenAt - cutAt <= LEASE_MS + LEASE_MS / 3);
 });
 
+test("invariant 4: when the store loses its data, nobody begins before the one who leads knows", async () => {
+  const world = new World();
+  for (let n = 0; n < 3; n++) world.add();
+  await world.pass(1_000);
+  // At each moment between two renewals.
+  for (let n = 0; n < 40; n++) {
+    await world.pass(10_000 + n * STEP_MS, () => assert.ok(world.leaders.length <= 1));
+    assert.equal(world.leaders.length, 1);
+    await world.lose();
+  }
+});
+
 test("invariant 1: never two lead at one instant, whatever is slow, paused or cut off; when that is over, one does", async () => {
   const trouble = fc.record({
     who: fc.nat(2),
-    what: fc.constantFrom("pause", "resume", "cut", "mend", "close"),
+    what: fc.constantFrom("pause", "resume", "cut", "mend", "close", "lose"),
     afterMs: fc.integer({ min: 0, max: 9_000 }),
   });
   await fc.assert(
@@ -189,6 +206,7 @@ test("invariant 1: never two lead at one instant, whatever is slow, paused or cu
           const { process, leader } = world.processes[who];
           if (what === "pause") process.paused = true;
           else if (what === "resume") process.resume();
+          else if (what === "lose") await world.lose();
           else if (what === "close" && closed.size < 2 && !process.paused) {
             closed.add(who);
             void leader.close();
