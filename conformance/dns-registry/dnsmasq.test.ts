@@ -192,6 +192,25 @@ test("our own clock jumps by an hour: nothing leaves", async () => {
   await registry.close();
 });
 
+test("slow: 200 ms each way, all the time", async () => {
+  const server = await Dnsmasq.start(WEB);
+  const relay = await relayTo(server.port, 200);
+  const { of, until, staleMs, told, registry } = await open([relay]);
+  await until(BOTH);
+  for (let second = 0; second < 5; second++) {
+    await wait(1_000);
+    assert.equal(await of("web"), BOTH);
+  }
+  await server.name(WEB.map((line) => line.replace("10.0.0.1", "10.0.0.23")));
+  const took = await until(BOTH.replace("10.0.0.1", "10.0.0.23"));
+  console.log(`measured slow, 200 ms each way: a change was seen after ${Math.round(took)} ms (TTL 1 s)`);
+  assert.ok((await staleMs()) < 5_000);
+  assert.ok(told.length <= 2, told.join("; "));
+  await registry.close();
+  relay.close();
+  await server.stop();
+});
+
 test("a server that forges, cuts and talks nonsense does not get in between", async () => {
   const evil = (make: (query: Uint8Array) => Uint8Array[]) => harmful(make);
   const forged = (query: Uint8Array, more: object) =>
@@ -218,17 +237,7 @@ test("answers over a line that resets TCP come when it is well again", async () 
   ]);
   const server = await Dnsmasq.start(["local-ttl=1", ...many.flat()]);
   const line = await HurtLine.open(server.port);
-  const udp = createSocket("udp4");
-  udp.bind(line.port, "127.0.0.1");
-  await once(udp, "listening");
-  udp.on("message", (query, from) => {
-    const onward = createSocket("udp4");
-    onward.on("message", (answer) => {
-      udp.send(answer, from.port, from.address);
-      onward.close();
-    });
-    onward.send(query, server.port, "127.0.0.1");
-  });
+  const udp = await relayTo(server.port, 0, line.port);
   const { registry, staleMs } = await open([line], "services=many");
   line.refusing = true;
   while ((await staleMs()) === 0) await wait(10);
@@ -244,6 +253,34 @@ test("answers over a line that resets TCP come when it is well again", async () 
   await line.close();
   await server.stop();
 });
+
+/** Passes datagrams on, each way late. */
+async function relayTo(target: number, delayMs: number, port = 0): Promise<{ port: number; close(): void }> {
+  const socket = createSocket("udp4");
+  socket.bind(port, "127.0.0.1");
+  await once(socket, "listening");
+  let closed = false;
+  const later = (pass: () => void): void =>
+    void setTimeout(() => {
+      if (!closed) pass();
+    }, delayMs);
+  socket.on("message", (query, from) => {
+    const onward = createSocket("udp4");
+    onward.on("error", () => onward.close());
+    onward.on("message", (answer) =>
+      later(() => {
+        socket.send(answer, from.port, from.address);
+        onward.close();
+      }),
+    );
+    later(() => onward.send(query, target, "127.0.0.1"));
+  });
+  const close = (): void => {
+    closed = true;
+    socket.close();
+  };
+  return { port: socket.address().port, close };
+}
 
 async function harmful(make: (query: Uint8Array) => Uint8Array[]): Promise<{ port: number; close(): void }> {
   const socket: Socket = createSocket("udp4");
