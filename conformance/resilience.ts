@@ -15,6 +15,7 @@ export const resilience: Suite = {
       const cases: Case[] = [];
       const load = startLoad(system);
       await sleep(2_000);
+      await waitFor(async () => load.calls() > 500, 30_000);
       cases.push({
         name: "steady load meets no failure",
         ok: load.failures.length === 0 && load.calls() > 500,

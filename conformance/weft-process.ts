@@ -8,6 +8,7 @@ export class WeftProcess {
   readonly child: ChildProcess;
   readonly lines: string[] = [];
   readonly #heard = new Set<() => void>();
+  #closed = false;
 
   constructor(args: readonly string[], env: NodeJS.ProcessEnv = {}) {
     this.child = spawn(process.execPath, [...weftCommand, ...args], {
@@ -21,7 +22,9 @@ export class WeftProcess {
         for (const heard of this.#heard) heard();
       });
     }
-    this.child.on("exit", () => {
+    // Not "exit": what it printed last may still be on its way.
+    this.child.on("close", () => {
+      this.#closed = true;
       for (const heard of this.#heard) heard();
     });
   }
@@ -41,10 +44,12 @@ export class WeftProcess {
             return resolve(match);
           }
         }
-        if (this.child.exitCode === null) return;
+        if (!this.#closed) return;
         done();
         reject(
-          new Error(`it ended with ${this.child.exitCode} before it printed ${pattern}:\n${this.lines.join("\n")}`),
+          new Error(
+            `it ended with ${this.child.exitCode ?? this.child.signalCode} before it printed ${pattern}:\n${this.lines.join("\n")}`,
+          ),
         );
       };
       const timer = setTimeout(() => {

@@ -21,7 +21,12 @@ export default defineSystem({
       .outlier({ consecutive5xx: 1_000 })
       .balancer("ring-hash", { hash: [{ by: "header", name: "x-user" }] })
       .concurrency("gradient2", { min: 100, enforcedBy: "both" })
-      .admission({ priorities: [{ claim: { name: "role", value: "gold" }, priority: 9 }] })
+      // A machine that is busy with other things is to shed nothing here.
+      .admission({
+        eventLoop: 0,
+        loopDelay: "1m",
+        priorities: [{ claim: { name: "role", value: "gold" }, priority: 9 }],
+      })
       .cache({ staleWhileRevalidate: "5s", staleIfError: "1m", collapse: "200ms", keyHeaders: ["x-lane"] })
       .fault({ delay: { fixed: "1ms", percent: 5 }, byHeader: { maxPercent: 10 } })
       .fallback({ stale: true, body: "later" }),
