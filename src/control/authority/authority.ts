@@ -1,4 +1,4 @@
-import { createHash, createPrivateKey, generateKeyPairSync, type KeyObject, X509Certificate } from "node:crypto";
+import { createPrivateKey, generateKeyPairSync, type KeyObject, X509Certificate } from "node:crypto";
 import { createCertificate, encodePem } from "../../core/certificate.ts";
 import type { Cancel, Clock } from "../../core/clock.ts";
 import { pinsOf } from "../../core/control-pin.ts";
@@ -8,6 +8,7 @@ import { AuthorityFile, type KeptRoot, type PastRoot } from "./authority-file.ts
 import type { AuthorityKeeper, KeptAuthority } from "./authority-keeper.ts";
 import { type CheckedAuthority, checkGivenAuthority, type GivenAuthority } from "./given-authority.ts";
 import { OwnIdentity } from "./own-identity.ts";
+import { BACKDATED_MS, makeRoot, stepTo } from "./root-certificate.ts";
 import { advanceRoots, nextDueMs, type RotationTimes, untilMs, wantsRoot } from "./root-rotation.ts";
 
 export interface AuthorityOptions {
@@ -254,35 +255,14 @@ export class Authority {
   }
 
   #makeRoot(state: KeptRoot["state"]): KeptRoot {
-    const { publicKey, privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
-    const nowMs = this.#clock.wallMs();
-    const notAfterMs = nowMs + this.#rootLifetimeMs;
-    const name = createHash("sha256")
-      .update(publicKey.export({ type: "spki", format: "der" }))
-      .digest("hex")
-      .slice(0, 8);
-    const der = createCertificate(
-      {
-        publicKey,
-        // Each root has a name of its own, for those who tell authorities by name.
-        commonName: `${this.system} authority ${name}`,
-        organization: this.system,
-        uri: `spiffe://${this.system}`,
-        notBeforeMs: nowMs - BACKDATED_MS,
-        notAfterMs,
-        authority: true,
-      },
-      privateKey,
-    );
-    const id = createHash("sha256").update(der).digest("hex").slice(0, 16);
-    const pem = privateKey.export({ type: "pkcs8", format: "pem" }).toString();
-    return { id, state, sinceMs: nowMs, notAfterMs, certificate: encodePem(der), privateKey: pem };
+    return makeRoot(this.system, state, this.#clock.wallMs(), this.#rootLifetimeMs);
   }
 
   async #addRoot(): Promise<void> {
     const next = this.#makeRoot("distributing");
     const before = this.#roots.find(({ state }) => state === "signing");
-    const past = before === undefined ? this.#past : [...this.#past, this.#stepTo(next, before)].slice(-MAX_PAST);
+    const step = before === undefined ? [] : [stepTo(this.system, next, before, this.#clock.wallMs())];
+    const past = [...this.#past, ...step].slice(-MAX_PAST);
     await this.#change([...this.#roots, next], past);
   }
 
@@ -303,24 +283,6 @@ export class Authority {
         reason: "ROOTS_CHANGED",
         retryable: true,
       });
-  }
-
-  /** Says in the name of the root before that this one follows it. */
-  #stepTo(next: KeptRoot, { certificate, privateKey, notAfterMs }: KeptRoot): PastRoot {
-    const { publicKey, subject } = new X509Certificate(next.certificate);
-    const der = createCertificate(
-      {
-        publicKey,
-        commonName: /^CN=(.+)$/m.exec(subject)?.[1] ?? "",
-        organization: this.system,
-        uri: `spiffe://${this.system}`,
-        notBeforeMs: this.#clock.wallMs() - BACKDATED_MS,
-        notAfterMs,
-        authority: true,
-      },
-      { certificate: new X509Certificate(certificate).raw, privateKey: createPrivateKey(privateKey) },
-    );
-    return { certificate, successor: encodePem(der), notAfterMs, droppedMs: null };
   }
 
   /** Carries out what is due, and waits for the next. */
@@ -401,5 +363,3 @@ const DAY_MS = 24 * HOUR_MS;
 const YEAR_MS = 365 * DAY_MS;
 /** Roots that were replaced, of which the control plane still shows the way. */
 const MAX_PAST = 8;
-/** Clocks of machines differ. */
-const BACKDATED_MS = 60_000;
