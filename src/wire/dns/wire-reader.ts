@@ -15,10 +15,6 @@ export class WireReader {
     this.at = at;
   }
 
-  u8(): number {
-    return this.#has(1) ? this.bytes[this.at++] : 0;
-  }
-
   u16(): number {
     return this.#has(2) ? (this.bytes[this.at++] << 8) | this.bytes[this.at++] : 0;
   }
