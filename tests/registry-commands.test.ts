@@ -9,9 +9,13 @@ import { openPlaneAccess, placeOf, type RegistryAccess } from "../src/cli/regist
 import { Copier, type CopyEvent } from "../src/cli/registry/copier.ts";
 import { weft } from "../src/cli/weft.case.ts";
 import { type ControlPlane, startControlPlane } from "../src/control/control-plane.ts";
+import { systemClock } from "../src/core/clock.ts";
+import { systemRandom } from "../src/core/random.ts";
 import { createMemoryRegistry } from "../src/drivers/memory/memory-registry.ts";
+import { openBackedRegistry } from "../src/registry/backed-registry.ts";
 import { endpointOf } from "../src/registry/registry.case.ts";
 import type { Registry } from "../src/registry/registry.ts";
+import { SharedPlace } from "../src/registry/shared-place.case.ts";
 
 /** `weft registry` against control planes. */
 
@@ -57,7 +61,8 @@ function running(...args: string[]): { child: ChildProcess; until(pattern: RegEx
 }
 
 async function until(holds: () => boolean | Promise<boolean>, what: () => string): Promise<void> {
-  for (const end = performance.now() + 10_000; !(await holds()); ) {
+  // Programs that start take their time on a machine that has much to do.
+  for (const end = performance.now() + 30_000; !(await holds()); ) {
     assert.ok(performance.now() < end, `waited in vain for ${what()}`);
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
@@ -239,6 +244,74 @@ test("a copy goes on after its source, or its target, was away", async () => {
     await Promise.all([source.plane.stop(), target.plane.stop()]);
   }
 });
+
+for (const mode of ["available", "consistent"] as const)
+  test(`in the mode "${mode}", where the place of endpoints does not answer`, async (t) => {
+    const place = new SharedPlace(systemClock);
+    const backends = [place.backend(), place.backend()];
+    const planes: ControlPlane[] = [];
+    for (const backend of backends) {
+      const opened = await openBackedRegistry({ backend, mode, clock: systemClock, random: systemRandom });
+      planes.push(await startControlPlane({ registry: opened, health: { defaults: { kind: "ttl" } } }));
+    }
+    t.after(() => Promise.all(planes.map((one) => one.stop())));
+    const [near, far] = planes.map(({ address }) => ["--control", address]);
+    const register = (id: string, at: string[]) =>
+      weft(
+        "registry",
+        "register",
+        "--service",
+        "alpha",
+        "--ttl",
+        "none",
+        "--id",
+        id,
+        "--address",
+        "10.0.0.1:80",
+        ...at,
+      );
+    assert.equal((await register("a-1", near)).status, 0);
+    assert.match((await weft("registry", "get", "alpha", ...far)).stdout, /^ID.*\na-1 +10\.0\.0\.1:80/);
+    const well = await weft("registry", "ls", ...far);
+    assert.deepEqual([well.stderr, /\nalpha +1 +1/.test(well.stdout)], ["", true]);
+    backends[1].cut();
+    await new Promise((resolve) => setTimeout(resolve, 700));
+    // Here it goes on; the other one does not hear of it.
+    assert.equal((await register("a-2", near)).status, 0);
+    const [ls, get] = [await weft("registry", "ls", ...far), await weft("registry", "get", "alpha", ...far)];
+    const rest = async (query: string) => {
+      const answer = await fetch(`http://${planes[1].address}/v1/services${query}`);
+      return { status: answer.status, body: (await answer.json()) as { staleMs?: string; code?: string } };
+    };
+    const status = (await (await fetch(`http://${planes[1].address}/v1/status`)).json()) as Record<string, string>;
+    assert.deepEqual([status.mode, Number(status.staleMs) > 500], [mode, true]);
+    if (mode === "available") {
+      for (const { stdout, stderr } of [ls, get]) {
+        assert.match(
+          stderr,
+          /^stale {2}this was all there is \d+\.\d s ago; the place where endpoints are kept does not/,
+        );
+        assert.match(stdout, /alpha +1 +1|a-1 /);
+      }
+      const { staleMs } = JSON.parse((await weft("registry", "ls", "--json", ...far)).stdout);
+      assert.ok(staleMs > 500, `${staleMs}`);
+      assert.ok(Number((await rest("")).body.staleMs) > 500);
+    } else {
+      for (const { status, stdout, stderr } of [ls, get]) {
+        assert.deepEqual([status, stdout], [1, ""]);
+        assert.match(stderr, /\[NOT_CONFIRMED\]/);
+      }
+      assert.equal((await rest("")).status, 503);
+      const known = await rest("?stale=true");
+      assert.ok(known.status === 200 && Number(known.body.staleMs) > 500, JSON.stringify(known));
+    }
+    backends[1].mend();
+    await until(
+      async () => /a-2 /.test((await weft("registry", "get", "alpha", ...far)).stdout),
+      () => "what was missed",
+    );
+    assert.equal((await weft("registry", "get", "alpha", ...far)).stderr, "");
+  });
 
 test("what names a registry holds no secret", () => {
   const cases: [url: string, place: string][] = [

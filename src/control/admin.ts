@@ -5,7 +5,6 @@ import type { Endpoint } from "../core/endpoint.ts";
 import { WeftError } from "../core/errors.ts";
 import { type ServiceDefinition, service } from "../service/definition.ts";
 import { createCallExplainer } from "./call-explainer.ts";
-import type { ServiceState } from "./catalog.ts";
 import type { Hub } from "./hub.ts";
 import { ledgerAdmin, revisionMessage } from "./ledger-admin.ts";
 import { topologyOf } from "./mesh/topology.ts";
@@ -24,20 +23,34 @@ export function createAdminService(hub: Hub, version: string): ServiceDefinition
       load: hub.loads.get(endpoint.id),
     };
   };
-  const found = (names: readonly string[]): ServiceState[] => {
-    const states = hub.catalog.services().filter(({ name }) => names.length === 0 || names.includes(name));
+  /** By name: what is known, or what is there now where only that will do. */
+  const endpointsBy = async (asked: readonly string[], stale: boolean) => {
+    const { registry, catalog } = hub;
+    if (stale || registry.mode === "available") {
+      const { staleMs } = await registry.query([]);
+      return {
+        staleMs,
+        known: new Map(catalog.services().map((state) => [state.name, [...state.endpoints.values()]])),
+      };
+    }
+    const { staleMs, endpoints } = await registry.query(asked.length === 0 ? ["*"] : asked);
+    const known = Map.groupBy(endpoints, (endpoint) => endpoint.service);
+    for (const { name, methods } of catalog.services()) if (methods !== null && !known.has(name)) known.set(name, []);
+    return { staleMs, known };
+  };
+  const named = (names: readonly string[], known: ReadonlyMap<string, Endpoint[]>): string[] => {
     for (const name of names) {
-      if (states.some((state) => state.name === name)) continue;
-      const known = hub.catalog.services().map((state) => state.name);
+      if (known.has(name)) continue;
+      const others = new Set([...known.keys(), ...hub.catalog.services().map((state) => state.name)]);
       throw new WeftError(
         "not_found",
-        `no service "${name}" is known; those that are: ${known.slice(0, 20).join(", ") || "none"}`,
+        `no service "${name}" is known; those that are: ${[...others].slice(0, 20).join(", ") || "none"}`,
         {
           reason: "UNKNOWN_SERVICE",
         },
       );
     }
-    return states.sort((a, b) => (a.name < b.name ? -1 : 1));
+    return [...known.keys()].filter((name) => names.length === 0 || names.includes(name)).sort();
   };
 
   return service(Admin, {
@@ -59,14 +72,18 @@ export function createAdminService(hub: Hub, version: string): ServiceDefinition
       }),
     }),
 
-    listServices: ({ services }) => ({
-      endpointVersion: BigInt(hub.catalog.endpointVersion),
-      services: found(services).map(({ name, endpoints }) => ({
-        service: name,
-        contracts: [...(hub.contracts.get(name)?.contracts ?? [])],
-        endpoints: [...endpoints.values()].sort((a, b) => (a.id < b.id ? -1 : 1)).map(view),
-      })),
-    }),
+    listServices: async ({ services, stale }) => {
+      const { staleMs, known } = await endpointsBy(services, stale);
+      return {
+        endpointVersion: BigInt(hub.catalog.endpointVersion),
+        staleMs: BigInt(Math.floor(staleMs)),
+        services: named(services, known).map((name) => ({
+          service: name,
+          contracts: [...(hub.contracts.get(name)?.contracts ?? [])],
+          endpoints: (known.get(name) ?? []).sort((a, b) => (a.id < b.id ? -1 : 1)).map(view),
+        })),
+      };
+    },
 
     listProcesses: () => ({
       processes: Array.from(hub.sessions, (session) => ({

@@ -1,5 +1,5 @@
 import { hostname } from "node:os";
-import { endpointToMessage } from "../../contract/endpoint-message.ts";
+import { endpointOfMessage, endpointToMessage } from "../../contract/endpoint-message.ts";
 import { Admin, Health as HealthMessage } from "../../contract/gen/weft/control/v1/control.ts";
 import { Endpoints } from "../../contract/gen/weft/control/v1/endpoints.ts";
 import { systemClock } from "../../core/clock.ts";
@@ -155,9 +155,15 @@ export async function openPlaneAccess({ address, token, tell }: PlaneAccess): Pr
     name: isOnThisMachine(address) ? `${hostname()} ${address}` : address,
     async query(services) {
       await known(services);
+      const { staleMs, mode } = await admin.client.getStatus({}, { metadata });
       const list = await mirror.query(services);
-      const { staleMs } = await admin.client.getStatus({}, { metadata });
-      return { ...list, staleMs: Number(staleMs) };
+      if (mode !== "consistent" || services.length === 0) return { ...list, staleMs: Number(staleMs) };
+      // What is told by a line may be old: this is confirmed, or refused.
+      const answer = await admin.client.listServices({}, { metadata });
+      const endpoints = answer.services
+        .filter(({ service }) => services.includes("*") || services.includes(service))
+        .flatMap((service) => service.endpoints.flatMap(({ endpoint }) => (endpoint === undefined ? [] : endpoint)));
+      return { ...list, staleMs: Number(answer.staleMs), endpoints: endpoints.map(endpointOfMessage) };
     },
     watch(services, listener) {
       let watch: Watch | null = null;

@@ -19,7 +19,7 @@ export function createLoadReader(address: () => string | null): LoadReader {
       if (direct === null && at !== null) direct = createDirectClient(Admin, at, { pool: { background: true } });
       if (direct === null) return [];
       const { services } = await direct.client
-        .listServices({}, { timeoutMs: TIMEOUT_MS })
+        .listServices({ stale: true }, { timeoutMs: TIMEOUT_MS })
         .catch(() => ({ services: [] }));
       return services.flatMap(({ endpoints }) =>
         endpoints.map(({ load }) => load).filter((load) => load !== undefined),

@@ -87,7 +87,8 @@ const GATHERED: Readonly<Record<string, Gathered>> = {
     const { services } = request.message as ListServicesRequest;
     const [answer, { answers, silent }] = await Promise.all([
       own().then((own) => read(ListServicesResponseSchema, own)),
-      peers.ask(({ admin }, options) => admin.listServices({ services }, options)),
+      // What they add is checks and loads.
+      peers.ask(({ admin }, options) => admin.listServices({ services, stale: true }, options)),
     ]);
     const theirs = new Map<string, EndpointView[]>();
     for (const { answer } of answers)
