@@ -10,6 +10,8 @@ export function judgeDriver<S extends HurtableServer>(
   name: string,
   { server: start, url, openRegistry, openKeyValue }: Driver<S>,
   limits: Pick<LinearizableOptions, "clients" | "keys" | "pauseMs"> = {},
+  /** What this server alone can be hurt by besides, while half of the clients are cut off from it. */
+  special: (server: S) => Promise<void> = async () => {},
 ): void {
   test(`${name}: what concurrent clients see across faults is in order`, async () => {
     const server = await start();
@@ -22,7 +24,7 @@ export function judgeDriver<S extends HurtableServer>(
         ...limits,
         openKeyValue: () => openKeyValue({ url: next(), system: "judged" }),
         openRegistry: () => openRegistry({ url: next(), system: "judged", mode: "consistent" }),
-        hurt: () => hurtInTurn(server, line),
+        hurt: () => hurtInTurn(server, line, () => special(server)),
       });
     } finally {
       await line.close();
@@ -35,7 +37,7 @@ export function judgeDriver<S extends HurtableServer>(
  * What clients of a server go through while it is judged whether what they see is in order: it is killed and started again, stands still, is slow and loses connections, with some
  * quiet time in between. Half of the clients, who know it by `line`, are cut off, too. It takes 25 s, and nobody is away for longer than 3 s: no control plane is taken for dead.
  */
-async function hurtInTurn(server: HurtableServer, line: HurtLine): Promise<void> {
+async function hurtInTurn(server: HurtableServer, line: HurtLine, special: () => Promise<void>): Promise<void> {
   await wait(1_000);
   await server.kill();
   await wait(500);
@@ -54,7 +56,9 @@ async function hurtInTurn(server: HurtableServer, line: HurtLine): Promise<void>
   line.delayMs = 0;
   line.refusing = true;
   line.reset();
-  await wait(3_000);
+  await wait(2_000);
+  await special();
+  await wait(1_000);
   line.refusing = false;
   await wait(2_500);
   await server.kill();
