@@ -158,25 +158,47 @@ async function cases(system: RunningSystem, ports: readonly number[], dir: strin
 
     // --- sidecars ----------------------------------------------------------------------------------------------------
     const [, resolver] = readFileSync(join(dir, "dns"), "utf8").split(":");
-    let address = "";
-    for (let tries = 0; tries < 60 && address === ""; tries++) {
-      const found = await output("dig", [
-        "@127.0.0.1",
-        "-p",
-        resolver,
-        "+time=1",
-        "+tries=1",
-        "+short",
-        "cache.weft",
-      ]).catch(() => "");
-      address = /^127\.\d+\.\d+\.\d+$/m.exec(found)?.[0] ?? "";
-      if (address === "") await new Promise((resolve) => setTimeout(resolve, 250));
-    }
+    const virtual = async (name: string): Promise<string> => {
+      const query = ["@127.0.0.1", "-p", resolver, "+time=1", "+tries=1", "+short", name];
+      for (let tries = 0; tries < 60; tries++) {
+        const found = /^127\.\d+\.\d+\.\d+$/m.exec(await output("dig", query).catch(() => ""))?.[0];
+        if (found !== undefined) return found;
+        await new Promise((resolve) => setTimeout(resolve, 250));
+      }
+      throw new Error(`${name} has no address`);
+    };
+    const address = await virtual("cache.weft").catch(() => "none");
     const cache = (...args: string[]) => output("redis-cli", ["-h", address, "-p", "6379", ...args]);
     await check("redis: a virtual address, two sidecars", () => cache("set", "name", "weft"), /^OK\n$/);
     await check("redis: what was set is there", () => cache("get", "name"), /^weft\n$/);
     await check("redis: 2,000 commands through two sidecars", () => cache("-r", "2000", "echo", "x"), /^(x\n){2000}$/);
 
+    await check(
+      "dig: datagrams to a virtual address, by a sidecar",
+      async () =>
+        output("dig", [
+          `@${await virtual("names.weft")}`,
+          "-p",
+          "6379",
+          "+time=2",
+          "+tries=2",
+          "+short",
+          "www.shop.test",
+        ]),
+      /^192\.0\.2\.1\n$/,
+    );
+    const proxied = async (...args: string[]) =>
+      output("curl", ["-sSk", "-m", "10", "-x", `http://${readFileSync(join(dir, "proxy"), "utf8")}`, ...args]);
+    await check(
+      "curl: TLS to a service by CONNECT, through a sidecar",
+      () => proxied("https://site-a.weft/"),
+      /^site a\.site\.test\n$/,
+    );
+    await check(
+      "curl: HTTP/2 over TLS, by CONNECT",
+      () => proxied("--http2", "-w", "%{http_version}", "https://site-b.weft/"),
+      /^site b\.site\.test\n2$/,
+    );
     await check(
       "strict mutual TLS: nobody reaches it without an identity",
       async () => {
