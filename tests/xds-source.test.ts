@@ -52,6 +52,32 @@ test("an endpoint that changes is told anew, and nothing else", async (t) => {
   assert.equal(resource(first, ENDPOINTS, "s7"), resource(second, ENDPOINTS, "s7"));
 });
 
+test("each resource of each type is encoded once for all nodes that get it, at first and after a revision", async (t) => {
+  const { open, clock, publish } = await started(t, 5);
+  const feeds = [1, 2, 3].map((i) => open({ role: "sidecar", cluster: `s${i}`, id: `n${i}`, outbound: 15_001 }));
+  const assertShared = (): void => {
+    const [first, ...others] = feeds;
+    for (const typeUrl of [CLUSTER, ENDPOINTS, LISTENER, ROUTE]) {
+      assert.ok(names(first, typeUrl).length > 0, typeUrl);
+      for (const other of others)
+        for (const name of names(first, typeUrl))
+          assert.equal(resource(other, typeUrl, name), resource(first, typeUrl, name), `${typeUrl} ${name}`);
+    }
+  };
+  assertShared();
+  publish([
+    {
+      apiVersion: "weftmesh.dev/v1",
+      kind: "TrafficPolicy",
+      metadata: { name: "p" },
+      spec: { targetRefs: [{ kind: "Service", name: "s4" }], limits: { maxInFlight: 3 }, timeout: "2s" },
+    },
+  ]);
+  await settle(clock);
+  assert.equal((feeds[2].snapshot as XdsSnapshot).revision, 2);
+  assertShared();
+});
+
 test("what an application speaks is taken from its registration, and until there is one from its callers", async (t) => {
   const { open, clock, registry } = await started(t, 2);
   const feed = open({ role: "sidecar", cluster: "s1", inbound: 8_080, app: "127.0.0.1:3000", id: "s1-9" });

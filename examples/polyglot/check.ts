@@ -90,6 +90,15 @@ async function authorization(from: string): Promise<Cell> {
   return { ok: statuses[wanted] === 3, text: `${seen} ${from === "orders" ? "allowed" : "denied"}` };
 }
 
+/** Its own proxy lets nobody but orders to one path of it. The application has no such page, which shows that it was asked. */
+async function guard(service: string): Promise<Cell> {
+  const other = SERVICES.find((name) => name !== service && name !== "orders");
+  if (other === undefined) return LEFT_OUT;
+  const denied = Object.keys((await call(other, service, "/guarded", 2)).statuses).join(", ");
+  const allowed = Object.keys((await call("orders", service, "/guarded", 2)).statuses).join(", ");
+  return { ok: denied === "403" && allowed === "404", text: `${denied} to ${other}, ${allowed} to orders` };
+}
+
 /** Its certificate says who it is to those that it calls, and nobody gets to it in plain text. */
 async function mutualTls(service: string): Promise<Cell> {
   const targets = SERVICES.filter((other) => other !== service && other !== "stock");
@@ -128,7 +137,7 @@ function plainAnswer(address: string): Promise<boolean> {
 }
 
 const LEFT_OUT: Cell = { ok: true, text: "left out" };
-const CHECKS = { "canary 80:20": canary, retries, authorization, mTLS: mutualTls };
+const CHECKS = { "canary 80:20": canary, retries, authorization, guard, mTLS: mutualTls };
 
 await ask(`/${SERVICES[0]}/hello`).catch(() => {}); // ends here when nothing runs
 const ps =

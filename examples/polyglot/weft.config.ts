@@ -55,6 +55,16 @@ export default defineSystem({
     authorization("stock")
       .allow({ peers: ["spiffe://polyglot/orders", "spiffe://polyglot/gateway"] }) // the gateway: for check.ts
       .at("server"),
+    // Every service keeps one path to orders: its own proxy sees to it, whichever that is.
+    ...names.map((service) =>
+      authorization(service)
+        .named(`${service}-guarded`)
+        .deny({
+          paths: ["/guarded"],
+          peers: names.filter((name) => name !== "orders").map((name) => `spiffe://polyglot/${name}`),
+        })
+        .at("server"),
+    ),
   ],
   try: ["GET /orders/hello", "GET /catalog/call?to=pricing&path=/flaky&count=10"],
 });
