@@ -1,15 +1,12 @@
 import { createPrivateKey, generateKeyPairSync, X509Certificate } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
-import { connect as connectTcp } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type ConnectionOptions, connect as connectTls } from "node:tls";
 import { Counter } from "../examples/counter/gen/counter/v1/counter.ts";
 import { createDirectClient } from "../src/call/direct.ts";
 import { Admin } from "../src/contract/gen/weft/control/v1/control.ts";
 import { Identity } from "../src/contract/gen/weft/control/v1/identity.ts";
 import { type ControlPlane, type ControlPlaneOptions, startControlPlane } from "../src/control/control-plane.ts";
-import { encodePem } from "../src/core/certificate.ts";
 import { parseControlPin } from "../src/core/control-pin.ts";
 import type { Endpoint } from "../src/core/endpoint.ts";
 import { toWeftError } from "../src/core/errors.ts";
@@ -29,6 +26,8 @@ import { createRuntime, type Runtime } from "../src/service/runtime.ts";
 import { type Server, serve } from "../src/service/serve.ts";
 import { craftedCertificates } from "./identity/crafted.ts";
 import { goTakes } from "./identity/go-verify.ts";
+import { ownAuthority } from "./identity/own-authority.ts";
+import { inPlain, overTls, selfSigned } from "./identity/raw-peer.ts";
 import { secureLine } from "./identity/secure-line.ts";
 import type { Case, Suite } from "./suite.ts";
 
@@ -51,6 +50,7 @@ async function run(): Promise<Case[]> {
     cases.push(...(await overTime(log)));
     cases.push(...(await secureLine()));
     cases.push(...goTakes());
+    cases.push(...(await ownAuthority()));
   } finally {
     console.error = print;
   }
@@ -250,7 +250,7 @@ async function badPeers(log: string[]): Promise<Case[]> {
       },
       {
         who: "our name, self-signed",
-        make: tls(selfSigned("spiffe://shop/web")),
+        make: tls(selfSigned(SYSTEM, "spiffe://shop/web")),
         reason: /not signed by an authority/,
       },
       {
@@ -557,39 +557,6 @@ async function renewal(
 ): Promise<string> {
   const proof = signProof("renew", new Uint8Array(8), createPrivateKey(otherKey ?? material.privateKey));
   return issue({ case: "renewal", value: { certificate: material.certificate, proof } });
-}
-
-function selfSigned(uri: string): IdentityMaterial {
-  const own = new TestAuthority(SYSTEM);
-  const material = own.issue("web", { uri });
-  return { ...material, certificate: material.certificate + encodePem(own.certificate) };
-}
-
-/** What a raw TLS client gets for a request; "" for nothing. */
-function overTls(port: number, material: IdentityMaterial | null, head: string): Promise<string> {
-  const options: ConnectionOptions = {
-    port,
-    host: "127.0.0.1",
-    ALPNProtocols: ["http/1.1"],
-    rejectUnauthorized: false,
-    ...(material && { cert: material.certificate, key: material.privateKey }),
-  };
-  return answerOf(connectTls(options), head);
-}
-
-function inPlain(port: number, head: string): Promise<string> {
-  return answerOf(connectTcp({ port, host: "127.0.0.1" }), head);
-}
-
-function answerOf(socket: ReturnType<typeof connectTcp>, head: string): Promise<string> {
-  return new Promise((resolve) => {
-    let text = "";
-    socket.setTimeout(3_000, () => socket.destroy());
-    socket.write(`GET /healthz HTTP/1.1\r\nhost: orders\r\n${head}connection: close\r\n\r\n`);
-    socket.on("data", (chunk: Buffer) => (text += chunk.toString("latin1")));
-    socket.on("error", () => {});
-    socket.on("close", () => resolve(text));
-  });
 }
 
 async function until(condition: () => boolean): Promise<void> {
