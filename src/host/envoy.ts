@@ -49,7 +49,9 @@ export async function envoyProcess(bootstrap: ProcessSpec, file: string): Promis
     });
   mkdirSync(join(file, ".."), { recursive: true });
   writeFileSync(file, `${out.join("\n")}\n`, { mode: 0o600 });
-  const args = ["-c", file, "--disable-hot-restart", "--log-level", "warning", "--concurrency", "1"];
+  // Who is refused is in its log a second later, not ten.
+  const log = ["--log-level", "warning", "--file-flush-interval-msec", "1000"];
+  const args = ["-c", file, "--disable-hot-restart", ...log, "--concurrency", "1"];
   return { command, args, cwd: bootstrap.cwd, env: bootstrap.env };
 }
 

@@ -4,9 +4,11 @@ import { ListenerSchema } from "../../../contract/gen/envoy/config/listener/v3/l
 import { RouteConfigurationSchema } from "../../../contract/gen/envoy/config/route/v3/route.ts";
 import { FilterConfigSchema, VirtualHostSchema } from "../../../contract/gen/envoy/config/route/v3/route_components.ts";
 import { ExpressionFilterSchema } from "../../../contract/gen/envoy/extensions/access_loggers/filters/cel/v3/cel.ts";
+import { StderrAccessLogSchema } from "../../../contract/gen/envoy/extensions/access_loggers/stream/v3/stream.ts";
 import { CorsPolicySchema, CorsSchema } from "../../../contract/gen/envoy/extensions/filters/http/cors/v3/cors.ts";
 import { ExtAuthzSchema } from "../../../contract/gen/envoy/extensions/filters/http/ext_authz/v3/ext_authz.ts";
 import { HTTPFaultSchema } from "../../../contract/gen/envoy/extensions/filters/http/fault/v3/fault.ts";
+import { HeaderMutationSchema } from "../../../contract/gen/envoy/extensions/filters/http/header_mutation/v3/header_mutation.ts";
 import {
   JwtAuthenticationSchema,
   PerRouteConfigSchema,
@@ -54,10 +56,12 @@ import type { Document } from "./document.ts";
 const registry = createRegistry(
   FilterConfigSchema,
   ExpressionFilterSchema,
+  StderrAccessLogSchema,
   CorsSchema,
   CorsPolicySchema,
   ExtAuthzSchema,
   HTTPFaultSchema,
+  HeaderMutationSchema,
   JwtAuthenticationSchema,
   PerRouteConfigSchema,
   LocalRateLimitSchema,

@@ -4,6 +4,7 @@ import { CORS } from "./cors-config.ts";
 import { compact, type Document, typed } from "./document.ts";
 import { type ExternalFilter, externalFilter, outsideCluster } from "./external-authz.ts";
 import { FAULT } from "./fault-config.ts";
+import { hopFilter } from "./hop-filter.ts";
 import { JWT, JwtFilter, NOBODY, type TokenDemand } from "./jwt-config.ts";
 import { limitFilterName, limitsAt, localLimit } from "./local-limit.ts";
 import { bothOf, RBAC, rbacPerRoute, rbacRules, rulePrincipal } from "./rbac-config.ts";
@@ -12,12 +13,14 @@ import { SESSION } from "./session-config.ts";
 const TOKEN = "weft.token";
 const DENY = "weft.deny";
 const ALLOW = "weft.allow";
+/** Under which what audits would deny is counted, in all and by rule: "http.inbound.rbac.audit.policy.orders/exports.shadow_denied". */
+const AUDIT = "audit";
 const ENABLED = typed("envoy.config.route.v3.FilterConfig", { config: {} });
 
 /**
  * The HTTP filters of one listener, collected while its routes are made. First is outermost, as in policy/machine/gates.ts; each does nothing but where a route says so.
  *
- *     cors  jwt  token  deny (and audit as shadow rules)  allow  [condition, external]...  limits  fault  session  router
+ *     cors  jwt  token  deny (and audit as shadow rules)  allow  [condition, external]...  limits  fault  session  hops  router
  */
 export class ListenerFilters {
   readonly jwt: JwtFilter;
@@ -99,7 +102,7 @@ export class ListenerFilters {
     const shadow = Object.keys(audited).length === 0 ? null : { action: "DENY", policies: audited };
     if (deny !== null || shadow !== null) {
       this.#used.add(DENY);
-      made[DENY] = rbacPerRoute(deny, shadow, shadow === null ? "" : "weft_audit_");
+      made[DENY] = rbacPerRoute(deny, shadow, shadow === null ? "" : AUDIT, shadow !== null);
     }
     if (allow !== null) {
       this.#used.add(ALLOW);
@@ -119,12 +122,14 @@ export class ListenerFilters {
     return { [name]: ENABLED };
   }
 
-  /** HttpConnectionManager.http_filters. */
-  httpFilters(): Document[] {
+  /** HttpConnectionManager.http_filters. `believed`: callers have proved that they are of the system, or are the application itself. */
+  httpFilters(believed = this.#role === "outbound"): Document[] {
     const jwt = this.jwt.config();
     const filters: Document[] = [filter(CORS, typed("envoy.extensions.filters.http.cors.v3.Cors"))];
     if (jwt !== null) filters.push(filter(JWT, jwt));
-    for (const name of [TOKEN, DENY, ALLOW]) if (this.#used.has(name)) filters.push(filter(name, typed(RBAC)));
+    for (const name of [TOKEN, DENY, ALLOW])
+      if (this.#used.has(name))
+        filters.push(filter(name, typed(RBAC, name === DENY ? { shadow_rules_stat_prefix: AUDIT } : {})));
     for (const { name, conditionName, config } of this.#externals.values()) {
       filters.push(filter(conditionName, typed(RBAC)), filter(name, config, true));
     }
@@ -132,6 +137,10 @@ export class ListenerFilters {
     if (this.#role !== "inbound") {
       filters.push(filter(FAULT, typed("envoy.extensions.filters.http.fault.v3.HTTPFault")));
       filters.push(filter(SESSION, typed("envoy.extensions.filters.http.stateful_session.v3.StatefulSession"), false));
+    }
+    if (!believed) {
+      const { name, config } = hopFilter();
+      filters.push(filter(name, config));
     }
     filters.push(
       filter(

@@ -23,23 +23,24 @@ export function plainListener({ name, host, port, filters }: ListenerParts): Doc
   };
 }
 
-/** The inbound side of a sidecar. What comes over TLS has shown a certificate of the own system; strict takes nothing else. */
+/** The inbound side of a sidecar. What comes over TLS has shown a certificate of the own system; strict takes nothing else. `proven`: the filters for calls of such, in place of those of anybody. */
 export function inboundListener(
   { name, host, port, filters }: ListenerParts,
+  proven: readonly Document[],
   system: string,
   mode: MutualTls,
 ): Document {
-  const http = [manager(name, filters, true)];
+  const anybody = [manager(name, filters, true)];
   // By it Envoy knows which listeners drain while the application's own calls go on.
-  const own = { name, address: address(host, port), traffic_direction: "INBOUND" };
-  if (mode === "off") return { ...own, filter_chains: [{ filters: http }] };
+  const own = { name, address: address(host, port), traffic_direction: "INBOUND", access_log: [REFUSED] };
+  if (mode === "off") return { ...own, filter_chains: [{ filters: anybody }] };
   const secure = {
     name: "mesh",
     filter_chain_match: { transport_protocol: "tls" },
     transport_socket: downstreamTls(system, ["h2", "http/1.1"]),
-    filters: http,
+    filters: [manager(name, proven, true)],
   };
-  const plain = { name: "plain", filter_chain_match: { transport_protocol: "raw_buffer" }, filters: http };
+  const plain = { name: "plain", filter_chain_match: { transport_protocol: "raw_buffer" }, filters: anybody };
   return {
     ...own,
     listener_filters: [
@@ -51,6 +52,28 @@ export function inboundListener(
     filter_chains: mode === "strict" ? [secure] : [secure, plain],
   };
 }
+
+/**
+ * Who is not let in, with the reason, on Envoy's standard error: a certificate that is none of the system's, or plain text where the service is strict. Envoy counts such
+ * connections by itself, and says nothing.
+ */
+const REFUSED: Document = {
+  name: "stderr",
+  filter: {
+    extension_filter: extension("cel", "envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter", {
+      expression: "connection.transport_failure_reason != '' || response.code_details == 'filter_chain_not_found'",
+    }),
+  },
+  typed_config: typed("envoy.extensions.access_loggers.stream.v3.StderrAccessLog", {
+    log_format: {
+      text_format_source: {
+        inline_string:
+          "%START_TIME% refused %DOWNSTREAM_REMOTE_ADDRESS%: %DOWNSTREAM_TRANSPORT_FAILURE_REASON% %RESPONSE_CODE_DETAILS% %DOWNSTREAM_PEER_URI_SAN%\n",
+      },
+      omit_empty_values: true,
+    },
+  }),
+};
 
 /** What a gRPC client asks for by the name that it dials. */
 export function clientListener(name: string, routes: string, filters: readonly Document[]): Document {

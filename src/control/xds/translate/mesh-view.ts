@@ -213,11 +213,11 @@ export function nodeDocuments(
     const filters = new ListenerFilters(role);
     const hosts = inboundHosts({ model, role, filters, cluster: () => APP }, service);
     const { mtls } = model.servicePolicy(false, service, "");
-    const parts = { name: "inbound", host, port: inbound, filters: filters.httpFilters() };
+    const parts = { name: "inbound", host, port: inbound, filters: filters.httpFilters(false) };
     // Who cannot show a certificate cannot take calls over TLS; of a strict service it takes none.
     const mode = view.key.proven ? mtls : "off";
     if (view.key.proven || mtls !== "strict") {
-      made.push([LISTENER, "inbound", inboundListener(parts, model.state.system, mode)]);
+      made.push([LISTENER, "inbound", inboundListener(parts, filters.httpFilters(true), model.state.system, mode)]);
       made.push([ROUTE, "inbound", stampedRoutes("inbound", hosts, stamp)]);
       made.push([CLUSTER, APP, appCluster(app, place.http2App)]);
       for (const [name, document] of filters.clusters) made.push([CLUSTER, name, document]);

@@ -105,12 +105,18 @@ export function bothOf(a: Document, b: Document): Document | undefined {
 const MAX_POLICIES = 1_024;
 
 /** A per-route configuration; without rules it lets everything pass. */
-export function rbacPerRoute(rules: Document | null, shadow: Document | null = null, prefix = ""): Document {
+export function rbacPerRoute(
+  rules: Document | null,
+  shadow: Document | null = null,
+  prefix = "",
+  byRule = false,
+): Document {
   return typed(RBAC_PER_ROUTE, {
     rbac: {
       ...(rules === null ? {} : { rules }),
       ...(shadow === null ? {} : { shadow_rules: shadow }),
       ...(prefix === "" ? {} : { shadow_rules_stat_prefix: prefix }),
+      ...(byRule ? { track_per_rule_stats: true } : {}),
     },
   });
 }
