@@ -1,6 +1,10 @@
 import { createSign, generateKeyPairSync } from "node:crypto";
+import { attackCases } from "./envoy/attacks.ts";
 import { grpcCases } from "./envoy/grpc.ts";
 import { call, Mesh, until } from "./envoy/mesh.ts";
+import { refusalCases } from "./envoy/refused.ts";
+import { rotationCases } from "./envoy/rotation.ts";
+import { whoMayCases } from "./envoy/who-may.ts";
 import { freePort } from "./free-port.ts";
 import type { Case, Suite } from "./suite.ts";
 
@@ -23,6 +27,10 @@ export const envoy: Suite = {
     await grpcCases(mesh, check);
     const refused = mesh.events.filter((event) => event.includes("refuses"));
     done.push({ name: "nothing is refused", ok: refused.length === 0, detail: refused[0] });
+    await refusalCases(check);
+    await attackCases(check);
+    await whoMayCases(check);
+    await rotationCases(check);
     return done;
   },
 };

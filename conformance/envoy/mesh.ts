@@ -5,6 +5,7 @@ import { type Agent, createServer, type IncomingHttpHeaders, request, type Serve
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { type ControlPlane, type IdentityOptions, startControlPlane } from "../../src/control/control-plane.ts";
 import { envoyBootstrap } from "../../src/control/xds/envoy-bootstrap.ts";
 import { parseControlPin } from "../../src/core/control-pin.ts";
@@ -139,9 +140,11 @@ export class Mesh implements AsyncDisposable {
       delta?: boolean;
       /** Where it takes the control plane to be. */
       control?: number;
+      /** Of the bootstrap, what is otherwise. */
+      otherwise?: object;
     },
-  ): Promise<{ admin: number; child: ChildProcess }> {
-    const { listen, outbound, app, token = true, delta = true, control = this.control.port } = place;
+  ): Promise<{ admin: number; child: ChildProcess; lines: readonly string[] }> {
+    const { listen, outbound, app, token = true, delta = true, control = this.control.port, otherwise } = place;
     const at = (port: number | undefined) => (port === undefined ? null : { host: "127.0.0.1", port });
     const admin = await freePort();
     const shown = token ? this.token(service) : "";
@@ -163,7 +166,7 @@ export class Mesh implements AsyncDisposable {
       delta,
     });
     const file = join(this.folder, `${service}-${admin}.json`);
-    writeFileSync(file, JSON.stringify(bootstrap), { mode: 0o600 });
+    writeFileSync(file, JSON.stringify({ ...bootstrap, ...otherwise }), { mode: 0o600 });
     const args = [
       "-c",
       file,
@@ -172,27 +175,38 @@ export class Mesh implements AsyncDisposable {
       "1",
       "-l",
       "warning",
+      "--file-flush-interval-msec",
+      "100",
       "--log-path",
       `${file}.log`,
     ];
-    const child = spawn(tool("envoy"), args, { stdio: "ignore" });
+    const child = spawn(tool("envoy"), args, { stdio: ["ignore", "ignore", "pipe"] });
+    const lines = linesOf(child);
     this.#children.push(child);
-    await until(async () => (await call({ port: admin, path: "/ready" })).status === 200, "Envoy to be ready");
-    return { admin, child };
+    await until(async () => (await call({ port: admin, path: "/ready" })).status === 200, "Envoy to be ready", START_S);
+    return { admin, child, lines };
   }
 
   /** weft's own sidecar, for calls out and, with `app`, in. */
-  async sidecar(service: string, place: { outbound: number; listen?: number; app?: number }): Promise<void> {
-    const { outbound, listen, app } = place;
+  async sidecar(
+    service: string,
+    place: { outbound: number; listen?: number; app?: number; admin?: number },
+  ): Promise<{ child: ChildProcess; lines: readonly string[] }> {
+    const { outbound, listen, app, admin } = place;
     const inbound = listen === undefined ? [] : ["--listen", `127.0.0.1:${listen}`];
     const args = ["sidecar", "--service", service, "--app", `127.0.0.1:${app ?? 9}`, ...inbound];
     args.push("--control", this.control.address, "--outbound", `127.0.0.1:${outbound}`);
+    if (admin !== undefined) args.push("--admin", `127.0.0.1:${admin}`);
     const env = { ...process.env, WEFT_JOIN_TOKEN: this.token(service) };
-    this.#children.push(spawn(process.execPath, [...weft, ...args], { stdio: "ignore", env }));
+    const child = spawn(process.execPath, [...weft, ...args], { stdio: ["ignore", "ignore", "pipe"], env });
+    const lines = linesOf(child);
+    this.#children.push(child);
     await until(
       async () => (await call({ port: outbound, headers: { host: "nobody.weft" } })).status > 0,
       "the sidecar",
+      START_S,
     );
+    return { child, lines };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -208,6 +222,13 @@ export class Mesh implements AsyncDisposable {
     await this.control.stop();
     rmSync(this.folder, { recursive: true, force: true });
   }
+}
+
+/** What it says on its standard error. */
+function linesOf(child: ChildProcess): readonly string[] {
+  const lines: string[] = [];
+  if (child.stderr !== null) createInterface(child.stderr).on("line", (line) => void lines.push(line));
+  return lines;
 }
 
 export interface Answer {
@@ -249,11 +270,14 @@ export function call(options: {
   });
 }
 
-/** Asks again until it holds, for 10 s. */
-export async function until(holds: () => Promise<boolean>, what: string): Promise<void> {
-  for (let left = 200; ; left--) {
+/** Of a process, which others on the machine may hold up. */
+const START_S = 40;
+
+/** Asks again until it holds, for so many seconds. */
+export async function until(holds: () => Promise<boolean>, what: string, seconds = 10): Promise<void> {
+  for (const end = performance.now() + 1_000 * seconds; ; ) {
     if (await holds().catch(() => false)) return;
-    if (left === 0) throw new Error(`waited 10 s in vain for ${what}`);
+    if (performance.now() > end) throw new Error(`waited ${seconds} s in vain for ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }
