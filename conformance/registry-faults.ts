@@ -3,7 +3,7 @@ import { after, afterEach, before, test } from "node:test";
 import { type Clock, systemClock } from "../src/core/clock.ts";
 import type { ConsistencyMode } from "../src/registry/registry.ts";
 import { HurtLine } from "./hurt-line.ts";
-import { type OpenRegistry, Plane, TTL_MS, timeUntil, wait } from "./registry-plane.ts";
+import { type OpenRegistry, Plane, succeeds, TTL_MS, timeUntil, wait } from "./registry-plane.ts";
 
 /** A real server on 127.0.0.1 that can be hurt. */
 export interface HurtableServer {
@@ -115,7 +115,7 @@ export function registryFaults(name: string, options: RegistryFaultsOptions): vo
   const recovered = async (what: string, { a, b }: Both): Promise<void> => {
     const started = performance.now();
     const again = (work: () => Promise<unknown>): Promise<number> =>
-      timeUntil(() => succeeds(work), `${what}: registering`);
+      timeUntil(() => succeeds(work()), `${what}: registering`);
     await Promise.all([again(() => a.register(1, 9_001)), again(() => b.register(4, 9_004))]);
     await timeUntil(() => b.portOf(1) === 9_001 && a.portOf(4) === 9_004, `${what}: seeing each other's changes`);
     await serverHolds(SIX, what);
@@ -268,10 +268,3 @@ interface Both {
 
 const SIX = "alpha-1 alpha-2 alpha-3 alpha-4 alpha-5 alpha-6";
 const FIVE = SIX.replace("alpha-5 ", "");
-
-function succeeds(work: () => Promise<unknown>): Promise<boolean> {
-  return work().then(
-    () => true,
-    () => false,
-  );
-}

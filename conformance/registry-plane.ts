@@ -97,6 +97,14 @@ export async function timeUntil(
   return performance.now() - started;
 }
 
+/** Whether it came to a good end. */
+export function succeeds(work: Promise<unknown>): Promise<boolean> {
+  return work.then(
+    () => true,
+    () => false,
+  );
+}
+
 export function wait(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -11,7 +11,7 @@ import { HurtLine } from "./hurt-line.ts";
 import { LINE_FAULTS } from "./line-faults.ts";
 import { LiveProcess } from "./live-process.ts";
 import type { HurtableServer } from "./registry-faults.ts";
-import { timeUntil, wait } from "./registry-plane.ts";
+import { succeeds, timeUntil, wait } from "./registry-plane.ts";
 
 export interface SettingsFaultsOptions {
   server: () => Promise<HurtableServer>;
@@ -71,11 +71,7 @@ export function settingsFaults(name: string, { server: start, openStore, openReg
   const publish = async (): Promise<void> => {
     const set = { namespace: "orders", change: { case: "set" as const, value: { key: "limit", json: `${++value}` } } };
     await timeUntil(
-      () =>
-        admins[1].client.publishSettings({ changes: [set] }, { timeoutMs: 5_000, metadata }).then(
-          () => true,
-          () => false,
-        ),
+      () => succeeds(admins[1].client.publishSettings({ changes: [set] }, { timeoutMs: 5_000, metadata })),
       "a publication",
       10_000,
     );

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { openConsulKeyValue } from "../../src/drivers/consul/consul-key-value.ts";
 import { openConsulRegistry } from "../../src/drivers/consul/consul-registry.ts";
 import { ANY } from "../../src/settings/key-value.ts";
-import { Plane, TTL_MS, timeUntil, wait } from "../registry-plane.ts";
+import { Plane, succeeds, TTL_MS, timeUntil, wait } from "../registry-plane.ts";
 import { ConsulServer } from "./server.ts";
 
 const ALL = "alpha-1 alpha-2 alpha-3 alpha-4";
@@ -49,14 +49,9 @@ test("three servers, and two control planes at agents of their own: the leader i
     assert.ok(leader !== undefined, address);
     await leader.kill();
     const started = performance.now();
-    const succeeds = (work: () => Promise<unknown>): Promise<boolean> =>
-      work().then(
-        () => true,
-        () => false,
-      );
-    await timeUntil(() => succeeds(() => a.register(2, 9_002, 3 * TTL_MS)), "registering without it", 15_000);
+    await timeUntil(() => succeeds(a.register(2, 9_002, 3 * TTL_MS)), "registering without it", 15_000);
     await timeUntil(() => b.portOf(2) === 9_002, "seen by the other");
-    await timeUntil(() => succeeds(() => store.put("a", Buffer.from("1"), ANY)), "the store");
+    await timeUntil(() => succeeds(store.put("a", Buffer.from("1"), ANY)), "the store");
     const took = Math.round(performance.now() - started);
     console.log(`measured consul, leader of three killed: in use again after ${took} ms`);
     await leader.start();

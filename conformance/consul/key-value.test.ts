@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { openConsulKeyValue } from "../../src/drivers/consul/consul-key-value.ts";
 import { ANY } from "../../src/settings/key-value.ts";
-import { timeUntil, wait } from "../registry-plane.ts";
+import { succeeds, timeUntil, wait } from "../registry-plane.ts";
 import { ConsulServer } from "./server.ts";
 
 let server: ConsulServer;
@@ -21,12 +21,7 @@ test("a watch goes on when Consul was killed, stood still, or has lost its data"
   const told: (string | null)[] = [];
   another.watch("a", (item) => told.push(item === null ? null : Buffer.from(item.value).toString()));
   const put = async (text: string): Promise<void> => {
-    const succeeds = (): Promise<boolean> =>
-      store.put("a", Buffer.from(text), ANY).then(
-        () => true,
-        () => false,
-      );
-    await timeUntil(succeeds, `putting ${text}`);
+    await timeUntil(() => succeeds(store.put("a", Buffer.from(text), ANY)), `putting ${text}`);
     const took = await timeUntil(() => told.at(-1) === text, `being told of ${text}`);
     console.log(`measured consul, watch of a key: ${text} told after ${Math.round(took)} ms`);
   };

@@ -4,7 +4,7 @@ import { after, before, test } from "node:test";
 import type { Endpoint } from "../../src/core/endpoint.ts";
 import { openConsulRegistry } from "../../src/drivers/consul/consul-registry.ts";
 import { endpointOf } from "../../src/registry/registry.case.ts";
-import { timeUntil, wait } from "../registry-plane.ts";
+import { succeeds, timeUntil, wait } from "../registry-plane.ts";
 import { tool } from "../tools.ts";
 import { ConsulServer } from "./server.ts";
 
@@ -305,14 +305,7 @@ test("Consul is killed and started again: what others registered stays, and is f
   await wait(3_000);
   await server.start();
   const started = performance.now();
-  await timeUntil(
-    () =>
-      registerThere({ ID: "kept2", Name: "kept", Port: 81 }).then(
-        () => true,
-        () => false,
-      ),
-    "another one registers",
-  );
+  await timeUntil(() => succeeds(registerThere({ ID: "kept2", Name: "kept", Port: 81 })), "another one registers");
   await timeUntil(() => seen.has("n1/kept2"), "another one is seen");
   console.log(
     `measured consul, killed: what others register is seen ${Math.round(performance.now() - started)} ms after recovery`,

@@ -3,7 +3,7 @@ import { after, afterEach, before, test } from "node:test";
 import { openKubernetesKeyValue } from "../../src/drivers/kubernetes/kubernetes-key-value.ts";
 import { ABSENT, ANY, type KeyValue } from "../../src/settings/key-value.ts";
 import { HurtLine } from "../hurt-line.ts";
-import { timeUntil, wait } from "../registry-plane.ts";
+import { succeeds, timeUntil, wait } from "../registry-plane.ts";
 import { KubernetesServer } from "./server.ts";
 
 /** The store in ConfigMaps while the API server and etcd are hurt: what was acknowledged stays, nothing is acknowledged that is not so, and watches are right again within 5 s. */
@@ -47,11 +47,7 @@ function follow(store: KeyValue, key: string) {
 async function recovered(what: string, watcher: readonly (string | null)[], writer: KeyValue): Promise<void> {
   const started = performance.now();
   const value = `after ${what}`;
-  const put = () =>
-    writer.put("hurt/key", bytes(value), ANY).then(
-      () => true,
-      () => false,
-    );
+  const put = () => succeeds(writer.put("hurt/key", bytes(value), ANY));
   await timeUntil(put, `${what}: a write`);
   await timeUntil(() => watcher.at(-1) === value, `${what}: the watch tells of it`);
   console.log(

@@ -12,7 +12,7 @@ import { Admin } from "../../src/contract/gen/weft/control/v1/control.ts";
 import { HurtLine } from "../hurt-line.ts";
 import { LINE_FAULTS } from "../line-faults.ts";
 import { LiveProcess } from "../live-process.ts";
-import { timeUntil, wait } from "../registry-plane.ts";
+import { succeeds, timeUntil, wait } from "../registry-plane.ts";
 
 /**
  * A control plane with everything in SQLite is hurt, under two processes that use live settings and an endpoint: how long it takes until what is published is the live value at both, and
@@ -70,10 +70,7 @@ after(async () => {
 async function publish(): Promise<void> {
   const set = { namespace: "orders", change: { case: "set" as const, value: { key: "limit", json: `${++value}` } } };
   const done = (): Promise<boolean> =>
-    admin.client.publishSettings({ changes: [set] }, { timeoutMs: 2_000, metadata }).then(
-      () => true,
-      () => false,
-    );
+    succeeds(admin.client.publishSettings({ changes: [set] }, { timeoutMs: 2_000, metadata }));
   await timeUntil(done, "a publication", 10_000);
 }
 

@@ -3,7 +3,7 @@ import { after, afterEach, before, test } from "node:test";
 import { openZookeeperKeyValue } from "../../src/drivers/zookeeper/zookeeper-key-value.ts";
 import { openZookeeperRegistry } from "../../src/drivers/zookeeper/zookeeper-registry.ts";
 import { ABSENT, type KeyValue } from "../../src/settings/key-value.ts";
-import { Plane, TTL_MS, timeUntil, wait } from "../registry-plane.ts";
+import { Plane, succeeds, TTL_MS, timeUntil, wait } from "../registry-plane.ts";
 import { ZookeeperServer } from "./server.ts";
 
 /** Three members, under two control planes and two stores, which are killed or stopped in turn. */
@@ -38,11 +38,7 @@ test("each member killed in turn and started again: nothing is lost, and soon it
     await member.kill();
     const started = performance.now();
     const port = 6_000 + round;
-    const registered = (): Promise<boolean> =>
-      a.register(2, port, 2 * TTL_MS).then(
-        () => true,
-        () => false,
-      );
+    const registered = (): Promise<boolean> => succeeds(a.register(2, port, 2 * TTL_MS));
     await timeUntil(registered, "registering without one member", 10_000);
     await timeUntil(() => b.portOf(2) === port, "seen by the other", 10_000);
     const took = Math.round(performance.now() - started);

@@ -4,7 +4,7 @@ import { openZookeeperKeyValue } from "../../src/drivers/zookeeper/zookeeper-key
 import { openZookeeperRegistry } from "../../src/drivers/zookeeper/zookeeper-registry.ts";
 import { ANY } from "../../src/settings/key-value.ts";
 import { HurtLine } from "../hurt-line.ts";
-import { Plane, timeUntil, wait } from "../registry-plane.ts";
+import { Plane, succeeds, timeUntil, wait } from "../registry-plane.ts";
 import { connect, keptEndpoints } from "./kept-endpoints.ts";
 import { SeenSessions } from "./seen-sessions.ts";
 import { ZookeeperServer } from "./server.ts";
@@ -65,14 +65,7 @@ test("a session that is over by the server's word: a new one, and nothing is los
   await timeUntil(() => seen.ids.length > 1 && seen.ids.at(-1) !== seen.ids[0], "a new session");
   await timeUntil(async () => (await planes()).length === 2, "its sign of life is there again");
   console.log(`measured zookeeper session over: a new one after ${Math.round(performance.now() - started)} ms`);
-  await timeUntil(
-    () =>
-      a.register(1, 9_001).then(
-        () => true,
-        () => false,
-      ),
-    "registering",
-  );
+  await timeUntil(() => succeeds(a.register(1, 9_001)), "registering");
   await timeUntil(() => b.portOf(1) === 9_001, "seen by the other");
   assert.deepEqual([...(await planes())].sort(), [...before].sort());
   await wait(4_000);
@@ -91,14 +84,7 @@ test("a connection that breaks takes its session along, and its sign of life nev
     assert.equal(seen.ids.at(-1), seen.ids[0], "another session");
     assert.deepEqual(await watcher.children(`/weft/${system}/planes`), before);
   }
-  await timeUntil(
-    () =>
-      a.register(1, 9_001).then(
-        () => true,
-        () => false,
-      ),
-    "registering",
-  );
+  await timeUntil(() => succeeds(a.register(1, 9_001)), "registering");
   await timeUntil(() => b.portOf(1) === 9_001, "seen by the other");
   assert.deepEqual([a.left, b.left], [[], []]);
   await watcher.endSession();
@@ -171,25 +157,11 @@ test("a version of data that were lost is none of those that come after, whateve
   await server.kill();
   server.lose();
   await server.start();
-  await timeUntil(
-    () =>
-      store.put("case/a", Buffer.from("2"), ANY).then(
-        () => true,
-        () => false,
-      ),
-    "in use again",
-  );
+  await timeUntil(() => succeeds(store.put("case/a", Buffer.from("2"), ANY)), "in use again");
   for (let i = 0; i < 400; i++) {
     assert.equal(await store.put("case/a", Buffer.from("3"), old), null);
     await store.put("case/a", Buffer.from("2"), ANY);
   }
-  await timeUntil(
-    () =>
-      a.register(1, 9_001).then(
-        () => true,
-        () => false,
-      ),
-    "registering",
-  );
+  await timeUntil(() => succeeds(a.register(1, 9_001)), "registering");
   assert.deepEqual(a.left, []); // and its deltas' versions grew, which it looks after
 });
