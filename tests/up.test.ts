@@ -73,6 +73,39 @@ test("an error in a contract is told with file and line before anything starts",
   assert.match(stderr, /a\.proto:4:3.*strin.*\[BAD_CONTRACT\]/);
 });
 
+test("a service that cannot do without a setting has its first value from the description, and its tags are in the registry", {
+  timeout: 120_000,
+}, async (t) => {
+  const script = `
+    import { createServer } from "node:http";
+    import { settings } from ${JSON.stringify(join(import.meta.dirname, "..", "src", "index.ts"))};
+    const schema = { type: "object", properties: { maxItems: { type: "integer" } }, required: ["maxItems"] };
+    const values = await settings(schema);
+    createServer((_, answer) => answer.end(String(values.maxItems))).listen(Number(process.env.PORT), "127.0.0.1");
+  `;
+  const description = {
+    name: "firsts",
+    services: { orders: { run: "orders.ts", register: "host", protocol: "http1", env: { WEFT_TAGS: "canary" } } },
+    settings: { orders: { maxItems: 5 } },
+    routes: [
+      {
+        apiVersion: "gateway.networking.k8s.io/v1",
+        kind: "HTTPRoute",
+        metadata: { name: "orders" },
+        spec: { rules: [{ backendRefs: [{ name: "orders" }] }] },
+      },
+    ],
+  };
+  const system = new RunningSystem(t, folder(t, JSON.stringify(description), { "orders.ts": script }));
+  const gateway = await system.ready();
+  assert.equal(await (await fetch(gateway)).text(), "5");
+  const control = (await system.host().status()).control?.replace("http://", "") ?? "";
+  const services = await (await fetch(`http://${control}/v1/services`)).json();
+  assert.match(JSON.stringify(services), /"metadata":\{"tags":"canary"\}/);
+  system.child.kill("SIGINT");
+  assert.equal((await system.exit).status, 0);
+});
+
 test("a program in any language is given a port, registered when it listens, and called through the gateway", {
   timeout: 120_000,
 }, async (t) => {
