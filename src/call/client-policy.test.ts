@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Counter, CountResponseSchema } from "../../examples/counter/gen/counter/v1/counter.ts";
+import { Counter, CountResponseSchema, WatchResponseSchema } from "../../examples/counter/gen/counter/v1/counter.ts";
 import { codecOf } from "../contract/codec.ts";
+import { VirtualClock } from "../core/clock.ts";
 import type { Endpoint } from "../core/endpoint.ts";
 import type { WeftError } from "../core/errors.ts";
 import { fieldOf } from "../core/fields.ts";
@@ -32,7 +33,10 @@ function connect(
   servers: readonly WireServer[],
   spec: TrafficPolicySpec,
   standby: readonly WireServer[] = [],
-  options: Pick<Parameters<typeof createClient<typeof Counter>>[1], "ambient" | "fallback" | "onDecision"> = {},
+  options: Pick<
+    Parameters<typeof createClient<typeof Counter>>[1],
+    "ambient" | "clock" | "fallback" | "onDecision"
+  > = {},
   more: readonly Resource[] = [],
 ): AsyncDisposable & { client: Client<typeof Counter> } {
   const policy = createPolicyRuntime({ random: seededRandom(7) });
@@ -52,7 +56,11 @@ function connect(
   ];
   policy.applyEndpoints({ endpointVersion: 1, full: true, changed, removed: [] });
   const pool = createUpstreamPool({});
-  const client = createClient(Counter, { carrier: createCarrier({ policy, pool }), service: "counter", ...options });
+  const client = createClient(Counter, {
+    carrier: createCarrier({ policy, pool, clock: options.clock }),
+    service: "counter",
+    ...options,
+  });
   return { client, [Symbol.asyncDispose]: () => pool.close(0) };
 }
 
@@ -133,10 +141,17 @@ test("bulkheads: calls beyond a policy's streams and waiting places are refused,
 });
 
 test("a stream on which nothing moves is ended by its idle time-out", async () => {
-  await using silent = await startWireServer((call) => call.sendHead());
-  await using system = connect([silent], { idleTimeout: "30ms" });
+  await using silent = await startWireServer((call) => {
+    call.sendHead();
+    call.sendMessage(codecOf(WatchResponseSchema).encode({ count: 1n }));
+  });
+  const clock = new VirtualClock();
+  await using system = connect([silent], { idleTimeout: "30ms" }, [], { clock });
   const stream = system.client.watch({});
-  await assert.rejects(stream.next(), (error: WeftError) => error.reason === "IDLE_TIMEOUT");
+  await stream.next();
+  const ended = assert.rejects(stream.next(), (error: WeftError) => error.reason === "IDLE_TIMEOUT");
+  clock.advance(100);
+  await ended;
 });
 
 test("a stand-by service answers for one that is away", async () => {
