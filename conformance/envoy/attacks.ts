@@ -18,6 +18,7 @@ export async function attackCases(check: (name: string, what: () => Promise<unkn
     weft: await mesh.sidecar("shelf", { listen: ports.weft, app, outbound: out.weft }),
   };
   const own = shop.issue("web");
+  const ghost = await mesh.backend("ghost", "v1");
   const plainAnswer = /^HTTP\/1\.1 200/;
   await until(async () => plainAnswer.test(await overTls(ports.envoy, own, "")), "Envoy's inbound side");
   await until(async () => plainAnswer.test(await overTls(ports.weft, own, "")), "the sidecar's inbound side");
@@ -116,6 +117,18 @@ export async function attackCases(check: (name: string, what: () => Promise<unkn
         throw new Error(JSON.stringify(json));
     });
   }
+  for (const [place, port] of Object.entries(out)) {
+    const named = place === "envoy" ? "Envoy" : "weft's sidecar";
+    await check(`${named} does not call an endpoint of a strict service that proves nothing`, async () => {
+      const ask = () => call({ port, path: "/x", headers: { host: "ghost.weft" } });
+      await until(
+        async () => !["NO_ROUTE", "NO_HEALTHY_ENDPOINT"].includes((await ask()).json?.reason),
+        "the service to be known",
+      );
+      const { status, text } = await ask();
+      if (status !== 503 || ghost.requests > 0) throw new Error(`${status} ${text}, ${ghost.requests} calls`);
+    });
+  }
   await mesh.backend("products", "v1");
   await mesh.publish(`${policies("permissive")}---\n${GATEWAY}`);
   const edge = await freePort();
@@ -132,6 +145,14 @@ export async function attackCases(check: (name: string, what: () => Promise<unkn
     if (!/^[\d.]+$/.test(json.headers["x-forwarded-for"]) || json.headers["x-forwarded-proto"] !== "http")
       throw new Error(JSON.stringify(json.headers));
   });
+  await check("Envoy as gateway: a service that takes its word is told nothing of what callers say", async () => {
+    const headers = { host: "shop.example", ...Object.fromEntries(FORGED.map((name) => [name, "10.9.9.9"])) };
+    const { status, json } = await call({ port: edge, path: "/x", headers });
+    if (status !== 200 || json.headers["x-weft-peer"] !== "spiffe://shop/gateway")
+      throw new Error(`${status} ${JSON.stringify(json)}`);
+    const told = Object.values(json.headers as Record<string, string>).filter((value) => value.includes("10.9.9.9"));
+    if (told.length > 0) throw new Error(JSON.stringify(json.headers));
+  });
   for (const [place, port] of Object.entries(ports)) {
     const named = place === "envoy" ? "Envoy" : "weft's sidecar";
     await check(`${named}: what a caller without an identity says to be is told to no application`, async () => {
@@ -139,6 +160,22 @@ export async function attackCases(check: (name: string, what: () => Promise<unkn
       const answer = await inPlain(port, `${forged}x-forwarded-client-cert: URI=spiffe://shop/orders\r\n`);
       if (!plainAnswer.test(answer)) throw new Error(answer);
       if (/spiffe:|x-weft-(?!peer":""|request)/.test(answer)) throw new Error(`the application got ${answer}`);
+    });
+  }
+  await mesh.publish(policies("off"));
+  for (const [place, port] of Object.entries(ports) as ["envoy" | "weft", number][]) {
+    const named = place === "envoy" ? "Envoy" : "weft's sidecar";
+    await check(`${named}: where mutual TLS is off, calls come and go in plain text`, async () => {
+      if (!plainAnswer.test(await inPlain(port, ""))) throw new Error("plain text is not taken");
+      const other = place === "envoy" ? "shelf" : "ledger";
+      const ask = () => call({ port: out[place], path: "/x", headers: { host: `${other}.weft` } });
+      await until(async () => {
+        const { status, text } = await ask();
+        return status === 200 && !text.includes("spiffe:");
+      }, `${other} to be called in plain text`);
+    });
+    await check(`${named}: where mutual TLS is off, who goes by the policy from before is answered`, async () => {
+      if (!plainAnswer.test(await overTls(port, own, ""))) throw new Error("it is not");
     });
   }
 }
@@ -162,11 +199,13 @@ kind: HTTPRoute
 metadata: { name: shop }
 spec:
   hostnames: ["shop.example"]
-  rules: [{ backendRefs: [{ name: products }] }]
+  rules:
+    - { matches: [{ path: { value: /x } }], backendRefs: [{ name: shelf }] }
+    - { backendRefs: [{ name: products }] }
 `;
 
 function policies(mtls: string): string {
-  return ["ledger", "shelf"]
+  return ["ledger", "shelf", "ghost"]
     .map(
       (name) => `apiVersion: weftmesh.dev/v1
 kind: TrafficPolicy

@@ -1,6 +1,6 @@
 import { isIP } from "node:net";
 import type { Endpoint } from "../../../core/endpoint.ts";
-import { spiffeId } from "../../../core/identity.ts";
+import { type MutualTls, spiffeId } from "../../../core/identity.ts";
 import type { OutlierSettings } from "../../../policy/resilience/outlier-field.ts";
 import type { EffectivePolicy } from "../../../policy/snapshot/effective-policy.ts";
 import { compact, type Document, extension, seconds, typed, UNLIMITED } from "./document.ts";
@@ -133,11 +133,13 @@ export interface ClusterParts {
   readonly settings: Document;
   /** The node has a certificate to show. */
   readonly proven: boolean;
+  /** How the service wants to be called. */
+  readonly mtls: MutualTls;
 }
 
 /** config.cluster.v3.Cluster of one service (or version of it). */
 export function serviceCluster(parts: ClusterParts): Document {
-  const { name, system, service, traits, endpointsName, inline, proven } = parts;
+  const { name, traits, endpointsName, inline } = parts;
   const { maxStreams, ...settings } = parts.settings;
   return compact({
     name,
@@ -154,7 +156,7 @@ export function serviceCluster(parts: ClusterParts): Document {
           : { http_protocol_options: {} },
       }),
     },
-    transport_socket_matches: transportMatches(traits, system, service, proven),
+    transport_socket_matches: transportMatches(traits, parts),
   });
 }
 
@@ -170,17 +172,17 @@ export function grpcCluster(name: string, endpointsName: string, settings: Docum
 
 export const ADS: Document = { ads: {}, resource_api_version: "V3" };
 
+/** As a dial of weft's own (net/dial.ts): of a strict service an endpoint that proves nothing is not called, and one that takes no mutual TLS is called in plain text. */
 function transportMatches(
   { identities, tls }: EndpointTraits,
-  system: string,
-  service: string,
-  proven: boolean,
+  { system, service, proven, mtls }: Pick<ClusterParts, "system" | "service" | "proven" | "mtls">,
 ): Document[] | undefined {
   const matches: Document[] = [];
-  if (identities && proven) {
+  const strict = mtls === "strict";
+  if (proven && mtls !== "off" && (identities || strict)) {
     matches.push({
       name: "mesh",
-      match: { weft: "mesh" },
+      match: strict ? {} : { weft: "mesh" },
       transport_socket: upstreamTls(spiffeId(system, service)),
     });
   }

@@ -125,6 +125,7 @@ export class MeshView {
       inline: traits.named ? { ...assignment, cluster_name: name } : null,
       settings: use.settings,
       proven: this.key.proven,
+      mtls: this.#model.servicePolicy(false, use.service, "").mtls,
     });
   }
 
@@ -215,7 +216,8 @@ export function nodeDocuments(
     const { mtls } = model.servicePolicy(false, service, "");
     const parts = { name: "inbound", host, port: inbound, filters: filters.httpFilters(false) };
     // Who cannot show a certificate cannot take calls over TLS; of a strict service it takes none.
-    const mode = view.key.proven ? mtls : "off";
+    // "off" takes it all the same, as weft's own sidecars do: for a moment callers go by the policy from before.
+    const mode = !view.key.proven ? "off" : mtls === "off" ? "permissive" : mtls;
     if (view.key.proven || mtls !== "strict") {
       made.push([LISTENER, "inbound", inboundListener(parts, filters.httpFilters(true), model.state.system, mode)]);
       made.push([ROUTE, "inbound", stampedRoutes("inbound", hosts, stamp)]);
