@@ -164,6 +164,55 @@ test("a certificate is renewed at half its life, and trust follows the authority
   assert.equal(told, after);
 });
 
+test("endpoints are called as their service's mtls says, and a strict one that proves nothing is not", async (t) => {
+  const { open, clock, publish, registry } = await started(t, 2);
+  await registry.register({ ...endpoint("s0", 0), identity: "spiffe://shop/s0" }, 60_000);
+  const feed = open({ role: "sidecar", cluster: "s1", outbound: 15_001, identity: "s1" });
+  const matches = (name: string): unknown => {
+    const bytes = resource(feed, CLUSTER, name)?.bytes ?? new Uint8Array();
+    return fromBinary(ClusterSchema, bytes).transportSocketMatches.map(({ match }) => match);
+  };
+  const mesh = { weft: "mesh" };
+  for (const [mtls, some, none] of [
+    ["permissive", [mesh], []],
+    ["strict", [{}], [{}]],
+    ["off", [], []],
+  ] as const) {
+    publish([
+      {
+        apiVersion: "weftmesh.dev/v1",
+        kind: "TrafficPolicy",
+        metadata: { name: "p" },
+        spec: { targetRefs: SYSTEM, mtls },
+      },
+    ]);
+    clock.advance(2_000);
+    await settle(clock);
+    // s0 has one endpoint that proves an identity, s1 none.
+    assert.deepEqual([matches("s0"), matches("s1")], [some, none], mtls);
+  }
+});
+
+test("what only hops may say is taken out where callers prove nothing: at a gateway, and in plain text before an application", async (t) => {
+  const { open, clock, publish } = await started(t, 2);
+  const gateway = open({ role: "gateway", cluster: "gateway", inbound: 8_080, identity: "gateway" });
+  const place = { inbound: 8_081, app: "127.0.0.1:3000", outbound: 15_001 };
+  const sidecar = open({ role: "sidecar", cluster: "s1", identity: "s1", ...place });
+  const filters = (feed: Fed, name: string): number =>
+    Buffer.from(resource(feed, LISTENER, name)?.bytes ?? [])
+      .toString("latin1")
+      .split("weft.hops").length - 1;
+  const found = () => [filters(gateway, "gateway"), filters(sidecar, "inbound"), filters(sidecar, "outbound")];
+  assert.deepEqual(found(), [1, 1, 0]);
+  const strict = { targetRefs: SYSTEM, mtls: "strict" };
+  publish([{ apiVersion: "weftmesh.dev/v1", kind: "TrafficPolicy", metadata: { name: "p" }, spec: strict }]);
+  clock.advance(2_000);
+  await settle(clock);
+  assert.deepEqual(found(), [1, 0, 0]);
+});
+
+const SYSTEM = [{ kind: "System" }];
+
 /** `costs`: time that passes while a revision is translated. */
 async function started(t: TestContext, services: number, costs = { modelMs: 0 }) {
   const clock = new VirtualClock(Date.now());
