@@ -78,10 +78,6 @@ export class ConsulView {
     return [...found.endpoints.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
   }
 
-  services(): string[] {
-    return [...this.#services.keys()].sort();
-  }
-
   indexOf(of: Watched): number {
     if (of.kind === "all") return this.#index;
     if (of.kind === "list") return this.#listIndex;

@@ -41,13 +41,13 @@ export class Queries {
       const { staleMs } = this.#registry.mode === "available" ? await this.#registry.query([]) : { staleMs: 0 };
       return { json: answer(null), index: this.#view.indexOf(of), staleMs };
     }
-    const { endpoints, staleMs } = await this.#registry.query(of.kind === "service" ? [of.service] : []);
+    const { endpoints, staleMs } = await this.#registry.query([of.kind === "service" ? of.service : "*"]);
     if (staleMs > 0) {
       const message = `what is known is ${Math.round(staleMs)} ms old and cannot be confirmed now; ask with ?stale for it`;
       throw new WeftError("unavailable", message, { reason: "NOT_CONFIRMED" });
     }
     return {
-      json: answer(of.kind === "service" ? inOrder(endpoints) : null),
+      json: answer(inOrder(endpoints)),
       index: this.#view.indexOf(of),
       staleMs: 0,
     };

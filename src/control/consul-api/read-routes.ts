@@ -39,9 +39,9 @@ export function readRoutes({ own, version, address, view, shapes, queries }: Rea
   };
   const registeredHere = (): Endpoint[] =>
     [...view.marks].filter(([, mark]) => mark.node === "").flatMap(([id]) => view.get(id) ?? []);
-  const nodes = (): Map<string, Endpoint[]> => {
+  const nodes = (confirmed: readonly Endpoint[] | null): Map<string, Endpoint[]> => {
     const found = new Map<string, Endpoint[]>([[own.name, []]]);
-    for (const endpoint of view.endpoints()) {
+    for (const endpoint of confirmed ?? view.endpoints()) {
       const name = shapes.nodeOf(endpoint);
       const list = found.get(name);
       if (list === undefined) found.set(name, [endpoint]);
@@ -49,12 +49,11 @@ export function readRoutes({ own, version, address, view, shapes, queries }: Rea
     }
     return found;
   };
-  const ofNode = (name: string): Endpoint[] => nodes().get(name) ?? [];
   /** A node with its services; null for one that is not there. */
   const node = (request: ConsulRequest, services: (found: readonly Endpoint[]) => unknown) =>
-    queries.blocking(request, { kind: "all" }, () => {
+    queries.blocking(request, { kind: "all" }, (confirmed) => {
       const [name] = request.params;
-      const found = ofNode(name);
+      const found = nodes(confirmed).get(name) ?? [];
       if (found.length === 0 && name !== own.name) return null;
       return { Node: shapes.node(name, nodeAddress(name, found[0])), Services: services(found) };
     });
@@ -131,14 +130,18 @@ export function readRoutes({ own, version, address, view, shapes, queries }: Rea
     },
 
     "GET /v1/catalog/services": (request) =>
-      queries.blocking(request, { kind: "list" }, () =>
-        Object.fromEntries(view.services().map((name) => [name, [...new Set(view.of(name).flatMap(tagsOf))].sort()])),
+      queries.blocking(request, { kind: "list" }, (confirmed) =>
+        Object.fromEntries(
+          [...Map.groupBy(confirmed ?? view.endpoints(), ({ service }) => service)]
+            .map(([name, found]): [string, string[]] => [name, [...new Set(found.flatMap(tagsOf))].sort()])
+            .sort(([a], [b]) => (a < b ? -1 : 1)),
+        ),
       ),
     "GET /v1/catalog/service/:name": (request) =>
       service(request, (found) => found.map((one) => shapes.catalogService(one)), ["tag"]),
     "GET /v1/catalog/nodes": (request) =>
-      queries.blocking(request, { kind: "list" }, () =>
-        [...nodes()]
+      queries.blocking(request, { kind: "list" }, (confirmed) =>
+        [...nodes(confirmed)]
           .sort(([a], [b]) => (a < b ? -1 : 1))
           .map(([name, [first]]) => shapes.node(name, nodeAddress(name, first))),
       ),
@@ -167,15 +170,15 @@ export function readRoutes({ own, version, address, view, shapes, queries }: Rea
     "GET /v1/health/checks/:name": (request) =>
       service(request, (found) => found.flatMap((endpoint) => shapes.checks(endpoint))),
     "GET /v1/health/node/:node": (request) =>
-      queries.blocking(request, { kind: "all" }, () =>
-        ofNode(request.params[0]).flatMap((endpoint) => shapes.checks(endpoint)),
+      queries.blocking(request, { kind: "all" }, (confirmed) =>
+        (nodes(confirmed).get(request.params[0]) ?? []).flatMap((endpoint) => shapes.checks(endpoint)),
       ),
     "GET /v1/health/state/:state": (request) => {
       const [state] = request.params;
       if (!["any", "passing", "warning", "critical"].includes(state))
         throw bad("must be any, passing, warning or critical", "state");
-      return queries.blocking(request, { kind: "all" }, () =>
-        [...view.endpoints()]
+      return queries.blocking(request, { kind: "all" }, (confirmed) =>
+        [...(confirmed ?? view.endpoints())]
           .flatMap((endpoint) => shapes.checks(endpoint))
           .filter(({ Status }) => state === "any" || Status === state),
       );
