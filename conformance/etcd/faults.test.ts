@@ -4,6 +4,7 @@ import { createDirectClient } from "../../src/call/direct.ts";
 import { KV, Lease } from "../../src/contract/gen/etcdserverpb/rpc.ts";
 import { openEtcdKeyValue } from "../../src/drivers/etcd/etcd-key-value.ts";
 import { openEtcdRegistry } from "../../src/drivers/etcd/etcd-registry.ts";
+import type { ConsistencyMode } from "../../src/registry/registry.ts";
 import { ANY } from "../../src/settings/key-value.ts";
 import { HurtLine } from "../hurt-line.ts";
 import { registryFaults } from "../registry-faults.ts";
@@ -31,8 +32,8 @@ afterEach(async () => {
   for (const one of open.splice(0).reverse()) await one.close();
 });
 
-async function plane(address = server.address): Promise<Plane> {
-  const opened = await Plane.open(openEtcdRegistry, { url: `etcd://${address}`, system });
+async function plane(address = server.address, mode?: ConsistencyMode): Promise<Plane> {
+  const opened = await Plane.open(openEtcdRegistry, { url: `etcd://${address}`, system, mode });
   open.push(opened);
   return opened;
 }
@@ -44,9 +45,14 @@ async function line(): Promise<HurtLine> {
 }
 
 /** Two control planes, with three endpoints each. */
-async function two(first?: string, second?: string, ttlMs = TTL_MS): Promise<{ a: Plane; b: Plane }> {
+async function two(
+  first?: string,
+  second?: string,
+  ttlMs = TTL_MS,
+  mode?: ConsistencyMode,
+): Promise<{ a: Plane; b: Plane }> {
   system = `special-${++systems}`;
-  const [a, b] = [await plane(first), await plane(second)];
+  const [a, b] = [await plane(first, mode), await plane(second, mode)];
   for (const number of [1, 2, 3]) await a.register(number, 9_000, ttlMs);
   for (const number of [4, 5, 6]) await b.register(number, 9_000, ttlMs);
   await timeUntil(() => a.ids() === SIX && b.ids() === SIX, "both see all");
@@ -90,10 +96,13 @@ async function held(): Promise<string> {
 /** What etcd itself has. */
 async function keysOf(address: string, system: string): Promise<string[]> {
   await using direct = createDirectClient(KV, address);
-  const key = Buffer.from(`/weft/${system}/endpoints/`);
-  const rangeEnd = Buffer.from(`/weft/${system}/endpoints0`);
-  const { kvs } = await direct.client.range({ key, rangeEnd }, { timeoutMs: 2_000 });
+  const { kvs } = await direct.client.range(below("endpoints", system), { timeoutMs: 2_000 });
   return kvs.map((kv) => Buffer.from(kv.key).toString().split("/").at(-1) ?? "");
+}
+
+function below(folder: string, of = system): { key: Uint8Array; rangeEnd: Uint8Array } {
+  const key = `/weft/${of}/${folder}`;
+  return { key: Buffer.from(`${key}/`), rangeEnd: Buffer.from(`${key}0`) };
 }
 
 test("its data lost: versions go on above what was told", async () => {
@@ -146,19 +155,72 @@ test("the watch of a key compacted away while its control plane was cut off", as
   console.log(`measured etcd, watch of a key compacted away: right again ${Math.round(took)} ms after recovery`);
 });
 
-test("leases ended behind our back", async () => {
+test("the leases of both planes' signs of life ended behind our back", async () => {
   const both = await two();
   await using kv = createDirectClient(KV, server.address);
   await using leases = createDirectClient(Lease, server.address);
-  const range = { key: Buffer.from(`/weft/${system}/endpoints/`), rangeEnd: Buffer.from(`/weft/${system}/endpoints0`) };
-  const { kvs } = await kv.client.range(range);
-  await Promise.all(kvs.map(({ lease }) => leases.client.leaseRevoke({ ID: lease })));
-  const started = performance.now();
-  await timeUntil(async () => (await held()) === SIX, "put there again");
-  await timeUntil(() => both.a.ids() === SIX && both.b.ids() === SIX, "both see all");
-  console.log(`measured revoked: put there again after ${Math.round(performance.now() - started)} ms`);
-  // Each keeps its own; the other's are away until they are back, for etcd was well.
-  assert.ok(!both.a.left.some((id) => id <= "alpha-3") && !both.b.left.some((id) => id >= "alpha-4"));
+  const signs = async () => (await kv.client.range(below("planes"))).kvs;
+  const before = await signs();
+  assert.equal(before.length, 2);
+  await Promise.all(before.map(({ lease }) => leases.client.leaseRevoke({ ID: lease })));
+  const took = await timeUntil(async () => (await signs()).length === 2, "both signs are there again");
+  console.log(`measured etcd, leases ended: signs of life there again after ${Math.round(took)} ms`);
+  await recovered("leases ended", both);
+  const old = new Set(before.map(({ lease }) => lease));
+  assert.ok((await signs()).every(({ lease }) => !old.has(lease)));
+});
+
+for (const mode of ["available", "consistent"] as const) {
+  test(`all keys of the system deleted by hand, in the mode ${mode}`, async () => {
+    const both = await two(undefined, undefined, TTL_MS, mode);
+    await using kv = createDirectClient(KV, server.address);
+    const system_ = Buffer.from(`/weft/${system}/`);
+    await kv.client.txn({
+      success: [
+        {
+          request: {
+            case: "requestDeleteRange",
+            value: { key: system_, rangeEnd: Buffer.from(`/weft/${system}0`) },
+          },
+        },
+      ],
+    });
+    await recovered(`deleted by hand (${mode})`, both);
+  });
+}
+
+test("a name of other data: nothing is written into them before it is known what they are", async () => {
+  const { a } = await two();
+  await using kv = createDirectClient(KV, server.address);
+  const { endpointVersion } = await a.registry.query([]);
+  // In one transaction, so that whoever writes after it writes to data that it does not know.
+  const epoch = { key: Buffer.from(`/weft/${system}/epoch`), value: Buffer.from('{"id":"another","floor":7}') };
+  const endpoint = { key: Buffer.from(`/weft/${system}/endpoints/alpha-2`) };
+  const renamed = kv.client.txn({
+    success: [
+      { request: { case: "requestPut", value: epoch } },
+      { request: { case: "requestDeleteRange", value: endpoint } },
+    ],
+  });
+  await Promise.all([renamed, ...Array.from({ length: 20 }, (_, index) => a.register(1, 9_100 + index))]);
+  await timeUntil(async () => (await held()) === SIX, "etcd has everything");
+  assert.ok((await a.registry.query([])).endpointVersion > endpointVersion);
+  assert.deepEqual(a.left, []);
+  assert.equal(a.portOf(1), 9_119);
+});
+
+test("what is no endpoint is said once, and its id can be registered", async () => {
+  const { a, b } = await two();
+  await using kv = createDirectClient(KV, server.address);
+  for (const id of ["alpha-7", "alpha-2"])
+    await kv.client.put({ key: Buffer.from(`/weft/${system}/endpoints/${id}`), value: Buffer.from("{}") });
+  await timeUntil(() => a.portOf(2) === 9_000 && b.portOf(2) === 9_000, "what was spoiled is put there again");
+  const said = () => b.problems.filter((problem) => problem.includes("holds no endpoint"));
+  await timeUntil(() => said().length >= 2, "it is said");
+  await b.register(7, 9_007);
+  await timeUntil(() => a.portOf(7) === 9_007, "the other sees it");
+  assert.equal(said().length, 2, said().join("\n"));
+  assert.deepEqual([a.left, b.left], [[], []]);
 });
 
 test("silent without a word: another server of the list is used", async () => {

@@ -67,12 +67,7 @@ export class EtcdClient {
     const { clock } = this.#options;
     const deadline = clock.now() + timeoutMs;
     for (;;) {
-      if (this.#closed) throw registryClosed();
-      const session = this.#session;
-      if (session === null) {
-        await this.#waiters.wait(clock, Math.max(0, deadline - clock.now()), () => this.#away());
-        continue;
-      }
+      const session = await this.#inUse(deadline);
       try {
         return await within(clock, deadline, what(session), late);
       } catch (thrown) {
@@ -84,6 +79,26 @@ export class EtcdClient {
         else if (error.code !== "deadline_exceeded") session.fail(error);
         if (clock.now() >= deadline) throw this.#away(error);
       }
+    }
+  }
+
+  /**
+   * As call(), but nothing is asked for twice: where the connection broke, or etcd was slow, it may have been carried out, or be later. `retryable` is what certainly was not.
+   */
+  async once<T>(what: (session: EtcdSession) => Promise<T>, timeoutMs = CALL_MS): Promise<T> {
+    const { clock } = this.#options;
+    const deadline = clock.now() + timeoutMs;
+    const session = await this.#inUse(deadline);
+    try {
+      return await within(clock, deadline, what(session), late);
+    } catch (thrown) {
+      const error = toWeftError(thrown);
+      if (this.#closed) throw registryClosed();
+      if (!passes(error)) throw error;
+      const refused = isBusy(error) || error.code === "unauthenticated";
+      if (!isBusy(error) && error.code !== "deadline_exceeded") session.fail(error);
+      const text = `etcd at ${session.address} did not do it, as far as is known: ${error.message}`;
+      throw new WeftError("unavailable", text, { reason: "ETCD_UNANSWERED", retryable: refused, cause: error });
     }
   }
 
@@ -104,6 +119,16 @@ export class EtcdClient {
     this.#session?.close();
     this.#session = null;
     this.#waiters.settle(null);
+  }
+
+  /** The connection in use, or the next one. Rejects at the deadline. */
+  async #inUse(deadline: number): Promise<EtcdSession> {
+    const { clock } = this.#options;
+    for (;;) {
+      if (this.#closed) throw registryClosed();
+      if (this.#session !== null) return this.#session;
+      await this.#waiters.wait(clock, Math.max(0, deadline - clock.now()), () => this.#away());
+    }
   }
 
   async #connect(): Promise<void> {
@@ -174,8 +199,8 @@ function passes(error: WeftError): boolean {
   return code === "cancelled" || isBusy(error);
 }
 
-/** It has more to do than it takes; some versions say so without a code. */
-function isBusy({ message }: WeftError): boolean {
+/** It has more to do than it takes, and did not look at it; some versions say so without a code. */
+export function isBusy({ message }: WeftError): boolean {
   return message.includes("too many requests");
 }
 

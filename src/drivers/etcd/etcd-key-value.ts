@@ -13,7 +13,8 @@ import { ABSENT, ANY, type KeyValue, type KeyValueItem, type KeyValueWatch } fro
 import { assertKey, assertValue, storeClosed } from "../../settings/key-value-check.ts";
 import { KeyWatchers } from "../../settings/key-watchers.ts";
 import type { DriverEvents, DriverOptions } from "../driver-options.ts";
-import { EtcdClient } from "./etcd-client.ts";
+import { EtcdClient, isBusy } from "./etcd-client.ts";
+import { readRange } from "./etcd-range.ts";
 import type { EtcdSession } from "./etcd-session.ts";
 import { parseEtcdUrl } from "./etcd-url.ts";
 
@@ -101,23 +102,14 @@ class EtcdKeyValue implements KeyValue {
     this.#assertOpen();
     assertKey(prefix);
     const rangeEnd = this.#keyOf(`${prefix}0`); // what follows a slash
-    const limit = BigInt(keysOnly ? KEYS_A_PAGE : ITEMS_A_PAGE);
+    const pageSize = keysOnly ? KEYS_A_PAGE : ITEMS_A_PAGE;
     return this.#ask(async (session) => {
-      const items: KeyValueItem[] = [];
-      let key = this.#keyOf(`${prefix}/`);
-      let revision = 0n;
-      for (;;) {
-        const { kvs, more, header } = await session.kv.range({ key, rangeEnd, keysOnly, limit, revision });
-        revision ||= header?.revision ?? 0n;
-        for (const { key: found, value, modRevision } of kvs)
-          items.push({
-            key: Buffer.from(found).toString().slice(this.#root.length),
-            value,
-            version: String(modRevision),
-          });
-        if (!more || kvs.length === 0) return items;
-        key = Buffer.concat([kvs[kvs.length - 1].key, Buffer.of(0)]);
-      }
+      const { kvs } = await readRange(session, { key: this.#keyOf(`${prefix}/`), rangeEnd, keysOnly, pageSize });
+      return kvs.map(({ key, value, modRevision }) => ({
+        key: Buffer.from(key).toString().slice(this.#root.length),
+        value,
+        version: String(modRevision),
+      }));
     });
   }
 
@@ -140,7 +132,7 @@ class EtcdKeyValue implements KeyValue {
       } catch (thrown) {
         const error = toWeftError(thrown);
         // Refused before it was looked at.
-        if (!error.message.includes("too many requests")) unknown = error;
+        if (!isBusy(error)) unknown = error;
         throw thrown;
       }
     });

@@ -13,6 +13,7 @@ import {
 import type { MessageInitShape } from "../../contract/runtime.ts";
 import type { Clock } from "../../core/clock.ts";
 import { toWeftError, WeftError } from "../../core/errors.ts";
+import { within } from "../../core/within.ts";
 import { Outbox } from "../../link/outbox.ts";
 import type { TlsMaterial } from "../driver-tls.ts";
 
@@ -87,15 +88,18 @@ export class EtcdSession {
     });
   }
 
-  /** How long the server has been silent though it was asked something, ms. */
-  get silentMs(): number {
-    return this.#askedAt === null ? 0 : this.#options.clock.now() - this.#askedAt;
+  /** Asks how far watches are: answered with a revision, and no events, unless events come. */
+  askProgress(): void {
+    if (this.#over || this.#askedAt !== null) return;
+    this.#askedAt = this.#options.clock.now();
+    this.#watchRequests.push({ requestUnion: { case: "progressRequest", value: {} } });
   }
 
   /** Renews a lease; what is left of it then, seconds, or 0: there is no such lease. */
-  keepAlive(id: bigint): Promise<number> {
-    if (this.#over) return Promise.reject(this.failure ?? closed());
-    return new Promise((resolve, reject) => {
+  async keepAlive(id: bigint): Promise<number> {
+    if (this.#over) throw this.failure ?? closed();
+    const { clock } = this.#options;
+    const answer = new Promise<number>((resolve, reject) => {
       const waiting = this.#beaten.get(id);
       if (waiting !== undefined) {
         waiting.push({ resolve, reject });
@@ -104,6 +108,10 @@ export class EtcdSession {
       this.#beaten.set(id, [{ resolve, reject }]);
       this.#beats.push({ ID: id });
       if (!this.#beating) void this.#beat();
+    });
+    return await within(clock, clock.now() + CALL_MS, answer, () => {
+      const text = `etcd at ${this.address} did not renew a lease in time`;
+      return new WeftError("deadline_exceeded", text, { reason: "ETCD_SLOW" });
     });
   }
 
@@ -169,15 +177,14 @@ export class EtcdSession {
     const { clock } = this.#options;
     clock.after(PING_MS, () => {
       if (this.#over) return;
-      if (this.silentMs > SILENT_MS) {
-        const text = `etcd at ${this.address} has been silent for ${Math.round(this.silentMs)} ms`;
+      // Since it was asked something.
+      const silentMs = this.#askedAt === null ? 0 : clock.now() - this.#askedAt;
+      if (silentMs > SILENT_MS) {
+        const text = `etcd at ${this.address} has been silent for ${Math.round(silentMs)} ms`;
         this.fail(new WeftError("unavailable", text, { reason: "ETCD_SILENT" }));
         return;
       }
-      if (this.#askedAt === null) {
-        this.#askedAt = clock.now();
-        this.#watchRequests.push({ requestUnion: { case: "progressRequest", value: {} } });
-      }
+      this.askProgress();
       this.#ping();
     });
   }
