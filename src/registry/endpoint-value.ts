@@ -25,37 +25,15 @@ export function visibleOf({ endpoint, check }: EndpointValue): Endpoint {
   return health === endpoint.health ? endpoint : { ...endpoint, health };
 }
 
-export function encodeEndpointValue(value: EndpointValue): Uint8Array {
-  return encode(value, {});
+export function encodeEndpointEntry({ endpoint, check, owner, ttlMs, plane }: EndpointEntry): Uint8Array {
+  return Buffer.from(JSON.stringify({ endpoint, check, owner, ttlMs: Number.isFinite(ttlMs) ? ttlMs : null, plane }));
 }
 
 /** Throws for what is none: anybody who may write there can have written it. Fields that are not known are left out. */
-export function decodeEndpointValue(bytes: Uint8Array): EndpointValue {
-  return decode(bytes).value;
-}
-
-export function encodeEndpointEntry({ plane, ...value }: EndpointEntry): Uint8Array {
-  return encode(value, { plane });
-}
-
-/** As decodeEndpointValue. */
 export function decodeEndpointEntry(bytes: Uint8Array): EndpointEntry {
-  const { value, given } = decode(bytes);
-  const { plane } = given;
-  if (typeof plane !== "string" || plane.length > 64) throw new Error("plane is no short text");
-  return { ...value, plane };
-}
-
-function encode({ endpoint, check, owner, ttlMs }: EndpointValue, more: object): Uint8Array {
-  const value = { endpoint, check, owner, ttlMs: Number.isFinite(ttlMs) ? ttlMs : null };
-  return Buffer.from(JSON.stringify({ ...value, ...more }));
-}
-
-function decode(bytes: Uint8Array): { value: EndpointValue; given: Record<string, unknown> } {
   if (bytes.length > MAX_BYTES) throw new Error(`${bytes.length} bytes, of which at most ${MAX_BYTES} are read`);
-  const given = JSON.parse(Buffer.from(bytes).toString("utf8"));
-  const { check, owner, ttlMs: ttl } = given;
-  const { id, service, host, port, version, zone, weight, protocol, health, metadata, identity } = given.endpoint;
+  const { endpoint: given, check, owner, ttlMs: ttl, plane } = JSON.parse(Buffer.from(bytes).toString("utf8"));
+  const { id, service, host, port, version, zone, weight, protocol, health, metadata, identity } = given;
   const endpoint: Endpoint = { id, service, host, port, version, zone, weight, protocol, health, metadata };
   assertEndpoint(endpoint);
   assertHealth(check);
@@ -63,9 +41,10 @@ function decode(bytes: Uint8Array): { value: EndpointValue; given: Record<string
   if (typeof ttlMs !== "number") throw new Error("ttlMs is no number");
   assertTtl(ttlMs);
   if (typeof owner !== "string" || owner.length > 64) throw new Error("owner is no short text");
-  if (identity === undefined) return { value: { endpoint, check, owner, ttlMs }, given };
+  if (typeof plane !== "string" || plane.length > 64) throw new Error("plane is no short text");
+  if (identity === undefined) return { endpoint, check, owner, ttlMs, plane };
   if (typeof identity !== "string" || identity.length > 2_048) throw new Error("identity is no short text");
-  return { value: { endpoint: { ...endpoint, identity }, check, owner, ttlMs }, given };
+  return { endpoint: { ...endpoint, identity }, check, owner, ttlMs, plane };
 }
 
 /** More than the largest endpoint that may be registered. */

@@ -4,7 +4,7 @@ import type { EndpointChange } from "./lease-table.ts";
 import { isSameEndpoint } from "./same-endpoint.ts";
 
 /**
- * What one process knows of the endpoints in a place that several control planes share ("the store": etcd, a backend), as a pure machine: what the store says comes in, changes for watchers come out.
+ * What one process knows of the endpoints in a place that several control planes share ("the store"), as a pure machine: what the store says comes in, changes for watchers come out.
  *
  *     put ---> present --removed on purpose (released)--------------> gone
  *                |  \--removed, not to be held---------------------> gone
@@ -27,7 +27,6 @@ export class EndpointView<V extends EndpointValue = EndpointValue> {
   #changes = new Map<string, { before: Endpoint | null; reason: string }>();
   #held = 0;
   #version = 0;
-  #floor = 0;
 
   /** Grows with every change. It is the store's revision, unless that was set back. */
   get version(): number {
@@ -41,11 +40,6 @@ export class EndpointView<V extends EndpointValue = EndpointValue> {
   /** Endpoints that the store does not have, or whose plane is away. */
   get held(): number {
     return this.#held;
-  }
-
-  /** What the store's revisions are added to, since its data were lost. Never less than before. */
-  raise(floor: number): void {
-    this.#floor = Math.max(this.#floor, floor);
   }
 
   get(id: string): EndpointRecord<V> | undefined {
@@ -140,7 +134,7 @@ export class EndpointView<V extends EndpointValue = EndpointValue> {
 
   /** A version of its own for what is told now. */
   advance(revision: number): void {
-    this.#version = Math.max(this.#version + 1, this.#floor + revision);
+    this.#version = Math.max(this.#version + 1, revision);
   }
 
   #add(record: EndpointRecord<V>): void {

@@ -206,13 +206,14 @@ export class EtcdBackend implements EndpointBackend {
   async #beat(session: EtcdSession): Promise<void> {
     const { clock } = this.#options;
     const { events, sign, entries } = this.#followed();
-    while (!this.#closed && session.failure === null) {
+    // A watch from the past is behind at first: some etcds (up to 3.5.12) that are asked then never answer.
+    for (let fresh = true; !this.#closed && session.failure === null; fresh = false) {
       try {
         const asked = session.kv.range({ key: this.#keys.epoch, keysOnly: true });
         const seen = { revision: entries.revision, there: entries.hasOurSign };
         const [{ header }] = await Promise.all([asked, sign.keep(session, seen)]);
         this.#wanted = Number(header?.revision ?? 0n);
-        if (this.#caughtUp < this.#wanted) session.askProgress();
+        if (this.#caughtUp < this.#wanted && !fresh) session.askProgress();
         this.#confirm(session);
       } catch (thrown) {
         const error = toWeftError(thrown);
