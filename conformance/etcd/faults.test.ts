@@ -261,6 +261,38 @@ test("three members, each killed in turn and started again", async () => {
   }
 });
 
+test("two of three members stand still: the third has no quorum, and what is known by it is not taken for all", async () => {
+  const members = await EtcdServer.cluster(3);
+  try {
+    const third = members[2].address;
+    const both = await two(third, third, 4 * TTL_MS);
+    for (const member of members.slice(0, 2)) member.pause();
+    const stale = async () => (await both.a.registry.query([])).staleMs > 1_000;
+    console.log(
+      `measured etcd, no quorum: said after ${Math.round(await timeUntil(stale, "it says how stale it is"))} ms`,
+    );
+    await assert.rejects(both.a.register(7), { code: "unavailable" });
+    for (const member of members.slice(0, 2)) member.resume();
+    const took = await timeUntil(
+      () =>
+        both.a.register(2, 9_002, 4 * TTL_MS).then(
+          () => true,
+          () => false,
+        ),
+      "registering again",
+    );
+    await timeUntil(() => both.b.portOf(2) === 9_002, "seen by the other");
+    await timeUntil(async () => (await both.b.registry.query([])).staleMs === 0, "it is in touch");
+    console.log(`measured etcd, no quorum: right again ${Math.round(took)} ms after recovery`);
+    assert.deepEqual([both.a.left, both.b.left], [[], []], "a healthy endpoint disappeared");
+  } finally {
+    for (const member of members) {
+      member.resume();
+      await member.stop();
+    }
+  }
+});
+
 test("nobody there: it says so, and where it looked", async () => {
   const opening = openEtcdRegistry({
     url: "etcd://me:secret@127.0.0.1:1,127.0.0.1:2",

@@ -4,7 +4,7 @@ import type { EndpointEntry } from "./endpoint-value.ts";
 export type { EndpointEntry };
 
 /**
- * A place outside this process where several control planes keep endpoints (Consul, ZooKeeper, Kubernetes, PostgreSQL). BackedRegistry makes a Registry of it, and has all that
+ * A place outside this process where several control planes keep endpoints (etcd, Consul, ZooKeeper, Kubernetes, PostgreSQL). BackedRegistry makes a Registry of it, and has all that
  * is alike: leases, which are held in the memory of the control plane that took the registration (renewals never reach the backend); watchers; what
  * is held in rotation while the backend, or another control plane, is away; putting back what the backend lost.
  *

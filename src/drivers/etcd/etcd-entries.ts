@@ -15,6 +15,9 @@ export interface EtcdEntriesOptions {
   onUnusable: (error: WeftError) => void;
 }
 
+/** What tells data from others, and makes versions of their revisions. */
+type Names = Pick<EtcdEpoch, "isNamed" | "versionOf">;
+
 /** What etcd holds of one system's endpoints and planes as of one revision, in this process's memory: a listing, and all events since, make it. */
 export class EtcdEntries {
   readonly #options: EtcdEntriesOptions;
@@ -49,7 +52,7 @@ export class EtcdEntries {
   }
 
   /** Everything there is, after a gap. False: these are other data. */
-  list(kvs: readonly KeyValue[], revision: bigint, epoch: EtcdEpoch): boolean {
+  list(kvs: readonly KeyValue[], revision: bigint, epoch: Names): boolean {
     const { keys } = this.#options;
     this.#byId = new Map();
     this.#planes = new Set();
@@ -65,7 +68,7 @@ export class EtcdEntries {
   }
 
   /** What events change, in their order. Null: these are other data now, and what went with the others was not removed. */
-  apply(events: readonly Event[], epoch: EtcdEpoch): BackendChange[] | null {
+  apply(events: readonly Event[], epoch: Names): BackendChange[] | null {
     const { keys } = this.#options;
     const changes: BackendChange[] = [];
     const happened: { kind: string; name: string; put: boolean; kv: KeyValue }[] = [];
@@ -85,7 +88,7 @@ export class EtcdEntries {
   }
 
   /** Null for what is no entry of that id, which is told once. */
-  read(id: string, kv: KeyValue, epoch: EtcdEpoch): KeptEntry | null {
+  read(id: string, kv: KeyValue, epoch: Names): KeptEntry | null {
     try {
       return this.#orphaned({ entry: decoded(id, kv), version: epoch.versionOf(kv.modRevision) });
     } catch (cause) {
@@ -99,7 +102,7 @@ export class EtcdEntries {
     }
   }
 
-  #changed(id: string, kv: KeyValue, put: boolean, epoch: EtcdEpoch, changes: BackendChange[]): void {
+  #changed(id: string, kv: KeyValue, put: boolean, epoch: Names, changes: BackendChange[]): void {
     const before = this.get(id);
     const after = put ? this.read(id, kv, epoch) : null;
     if (put) this.#byId.set(id, after);
