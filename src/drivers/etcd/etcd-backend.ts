@@ -44,8 +44,8 @@ export class EtcdBackend implements EndpointBackend {
   #lost = false;
   /** Up to here all is known: the entries' revision, or a later one since which nothing happened to them. */
   #caughtUp = 0;
-  /** How far that has to be for us to be in touch; null: nothing was asked. */
-  #wanted: number | null = null;
+  /** How far that has to be for us to be in touch, and when we asked; null: we did not. */
+  #wanted: { readonly revision: number; readonly askedAt: number } | null = null;
   /** By which we were in touch last. */
   #touched: EtcdSession | null = null;
   #closed = false;
@@ -209,11 +209,12 @@ export class EtcdBackend implements EndpointBackend {
     // A watch from the past is behind at first: some etcds (up to 3.5.12) that are asked then never answer.
     for (let fresh = true; !this.#closed && session.failure === null; fresh = false) {
       try {
+        const askedAt = clock.now();
         const asked = session.kv.range({ key: this.#keys.epoch, keysOnly: true });
         const seen = { revision: entries.revision, there: entries.hasOurSign };
         const [{ header }] = await Promise.all([asked, sign.keep(session, seen)]);
-        this.#wanted = Number(header?.revision ?? 0n);
-        if (this.#caughtUp < this.#wanted && !fresh) session.askProgress();
+        this.#wanted = { revision: Number(header?.revision ?? 0n), askedAt };
+        if (this.#caughtUp < this.#wanted.revision && !fresh) session.askProgress();
         this.#confirm(session);
       } catch (thrown) {
         const error = toWeftError(thrown);
@@ -227,8 +228,11 @@ export class EtcdBackend implements EndpointBackend {
   }
 
   #confirm(session: EtcdSession): void {
-    if (this.#closed || this.#wanted === null || this.#caughtUp < this.#wanted) return;
+    if (this.#closed || this.#wanted === null || this.#caughtUp < this.#wanted.revision) return;
+    const { askedAt } = this.#wanted;
     this.#wanted = null;
+    // This process stood still: what was true then says nothing of now.
+    if (this.#options.clock.now() - askedAt > LATE_MS) return;
     this.#touched = session;
     this.#followed().events.confirmed();
   }
@@ -276,5 +280,7 @@ const HOPELESS: ReadonlySet<string> = new Set(["unauthenticated", "permission_de
 /** Of one thing that is asked. */
 const CALL_MS = 4_000;
 const BEAT_MS = 500;
+/** As old what is known may be for us to be in touch. */
+const LATE_MS = 2_000;
 const END_MS = 1_000;
 const PAGE = 500;
