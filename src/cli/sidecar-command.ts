@@ -33,5 +33,5 @@ Example:
   http_proxy=http://127.0.0.1:15001 curl http://products.weft/v1/products
   curl -H 'host: products.weft' http://127.0.0.1:15001/v1/products
 
-With WEFT_JOIN_TOKEN (weft token create orders) it proves who it is, and calls are mutual TLS. WEFT_ZONE says where it stands. It says when it is ready;
+With WEFT_JOIN_TOKEN (weft token create orders) it proves who it is, and calls are mutual TLS. WEFT_ZONE says where it stands, WEFT_TAGS what else it is. It says when it is ready;
 --admin has /readyz, /metrics and /decisions.`;

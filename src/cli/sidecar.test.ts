@@ -32,6 +32,7 @@ async function mesh(t: TestContext) {
       link,
       admin: null,
       accessLog: "off",
+      tags: ["canary", "blue"],
       onProblem: () => {},
     });
     t.after(() => sidecar.stop(0));
@@ -78,6 +79,8 @@ test("a sidecar holds the services that its application uses, from their first c
   const { policy, link } = line();
   await link.subscribe("*");
   await until(() => ["orders", "products", "payments"].every((name) => policy.knows(name)));
+  await until(() => policy.describe("orders", 0).length === 1);
+  assert.equal(policy.describe("orders", 0)[0].endpoint.metadata.tags, "canary,blue");
   const web = await beside("web", 1);
   assert.deepEqual(
     ["orders", "products"].map((name) => web.policy.knows(name)),
