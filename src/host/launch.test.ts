@@ -121,7 +121,9 @@ test("a sidecar of weft's own allocates from one arena, whatever its threads", (
     const ports = { app: 1, inbound: 2, outbound: 3, admin: 4, adminSocket: "s", dns: 0 };
     const spec = { ...launch, id: "orders-1-sidecar", beside: { ...beside, sidecar }, ports };
     const launcher = { stateDir: "/shop/.weft", weft: ["weft"], nodeArguments: [], load: 0, system: { name: "shop" } };
-    return launchOf(spec as unknown as Parameters<typeof launchOf>[0], launcher as never).env.MALLOC_ARENA_MAX;
+    const { env } = launchOf(spec as unknown as Parameters<typeof launchOf>[0], launcher as never);
+    assert.equal(env.WEFT_TAGS, "canary", "it registers its application, with its tags");
+    return env.MALLOC_ARENA_MAX;
   };
   assert.equal(arenasOf("weft"), "1");
   assert.equal(arenasOf("envoy"), process.env.MALLOC_ARENA_MAX);
