@@ -10,10 +10,16 @@ export const redis: Suite = {
   async run() {
     const port = await freePort();
     const args = ["--port", `${port}`, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"];
-    const server = spawn("redis-server", args, { stdio: "ignore" });
-    server.on("error", () => {}); // told by reachable
+    const server = spawn("redis-server", args, { stdio: ["ignore", "pipe", "ignore"] });
+    let said = "";
+    server.stdout.setEncoding("utf8").on("data", (text) => {
+      said = `${said}${text}`.slice(-1_000);
+    });
+    server.on("error", (error) => {
+      said = `${error.message} (Debian: apt-get install redis-server)`;
+    });
     try {
-      await reachable(port);
+      if (!(await reachable(port))) throw new Error(`redis-server does not start: ${said}`);
       return await cases(join(import.meta.dirname, "redis", "shared-limits.test.ts"), `redis://127.0.0.1:${port}`);
     } finally {
       server.kill();
@@ -21,8 +27,8 @@ export const redis: Suite = {
   },
 };
 
-async function reachable(port: number): Promise<void> {
-  for (let tries = 0; tries < 100; tries++) {
+async function reachable(port: number): Promise<boolean> {
+  for (const end = performance.now() + 20_000; performance.now() < end; ) {
     const open = await new Promise<boolean>((resolve) => {
       const socket = connect(port, "127.0.0.1", () => {
         socket.destroy();
@@ -30,10 +36,10 @@ async function reachable(port: number): Promise<void> {
       });
       socket.on("error", () => resolve(false));
     });
-    if (open) return;
+    if (open) return true;
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
-  throw new Error("redis-server does not start (Debian: apt-get install redis-server)");
+  return false;
 }
 
 function cases(file: string, url: string): Case[] {

@@ -16,7 +16,7 @@ async function start(file: string, env: NodeJS.ProcessEnv = {}): Promise<{ child
   return { child, address: /127\.0\.0\.1:\d+/.exec(String(line))?.[0] ?? assert.fail(String(line)) };
 }
 
-test("SIGTERM lets calls in flight end, then the process ends with status 0", { timeout: 30_000 }, async () => {
+test("SIGTERM lets calls in flight end, then the process ends with status 0", { timeout: 120_000 }, async () => {
   const { child, address } = await start("server.ts");
   await using runtime = createRuntime({ env: {} });
   const counter = runtime.connect(Counter, { address });
@@ -30,7 +30,7 @@ test("SIGTERM lets calls in flight end, then the process ends with status 0", { 
   assert.deepEqual(await exited, [0, null]);
 });
 
-test("a second signal ends the process at once", { timeout: 30_000 }, async () => {
+test("a second signal ends the process at once", { timeout: 120_000 }, async () => {
   const { child, address } = await start("server.ts");
   await using runtime = createRuntime({ env: {} });
   const ticks = runtime.connect(Counter, { address }).watch({ intervalMs: 20 });
@@ -45,7 +45,7 @@ test("a second signal ends the process at once", { timeout: 30_000 }, async () =
   });
 });
 
-test("the example client calls every method and ends by itself", { timeout: 30_000 }, async () => {
+test("the example client calls every method and ends by itself", { timeout: 120_000 }, async () => {
   const { child, address } = await start("server.ts");
   try {
     const client = spawn(process.execPath, ["-C", "weft-source", join(import.meta.dirname, "client.ts"), address], {
@@ -63,7 +63,7 @@ test("the example client calls every method and ends by itself", { timeout: 30_0
   }
 });
 
-test("a port in use ends the process with one message that names it", { timeout: 30_000 }, async () => {
+test("a port in use ends the process with one message that names it", { timeout: 120_000 }, async () => {
   const { child, address } = await start("server.ts");
   try {
     const port = address.split(":")[1];

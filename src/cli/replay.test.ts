@@ -63,7 +63,7 @@ test("calls recorded at a gateway's admin address are replayed: as they were, an
   const file = join(folder, "calls.weft.gz");
   let begun = (): void => {};
   const hasBegun = new Promise<void>((resolve) => (begun = resolve));
-  const recording = weft("record", file, "--admin", admin, "--for", "1s", begun);
+  const recording = weft("record", file, "--admin", admin, "--for", "3s", begun);
   await hasBegun;
   assert.equal((await fetch(`http://${admin}/record`)).status, 409); // one at a time
   for (let i = 0; i < 8; i++) assert.equal((await call("/v1/x?token=geheim", `user-${i % 2}`)).status, 200);

@@ -115,9 +115,9 @@ export function open(port: number): Promise<Socket> {
 
 /** Resolves when `condition` holds; looks again each turn of the event loop, gives up after 5 s. */
 export async function until(condition: () => boolean, what: string): Promise<void> {
-  const deadline = performance.now() + 5_000;
+  const deadline = performance.now() + 20_000;
   while (!condition()) {
-    if (performance.now() > deadline) throw new Error(`not reached within 5 s: ${what}`);
+    if (performance.now() > deadline) throw new Error(`not reached within 20 s: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 2));
   }
 }
