@@ -7,9 +7,9 @@ import type { Protocol } from "../core/endpoint.ts";
  * accepts the connection, null when nobody does.
  *
  * A client's HTTP/2 preface (RFC 9113 section 3.4) is sent. An HTTP/2 server answers with a SETTINGS frame; to any other it is a
- * malformed request, which is answered with an error or the end of the connection.
+ * malformed request, which is answered with an error or the end of the connection. Who is silent for so long is most often busy beginning; what it is taken for it stays.
  */
-export function probePort(port: number, timeoutMs = 1_000): Promise<Protocol | null> {
+export function probePort(port: number, timeoutMs = 5_000): Promise<Protocol | null> {
   return new Promise((resolve) => {
     let connected = false;
     const socket = connect({ host: "127.0.0.1", port });

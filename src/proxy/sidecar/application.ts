@@ -44,6 +44,8 @@ export class Application {
   #check: HealthCheck;
   #registered: Registered | null = null;
   #contracts: ReflectedContracts | null = null;
+  /** It did not say in time what it serves: it is asked again with its next check. */
+  #owesContracts = false;
   #stopped = false;
   #wake: () => void = () => {};
   readonly #met = Promise.withResolvers<void>();
@@ -102,7 +104,7 @@ export class Application {
         }
       } else {
         const verdict = this.#machine.probed(outcome, this.#check);
-        if (verdict === "healthy") await this.#meet();
+        if (verdict === "healthy" || (this.#owesContracts && outcome === "passed")) await this.#meet();
         if (verdict !== null) await this.#tell(verdict, message);
       }
       await this.#pause(up ? this.#check.intervalMs : FIRST_INTERVAL_MS);
@@ -130,9 +132,14 @@ export class Application {
   async #reflect(): Promise<ReflectedContracts | null> {
     const { reflectContracts } = await import("./reflected-contracts.ts");
     try {
-      return await reflectContracts(this.#address);
+      const contracts = await reflectContracts(this.#address);
+      this.#owesContracts = false;
+      return contracts;
     } catch (thrown) {
       const { code, message } = toWeftError(thrown);
+      const told = this.#owesContracts;
+      this.#owesContracts = code === "unavailable" || code === "deadline_exceeded";
+      if (told && this.#owesContracts) return this.#contracts;
       const text = `the contracts of the application at ${this.#address} cannot be asked for, so that nobody knows its methods: ${message}`;
       this.#options.onProblem(new WeftError(code, text, { reason: "NO_REFLECTION", cause: thrown }));
       return null;
@@ -197,5 +204,6 @@ function same(one: ReflectedContracts | null, other: ReflectedContracts | null):
 
 /** Until it was there for the first time, so that a system comes up quickly. */
 const FIRST_INTERVAL_MS = 50;
-const DETECT_MS = 1_000;
+/** An HTTP/1.1 server answers what it does not understand; who is silent is most often busy beginning, and what it is taken for it stays. */
+const DETECT_MS = 5_000;
 const RETRY_MS = 5_000;
