@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { type TestContext, test } from "node:test";
 import { connect } from "weftmesh";
+import { freePort } from "../conformance/free-port.ts";
 import { Counter } from "../examples/counter/gen/counter/v1/counter.ts";
 
 const MAIN = "src/cli/main.ts";
@@ -51,7 +52,7 @@ test("a gateway that starts while the control plane is away carries calls as bef
   const control = await start(t, [MAIN, "control", "--listen", "127.0.0.1:0"]);
   await start(t, ["examples/counter/server.ts"], { PORT: "0", WEFT_CONTROL: control.address });
   const args = [MAIN, "gateway", "--control", control.address, "--state-file", file];
-  const before = await start(t, [...args, "--listen", "127.0.0.1:0"]);
+  const before = await start(t, [...args, "--listen", `127.0.0.1:${await freePort()}`]);
   const hello = async (): Promise<boolean> => {
     const response = await fetch(`http://${before.address}/counter`);
     return response.status === 200 && (await response.text()) === "Hello, Counter Service!";

@@ -5,6 +5,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { freePort } from "../conformance/free-port.ts";
 import { openPlaneAccess, placeOf, type RegistryAccess } from "../src/cli/registry/access.ts";
 import { Copier, type CopyEvent } from "../src/cli/registry/copier.ts";
 import { weft } from "../src/cli/weft.case.ts";
@@ -215,8 +216,8 @@ test("copies in a circle follow changes both ways, and do not echo", async () =>
 });
 
 test("a copy goes on after its source, or its target, was away", async () => {
-  let source = await start();
-  let target = await start();
+  let source = await start(await freePort());
+  let target = await start(await freePort());
   const { address: from, port: sourcePort } = source.plane;
   const { port: targetPort } = target.plane;
   assert.ok(from !== "");

@@ -4,9 +4,9 @@ import type { Backends } from "./backends.ts";
 import type { EqualityRequest, Place, Scope } from "./model.ts";
 
 /** Calls a place and split. */
-const CALLS = 600;
-/** Chi-square with one degree of freedom: a fair split is over it once in a million times. */
-const LIMIT = 23.93;
+const CALLS = 1_000;
+/** Chi-square with one degree of freedom: a fair split of so many is over it at most once in a thousand million times, so a run of all places once in thirty million. */
+const LIMIT = 42;
 const AT_ONCE = 20;
 
 const SHARES = [

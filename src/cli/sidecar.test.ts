@@ -3,6 +3,7 @@ import { type TestContext, test } from "node:test";
 import { Counter } from "../../examples/counter/gen/counter/v1/counter.ts";
 import { startControlPlane } from "../control/control-plane.ts";
 import { createMemoryRegistry } from "../drivers/memory/memory-registry.ts";
+import { Ports } from "../host/ports.ts";
 import { createLink } from "../link/link.ts";
 import type { Link } from "../link/types.ts";
 import type { PolicyRuntime } from "../policy/runtime.ts";
@@ -96,7 +97,7 @@ test("a sidecar holds the services that its application uses, from their first c
 
 test("an application that goes is out of rotation, and back when it is", async (t) => {
   const { line, beside } = await mesh(t);
-  const app = await startApp(t);
+  const app = await startApp(t, undefined, await new Ports().take());
   await beside("orders", app.port);
   const { policy, link } = line();
   await link.subscribe("orders");

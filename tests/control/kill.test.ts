@@ -5,6 +5,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { test } from "node:test";
+import { freePort } from "../../conformance/free-port.ts";
 import { eventually, registrationOf, World } from "./world.ts";
 
 const CHILD = join(import.meta.dirname, "child.ts");
@@ -32,7 +33,7 @@ async function kill(child: ChildProcess): Promise<void> {
 test("kill -9 of the control plane: processes keep what they know, and all is back when it is", async () => {
   const world = new World();
   try {
-    const { child, line: address } = await start(world, "control", world.folder, "0");
+    const { child, line: address } = await start(world, "control", world.folder, `${await freePort()}`);
     const server = world.link({ address });
     const client = world.link({ address });
     await client.link.subscribe("alpha");
@@ -61,7 +62,7 @@ test("kill -9 of the control plane: processes keep what they know, and all is ba
 test("kill -9 of control plane and client: the client begins again with the endpoints and the policies that it knew", async () => {
   const world = new World();
   try {
-    const { child, line: address } = await start(world, "control", world.folder, "0");
+    const { child, line: address } = await start(world, "control", world.folder, `${await freePort()}`);
     const server = world.link({ address });
     await server.link.register(registrationOf("alpha"));
     await server.link.register(registrationOf("alpha", 2));

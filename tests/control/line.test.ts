@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
+import { freePort } from "../../conformance/free-port.ts";
 import { codecOf } from "../../src/contract/codec.ts";
 import { type AttachRequestSchema, ServiceUpdateSchema } from "../../src/contract/gen/weft/control/v1/control.ts";
 import type { MessageInitShape } from "../../src/contract/runtime.ts";
@@ -48,7 +49,7 @@ test("what one process registers, others learn: by service, by contract and by e
 
 test("what is said of an endpoint while its registration is on its way counts", () =>
   within(async (world) => {
-    const { port } = await world.start();
+    const { port } = await world.start({ port: await freePort() });
     const [server, client] = [world.link(), world.link()];
     await client.link.subscribe("alpha");
     const registered = await server.link.register(registrationOf("alpha"));
@@ -175,7 +176,7 @@ test("a process that comes back says which version it knows, and is told what it
 
 test("the control plane is restarted: nobody forgets an endpoint, registrations and lines come back", () =>
   within(async (world) => {
-    const { port } = await world.start();
+    const { port } = await world.start({ port: await freePort() });
     const server = world.link();
     const client = world.link();
     await client.link.subscribe("alpha");

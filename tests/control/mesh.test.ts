@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { freePort } from "../../conformance/free-port.ts";
 import { createDirectClient } from "../../src/call/direct.ts";
 import { Admin } from "../../src/contract/gen/weft/control/v1/control.ts";
 import { WeftError } from "../../src/core/errors.ts";
@@ -143,7 +144,7 @@ test("a process holds what concerns the services that it uses, and others' chang
 test("a control plane that was restarted has the topology again, and what concerned a process still does", async (t) => {
   const world = new World();
   t.after(() => world.close());
-  const first = await world.start();
+  const first = await world.start({ port: await freePort() });
   const admin = world.admin();
   await admin.publishRevision({ resources: resourcesFor(["payments", "cart"], "1s"), source: "a", author: "x" });
   const orders = world.link({ process: "orders-1", service: "orders", role: "service" });

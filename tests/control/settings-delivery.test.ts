@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
+import { freePort } from "../../conformance/free-port.ts";
 import { createDirectClient } from "../../src/call/direct.ts";
 import { codecOf } from "../../src/contract/codec.ts";
 import type { AttachRequestSchema } from "../../src/contract/gen/weft/control/v1/control.ts";
@@ -91,7 +92,7 @@ test("what changes for others alone is sent to nobody else", async () => {
 
 test("a gray release by tag is for instances that have it in the registry, from when they have it until they do not", async () => {
   const store = new MemoryKeyValue();
-  const at = await world({ store: heldOpen(store) });
+  const at = await world({ store: heldOpen(store), port: await freePort() });
   const admin = at.admin();
   await admin.publishSettings({ changes: [set("maxItems", 1)] });
   const second = process(at, { instance: "orders-2" });
@@ -128,7 +129,7 @@ test("a gray release by tag is for instances that have it in the registry, from 
 });
 
 test("the last values in force survive a restart while the control plane is away, and an update comes when it is back", async () => {
-  const at = await world();
+  const at = await world({ port: await freePort() });
   const admin = at.admin();
   await admin.publishSettings({ changes: [set("maxItems", 4)] });
   const stateFile = join(at.folder, "state.json");

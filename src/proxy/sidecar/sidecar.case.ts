@@ -26,13 +26,14 @@ export interface TestApp {
 export async function startApp(
   t: TestContext,
   answer: (request: IncomingMessage, response: ServerResponse) => void = (_request, response) => response.end("ok"),
+  port = 0,
 ): Promise<TestApp> {
   const requests: { method: string; url: string; headers: IncomingHttpHeaders }[] = [];
   const server = createServer((incoming, response) => {
     requests.push({ method: incoming.method ?? "", url: incoming.url ?? "", headers: incoming.headers });
     answer(incoming, response);
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  await new Promise<void>((resolve) => server.listen(port, "127.0.0.1", resolve));
   t.after(() => {
     server.closeAllConnections();
     server.close();
