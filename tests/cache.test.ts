@@ -20,7 +20,8 @@ test("a gateway answers from its cache: hits, validation, invalidation, ranges, 
     response.setHeader("etag", etag);
     if (request.method === "POST") version++;
     if (request.headers["if-none-match"] === etag) response.writeHead(304).end();
-    else if (path === "/slow") setTimeout(() => response.end(`version ${version}`), 60);
+    // So slow that all who ask for it at once have asked before it answers.
+    else if (path === "/slow") setTimeout(() => response.end(`version ${version}`), 1_000);
     else response.end(`version ${version}`);
   });
   const first = await world.call("/a");
