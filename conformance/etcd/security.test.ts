@@ -13,7 +13,8 @@ const folder = mkdtempSync(join(tmpdir(), "weft-etcd-tls-"));
 after(() => rmSync(folder, { recursive: true }));
 
 test("a login: right, wrong, without rights to the keys, and its token forgotten by the server", async () => {
-  const server = await EtcdServer.start();
+  // Looking at a password takes long on purpose, and longer than anybody waits where much else is to be done.
+  const server = await EtcdServer.start(["--bcrypt-cost", "4"]);
   try {
     const admin = async (path: string, body: object): Promise<void> => {
       const response = await fetch(`http://${server.address}/v3/auth/${path}`, {
