@@ -18,7 +18,12 @@ async function serverOf(t: TestContext, onSocket: (socket: Socket) => void): Pro
 }
 
 /** A listener to which everything is redirected that was meant for `original`. */
-async function redirected(t: TestContext, original: OriginalDestination | null, mode: "any" | "mesh" = "any") {
+async function redirected(
+  t: TestContext,
+  original: OriginalDestination | null,
+  mode: "any" | "mesh" = "any",
+  otherAfterMs = 10_000,
+) {
   const problems: WeftError[] = [];
   const toMesh: string[] = [];
   const listener = await listen({
@@ -33,7 +38,7 @@ async function redirected(t: TestContext, original: OriginalDestination | null, 
       isOwn: (_host, port) => port === listener.port,
       onProblem: (error) => problems.push(error),
     }),
-    otherAfterMs: 20,
+    otherAfterMs,
     sharedRead: false,
   });
   t.after(() => listener.close());
@@ -54,7 +59,7 @@ test("bytes that are no HTTP go where they were to go, both ways, to their end",
 
 test("where the server speaks first, its client is not waited for", async (t) => {
   const original = await serverOf(t, (socket) => socket.end("220 ready\r\n"));
-  const { client } = await redirected(t, original);
+  const { client } = await redirected(t, original, "any", 20);
   assert.equal(String((await once(client, "data"))[0]), "220 ready\r\n");
 });
 
@@ -86,7 +91,7 @@ test("what is not to go out, or goes nowhere, is closed, and people are told why
   ] as const) {
     const { client, problems } = await redirected(t, where, mode);
     client.write("\0\0\0");
-    await once(client, "close");
+    await closed(client);
     assert.match(problems[0].message, message);
   }
 });
