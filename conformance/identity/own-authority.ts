@@ -17,7 +17,9 @@ export async function ownAuthority(): Promise<Case[]> {
   const openssl = (command: string): string =>
     execFileSync("openssl", command.split(" "), { cwd: folder, encoding: "utf8", stdio: "pipe" });
   const ec = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
-  openssl(`req -x509 ${ec} -days 30 -subj /CN=people -addext keyUsage=critical,keyCertSign,cRLSign -keyout root.key -out root.pem`);
+  openssl(
+    `req -x509 ${ec} -days 30 -subj /CN=people -addext keyUsage=critical,keyCertSign,cRLSign -keyout root.key -out root.pem`,
+  );
   openssl(`req ${ec} -subj /CN=mesh -keyout mesh.key -out mesh.csr`);
   writeFileSync(at("mesh.ext"), "basicConstraints=critical,CA:TRUE,pathlen:0\nkeyUsage=critical,keyCertSign,cRLSign\n");
   openssl(
