@@ -10,7 +10,7 @@ import { wait } from "./registry-plane.ts";
 export interface Launch {
   /** Whether it answers, asked again and again. */
   ready: () => Promise<boolean>;
-  /** Default 20,000. */
+  /** Says that it hangs, not that it is slow: a JVM or a cluster takes 20 s where others want the processors, too. Default 60,000. */
   withinMs?: number;
   options?: SpawnOptions;
 }
@@ -44,7 +44,7 @@ export abstract class ServerProcess implements HurtableServer {
   protected async launch(
     command: string,
     args: readonly string[],
-    { ready, withinMs = 20_000, options }: Launch,
+    { ready, withinMs = 60_000, options }: Launch,
   ): Promise<void> {
     const child = spawn(command, args, { stdio: ["ignore", "ignore", "pipe"], ...options });
     this.child = child;

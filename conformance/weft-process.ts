@@ -29,8 +29,8 @@ export class WeftProcess {
     });
   }
 
-  /** The first line that matches, of those before and those to come. */
-  line(pattern: RegExp, limitMs = 20_000): Promise<RegExpExecArray> {
+  /** The first line that matches, of those before and those to come. `limitMs` says that it hangs, not that it is slow. */
+  line(pattern: RegExp, limitMs = 60_000): Promise<RegExpExecArray> {
     return new Promise((resolve, reject) => {
       const done = (): void => {
         clearTimeout(timer);
