@@ -107,8 +107,8 @@ export class Registrations {
       if (error === null) {
         held.sent = true;
         held.waiters.settle(null);
-      } else if (error.code === "unavailable" || error.code === "internal" || (held.sent && notProven(error))) {
-        // The registry behind the control plane is in trouble, or does not know this process's certificate until it is renewed: that passes.
+      } else if (passes(error) || (held.sent && notProven(error))) {
+        // The registry behind the control plane is in trouble, or does not know this process's certificate until it is renewed.
         this.#line.report(error);
         const cancel = this.#line.clock.after(this.#line.backOff.next(), () =>
           this.#send(stream, held, withDescriptors),
@@ -150,6 +150,11 @@ export class Registrations {
   #sendRelease(stream: Stream, id: string): Promise<void> {
     return stream.ask((requestId) => ({ message: { case: "release", value: { requestId, id } } }));
   }
+}
+
+/** What it asks for is to register again. */
+function passes({ code, reason }: WeftError): boolean {
+  return code === "unavailable" || code === "internal" || reason === "OUTCOME_UNKNOWN";
 }
 
 /** Who it was is not believed now, although it was before. */

@@ -37,6 +37,8 @@ export class BackedMirror implements BackendEvents {
   readonly #hub: WatchHub;
   /** What was found here of endpoints that others than weft put there: nobody writes that to them. */
   readonly #checks = new Map<string, Health>();
+  /** Ids of which something is asked; true: what is answered may be older than what was told meanwhile. */
+  readonly #asked = new Map<string, boolean>();
   #away: WeftError | null = null;
   #touchedAt: number;
   /** Since when it is in touch without a gap. */
@@ -87,10 +89,36 @@ export class BackedMirror implements BackendEvents {
     return this.view.heldBefore(this.#touchedAt);
   }
 
+  /** Lets `work` ask the backend of an endpoint, or change it there: one at a time. */
+  async asking<T>(id: string, work: () => Promise<T>): Promise<T> {
+    this.#asked.set(id, false);
+    try {
+      return await work();
+    } finally {
+      this.#asked.delete(id);
+    }
+  }
+
+  /** Whether it was told since asking() began, or since this was asked last, that an endpoint is not there, or another's: before what is answered came about, or after. */
+  isDoubtful(id: string): boolean {
+    const doubtful = this.#asked.get(id) === true;
+    if (doubtful) this.#asked.set(id, false);
+    return doubtful;
+  }
+
   /** What is there, as somebody was answered. */
   take(kept: KeptEntry, reason?: string): void {
     this.#put(kept, reason);
     this.#publishSoon();
+  }
+
+  /** As take(), of what cannot be another registration by now: one that is known with a newer version is of data that were lost. */
+  takeAnyway(kept: KeptEntry): void {
+    const { endpoint, owner } = kept.entry;
+    const record = this.view.get(endpoint.id);
+    if (record !== undefined && record.value.owner !== owner)
+      record.revision = Math.min(record.revision, kept.version - 1);
+    this.take(kept);
   }
 
   /** It changes, but not in the backend. */
@@ -113,6 +141,7 @@ export class BackedMirror implements BackendEvents {
     const { clock, look, onLost } = this.#options;
     const now = clock.now();
     this.publish();
+    for (const id of this.#asked.keys()) this.#asked.set(id, true);
     const found = new Map<string, { value: EndpointEntry; revision: number }>();
     const orphans: { id: string; until: number }[] = [];
     for (const kept of entries) {
@@ -126,7 +155,7 @@ export class BackedMirror implements BackendEvents {
       if (isOrphan(kept) && whose === "others") orphans.push({ id, until: this.#orphanUntil(entry, now) });
     }
     this.view.listed(found, now + this.#holdMs(0));
-    for (const { id, until } of orphans) this.view.removed(id, "", until);
+    for (const { id, until } of orphans) this.view.orphaned(id, until);
     this.view.advance(this.#revision);
     if (lost) onLost();
     this.#touch(now);
@@ -176,18 +205,20 @@ export class BackedMirror implements BackendEvents {
     const { version } = kept;
     const entry = this.asFound(kept.entry);
     const whose = this.#options.look(kept);
-    if (whose === "unseen" || whose === "doubtful") return;
     const { id } = entry.endpoint;
+    if (whose !== "ours" && this.#asked.has(id)) this.#asked.set(id, true);
+    if (whose === "unseen" || whose === "doubtful") return;
     this.#revision = Math.max(this.#revision, version);
     const held = isOrphan(kept) && whose === "others" ? this.#orphanUntil(entry, this.#options.clock.now()) : null;
     this.view.put(entry, version, reason);
-    if (held !== null && this.view.get(id)?.value.owner === entry.owner) this.view.removed(id, "", held);
+    if (held !== null && this.view.get(id)?.value.owner === entry.owner) this.view.orphaned(id, held);
   }
 
   #removed({ id, orphaned, version, owner }: Extract<BackendChange, { kind: "removed" }>): void {
     const { clock, isOurs, onReplaced } = this.#options;
     const record = this.view.get(id);
     this.#checks.delete(id);
+    if (this.#asked.has(id)) this.#asked.set(id, true);
     if (record === undefined || (version !== undefined && version < record.revision)) return;
     const now = clock.now();
     if (owner !== undefined && owner !== record.value.owner) onReplaced(record.value);

@@ -90,6 +90,10 @@ class Plane {
   readonly backend: PlaceBackend;
   readonly view = new Map<string, string>();
   readonly #world: World;
+  /** What keeps it from the place. */
+  #cuts = 0;
+  /** Since when nothing does. */
+  #mendedAt = 0;
   /** Others take it for dead, or did until a moment ago. */
   deadUntil = Number.NEGATIVE_INFINITY;
   /** It does not know what others registered. */
@@ -121,13 +125,22 @@ class Plane {
   }
 
   cut(): void {
+    this.#cuts++;
+    this.#mendedAt = Number.POSITIVE_INFINITY;
     this.blindUntil = Number.POSITIVE_INFINITY;
   }
 
   mend(): void {
+    if (--this.#cuts > 0) return;
     this.#world.say(`${this.name} is back`);
+    this.#mendedAt = this.#world.now;
     this.blindUntil = this.#world.now + 2 * MAX_DELAY_MS;
     this.backend.mend();
+  }
+
+  /** Others had to wait for it longer than they hold what was lost. */
+  isLate(plane: Plane): boolean {
+    return this.#mendedAt - plane.#mendedAt > 2_000 && this.#world.now < this.#mendedAt + 2_000;
   }
 
   get seen(): string {
@@ -227,7 +240,7 @@ class Process {
   left(plane: Plane): void {
     const own = this.#plane;
     if (own === null || this.#lease === null || this.#world.now - this.#aliveAt >= TTL_MS / 2) return;
-    if (plane !== own && this.#world.now < own.deadUntil) return;
+    if (plane !== own && (this.#world.now < own.deadUntil || own.isLate(plane))) return;
     // Its earlier lease there ran out, and nobody could say that there is a later one elsewhere.
     if (plane !== own && this.#world.now < plane.blindUntil && this.#planes.has(plane)) return;
     this.#world.blame(`${this.id} left ${plane.name}`);
@@ -265,7 +278,8 @@ const PLANES = 3;
 const PROCESSES = 4;
 const TTL_MS = 3_000;
 const STEP_MS = 50;
-const RUNS = 40;
+/** The same worlds each time: one that found a fault is a test of its own (backed-registry.test.ts). Another seed, and more runs, look for the next. */
+const LOOK = { seed: 6, numRuns: 60 };
 const MAX_DELAY_MS = 400;
 
 type Step = (world: World) => Promise<void> | void;
@@ -369,6 +383,6 @@ for (const mode of ["available", "consistent"] as const)
         await world.close();
         assert.deepEqual(wrong, [], `${log.join("\n")}\nsteps: ${steps.map(([what]) => what).join("; ")}\n`);
       }),
-      { numRuns: RUNS },
+      LOOK,
     );
   });

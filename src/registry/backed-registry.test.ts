@@ -496,6 +496,53 @@ test("a check of what is registered at that moment is not only known here", asyn
   await close();
 });
 
+/** What `work` writes is told soon, and answered a second later. */
+async function answeredLate<T>(place: SharedPlace, pass: (ms: number) => Promise<void>, work: () => Promise<T>) {
+  const delays = [20, 20, 20, 1_000]; // there; told to both; back
+  place.delay = () => delays.shift() ?? 20;
+  const working = work();
+  await pass(100);
+  return working;
+}
+
+test("what is removed before a check of it is answered does not come back", async () => {
+  const { place, a, b, pass, close } = await two();
+  const lease = await b.register(3);
+  await pass(600);
+  b.forget(3);
+  const checking = answeredLate(place, pass, () => a.registry.setHealth("alpha-3", "unhealthy", "refused", "check"));
+  await pass(150);
+  const releasing = lease.release();
+  await pass(3_000);
+  await Promise.all([checking, releasing]);
+  assert.deepEqual([a.ids, b.ids, place.ids], Array(3).fill("alpha-1 alpha-2 alpha-4"));
+  place.delay = null;
+  await close();
+});
+
+test("what is removed before its registration, or what puts it back, is answered, is put there once more", async () => {
+  const { place, a, b, pass, close } = await two();
+  await pass(600);
+  const registering = answeredLate(place, pass, () => a.register(5));
+  await pass(150);
+  place.takeAway(["alpha-5"]);
+  await pass(3_000);
+  await registering;
+  const FIVE = `${FOUR} alpha-5`;
+  assert.deepEqual([a.ids, b.ids, place.ids], [FIVE, FIVE, FIVE]);
+  await pass(550);
+  const delays = [20, 20, 20, 20, 20, 1_000];
+  place.delay = () => delays.shift() ?? 20;
+  place.takeAway(["alpha-1"]);
+  await pass(200);
+  place.takeAway(["alpha-1"]);
+  await pass(3_000);
+  assert.deepEqual([a.ids, b.ids, place.ids], [FIVE, FIVE, FIVE]);
+  assert.deepEqual([a.refused, a.left, b.left], [[], [], []]);
+  place.delay = null;
+  await close();
+});
+
 test("what others than weft put there is read, checked here alone, and never written", async () => {
   const { place, a, b, pass, close } = await two();
   const foreign = {

@@ -12,6 +12,7 @@ import { away, BackendLine, notThere } from "./backend-line.ts";
 import type { EndpointBackend, KeptEntry } from "./endpoint-backend.ts";
 import { type EndpointEntry, visibleOf } from "./endpoint-value.ts";
 import { LeaseTable, type LeaseTableOptions } from "./lease-table.ts";
+import { outcomeUnknown } from "./outcome-unknown.ts";
 import type { ConsistencyMode, EndpointDelta, EndpointList, HealthSource, Lease, Registry, Watch } from "./registry.ts";
 import { leaseOver, registryClosed, unknownEndpoint } from "./registry-errors.ts";
 import { assertEndpoint, assertHealth, assertTtl } from "./validate.ts";
@@ -118,14 +119,22 @@ class BackedRegistry implements Registry, LeaseKeeper {
     const copy = Object.freeze({ ...endpoint, metadata: Object.freeze({ ...endpoint.metadata }) });
     const owner = randomBytes(8).toString("hex");
     const entry: EndpointEntry = { endpoint: copy, check: "healthy", owner, plane: this.#plane, ttlMs };
-    return this.#turns.take(endpoint.id, async () => {
+    return this.#turn(endpoint.id, async () => {
       this.#registering.add(owner);
       try {
-        const version = await this.#line.put(entry, this.#mirror.known(endpoint.id)?.version ?? 0);
-        const known = this.#mirror.known(endpoint.id);
-        // Replaced since; or what is known is of data that were lost, whose versions say nothing of those that are there now.
-        const doubtful = known !== null && known.version > version && known.entry.owner !== owner;
-        return this.#hold({ entry, version }, doubtful ? await this.#line.get(endpoint.id) : { entry, version });
+        for (let tries = 1; ; tries++) {
+          const version = await this.#line.put(entry, this.#mirror.known(endpoint.id)?.version ?? 0);
+          const known = this.#mirror.known(endpoint.id);
+          // Replaced since; or what is known is of data that were lost, whose versions say nothing of those that are there now.
+          const doubtful = known !== null && known.version > version && known.entry.owner !== owner;
+          const there = await this.#asItIs(
+            endpoint.id,
+            doubtful ? await this.#line.get(endpoint.id) : { entry, version },
+          );
+          if (there !== null) return this.#hold({ entry, version }, there);
+          // Removed since, or lost with all data.
+          if (this.mode === "consistent" || tries === MAX_TRIES) throw outcomeUnknown(endpoint.id);
+        }
       } catch (thrown) {
         this.#registering.delete(owner);
         const there = this.#mirror.view.get(endpoint.id);
@@ -166,7 +175,7 @@ class BackedRegistry implements Registry, LeaseKeeper {
       if (by === "check") return entry.check === health ? null : { ...entry, check: health };
       return entry.endpoint.health === health ? null : { ...entry, endpoint: { ...entry.endpoint, health } };
     };
-    await this.#turns.take(id, async () => {
+    await this.#turn(id, async () => {
       const known = this.#mirror.known(id);
       let at = this.mode === "available" ? known : null;
       at ??= await this.#line.get(id);
@@ -180,7 +189,8 @@ class BackedRegistry implements Registry, LeaseKeeper {
           const entry = changed(at.entry);
           const version = entry === null ? at.version : await this.#line.replace(entry, at.version);
           if (version !== null) {
-            this.#mirror.take({ ...at, entry: entry ?? at.entry, version }, entry === null ? undefined : reason);
+            const there = await this.#asItIs(id, { ...at, entry: entry ?? at.entry, version });
+            if (there !== null) this.#mirror.take(there, entry === null ? undefined : reason);
             return;
           }
         }
@@ -232,7 +242,7 @@ class BackedRegistry implements Registry, LeaseKeeper {
   }
 
   /** The registration is in the backend, or was until now (`there`: what has its id): from now on its lease is held here. */
-  #hold({ entry, version }: KeptEntry, there: KeptEntry | null): BackedLease {
+  #hold({ entry, version }: KeptEntry, there: KeptEntry): BackedLease {
     const { id } = entry.endpoint;
     const token = this.#table.register(entry.endpoint, entry.ttlMs, this.#clock.now());
     this.#table.takeChanges();
@@ -244,7 +254,7 @@ class BackedRegistry implements Registry, LeaseKeeper {
       this.#past.set(old.owner, this.#clock.now());
     }
     this.#registering.delete(entry.owner);
-    if (there?.entry.owner === entry.owner) this.#mirror.take(there);
+    if (there.entry.owner === entry.owner) this.#mirror.takeAnyway(there);
     else this.#end(lease, "replaced");
     this.#tick();
     return lease;
@@ -309,7 +319,7 @@ class BackedRegistry implements Registry, LeaseKeeper {
 
   #restore(lease: BackedLease): Promise<void> {
     const { id, owner } = lease;
-    return this.#turns.take(id, async () => {
+    return this.#turn(id, async () => {
       if (lease.over !== null || this.#mirror.known(id)?.entry.owner === owner) return;
       const record = this.#mirror.view.get(id);
       const entry = record?.value.owner === owner ? record.value : lease.entry;
@@ -320,19 +330,29 @@ class BackedRegistry implements Registry, LeaseKeeper {
         this.#lost.delete(owner);
         // Its data are new, and count anew.
         lease.version = version;
-        this.#mirror.take({ entry, version });
-        return;
       }
-      const there = await this.#line.get(id);
+      const there = await this.#asItIs(id, version === null ? await this.#line.get(id) : { entry, version });
       if (lease.over !== null) return;
       if (there === null) {
         if (!mayRestore) this.#end(lease, "expired");
-        return;
+        return; // what was put back was removed again: it is looked at once more
       }
       if (there.entry.owner === owner) lease.version = there.version;
       else this.#end(lease, "replaced");
-      this.#mirror.take(there);
+      this.#mirror.takeAnyway(there);
     });
+  }
+
+  /** What changes one endpoint, after what did before. */
+  #turn<T>(id: string, work: () => Promise<T>): Promise<T> {
+    return this.#turns.take(id, () => this.#mirror.asking(id, work));
+  }
+
+  /** What was answered; or, if it was told meanwhile that it is not there, or another's, what is there now. So nothing comes back that was removed or replaced after it was put. */
+  async #asItIs(id: string, answered: KeptEntry | null): Promise<KeptEntry | null> {
+    let there = answered;
+    while (this.#mirror.isDoubtful(id)) there = await this.#line.get(id);
+    return there;
   }
 
   async #remove(id: string, owner: string): Promise<void> {
@@ -379,11 +399,12 @@ class BackedRegistry implements Registry, LeaseKeeper {
         if (!this.#closed && !isAway(error)) this.#onError(error);
       });
     }
-    for (const { value } of this.#mirror.overdue()) {
+    for (const { value, there } of this.#mirror.overdue()) {
       const { id } = value.endpoint;
       if (this.#leases.get(id)?.owner === value.owner) continue;
       this.#mirror.gone(id, value.owner, "lease expired");
-      if (value.owner !== "") this.#leaving.set(value.owner, id);
+      // What is not there is not removed: its owner may put it there again at this moment.
+      if (there && value.owner !== "") this.#leaving.set(value.owner, id);
     }
     this.#restoreHeld();
   }

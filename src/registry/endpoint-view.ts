@@ -68,7 +68,13 @@ export class EndpointView<V extends EndpointValue = EndpointValue> {
     const visible = visibleOf(value);
     const same = old !== undefined && isSameEndpoint(old.visible, visible);
     if (old !== undefined) this.#drop(old);
-    const record: EndpointRecord<V> = { value, visible: same ? old.visible : visible, revision, heldUntil: null };
+    const record: EndpointRecord<V> = {
+      value,
+      visible: same ? old.visible : visible,
+      revision,
+      there: true,
+      heldUntil: null,
+    };
     this.#add(record);
     if (!same) this.#changed(id, old?.visible ?? null, reason);
   }
@@ -84,10 +90,20 @@ export class EndpointView<V extends EndpointValue = EndpointValue> {
     if (!same) this.#changed(id, record.visible, reason);
   }
 
+  /** The store has it, and nobody who is there renews it. */
+  orphaned(id: string, heldUntil: number): void {
+    const record = this.#records.get(id);
+    if (record === undefined || record.heldUntil !== null) return;
+    record.heldUntil = heldUntil;
+    this.#held++;
+  }
+
   /** It was removed. `heldUntil`: it may have been the store's doing; null: it was not. */
   removed(id: string, reason: string, heldUntil: number | null): void {
     const record = this.#records.get(id);
-    if (record === undefined || record.heldUntil !== null) return;
+    if (record === undefined) return;
+    record.there = false;
+    if (record.heldUntil !== null) return;
     if (heldUntil !== null) {
       record.heldUntil = heldUntil;
       this.#held++;
@@ -113,6 +129,7 @@ export class EndpointView<V extends EndpointValue = EndpointValue> {
       if (values.has(id)) continue;
       if (record.heldUntil === null) this.removed(id, "", heldUntil);
       else record.heldUntil = Math.max(heldUntil, record.heldUntil);
+      record.there = false;
     }
     for (const { value, revision } of values.values()) this.put(value, revision);
     this.#changes = new Map();
@@ -167,6 +184,8 @@ export interface EndpointRecord<V extends EndpointValue = EndpointValue> {
   readonly visible: Endpoint;
   /** The store's, of its last change. */
   revision: number;
+  /** The store has it, as far as is known. */
+  there: boolean;
   /** Not null: the store does not have it, or its plane is away; it is given up then. */
   heldUntil: number | null;
 }

@@ -8,6 +8,8 @@ import type { MessageInitShape } from "../../src/contract/runtime.ts";
 import { createMemoryRegistry } from "../../src/drivers/memory/memory-registry.ts";
 import { Outbox } from "../../src/link/outbox.ts";
 import type { ServiceContract } from "../../src/link/types.ts";
+import { outcomeUnknown } from "../../src/registry/outcome-unknown.ts";
+import type { Registry } from "../../src/registry/registry.ts";
 import { eventually, registrationOf, World } from "./world.ts";
 
 const POLICY = `
@@ -266,6 +268,25 @@ test("a process that starts while the control plane is away begins with the stat
       code: "unavailable",
       reason: "CONTROL_UNREACHABLE",
     });
+  }));
+
+test("a registration of which nobody knows what became of it is made again", () =>
+  within(async (world) => {
+    const memory = createMemoryRegistry();
+    let unknown = 2;
+    const register: Registry["register"] = (endpoint, ttlMs) =>
+      unknown-- > 0 ? Promise.reject(outcomeUnknown(endpoint.id)) : memory.register(endpoint, ttlMs);
+    const registry = new Proxy(memory, {
+      get: (target, name) => {
+        const found: unknown = Reflect.get(target, name);
+        if (name === "register") return register;
+        return typeof found === "function" ? found.bind(target) : found;
+      },
+    });
+    await world.startInMemory({ registry });
+    const { link } = world.link();
+    await link.register(registrationOf("alpha"));
+    assert.equal((await memory.query(["alpha"])).endpoints.length, 1);
   }));
 
 test("a registration that is refused says why", () =>
