@@ -19,7 +19,7 @@ test("a gateway injects faults into real exchanges: delay, abort, reset, throttl
   const slowed = await slow.call("/", { headers: { "x-chaos": "slow" } });
   assert.equal(slowed.body, body);
   assert.ok(slowed.ms >= 60 + 200, `60 ms of delay, and 60 kB at 200 kB/s: ${slowed.ms} ms`);
-  assert.ok(slowed.ms < 900, `${slowed.ms} ms`);
+  assert.ok(slowed.ms < 5_000, `${slowed.ms} ms`);
 
   slow.policy.applyResources(
     2,

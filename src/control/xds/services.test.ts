@@ -215,7 +215,7 @@ test("reported loads are added up by cluster", async (t) => {
   const began = performance.now();
   await server.stop();
   assert.equal((await asked.next()).done, true);
-  assert.ok(performance.now() - began < 500, "streams end when the server stops");
+  assert.ok(performance.now() - began < 5_000, "streams end when the server stops");
 });
 
 test("a node with several streams is one data plane, and its load stays until the last of them ends", async (t) => {

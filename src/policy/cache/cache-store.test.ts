@@ -140,7 +140,7 @@ test("Cache-Control of any text is read without an error, in time", () => {
       },
     ),
   );
-  const begun = performance.now();
+  const begun = process.cpuUsage();
   for (const part of ['="', ",", 'a="', "a=,", "\\", " ,"]) parseCacheControl(["cache-control", part.repeat(50_000)]);
-  assert.ok(performance.now() - begun < 500);
+  assert.ok(process.cpuUsage(begun).user < 500_000);
 });

@@ -43,9 +43,9 @@ test("what is no regular expression of RE2 is refused with the reason", () => {
 
 test("a long text does not match, and what would take a backtracking engine for ever is answered at once", () => {
   assert.ok(!compilePattern("a*").matches("a".repeat(MAX_TEXT + 1)));
-  const started = performance.now();
+  const started = process.cpuUsage();
   assert.ok(!compilePattern("(a*)*b").matches("a".repeat(MAX_TEXT)));
-  assert.ok(performance.now() - started < 1_000);
+  assert.ok(process.cpuUsage(started).user < 1_000_000);
 });
 
 test("agrees with JavaScript's engine where both know the syntax", () => {

@@ -21,9 +21,9 @@ test("matches as a regular expression of the same meaning does", () => {
 
 test("takes time linear in the value, whatever the pattern", () => {
   const pattern = textPattern("*a*a*a*a*a*a*a*a*a*b*c");
-  const started = performance.now();
+  const started = process.cpuUsage();
   assert.equal(pattern.test("a".repeat(100_000)), false);
-  assert.ok(performance.now() - started < 500);
+  assert.ok(process.cpuUsage(started).user < 500_000);
 });
 
 test("a path with /* at its end also stands for itself, and hosts have no case", () => {
