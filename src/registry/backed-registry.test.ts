@@ -478,6 +478,21 @@ test("a registration whose caller was told that it failed is not tried any more,
   await close();
 });
 
+test("a registration whose answer was lost, found with what a check found of it since, is shown so", async () => {
+  const { place, a, b, pass, close } = await two();
+  place.swallow = 1;
+  const registering = a.register(5);
+  await turn();
+  const checking = b.registry.setHealth("alpha-5", "unhealthy", "refused", "check");
+  await pass(1_000);
+  await Promise.all([registering, checking]);
+  for (const { registry } of [a, b]) {
+    const { endpoints } = await registry.query(["alpha"]);
+    assert.equal(endpoints.find(({ id }) => id === "alpha-5")?.health, "unhealthy");
+  }
+  await close();
+});
+
 test("a check of what is registered at that moment is not only known here", async () => {
   const { place, a, b, pass, close } = await two("consistent");
   place.delay = () => 100;

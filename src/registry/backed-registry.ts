@@ -123,14 +123,12 @@ class BackedRegistry implements Registry, LeaseKeeper {
       this.#registering.add(owner);
       try {
         for (let tries = 1; ; tries++) {
-          const version = await this.#line.put(entry, this.#mirror.known(endpoint.id)?.version ?? 0);
+          const put = await this.#line.put(entry, this.#mirror.known(endpoint.id)?.version ?? 0);
+          const { version } = put;
           const known = this.#mirror.known(endpoint.id);
           // Replaced since; or what is known is of data that were lost, whose versions say nothing of those that are there now.
           const doubtful = known !== null && known.version > version && known.entry.owner !== owner;
-          const there = await this.#asItIs(
-            endpoint.id,
-            doubtful ? await this.#line.get(endpoint.id) : { entry, version },
-          );
+          const there = await this.#asItIs(endpoint.id, doubtful ? await this.#line.get(endpoint.id) : put);
           if (there !== null) return this.#hold({ entry, version }, there);
           // Removed since, or lost with all data.
           if (this.mode === "consistent" || tries === MAX_TRIES) throw outcomeUnknown(endpoint.id);

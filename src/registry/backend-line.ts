@@ -40,17 +40,17 @@ export class BackendLine {
   }
 
   /** Puts a registration there, in place of what is there; `known`: its version, 0 if there is nothing, as far as is known. */
-  put(entry: EndpointEntry, known: number): Promise<number> {
+  put(entry: EndpointEntry, known: number): Promise<KeptEntry> {
     const { backend, mode } = this.#options;
     const { id } = entry.endpoint;
     let expected: number | null = known;
     /** With what an attempt was compared of which it is not known whether it was carried out. */
     let doubt: number | null = null;
-    const attempt = async (givenUp: () => boolean): Promise<number> => {
+    const attempt = async (givenUp: () => boolean): Promise<KeptEntry> => {
       for (;;) {
         if (expected === null) {
           const there = await backend.get(id);
-          if (there?.entry.owner === entry.owner) return there.version;
+          if (there?.entry.owner === entry.owner) return there; // of which something may have changed since
           expected = there?.version ?? 0;
           // If it was, somebody has replaced it since: to register again would undo what came later.
           const again = doubt === null || (doubt === expected && doubt !== 0);
@@ -61,7 +61,7 @@ export class BackendLine {
         expected = null; // if it fails, or was not so, what is there has to be looked at
         try {
           const version = await backend.replace(entry, at);
-          if (version !== null) return version;
+          if (version !== null) return { entry, version };
         } catch (thrown) {
           if (!toWeftError(thrown).retryable) doubt = at;
           throw thrown;
