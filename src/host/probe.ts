@@ -1,4 +1,5 @@
 import { createSocket } from "node:dgram";
+import { readFileSync } from "node:fs";
 import { connect, createServer, isIPv6 } from "node:net";
 import type { Protocol } from "../core/endpoint.ts";
 
@@ -34,6 +35,8 @@ export function probePort(port: number, timeoutMs = 5_000): Promise<Protocol | n
 export function probeFor<P extends Protocol>(protocol: P, port: number, timeoutMs = 1_000): Promise<P | null> {
   return new Promise((resolve) => {
     if (protocol === "udp") {
+      const held = heldByUdp(port);
+      if (held !== null) return resolve(held ? protocol : null);
       // Whoever holds it keeps others from it.
       const socket = createSocket("udp4");
       socket.once("error", () => {
@@ -52,6 +55,19 @@ export function probeFor<P extends Protocol>(protocol: P, port: number, timeoutM
     socket.on("connect", () => done(protocol));
     socket.on("error", () => done(null));
   });
+}
+
+/** Whether Linux's tables have a UDP socket with the port; null where there are none. To bind it, if only to see, keeps it from the program that is about to. */
+function heldByUdp(port: number): boolean | null {
+  const end = `:${port.toString(16).toUpperCase().padStart(4, "0")}`;
+  let held: boolean | null = null;
+  for (const table of ["/proc/net/udp", "/proc/net/udp6"]) {
+    try {
+      for (const line of readFileSync(table, "latin1").split("\n"))
+        held ||= line.trim().split(/\s+/)[1]?.endsWith(end) === true;
+    } catch {} // another system, or one without IPv6
+  }
+  return held;
 }
 
 /** Why one cannot listen at an address now ("EADDRINUSE"), or null when one can. */
