@@ -480,12 +480,17 @@ test("a registration whose caller was told that it failed is not tried any more,
 
 test("a registration whose answer was lost, found with what a check found of it since, is shown so", async () => {
   const { place, a, b, pass, close } = await two();
+  await pass(600);
   place.swallow = 1;
+  // Of the check its own control plane is told late.
+  const delays = [20, 20, 20, 20, 20, 1_000];
+  place.delay = () => delays.shift() ?? 20;
   const registering = a.register(5);
-  await turn();
+  await pass(100);
   const checking = b.registry.setHealth("alpha-5", "unhealthy", "refused", "check");
-  await pass(1_000);
+  await pass(3_000);
   await Promise.all([registering, checking]);
+  place.delay = null;
   for (const { registry } of [a, b]) {
     const { endpoints } = await registry.query(["alpha"]);
     assert.equal(endpoints.find(({ id }) => id === "alpha-5")?.health, "unhealthy");
