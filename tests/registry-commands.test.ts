@@ -325,21 +325,24 @@ test("what names a registry holds no secret", () => {
 });
 
 test("who asks where nobody is learns that soon, and what to look at", async () => {
+  const first = performance.now();
+  await weft("registry", "ls", "--help");
   const began = performance.now();
+  const startMs = began - first;
   const plane = await weft("registry", "ls", "--control", "127.0.0.1:1");
   assert.equal(plane.status, 1);
   assert.match(
     plane.stderr,
     /^error: the control plane at 127\.0\.0\.1:1 cannot be asked: .*nothing listens there.*\[CANNOT_ASK\]/,
   );
-  assert.ok(performance.now() - began < 3_000, "asked again and again");
+  assert.ok(performance.now() - began < 2_500 + 2 * startMs, "asked again and again");
   const direct = await weft("registry", "ls", "--registry", "consul://127.0.0.1:1");
   assert.equal(direct.status, 1);
   assert.match(
     direct.stderr,
     /error: Consul at 127\.0\.0\.1:1 .*; is it running, and is the url right\? \[REGISTRY_AWAY\]/,
   );
-  assert.ok(performance.now() - began < 9_000);
+  assert.ok(performance.now() - began < 8_500 + 4 * startMs);
   const copy = await weft("registry", "copy", "a", "b");
   assert.match(copy.stderr, /"a" is neither a registry's url .* nor HOST:PORT of a control plane \[BAD_ADDRESS\]/);
 });

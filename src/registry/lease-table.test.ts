@@ -235,9 +235,9 @@ test("renewing 100,000 leases touches nothing but their expiry", () => {
   const table = new LeaseTable({ tickMs: TICK });
   const tokens: number[] = [];
   for (let i = 0; i < 100_000; i++) tokens.push(table.register(endpoint(`e${i}`, `s${i % 1_000}`), 15_000, 0));
-  const started = performance.now();
+  const started = process.cpuUsage();
   for (let i = 0; i < 100_000; i++) table.renew(`e${i}`, tokens[i], 5_000);
   run(table, 0, 16_000);
   assert.equal(table.size, 100_000);
-  assert.ok(performance.now() - started < 5_000, "renewals and ticks of 100,000 leases took over five seconds");
+  assert.ok(process.cpuUsage(started).user < 5_000_000, "renewals and ticks of 100,000 leases took over five seconds");
 });
