@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { test as contractTest } from "node:test";
 import type { SharedLimitAnswer, SharedLimitRequest } from "./shared-limit.ts";
 
 /** Some nodes that keep limits together, over whatever it is that they share. */
@@ -34,26 +34,33 @@ export function sharedLimitContract(name: string, { open, slackMs, real = false 
   };
   const window: SharedLimitRequest = { ...bucket, algorithm: "sliding-window", requests: 40, burst: 40, perMs: 500 };
   const seconds = real ? 1.5 : 5;
+  const test = (what: string, body: (open: SharedLimitSetup["open"]) => Promise<void>): void => {
+    contractTest(`${name}: ${what}`, async (t) => {
+      await body(async (...given) => {
+        const world = await open(...given);
+        t.after(() => world.close());
+        return world;
+      });
+    });
+  };
 
-  test(`${name}: all nodes together stay below the limit in every window`, async () => {
+  test("all nodes together stay below the limit in every window", async (open) => {
     for (const request of [bucket, window]) {
       const world = await open(3);
       const passed = await flood(world, 3, request, seconds * 1_000, 4);
       assertWithin(passed, request, slackMs(request));
-      await world.close();
     }
   });
 
-  test(`${name}: what the limit allows does pass, whichever node asks`, async () => {
+  test("what the limit allows does pass, whichever node asks", async (open) => {
     for (const request of [bucket, window]) {
       const world = await open(3);
       const passed = await flood(world, 3, request, seconds * 1_000, 4);
       assert.ok(passed.length >= passed.allowed * 0.7, `${passed.length} of ${passed.allowed} passed`);
-      await world.close();
     }
   });
 
-  test(`${name}: keys and limits do not take from each other`, async () => {
+  test("keys and limits do not take from each other", async (open) => {
     const world = await open(1);
     const small = { ...bucket, requests: 1, perMs: 60_000, burst: 1 };
     assert.equal((await world.take(0, small))?.allowed, true);
@@ -62,19 +69,17 @@ export function sharedLimitContract(name: string, { open, slackMs, real = false 
     const refused = await world.take(0, small);
     assert.equal(refused?.allowed, false);
     assert.ok((refused?.waitMs ?? 0) > 0);
-    await world.close();
   });
 
-  test(`${name}: a dear call takes as much as it costs`, async () => {
+  test("a dear call takes as much as it costs", async (open) => {
     const world = await open(1);
     const small = { ...bucket, requests: 10, perMs: 60_000, burst: 10 };
     let passed = 0;
     for (let i = 0; i < 6; i++) if ((await world.take(0, { ...small, cost: 4 }))?.allowed) passed++;
     assert.ok(passed <= 2 && passed >= 1, `${passed}`);
-    await world.close();
   });
 
-  test(`${name}: what was used comes back with time`, async () => {
+  test("what was used comes back with time", async (open) => {
     const world = await open(2);
     const small = { ...bucket, requests: 20, perMs: 400, burst: 4 };
     const first = await flood(world, 1, small, 100, 2);
@@ -86,13 +91,11 @@ export function sharedLimitContract(name: string, { open, slackMs, real = false 
       else await world.advance(20);
     }
     assert.ok(first.length >= 3 && again >= 2, `${first.length}, then ${again}`);
-    await world.close();
   });
 
-  test(`${name}: clocks that differ let no more pass`, async () => {
+  test("clocks that differ let no more pass", async (open) => {
     const world = await open(3, 60_000);
     assertWithin(await flood(world, 3, bucket, seconds * 500, 4), bucket, slackMs(bucket));
-    await world.close();
   });
 }
 
