@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { VirtualClock } from "../../src/core/clock.ts";
 import { rateLimit } from "../../src/policy/builders.ts";
 import { leaseMs } from "../../src/policy/limit/limit-grantor.ts";
 import { sharedLimitContract } from "../../src/policy/limit/shared-limit.case.ts";
@@ -9,17 +10,18 @@ import { eventually, registrationOf, World } from "./world.ts";
 sharedLimitContract("leases from a control plane", {
   async open(nodes) {
     const world = new World();
-    await world.startInMemory();
-    const links = Array.from({ length: nodes }, (_, i) => world.link({ process: `gateway-${i}` }).link);
+    // The network is real, and time is what the test says it is: each turn of it waits for the answers.
+    const clock = new VirtualClock();
+    await world.startInMemory({ clock });
+    const links = Array.from({ length: nodes }, (_, i) => world.link({ process: `gateway-${i}`, clock }).link);
     return {
       take: (node, request) => new Promise((resolve) => links[node].limits.take(request, resolve)),
-      now: () => performance.now(),
-      advance: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+      now: () => clock.now(),
+      advance: async (ms) => clock.advance(ms),
       close: () => world.close(),
     };
   },
   slackMs: ({ perMs }) => 2 * leaseMs(perMs),
-  real: true,
 });
 
 test("a process hears how many others keep the same limits", async (t) => {
