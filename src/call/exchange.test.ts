@@ -282,7 +282,7 @@ test("a slow reader holds the upstream back, a slow upstream the caller; nothing
   const request = httpRequest({ port: proxy.port, host: "127.0.0.1", path: "/", agent: false });
   request.end();
   const [response] = (await once(request, "response")) as [IncomingMessage];
-  await new Promise((resolve) => setTimeout(resolve, 200));
+  await standsStill(() => sent);
   assert.ok(sent < 16 << 20, `${sent} bytes were sent to a reader that took nothing`);
   let got = 0;
   for await (const part of response) got += (part as Buffer).length;
@@ -299,7 +299,7 @@ test("a slow reader holds the upstream back, a slow upstream the caller; nothing
     upload.end();
   };
   const pumping = pump();
-  await new Promise((resolve) => setTimeout(resolve, 200));
+  await standsStill(() => received);
   assert.ok(received < 4 << 20, `${received} bytes reached a server that credits nothing`);
   assert.ok(written < 16 << 20, `${written} bytes were taken for a server that credits nothing`);
   for (const call of server.open) call.readOn();
@@ -309,6 +309,14 @@ test("a slow reader holds the upstream back, a slow upstream the caller; nothing
   answer.resume();
   assert.equal(received, TOTAL);
 });
+
+/** Until it has begun, and nothing was added for 200 ms. */
+async function standsStill(bytes: () => number): Promise<void> {
+  for (let last = -1; last <= 0 || bytes() !== last; ) {
+    last = bytes();
+    await new Promise((resolve) => setTimeout(resolve, 200));
+  }
+}
 
 test("an answer that is complete before the request tells the caller to stop", async () => {
   await using server = await startWireServer((call) => call.fail(8, "enough"));
