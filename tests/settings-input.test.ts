@@ -115,11 +115,7 @@ const cases: readonly [what: string, request: Request, named: RegExp][] = [
   ["a key that is not there, taken for one", { changes: [set("mode", '"fast"', 2)] }, /STALE_SETTING/],
   ["a stale revision of all", { changes: [set("maxItems", "7")], expectedRevision: 2n }, /STALE_REVISION/],
   ["a revision that is still to come", { changes: [set("maxItems", "7")], expectedRevision: 9n }, /STALE_REVISION/],
-  [
-    "text that is no JSON",
-    { changes: [set("a", "{", undefined, "free")] },
-    /free\/a.*no JSON|\ba: .*is none/,
-  ],
+  ["text that is no JSON", { changes: [set("a", "{", undefined, "free")] }, /free\/a.*no JSON|\ba: .*is none/],
   [
     "a key that is not there, to be taken away",
     { changes: [{ namespace: "orders", change: { case: "remove", value: { key: "maxItms" } } }] },
