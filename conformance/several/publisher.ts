@@ -23,8 +23,13 @@ export class Publisher {
   async check(): Promise<void> {
     this.#stopped = true;
     await this.#running;
-    const { revisions } = await asked(this.#planes, ({ admin }) => admin.listRevisions({ limit: 500 }));
-    const reasons = new Map(revisions.map(({ revision, reason }) => [Number(revision), reason]));
+    const oldest = Math.min(...this.#acknowledged.keys());
+    const reasons = new Map<number, string>();
+    for (let before = 0n, more = true; more; more = before > BigInt(oldest)) {
+      const { revisions } = await asked(this.#planes, ({ admin }) => admin.listRevisions({ limit: 500, before }));
+      for (const { revision, reason } of revisions) reasons.set(Number(revision), reason);
+      before = revisions.at(-1)?.revision ?? 0n;
+    }
     for (const [revision, reason] of this.#acknowledged)
       assert.equal(reasons.get(revision), reason, `revision ${revision} was acknowledged`);
   }
