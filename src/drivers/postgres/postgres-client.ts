@@ -122,12 +122,15 @@ export class PostgresClient {
   #newPool(): Pool {
     const pool = new this.#pg.Pool({
       ...this.#config,
-      max: MAX_CONNECTIONS,
+      // More once one is there: a server that stands still would have to look at all that were given up meanwhile before it answers anybody.
+      max: 1,
       idleTimeoutMillis: IDLE_MS,
       allowExitOnIdle: true,
     });
-    // Who uses it hears of it by what it asked.
-    pool.on("connect", (client) => client.on("error", ignore));
+    pool.on("connect", (client) => {
+      pool.options.max = MAX_CONNECTIONS;
+      client.on("error", ignore); // who uses it hears of it by what it asked
+    });
     pool.on("error", ignore); // an idle connection ended: the next call makes another one
     return pool;
   }

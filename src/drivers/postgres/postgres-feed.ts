@@ -39,8 +39,9 @@ export class PostgresFeed {
 
   /** Resolves after the first look; rejects what is not helped by waiting. Goes on until close(). */
   async start(): Promise<void> {
-    const { client, onLost } = this.#options;
+    const { client, clock, onLost } = this.#options;
     for (;;) {
+      const began = clock.now();
       const connection = await this.#connect().catch((thrown) => client.said(thrown));
       if (!(connection instanceof WeftError)) {
         void this.#follow(connection);
@@ -48,7 +49,7 @@ export class PostgresFeed {
       }
       if (this.#closed || connection.code !== "unavailable") throw connection;
       onLost(connection);
-      await this.#pause();
+      await this.#pause(began);
     }
   }
 
@@ -61,6 +62,7 @@ export class PostgresFeed {
   async #follow(first: Client): Promise<void> {
     let connection: Client | null = first;
     while (!this.#closed) {
+      let began = this.#options.clock.now();
       try {
         connection ??= await this.#connect();
         for (;;) {
@@ -68,6 +70,7 @@ export class PostgresFeed {
           if (this.#closed) return;
           const what = new Set(this.#announced);
           this.#announced.clear();
+          began = this.#options.clock.now();
           await this.#options.look(connection, what);
         }
       } catch (thrown) {
@@ -75,7 +78,7 @@ export class PostgresFeed {
         connection = null;
         if (this.#closed) return;
         this.#options.onLost(this.#options.client.said(thrown));
-        await this.#pause();
+        await this.#pause(began);
       }
     }
   }
@@ -119,8 +122,11 @@ export class PostgresFeed {
     });
   }
 
-  #pause(): Promise<void> {
-    return new Promise((resolve) => void this.#options.clock.after(this.#backOff.next(), resolve));
+  /** Between attempts, and so from when the one that failed began: a server that stood still is not left alone for longer. */
+  #pause(began: number): Promise<void> {
+    const { clock } = this.#options;
+    const leftMs = began + this.#backOff.next() - clock.now();
+    return leftMs <= 0 ? Promise.resolve() : new Promise((resolve) => void clock.after(leftMs, resolve));
   }
 }
 
