@@ -1,4 +1,4 @@
-import type { Client, ClientConfig, Pool } from "pg";
+import type { Client, ClientConfig, Pool, PoolClient } from "pg";
 import { hostPort } from "../../core/address.ts";
 import type { Clock } from "../../core/clock.ts";
 import { WeftError } from "../../core/errors.ts";
@@ -27,6 +27,8 @@ export class PostgresClient {
   readonly #clock: Clock;
   readonly #config: ClientConfig;
   #pool: Pool;
+  /** Who waits for a connection of the pool, told when there is another pool. */
+  readonly #acquiring = new Set<() => void>();
   #closed = false;
 
   constructor(pg: typeof import("pg"), target: PostgresTarget, clock: Clock) {
@@ -57,8 +59,9 @@ export class PostgresClient {
     const deadline = this.#clock.now() + CALL_MS;
     for (;;) {
       if (this.#closed) throw closedError();
-      const pool = this.#pool;
-      const client = await pool.connect().catch((thrown) => fromPostgres(thrown));
+      const client = await this.#acquire().catch((thrown) => fromPostgres(thrown));
+      if (client === null && this.#clock.now() < deadline) continue;
+      if (client === null) throw this.said(new Error("its connections are made anew again and again"));
       if (client instanceof WeftError) {
         if (client.code !== "unavailable" || this.#closed || this.#clock.now() + AGAIN_MS >= deadline)
           throw this.said(client);
@@ -83,6 +86,7 @@ export class PostgresClient {
     const old = this.#pool;
     this.#pool = this.#newPool();
     old.end().catch(ignore);
+    this.#wake();
   }
 
   /** A connection of the caller's own. `onEnd` is told that it cannot be used any more; so is who asks it something. */
@@ -112,11 +116,36 @@ export class PostgresClient {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    this.#wake();
     // What waits for an answer is not waited for.
     await Promise.race([
       this.#pool.end().catch(ignore),
       new Promise<void>((resolve) => void this.#clock.after(CLOSE_MS, resolve)),
     ]);
+  }
+
+  /** A connection; null: they are made anew, and this one is not to be waited for. */
+  #acquire(): Promise<PoolClient | null> {
+    return new Promise((resolve, reject) => {
+      const renewed = (): void => resolve(null);
+      this.#acquiring.add(renewed);
+      this.#pool.connect().then(
+        (client) => {
+          if (this.#acquiring.delete(renewed)) resolve(client);
+          else client.release(true);
+        },
+        (thrown) => {
+          this.#acquiring.delete(renewed);
+          reject(thrown);
+        },
+      );
+    });
+  }
+
+  /** A pool that ends lets those wait who are in its queue. */
+  #wake(): void {
+    for (const renewed of this.#acquiring) renewed();
+    this.#acquiring.clear();
   }
 
   #newPool(): Pool {
