@@ -73,9 +73,11 @@ test("of one address so many processes attach in a second, and those that are re
       return toWeftError(thrown).reason;
     }
   };
+  const began = performance.now();
   const answers = await Promise.all(Array.from({ length: 60 }, (_, n) => first(n)));
+  const seconds = Math.ceil((performance.now() - began) / 1_000);
   const welcomed = answers.filter((answer) => answer === "welcome").length;
-  assert.ok(welcomed >= 20 && welcomed <= 30, `${welcomed} were welcomed`);
+  assert.ok(welcomed >= 20 && welcomed <= 20 + 10 * seconds, `${welcomed} were welcomed in ${seconds} s`);
   assert.equal(answers.filter((answer) => answer === "TOO_MANY_ATTACHES").length, 60 - welcomed);
   const { link } = world.link();
   await link.subscribe("*", 5_000);
