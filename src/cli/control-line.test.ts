@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { type TestContext, test } from "node:test";
 import { createDirectClient } from "../call/direct.ts";
 import { Admin } from "../contract/gen/weft/control/v1/control.ts";
 import { startControlPlane } from "../control/control-plane.ts";
@@ -8,7 +8,8 @@ import { resolveSystem } from "../host/resolve-system.ts";
 import { openControlLine } from "./control-line.ts";
 import { systemResources } from "./resources.ts";
 
-test("a start does not undo a roll-back, unless the description has changed", async (t) => {
+/** A control plane, a line of `weft up` to it, and what that tells people. */
+async function started(t: TestContext) {
   const plane = await startControlPlane({ registry: createMemoryRegistry() });
   t.after(() => plane.stop());
   const told: string[] = [];
@@ -19,6 +20,11 @@ test("a start does not undo a roll-back, unless the description has changed", as
     () => "",
   );
   t.after(() => line.close());
+  return { plane, line, told };
+}
+
+test("a start does not undo a roll-back, unless the description has changed", async (t) => {
+  const { plane, line, told } = await started(t);
   const system = (timeout: string) =>
     resolveSystem(
       {
@@ -56,16 +62,7 @@ test("a start does not undo a roll-back, unless the description has changed", as
 });
 
 test("first settings are set where nobody has set them, before resources, and a start leaves the rest as it is", async (t) => {
-  const plane = await startControlPlane({ registry: createMemoryRegistry() });
-  t.after(() => plane.stop());
-  const told: string[] = [];
-  const line = await openControlLine(
-    plane.address,
-    () => {},
-    (error) => told.push(error.message),
-    () => "",
-  );
-  t.after(() => line.close());
+  const { plane, line, told } = await started(t);
   const { client, close } = createDirectClient(Admin, plane.address);
   t.after(() => close());
   const system = (settings: object, timeout = "1s") => {

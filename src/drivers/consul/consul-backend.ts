@@ -1,5 +1,5 @@
 import type { Clock } from "../../core/clock.ts";
-import { toWeftError, WeftError } from "../../core/errors.ts";
+import { toWeftError, type WeftError } from "../../core/errors.ts";
 import type { Random } from "../../core/random.ts";
 import { BackOff } from "../../link/back-off.ts";
 import type {
@@ -10,6 +10,7 @@ import type {
   KeptEntry,
 } from "../../registry/endpoint-backend.ts";
 import { PlaneSigns } from "../../registry/plane-signs.ts";
+import { UnusableEntries } from "../../registry/unusable-entries.ts";
 import { AgentServices } from "./agent-services.ts";
 import { ConsulClient } from "./consul-client.ts";
 import type { ConsulTarget } from "./consul-url.ts";
@@ -54,7 +55,7 @@ export class ConsulBackend implements EndpointBackend {
   #lastForeignVersion = 0;
   /** Since when each mark is known. */
   #marks = new Map<string, { readonly version: number; readonly since: number }>();
-  readonly #unusable = new Map<string, number>();
+  readonly #unusable = new UnusableEntries((error) => this.#events?.unusable(error));
   #beats = 0;
   #lookedAt = Number.NEGATIVE_INFINITY;
   #touchedAt = Number.NEGATIVE_INFINITY;
@@ -233,7 +234,7 @@ export class ConsulBackend implements EndpointBackend {
       } else {
         if (stored.kind === "unusable") {
           if (wasEntry) changes.push({ kind: "removed", id, orphaned: true, version: stored.version });
-          this.#tellUnusable(id, stored);
+          this.#unusable.found(this.name, id, stored.version, stored.why);
         } else {
           if (wasEntry) ended.push(...endOf(known.entry, stored));
           const mark = this.#marks.get(id);
@@ -296,13 +297,6 @@ export class ConsulBackend implements EndpointBackend {
     }
     // Before the first whole state they are part of it.
     if (this.#epoch !== "" && changes.length > 0) this.#events?.changed(changes);
-  }
-
-  #tellUnusable(id: string, { version, why }: Extract<Stored, { kind: "unusable" }>): void {
-    if (this.#unusable.get(id) === version || this.#unusable.size >= MAX_UNUSABLE) return;
-    this.#unusable.set(id, version);
-    const text = `${this.name} holds no endpoint that can be used under ${JSON.stringify(id.slice(0, 128))}: ${why}`;
-    this.#events?.unusable(new WeftError("failed_precondition", text, { reason: "BAD_ENDPOINT_VALUE" }));
   }
 
   #beatSoon(): void {
@@ -386,4 +380,3 @@ const MARK_MS = 120_000;
 const DOUBT_MS = 5_000;
 const FORGET_MS = 120_000;
 const MAX_TIDY = 200;
-const MAX_UNUSABLE = 1_000;

@@ -67,18 +67,10 @@ export class EtcdClient {
     const { clock } = this.#options;
     const deadline = clock.now() + timeoutMs;
     for (;;) {
-      const session = await this.#inUse(deadline);
-      try {
-        return await within(clock, deadline, what(session), late);
-      } catch (thrown) {
-        const error = toWeftError(thrown);
-        if (this.#closed) throw registryClosed();
-        if (!passes(error)) throw error;
-        if (isBusy(error)) await new Promise<void>((resolve) => void clock.after(this.#busyMs(), resolve));
-        // A token that has run out, a leader that is gone: by another connection it may work.
-        else if (error.code !== "deadline_exceeded") session.fail(error);
-        if (clock.now() >= deadline) throw this.#away(error);
-      }
+      const asked = await this.#ask(what, deadline);
+      if (asked.error === null) return asked.answer;
+      if (isBusy(asked.error)) await new Promise<void>((resolve) => void clock.after(this.#busyMs(), resolve));
+      if (clock.now() >= deadline) throw this.#away(asked.error);
     }
   }
 
@@ -86,20 +78,11 @@ export class EtcdClient {
    * As call(), but nothing is asked for twice: where the connection broke, or etcd was slow, it may have been carried out, or be later. `retryable` is what certainly was not.
    */
   async once<T>(what: (session: EtcdSession) => Promise<T>, timeoutMs = CALL_MS): Promise<T> {
-    const { clock } = this.#options;
-    const deadline = clock.now() + timeoutMs;
-    const session = await this.#inUse(deadline);
-    try {
-      return await within(clock, deadline, what(session), late);
-    } catch (thrown) {
-      const error = toWeftError(thrown);
-      if (this.#closed) throw registryClosed();
-      if (!passes(error)) throw error;
-      const refused = isBusy(error) || error.code === "unauthenticated";
-      if (!isBusy(error) && error.code !== "deadline_exceeded") session.fail(error);
-      const text = `etcd at ${session.address} did not do it, as far as is known: ${error.message}`;
-      throw new WeftError("unavailable", text, { reason: "ETCD_UNANSWERED", retryable: refused, cause: error });
-    }
+    const { error, answer, session } = await this.#ask(what, this.#options.clock.now() + timeoutMs);
+    if (error === null) return answer;
+    const text = `etcd at ${session.address} did not do it, as far as is known: ${error.message}`;
+    const retryable = isBusy(error) || error.code === "unauthenticated";
+    throw new WeftError("unavailable", text, { reason: "ETCD_UNANSWERED", retryable, cause: error });
   }
 
   /** As call(), and no more of these at once than etcd takes: its deadline begins with its turn. */
@@ -119,6 +102,21 @@ export class EtcdClient {
     this.#session?.close();
     this.#session = null;
     this.#waiters.settle(null);
+  }
+
+  /** Asks once, on the connection in use or the next one, which ends where it is its fault. Rejects what etcd refuses; resolves with an error that passes. */
+  async #ask<T>(what: (session: EtcdSession) => Promise<T>, deadline: number): Promise<Asked<T>> {
+    const session = await this.#inUse(deadline);
+    try {
+      return { error: null, answer: await within(this.#options.clock, deadline, what(session), late), session };
+    } catch (thrown) {
+      const error = toWeftError(thrown);
+      if (this.#closed) throw registryClosed();
+      if (!passes(error)) throw error;
+      // A token that has run out, a leader that is gone: by another connection it may work.
+      if (!isBusy(error) && error.code !== "deadline_exceeded") session.fail(error);
+      return { error, answer: null, session };
+    }
   }
 
   /** The connection in use, or the next one. Rejects at the deadline. */
@@ -184,6 +182,10 @@ export class EtcdClient {
     });
   }
 }
+
+type Asked<T> =
+  | { readonly error: null; readonly answer: T; readonly session: EtcdSession }
+  | { readonly error: WeftError; readonly answer: null; readonly session: EtcdSession };
 
 /** What etcd says of somebody without a login is not understood by who has not written one. */
 function explained(error: WeftError): WeftError {

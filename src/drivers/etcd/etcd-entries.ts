@@ -1,7 +1,8 @@
 import { type Event, Event_EventType, type KeyValue } from "../../contract/gen/mvccpb/kv.ts";
-import { WeftError } from "../../core/errors.ts";
+import type { WeftError } from "../../core/errors.ts";
 import type { BackendChange, KeptEntry } from "../../registry/endpoint-backend.ts";
 import { decodeEndpointEntry, type EndpointEntry } from "../../registry/endpoint-value.ts";
+import { UnusableEntries } from "../../registry/unusable-entries.ts";
 import type { EtcdEpoch } from "./etcd-epoch.ts";
 import type { EtcdKeys } from "./etcd-keys.ts";
 
@@ -26,10 +27,11 @@ export class EtcdEntries {
   #byId = new Map<string, KeptEntry | null>();
   /** Those whose sign of life is there. */
   #planes = new Set<string>();
-  readonly #unusable = new Map<string, bigint>();
+  readonly #unusable: UnusableEntries;
 
   constructor(options: EtcdEntriesOptions) {
     this.#options = options;
+    this.#unusable = new UnusableEntries((error) => queueMicrotask(() => options.onUnusable(error)));
   }
 
   get revision(): number {
@@ -92,12 +94,7 @@ export class EtcdEntries {
     try {
       return this.#orphaned({ entry: decoded(id, kv), version: epoch.versionOf(kv.modRevision) });
     } catch (cause) {
-      if (this.#unusable.get(id) === kv.modRevision || this.#unusable.size >= MAX_UNUSABLE) return null;
-      this.#unusable.set(id, kv.modRevision);
-      const { name, onUnusable } = this.#options;
-      const text = `${name} holds no endpoint that can be used under ${JSON.stringify(id.slice(0, 128))}: ${(cause as Error).message}`;
-      const error = new WeftError("failed_precondition", text, { reason: "BAD_ENDPOINT_VALUE", cause });
-      queueMicrotask(() => onUnusable(error));
+      this.#unusable.found(this.#options.name, id, kv.modRevision, (cause as Error).message, cause);
       return null;
     }
   }
@@ -146,4 +143,3 @@ function decoded(id: string, { value }: KeyValue): EndpointEntry {
 }
 
 const OTHER = { kind: "other", name: "" };
-const MAX_UNUSABLE = 1_000;

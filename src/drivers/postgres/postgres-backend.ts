@@ -5,6 +5,7 @@ import type { Random } from "../../core/random.ts";
 import type { BackendChange, BackendEvents, EndpointBackend, KeptEntry } from "../../registry/endpoint-backend.ts";
 import { decodeEndpointEntry, type EndpointEntry, encodeEndpointEntry } from "../../registry/endpoint-value.ts";
 import { PlaneSigns } from "../../registry/plane-signs.ts";
+import { UnusableEntries } from "../../registry/unusable-entries.ts";
 import type { PostgresClient } from "./postgres-client.ts";
 import { PostgresFeed } from "./postgres-feed.ts";
 
@@ -35,7 +36,7 @@ export class PostgresBackend implements EndpointBackend {
   #lookedAt: number;
   #beatAt = Number.NEGATIVE_INFINITY;
   #sweptAt: number;
-  #unusable = new Map<string, number>();
+  readonly #unusable = new UnusableEntries((error) => this.#events?.unusable(error));
   #changes: Change[] = [];
   #sending = 0;
   #closed = false;
@@ -239,11 +240,7 @@ export class PostgresBackend implements EndpointBackend {
       if (entry.endpoint.id !== id) throw new Error(`it is of ${JSON.stringify(entry.endpoint.id)}`);
       return { entry, version: Number(version) };
     } catch (cause) {
-      if (this.#unusable.get(id) !== Number(version) && this.#unusable.size < MAX_UNUSABLE) {
-        this.#unusable.set(id, Number(version));
-        const text = `${this.name} holds no endpoint that can be used under ${JSON.stringify(id.slice(0, 128))}: ${(cause as Error).message}`;
-        this.#events?.unusable(new WeftError("failed_precondition", text, { reason: "BAD_ENDPOINT_VALUE", cause }));
-      }
+      this.#unusable.found(this.name, id, Number(version), (cause as Error).message, cause);
       return null;
     }
   }
@@ -320,4 +317,3 @@ const PAGE = 2_000;
 const BATCH = 256;
 const MAX_SENDING = 2;
 const WAIT_MS = 4_000;
-const MAX_UNUSABLE = 1_000;

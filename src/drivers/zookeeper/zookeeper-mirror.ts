@@ -1,6 +1,7 @@
-import { WeftError } from "../../core/errors.ts";
+import type { WeftError } from "../../core/errors.ts";
 import type { BackendChange, KeptEntry } from "../../registry/endpoint-backend.ts";
 import { decodeEndpointEntry, type EndpointEntry } from "../../registry/endpoint-value.ts";
+import { UnusableEntries } from "../../registry/unusable-entries.ts";
 import type { ZookeeperConnection } from "./zookeeper-connection.ts";
 import type { NodeData, WatchEvent } from "./zookeeper-messages.ts";
 import type { ZookeeperNodes } from "./zookeeper-nodes.ts";
@@ -32,7 +33,7 @@ export class ZookeeperMirror {
   /** Names of endpoints' nodes that may be other ones than are known. */
   readonly #dirty = new Set<string>();
   /** Name of a node that holds no endpoint, and its version: said once. */
-  readonly #unusable = new Map<string, bigint>();
+  readonly #unusable: UnusableEntries;
   /** What was known before is of other data, and nobody was told yet. */
   #lost = false;
   #connection: ZookeeperConnection | null = null;
@@ -43,6 +44,7 @@ export class ZookeeperMirror {
     this.#paths = paths;
     this.#nodes = nodes;
     this.#events = events;
+    this.#unusable = new UnusableEntries((error) => queueMicrotask(() => events.unusable(error)));
   }
 
   /** Everything, by a new connection, which is followed from now on. `lost`: these are other data than before. */
@@ -182,14 +184,10 @@ export class ZookeeperMirror {
     try {
       const entry = decodeEndpointEntry(data);
       if (entry.endpoint.id !== idOfName(name)) throw new Error(`it is of ${JSON.stringify(entry.endpoint.id)}`);
-      this.#unusable.delete(name);
+      this.#unusable.forget(name);
       return { entry, version: this.versions.of(stat.mzxid) };
     } catch (cause) {
-      if (this.#unusable.get(name) === stat.mzxid || this.#unusable.size >= MAX_UNUSABLE) return null;
-      this.#unusable.set(name, stat.mzxid);
-      const text = `ZooKeeper holds no endpoint that can be used under ${JSON.stringify(name.slice(0, 128))}: ${(cause as Error).message}`;
-      const error = new WeftError("failed_precondition", text, { reason: "BAD_ENDPOINT_VALUE", cause });
-      queueMicrotask(() => this.#events.unusable(error));
+      this.#unusable.found("ZooKeeper", name, stat.mzxid, (cause as Error).message, cause);
       return null;
     }
   }
@@ -202,4 +200,3 @@ interface Known {
 
 /** Read at once. */
 const PAGE = 1_000;
-const MAX_UNUSABLE = 1_000;
