@@ -140,7 +140,8 @@ export class PostgresBackend implements EndpointBackend {
       planes = head.planes;
       changed.push(...head.changes);
       more = head.changes.length === PAGE;
-      since = head.changes.at(-1)?.version ?? since;
+      // Without more, all that was counted is known: what was removed and is forgotten, too.
+      since = more ? head.changes.at(-1).version : Number(head.version);
     }
     if (this.#closed) return;
     this.#known = since;
