@@ -19,13 +19,16 @@ export async function askAgain<T>(work: (givenUp: () => boolean) => Promise<T>, 
   const { clock, random, timeoutMs, stopped } = options;
   const deadline = clock.now() + timeoutMs;
   const givenUp = (): boolean => clock.now() >= deadline;
+  let said: WeftError | null = null;
   for (;;) {
     try {
       return await within(clock, deadline, work(givenUp), late);
     } catch (thrown) {
       const error = toWeftError(thrown);
+      // What the deadline cut short knows less than what was said before it.
+      if (said === null || error.reason !== SLOW) said = error;
       const pause = 50 + 100 * random.next();
-      if (!isAway(error) || stopped() || clock.now() + pause >= deadline) throw error;
+      if (!isAway(error) || stopped() || clock.now() + pause >= deadline) throw said;
       await new Promise<void>((resolve) => void clock.after(pause, resolve));
     }
   }
@@ -37,5 +40,7 @@ export function isAway({ code }: WeftError): boolean {
 }
 
 function late(): WeftError {
-  return new WeftError("deadline_exceeded", "it did not answer in time", { reason: "BACKEND_SLOW" });
+  return new WeftError("deadline_exceeded", "it did not answer in time", { reason: SLOW });
 }
+
+const SLOW = "BACKEND_SLOW";

@@ -62,6 +62,7 @@ export class ApiClient {
   /** Resolves with the answer's object. Rejects what the API server refuses as apiError() says it, `unavailable` when it does not answer. */
   async ask(question: ApiQuestion, timeoutMs = CALL_MS): Promise<Record<string, unknown>> {
     const deadline = this.#clock.now() + timeoutMs;
+    let said: WeftError | null = null;
     for (let again = false; ; ) {
       try {
         return await this.#once(question, Math.max(1, deadline - this.#clock.now()));
@@ -74,8 +75,11 @@ export class ApiClient {
         }
         const reads = question.verb === "get" || question.verb === "list";
         if (!error.retryable && !(reads && error.code === "unavailable")) throw error;
-        if (this.#clock.now() + BUSY_MS > deadline) throw error;
-        await this.#pause(BUSY_MS * (0.5 + this.#random.next()));
+        // What the deadline cut short knows less than what was asked before it.
+        if (said === null || error.reason !== SLOW) said = error;
+        const pause = BUSY_MS * (0.5 + this.#random.next());
+        if (this.#clock.now() + pause >= deadline) throw said;
+        await this.#pause(pause);
       }
     }
   }
@@ -200,7 +204,7 @@ export class ApiClient {
         request.destroy();
         reject(error);
       };
-      cancel = this.#clock.after(timeoutMs, () => fail(this.#slow(timeoutMs)));
+      cancel = this.#clock.after(timeoutMs, () => fail(this.#slow(timeoutMs, !sent)));
       // Before a connection stands, nothing has been asked.
       const connected = (): void => void (sent = true);
       request.on("socket", (socket) => {
@@ -250,9 +254,9 @@ export class ApiClient {
     });
   }
 
-  #slow(timeoutMs: number): WeftError {
+  #slow(timeoutMs: number, retryable = false): WeftError {
     const text = `Kubernetes at ${this.address} did not answer within ${Math.round(timeoutMs)} ms`;
-    return new WeftError("unavailable", text, { reason: "KUBERNETES_SLOW" });
+    return new WeftError("unavailable", text, { reason: SLOW, retryable });
   }
 
   #broken(cause: Error, retryable = false): WeftError {
@@ -277,6 +281,7 @@ function badAnswer(address: string, cause: unknown): WeftError {
 
 function ignore(): void {}
 
+const SLOW = "KUBERNETES_SLOW";
 const METHODS = { get: "GET", list: "GET", watch: "GET", create: "POST", update: "PUT", delete: "DELETE" } as const;
 const METADATA_ONLY = {
   list: "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1",

@@ -177,6 +177,17 @@ test("what was not carried out is asked again, a write that may have been is not
   await assert.rejects(silent.client.ask(create, 100), { code: "unavailable", reason: "KUBERNETES_SLOW" });
 });
 
+test("what the deadline cut short hides nothing that was said before, unless it may have been carried out", async () => {
+  const busy = json(429, { kind: "Status" });
+  const read = await serve(busy, () => {});
+  const get = { verb: "get", resource: CONFIG_MAPS, name: "a" } as const;
+  await assert.rejects(read.client.ask(get, 700), { reason: "KUBERNETES_BUSY" });
+  assert.equal(read.asked.length, 2);
+  const written = await serve(busy, () => {});
+  const create = { verb: "create", resource: CONFIG_MAPS, body: { metadata: { name: "a" } } } as const;
+  await assert.rejects(written.client.ask(create, 700), { reason: "KUBERNETES_SLOW", retryable: false });
+});
+
 test("answers that are too long, or none, are refused", async () => {
   const get = { verb: "get", resource: CONFIG_MAPS, name: "a" } as const;
   const page = await serve((_, response) => void response.writeHead(200).end("<html>"));
