@@ -24,11 +24,17 @@ const SERVICE = `
   process.on("SIGTERM", () => process.exit(0));
 `;
 
-/** A host whose control plane is in this process: what is registered is healthy at once. */
-function hosted(t: TestContext, services: Record<string, unknown>, line: Partial<ControlLine> = {}) {
+/** A host whose control plane is in this process: what is registered is healthy at once, or when `registering` resolves. */
+function hosted(
+  t: TestContext,
+  services: Record<string, unknown>,
+  line: Partial<ControlLine> = {},
+  registering: (host: Host) => Promise<void> = async () => {},
+) {
   const dir = mkdtempSync(join(tmpdir(), "weft-host-"));
   const events: HostEvent[] = [];
   const waiting: (() => void)[] = [];
+  const registered = new Set<string>();
   const host: Host = createHost({
     system: resolveSystem({ name: "test", services }, "weft.config.ts", dir, () => null),
     stateDir: join(dir, ".weft"),
@@ -41,8 +47,22 @@ function hosted(t: TestContext, services: Record<string, unknown>, line: Partial
       return {
         publish: async () => {},
         async register(endpoint) {
+          const { id } = endpoint;
+          assert.ok(!registered.has(id), `${id} is registered already`);
+          registered.add(id);
+          try {
+            await registering(host);
+          } catch (thrown) {
+            registered.delete(id);
+            throw thrown;
+          }
           onEndpoints({ full: false, changed: [{ ...endpoint, health: "healthy" }], removed: [] });
-          return { release: async () => onEndpoints({ full: false, changed: [], removed: [{ id: endpoint.id }] }) };
+          return {
+            async release() {
+              registered.delete(id);
+              onEndpoints({ full: false, changed: [], removed: [{ id }] });
+            },
+          };
         },
         close: async () => {},
         ...line,
@@ -69,7 +89,8 @@ function hosted(t: TestContext, services: Record<string, unknown>, line: Partial
   return { host, events, event, dir };
 }
 
-const service = (more: object = {}) => ({ run: [process.execPath, "-e", SERVICE], ...more });
+/** It says nothing when it is asked what it speaks: it is told. */
+const service = (more: object = {}) => ({ run: [process.execPath, "-e", SERVICE], protocol: "tcp", ...more });
 
 test("a system starts in order, keeps logs and stops in reverse order", async (t) => {
   const { host, events, event, dir } = hosted(t, {
@@ -90,13 +111,48 @@ test("a system starts in order, keeps logs and stops in reverse order", async (t
 });
 
 test("a crashed instance comes back and says why it ended", async (t) => {
-  const crash = "setTimeout(() => { console.error('Error: out of yarn'); process.exit(7) }, 300)";
-  const { host, event } = hosted(t, { users: { run: [process.execPath, "-e", SERVICE + crash] } });
+  // Not before it was ready, however long that takes to be seen.
+  const crash = "process.on('SIGUSR2', () => { console.error('Error: out of yarn'); process.exit(7) });";
+  const { host, events, event } = hosted(t, { users: service({ run: [process.execPath, "-e", crash + SERVICE] }) });
   host.start();
   await event(({ type }) => type === "system-ready");
+  process.kill(host.instances()[0].pid, "SIGUSR2");
   const crashed = await event(({ type }) => type === "crashed");
   assert.equal("text" in crashed && crashed.text, "exit status 7: Error: out of yarn");
-  await event((each) => each.type === "starting" && each.id === "users-1" && host.instances()[0].restarts === 1);
+  await event(() => events.filter((each) => each.type === "ready" && each.id === "users-1").length === 2);
+  assert.equal(host.instances()[0].restarts, 1);
+});
+
+test("a registration that gets through when its process is gone is taken back, and the next process registers after it", async (t) => {
+  const registering = Promise.withResolvers<void>();
+  const through = Promise.withResolvers<void>();
+  let times = 0;
+  const { host, event } = hosted(t, { users: service() }, {}, () => {
+    if (++times > 1) return Promise.resolve();
+    registering.resolve();
+    return through.promise;
+  });
+  host.start();
+  await registering.promise;
+  process.kill(host.instances()[0].pid, "SIGKILL");
+  await event(({ type }) => type === "crashed");
+  setTimeout(through.resolve, 500); // the next process listens by then
+  await event(({ type }) => type === "system-ready");
+  assert.deepEqual([times, host.instances()[0].restarts, host.instances()[0].health], [2, 1, "healthy"]);
+});
+
+test("a process that cannot be registered is ended, with that as its reason, before another is started", async (t) => {
+  let first = 0;
+  const { host, event } = hosted(t, { users: service() }, {}, async (host) => {
+    if (first !== 0) return;
+    first = host.instances()[0].pid;
+    throw new WeftError("unavailable", "the control plane does not answer");
+  });
+  host.start();
+  const crashed = await event(({ type }) => type === "crashed");
+  assert.equal("text" in crashed && crashed.text, "the control plane does not answer");
+  assert.throws(() => process.kill(first, 0), { code: "ESRCH" });
+  await event(({ type }) => type === "system-ready");
 });
 
 test("resources that the control plane refuses end the start with its words", async (t) => {

@@ -9,6 +9,7 @@ import { spiffeId } from "../core/identity.ts";
 import { didYouMean } from "../core/suggest.ts";
 import { Companions } from "./companions.ts";
 import { Guard } from "./guard.ts";
+import { InstanceRegistrations } from "./instance-registrations.ts";
 import { joinTokenFor, type TokenKind } from "./join-tokens.ts";
 import { lastWords } from "./last-words.ts";
 import { addressOf, CONTROL_UNIT, DNS_UNIT, GATEWAY_UNIT, LOAD_UNIT, launchOf } from "./launch.ts";
@@ -43,6 +44,7 @@ class SystemHost implements Host {
   readonly #endpoints = new Map<string, Endpoint>();
   readonly #logs: ServiceLogs;
   readonly #replacing = new Map<string, PromiseWithResolvers<void>>();
+  readonly #registrations = new InstanceRegistrations();
   readonly #finished = Promise.withResolvers<{ failure: string | null }>();
   #guard: Guard | null = null;
   #line: ControlLine | null = null;
@@ -191,15 +193,20 @@ class SystemHost implements Host {
       process: null,
       address: "",
       cancelled: false,
+      failure: null,
       lastErrors: [],
       registered: null,
       port: 0,
       ownPort: 0,
     };
     this.#running.set(id, running);
-    void this.#start(running).catch((error: unknown) =>
-      this.#exited(running, error instanceof Error ? error.message : String(error)),
-    );
+    void this.#start(running).catch((error: unknown) => {
+      const failure = error instanceof Error ? error.message : String(error);
+      if (running.process === null) return this.#exited(running, failure);
+      if (running.cancelled) return; // it ends anyway
+      running.failure = failure;
+      running.process.kill();
+    });
   }
 
   async #start(running: Running): Promise<void> {
@@ -231,7 +238,7 @@ class SystemHost implements Host {
     const child = startProcess(spec, {
       onLine: (stream, line) => this.#onLine(running, stream, line),
       onMessage: (message) => this.#onMessage(running, message),
-      onExit: (reason) => this.#exited(running, reason),
+      onExit: (reason) => this.#exited(running, running.failure ?? reason),
     });
     running.process = child;
     this.#guard?.watch(child.pid);
@@ -260,13 +267,9 @@ class SystemHost implements Host {
         // An Envoy proves who the service is; weft's own sidecars register themselves.
         const { name } = this.#options.system;
         const identity = unit.sidecar?.proxy === "envoy" ? { identity: spiffeId(name, unit.service) } : {};
-        running.registered = await this.#line.register({
-          ...identity,
-          id: running.id,
-          service: unit.service,
-          version: unit.version,
-          ...address,
-        });
+        const endpoint = { ...identity, id: running.id, service: unit.service, version: unit.version, ...address };
+        const isWanted = (): boolean => this.#running.get(running.id) === running && !running.cancelled;
+        running.registered = await this.#registrations.register(this.#line, endpoint, isWanted);
         return;
       }
       await new Promise<void>((resolve) => this.#options.clock.after(PROBE_EVERY_MS, resolve));
@@ -411,6 +414,8 @@ interface Running {
   address: string;
   /** It was asked to end. */
   cancelled: boolean;
+  /** What its process was ended for, by us. */
+  failure: string | null;
   readonly lastErrors: string[];
   registered: { release(): Promise<void> } | null;
   /** The port it was told to listen on; 0 lets it choose. */
