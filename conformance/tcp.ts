@@ -212,7 +212,10 @@ async function cases(system: RunningSystem, ports: readonly number[], dir: strin
 
     // --- kill --------------------------------------------------------------------------------------------------------
     const victim = (await system.ps()).instances.find(({ service }) => service === "redis");
-    if (victim !== undefined) process.kill(victim.pid, "SIGKILL");
+    if (victim === undefined) throw new Error("there is no redis");
+    process.kill(victim.pid, "SIGKILL");
+    // Until the kernel has ended it, connections to it are taken, and then cut.
+    while (exists(victim.pid)) await new Promise((resolve) => setTimeout(resolve, 5));
     await check(
       "kill -9 of an endpoint: every new connection finds the other",
       async () => {
@@ -226,6 +229,14 @@ async function cases(system: RunningSystem, ports: readonly number[], dir: strin
     for (const child of started) child.kill("SIGTERM");
   }
   return done;
+}
+
+function exists(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
 }
 
 const GIGABYTE = 1_000_000_000;

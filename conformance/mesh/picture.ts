@@ -36,8 +36,10 @@ export async function picture(system: RunningSystem): Promise<Case[]> {
   ];
   const loads = paths.map((path) => startLoad(system.gateway.port, path, 1));
   await new Promise((resolve) => setTimeout(resolve, 8_000));
-  const { output } = await system.weft("mesh", "--json");
-  const { output: text } = await system.weft("mesh");
+  // Patient: four loads, and all that carries them, have the machine as well.
+  const patience = ["--timeout", "5000"];
+  const { output } = await system.weft("mesh", "--json", ...patience);
+  const { output: text } = await system.weft("mesh", ...patience);
   for (const load of loads) await load();
   const { revision, nodes, edges, planes } = JSON.parse(output) as Topology;
   const cases: Case[] = [];
@@ -107,7 +109,7 @@ export async function keys(system: RunningSystem): Promise<Case[]> {
   const found: string[] = [];
   for (const file of readdirSync(folder, { recursive: true, withFileTypes: true })) {
     const path = join(file.parentPath, file.name);
-    if (file.isFile() && file.name !== "authority.json" && holdsKey(readFileSync(path))) found.push(path);
+    if (file.isFile() && file.name !== "authority.json" && holdsKey(fileThere(path))) found.push(path);
   }
   let looked = 0;
   for (const { pid } of instances) {
@@ -128,6 +130,16 @@ export async function keys(system: RunningSystem): Promise<Case[]> {
       detail: `${found.join(", ")}; ${looked} processes; the authority's file ${authority ? "is seen through" : "is not"}`,
     },
   ];
+}
+
+/** What a file holds; nothing when it has been taken away since it was found, as what is renamed into place is. */
+function fileThere(path: string): Buffer {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return Buffer.alloc(0);
+    throw error;
+  }
 }
 
 /** What a regular file that is open holds; null for anything else. */
