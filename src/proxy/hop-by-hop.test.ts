@@ -3,6 +3,7 @@ import { createServer, request } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { VirtualClock } from "../core/clock.ts";
 import { traffic } from "../policy/builders.ts";
 import { startSecured } from "./secured.case.ts";
 
@@ -49,7 +50,8 @@ test("a WebSocket that falls silent is closed by its idle time-out, one that car
   await new Promise<void>((resolve) => echo.listen(0, "127.0.0.1", resolve));
   t.after(() => echo.close());
   const { port } = echo.address() as AddressInfo;
-  const world = await startSecured(t, traffic("shop").idleTimeout("200ms").resources());
+  const clock = new VirtualClock();
+  const world = await startSecured(t, traffic("shop").idleTimeout("200ms").resources(), { clock });
   world.runtime.applyEndpoints({
     endpointVersion: 2,
     full: true,
@@ -73,12 +75,14 @@ test("a WebSocket that falls silent is closed by its idle time-out, one that car
   let heard = 0;
   socket.on("data", (chunk: Buffer) => (heard += chunk.length));
   const closed = new Promise<void>((resolve) => socket.on("close", () => resolve()));
-  for (let i = 0; i < 10; i++) {
+  for (let i = 1; i <= 10; i++) {
     socket.write("x");
-    await sleep(40);
+    while (heard < i && !socket.destroyed) await sleep(1);
+    clock.advance(150);
   }
   assert.equal(socket.destroyed, false);
   assert.equal(heard, 10);
+  clock.advance(200);
   await closed;
   assert.equal(world.newest().outcome.reason, "IDLE_TIMEOUT");
 });

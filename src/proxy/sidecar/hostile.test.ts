@@ -5,7 +5,7 @@ import { type AddressInfo, connect } from "node:net";
 import { test } from "node:test";
 import { ask, endpointOf, startApp, startTestSidecar } from "./sidecar.case.ts";
 
-/** What a peer answers to bytes, until it closes or says nothing more for a while. */
+/** What a peer answers to bytes, until it closes or says nothing more for a while. It says something, or closes, however long that takes. */
 function send(port: number, bytes: string, quietMs = 300): Promise<string> {
   return new Promise((resolve) => {
     let text = "";
@@ -14,8 +14,8 @@ function send(port: number, bytes: string, quietMs = 300): Promise<string> {
       socket.destroy();
       resolve(text);
     };
-    socket.setTimeout(quietMs, done);
     socket.on("data", (chunk) => {
+      if (text === "") socket.setTimeout(quietMs, done);
       text += chunk.toString("latin1");
     });
     socket.on("close", done);
