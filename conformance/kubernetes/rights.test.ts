@@ -7,7 +7,7 @@ import { openKubernetesKeyValue } from "../../src/drivers/kubernetes/kubernetes-
 import { openKubernetesRegistry } from "../../src/drivers/kubernetes/kubernetes-registry.ts";
 import { endpointOf } from "../../src/registry/registry.case.ts";
 import { ANY } from "../../src/settings/key-value.ts";
-import { timeUntil, wait } from "../registry-plane.ts";
+import { timeUntil } from "../registry-plane.ts";
 import { KubernetesServer } from "./server.ts";
 
 /** Who is let in, and with which rights: exactly the Role that the docs have is enough, and what it lacks is named. */
@@ -35,22 +35,40 @@ function documented(): Rule[] {
   return role.rules;
 }
 
+let roles = 0;
+
+/** From now on the user "control" has these rights and no others. */
 async function allow(rules: Rule[]): Promise<void> {
+  // A right that no other version of the Role gives: once it counts, this version does, and the binding.
+  const mark = { apiGroups: ["tests.weftmesh.dev"], resources: [`version-${++roles}`], verbs: ["get"] };
   const metadata = { name: "weft" };
-  await server.call("DELETE", `${RBAC}/roles/weft`);
-  assert.equal((await server.call("POST", `${RBAC}/roles`, { metadata, rules })).status, 201);
+  const role = { metadata, rules: [...rules, mark] };
+  const { status } = await server.call("PUT", `${RBAC}/roles/weft`, role); // which makes it, too
+  assert.ok(status === 200 || status === 201, `the Role: ${status}`);
+  const subject = { kind: "User", name: "control", apiGroup: "rbac.authorization.k8s.io" };
+  await bind("weft", subject);
+  await counts(mark, "control");
+}
+
+/** The Role is somebody's. */
+async function bind(name: string, subject: object): Promise<void> {
   const roleRef = { apiGroup: "rbac.authorization.k8s.io", kind: "Role", name: "weft" };
-  const subjects = [{ kind: "User", name: "control", apiGroup: "rbac.authorization.k8s.io" }];
-  await server.call("POST", `${RBAC}/rolebindings`, { metadata, roleRef, subjects });
-  // The API server hears of it by a watch of its own.
-  const [{ apiGroups, resources, verbs }] = rules;
+  const { status } = await server.call("POST", `${RBAC}/rolebindings`, {
+    metadata: { name },
+    roleRef,
+    subjects: [subject],
+  });
+  assert.ok(status === 201 || status === 409, `the RoleBinding: ${status}`);
+}
+
+/** The API server hears of Roles and their bindings by watches of its own: until then the earlier ones count. */
+async function counts({ apiGroups, resources, verbs }: Rule, token: string): Promise<void> {
   const resourceAttributes = { namespace: "rights", group: apiGroups[0], resource: resources[0], verb: verbs[0] };
   await timeUntil(async () => {
     const path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
-    const { body } = await server.call("POST", path, { spec: { resourceAttributes } }, "control");
+    const { body } = await server.call("POST", path, { spec: { resourceAttributes } }, token);
     return body.status?.allowed === true;
   }, "the Role counts");
-  await wait(200);
 }
 
 /** A file as kubectl has it. */
@@ -78,12 +96,12 @@ test("the documented Role is enough for the registry and the store", async () =>
   await allow(documented());
   const registry = await openKubernetesRegistry({ url: url(), system: "shop" });
   const other = await openKubernetesRegistry({ url: url(), system: "shop", mode: "consistent" });
-  const lease = await registry.register(endpointOf("orders", 1), 3_000);
-  await registry.register(endpointOf("orders", 1, { port: 9_001 }), 3_000);
+  const lease = await registry.register(endpointOf("orders", 1), 60_000);
+  await registry.register(endpointOf("orders", 1, { port: 9_001 }), 60_000);
   await registry.setHealth("orders-1", "unhealthy", "refused", "check");
   assert.equal((await other.query(["orders"])).endpoints[0].health, "unhealthy");
   await lease.release();
-  await (await registry.register(endpointOf("orders", 1), 3_000)).release();
+  await (await registry.register(endpointOf("orders", 1), 60_000)).release();
   assert.deepEqual((await other.query(["*"])).endpoints, []);
   await registry.close();
   await other.close();
@@ -198,10 +216,10 @@ test("the token of a service account lets in, by a kubeconfig", async () => {
   assert.equal((await server.call("POST", accounts, { metadata: { name: "weft" } })).status, 201);
   const asked = { apiVersion: "authentication.k8s.io/v1", kind: "TokenRequest", spec: { expirationSeconds: 600 } };
   const { body } = await server.call("POST", `${accounts}/weft/token`, asked);
-  writeFileSync(server.tokenFile("account"), body.status.token);
-  const roleRef = { apiGroup: "rbac.authorization.k8s.io", kind: "Role", name: "weft" };
-  const subjects = [{ kind: "ServiceAccount", name: "weft", namespace: "rights" }];
-  await server.call("POST", `${RBAC}/rolebindings`, { metadata: { name: "account" }, roleRef, subjects });
+  const { token } = body.status;
+  writeFileSync(server.tokenFile("account"), token);
+  await bind("account", { kind: "ServiceAccount", name: "weft", namespace: "rights" });
+  await counts(documented()[0], token);
   const file = kubeconfig({ tokenFile: server.tokenFile("account") });
   const registry = await openKubernetesRegistry({ url: `kubernetes://?kubeconfig=${file}`, system: "account" });
   await registry.register(endpointOf("orders", 1), 3_000);
