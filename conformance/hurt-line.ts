@@ -54,10 +54,19 @@ export class HurtLine {
   #pipe(from: Socket, to: Socket): void {
     this.#sockets.add(from);
     from.setNoDelay(true);
+    const underWay: Buffer[] = [];
     from.on("data", (bytes) => {
       if (this.silent) return;
-      if (this.delayMs === 0) to.write(bytes);
-      else setTimeout(() => to.destroyed || to.write(bytes), this.delayMs);
+      if (this.delayMs === 0 && underWay.length === 0) {
+        to.write(bytes);
+        return;
+      }
+      underWay.push(bytes);
+      // Whichever timer is over: nothing overtakes what was sent before it, also where the line has become faster.
+      setTimeout(() => {
+        const first = underWay.shift();
+        if (first !== undefined && !to.destroyed) to.write(first);
+      }, this.delayMs);
     });
     from.on("error", () => to.destroy());
     from.on("close", () => {
