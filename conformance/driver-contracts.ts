@@ -20,12 +20,12 @@ export interface Driver<S extends HurtableServer> {
 
 /**
  * The contracts of registries (in each mode), of stores and of revisions that are kept in one, against one real server; each case has a system of its own there. `ttlMs`: the shortest period of a lease that
- * the server can keep. Default 1,000.
+ * the server can keep. Default 3,000: with shorter ones a process that stands still for a second renews too late.
  */
 export function driverContracts<S extends HurtableServer>(
   name: string,
   { server: start, url, openRegistry, openKeyValue }: Driver<S>,
-  { ttlMs = 1_000 } = {},
+  { ttlMs = 3_000 } = {},
 ): void {
   let server: S;
   let systems = 0;

@@ -3,13 +3,9 @@ import { openEtcdRegistry } from "../../src/drivers/etcd/etcd-registry.ts";
 import { driverContracts } from "../driver-contracts.ts";
 import { EtcdServer } from "./server.ts";
 
-driverContracts(
-  "etcd",
-  {
-    server: () => EtcdServer.start(),
-    url: (address) => `etcd://${address}`,
-    openRegistry: openEtcdRegistry,
-    openKeyValue: openEtcdKeyValue,
-  },
-  { ttlMs: 3_000 },
-);
+driverContracts("etcd", {
+  server: () => EtcdServer.start(),
+  url: (address) => `etcd://${address}`,
+  openRegistry: openEtcdRegistry,
+  openKeyValue: openEtcdKeyValue,
+});
