@@ -62,6 +62,40 @@ test("the newest is found while somebody publishes faster than it can be read, a
   await busy.close();
 });
 
+test("that all were lost is told, also where there are as many again when it is looked next", async () => {
+  const store = new MemoryKeyValue();
+  const clock = new VirtualClock();
+  const far = new MemoryKeyValue();
+  let away = false;
+  far.get = async (key) => {
+    if (away) throw new WeftError("unavailable", key);
+    return store.get(key);
+  };
+  far.keys = (prefix) => store.keys(prefix);
+  far.watch = (key, listener) => store.watch(key, listener);
+  const writer = new KeyValueRevisions(store);
+  const reader = new KeyValueRevisions(far, { clock });
+  const numbers: number[] = [];
+  reader.watch((number) => numbers.push(number));
+  const settled = () => new Promise<void>((resolve) => setImmediate(resolve));
+  for (let number = 1; number <= 2; number++) await writer.append(revisionOf(number));
+  await settled();
+  assert.equal(numbers.at(-1), 2);
+  away = true;
+  for (const key of await store.keys("revisions")) await store.delete(key, ANY);
+  const other = new KeyValueRevisions(store);
+  for (let number = 1; number <= 2; number++) await other.append(revisionOf(number));
+  await settled();
+  away = false;
+  numbers.length = 0;
+  for (let look = 0; look < 2; look++) {
+    clock.advance(5_000);
+    await settled();
+  }
+  assert.deepEqual(numbers, [0, 2]);
+  for (const each of [reader, writer, other]) await each.close();
+});
+
 test("an answer that was lost does not make an append that was made fail", async () => {
   const store = new MemoryKeyValue();
   const put = store.put.bind(store);

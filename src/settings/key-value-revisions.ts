@@ -37,6 +37,8 @@ export class KeyValueRevisions implements RevisionStore {
   /** The newest that was seen here; 0: none. */
   #newest = 0;
   #told = 0;
+  /** Of the entry that was told of. */
+  #toldId = "";
   #looking = false;
   #lookAgain = false;
   #follow: { close(): void } | null = null;
@@ -273,10 +275,14 @@ export class KeyValueRevisions implements RevisionStore {
     while (this.#lookAgain && !this.#closed) {
       this.#lookAgain = false;
       try {
-        const newest = (await this.#find())?.revision ?? 0;
-        if (newest === this.#told || this.#closed) continue;
+        const head = await this.#find();
+        const { revision: newest = 0, id = "" } = head ?? {};
+        if (id === this.#toldId || this.#closed) continue;
+        // Another entry of that number: all were lost, and there are as many again, since it was looked last.
+        const again = newest === this.#told;
         this.#told = newest;
-        for (const listener of this.#listeners) listener(newest);
+        this.#toldId = id;
+        for (const number of again ? [0, newest] : [newest]) for (const listener of this.#listeners) listener(number);
       } catch {
         // The store is away; its watch, or the clock, comes back to it.
       }
