@@ -55,12 +55,14 @@ async function planes(): Promise<readonly string[]> {
 }
 
 test("a session that is over by the server's word: a new one, and nothing is lost meanwhile", async () => {
-  const { a, b, seen } = await two();
+  const { a, b, line, seen } = await two();
   const before = await planes();
   assert.equal(before.length, 2);
   assert.ok(seen.ticket !== null);
+  line.refusing = true; // whose session it is takes it back at once
   const killer = await connect(server.address, seen.ticket);
   await killer.endSession();
+  line.refusing = false;
   const started = performance.now();
   await timeUntil(() => seen.ids.length > 1 && seen.ids.at(-1) !== seen.ids[0], "a new session");
   await timeUntil(async () => (await planes()).length === 2, "its sign of life is there again");
@@ -137,13 +139,16 @@ test("a change whose answer is lost is said to be of unknown outcome, and is not
   const line = await open(HurtLine.open(server.port));
   const store = await open(openZookeeperKeyValue({ url: `zookeeper://${line.address}`, system }));
   await store.put("case/a", Buffer.from("1"), ANY);
-  line.delayMs = 300;
+  const other = await open(openZookeeperKeyValue({ url: `zookeeper://${server.address}`, system }));
+  const value = async (): Promise<string> => Buffer.from((await other.get("case/a"))?.value ?? []).toString();
+  line.delayMs = 1_000;
   const put = store.put("case/a", Buffer.from("2"), ANY);
-  setTimeout(() => line.reset(), 400); // it has reached the server, and its answer is on the way
+  put.catch(() => {}); // looked at below
+  await timeUntil(async () => (await value()) === "2", "it is made, and its answer is on the way");
+  line.reset();
   await assert.rejects(put, { code: "unavailable", reason: "OUTCOME_UNKNOWN" });
   line.delayMs = 0;
-  const other = await open(openZookeeperKeyValue({ url: `zookeeper://${server.address}`, system }));
-  assert.equal(Buffer.from((await other.get("case/a"))?.value ?? []).toString(), "2");
+  assert.equal(await value(), "2");
   const item = await other.put("case/a", Buffer.from("3"), ANY);
   await timeUntil(async () => (await store.get("case/a"))?.version === item, "in use again");
 });
