@@ -37,13 +37,15 @@ function askUdp(
     };
     const timer = setTimeout(() => done(null), timeoutMs);
     socket.once("error", () => done(null));
-    // A connected socket hears of its peer alone, and of nobody listening there.
-    socket.connect(port, host, () => {
+    // Not by a callback of connect(): that one is called, too, when there is no way to the server, and then nothing can be sent.
+    socket.once("connect", () => {
       socket.on("message", (answer) => {
         if (answers(answer, query) && takes(answer)) done(answer);
       });
       socket.send(query, () => {});
     });
+    // A connected socket hears of its peer alone, and of nobody listening there.
+    socket.connect(port, host);
   });
 }
 
