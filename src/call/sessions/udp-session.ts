@@ -60,6 +60,7 @@ export class UdpSession extends SessionCall implements UdpSessionOwner {
     this.#opening = attempt;
     const fail = (message: string, before: boolean): void => {
       if (this.#socket !== socket) return;
+      this.#closeSocket();
       this.failed(attempt, { kind: before ? "connect" : "reset", unprocessed: before, message });
     };
     const socket = createSocket(isIPv6(endpoint.host) ? "udp6" : "udp4");
@@ -76,10 +77,12 @@ export class UdpSession extends SessionCall implements UdpSessionOwner {
       this.carried(0, bytes.length);
       this.#client.send(bytes);
     });
-    socket.connect(endpoint.port, endpoint.host, () => {
+    // Not by a callback of connect(): that one is called, too, when there is no way to the endpoint.
+    socket.once("connect", () => {
       connected = true;
       if (this.#socket === socket) this.opened(attempt);
     });
+    socket.connect(endpoint.port, endpoint.host);
   }
 
   protected override abandon(attempt: number): void {

@@ -134,6 +134,30 @@ test("datagrams go out to services that take them", async (t) => {
   assert.equal(String(answer), "seen query");
 });
 
+test("datagrams go to another endpoint where there is no way to the first", async (t) => {
+  const echo = createSocket("udp4");
+  echo.on("message", (bytes, from) => echo.send(`seen ${bytes}`, from.port, from.address));
+  echo.bind(0, "127.0.0.1");
+  await once(echo, "listening");
+  t.after(() => echo.close());
+  const { port } = echo.address();
+  const fixed = { service: "dns", port, protocol: "udp", version: "", zone: "", weight: 1, metadata: {} } as const;
+  // To where all are no socket may be connected that has not asked to.
+  const hosts = { far: "255.255.255.255", near: "127.0.0.1" };
+  const endpoints = Object.entries(hosts).map(
+    ([id, host]): Endpoint => ({ ...fixed, id, host, health: "healthy" as const }),
+  );
+  const sidecar = await startTestSidecar(t, "orders", 1, { endpoints });
+  const listener = await sidecar.listenOutbound({}, () => parseDestination("dns.weft:53"));
+  for (let i = 0; i < 4; i++) {
+    const client = createSocket("udp4");
+    t.after(() => client.close());
+    client.send(`query ${i}`, listener.port, "127.0.0.1");
+    const [answer] = await once(client, "message");
+    assert.equal(String(answer), `seen query ${i}`);
+  }
+});
+
 test("a system that is strict as a whole is so between sidecars, not between a sidecar and its application", async (t) => {
   const authority = new TestAuthority();
   const strict = {
