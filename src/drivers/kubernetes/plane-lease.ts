@@ -70,7 +70,10 @@ export class PlaneLease {
       return replaced;
     } catch (thrown) {
       const { reason } = toWeftError(thrown);
-      if (reason === "NO_SUCH_OBJECT") return this.#create(timeoutMs);
+      if (reason === "NO_SUCH_OBJECT") {
+        this.#version = ""; // until it is known to be there again: a creation whose answer is lost may have been carried out
+        return this.#create(timeoutMs);
+      }
       if (reason !== "CONFLICT") throw thrown;
       // A renewal whose answer was lost was carried out; the next one compares with that.
       this.#take(await client.ask({ verb: "get", resource: LEASES, name }, timeoutMs));
