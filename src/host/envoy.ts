@@ -77,15 +77,16 @@ export async function envoyIsReady(admin: string): Promise<boolean> {
   return /^inbound::/m.test((await ask(admin, "/listeners", "GET")) ?? "");
 }
 
-/** Has an Envoy take no more calls for its application, and waits until those in flight are done, at most `drainMs`. What the application calls goes on. */
+/**
+ * Has an Envoy take no more calls for its application, and waits until those in flight are done, at most `drainMs`. What the application calls goes on. One that is gone says so at
+ * once; one that does not answer yet is busy, and takes calls.
+ */
 export async function drainEnvoy(admin: string, drainMs: number, wait: (ms: number) => Promise<void>): Promise<void> {
-  if ((await ask(admin, "/drain_listeners?inboundonly", "POST")) === null) return;
+  const patienceMs = Math.max(ASK_TIMEOUT_MS, drainMs);
+  if ((await ask(admin, "/drain_listeners?inboundonly", "POST", patienceMs)) === null) return;
+  const active = `/stats?filter=${encodeURIComponent("^http\\.inbound.*downstream_rq_active$")}`;
   for (let waited = 0; waited < drainMs; waited += DRAIN_LOOK_MS) {
-    const stats = await ask(
-      admin,
-      `/stats?filter=${encodeURIComponent("^http\\.inbound.*downstream_rq_active$")}`,
-      "GET",
-    );
+    const stats = await ask(admin, active, "GET", patienceMs);
     if (stats === null || [...stats.matchAll(/: (\d+)$/gm)].every(([, active]) => active === "0")) return;
     await wait(DRAIN_LOOK_MS);
   }
@@ -95,9 +96,14 @@ const DRAIN_LOOK_MS = 100;
 const ASK_TIMEOUT_MS = 1_000;
 
 /** Null: no answer, or not the one wanted. */
-function ask(admin: string, path: string, method: "GET" | "POST"): Promise<string | null> {
+function ask(
+  admin: string,
+  path: string,
+  method: "GET" | "POST",
+  timeoutMs: number = ASK_TIMEOUT_MS,
+): Promise<string | null> {
   return new Promise((answer) => {
-    const signal = AbortSignal.timeout(ASK_TIMEOUT_MS);
+    const signal = AbortSignal.timeout(timeoutMs);
     const asking = request({ socketPath: admin, path, method, signal, agent: false }, (response) => {
       let text = "";
       response.setEncoding("utf8");

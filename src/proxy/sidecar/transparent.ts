@@ -50,6 +50,7 @@ async function take(socket: Socket, peer: PeerInfo, first: Uint8Array, options: 
   const { serverName, received } =
     first[0] === HANDSHAKE ? await readHello(socket, first) : { serverName: "", received: first };
   const meant = await original(peer.address);
+  if (socket.destroyed) return; // nobody would hear of its end any more
   const named = serverName === "" ? null : parseDestination(`${serverName}:${meant?.port ?? 443}`);
   if (named?.kind === "service" && named.certain) return bytes(socket, received, named);
   const to: Destination | null = meant === null ? named : { kind: "host", ...meant };
