@@ -16,7 +16,7 @@ export interface EtcdClientOptions {
   random: Random;
   /** Makes a new connection ready: until it resolves nobody uses it. What it rejects with ends the connection. */
   onSession: (session: EtcdSession) => Promise<void>;
-  /** Told that no server is reached, once; and that one is again (null). */
+  /** Told that no server is reached, once, and once more when one is that refuses; and that one is in use again (null). */
   onChange: (lost: WeftError | null) => void;
 }
 
@@ -160,8 +160,10 @@ export class EtcdClient {
 
   #again(failure: WeftError): void {
     if (this.#closed) return;
-    if (this.#lost === null) this.#options.onChange(failure);
-    this.#lost = failure;
+    const refused = this.#lost !== null && isRefusal(this.#lost);
+    if (this.#lost === null || (isRefusal(failure) && !refused)) this.#options.onChange(failure);
+    // Who was too slow to be heard has not taken back what was said before.
+    if (!refused || failure.code !== "deadline_exceeded") this.#lost = failure;
     this.#stopWaiting = this.#options.clock.after(this.#backOff.next(), () => void this.#connect());
   }
 
@@ -172,8 +174,7 @@ export class EtcdClient {
   #away(cause: WeftError | null = this.#lost): WeftError {
     const { addresses } = this.#options.target;
     const text = `no etcd answers at ${addresses.join(", ")}${cause === null ? "" : `: ${cause.message}`}`;
-    // A login or right that is refused is not mended by waiting.
-    const refused = cause?.code === "unauthenticated" || cause?.code === "permission_denied";
+    const refused = cause !== null && isRefusal(cause);
     const code = refused ? cause.code : "unavailable";
     return new WeftError(code, text, {
       reason: "REGISTRY_AWAY",
@@ -192,6 +193,11 @@ function explained(error: WeftError): WeftError {
   if (error.code !== "invalid_argument" || !error.message.includes("user name is empty")) return error;
   const text = "it wants a login: etcd://USER:PASSWORD@HOST";
   return new WeftError("unauthenticated", text, { reason: "ETCD_LOGIN_MISSING", cause: error });
+}
+
+/** A login or right that is refused is not mended by waiting. */
+function isRefusal({ code }: WeftError): boolean {
+  return code === "unauthenticated" || code === "permission_denied";
 }
 
 /** Whether it is the connection's fault, or the server's for now, rather than the request's. */
