@@ -33,6 +33,21 @@ export function inPlain(port: number, head: string): Promise<string> {
   return answerOf(connectTcp({ port, host: "127.0.0.1" }), head, "/healthz");
 }
 
+/** When the certificate that a server shows at the moment expires, epoch ms. */
+export function shownUntil(port: number, { certificate, privateKey }: IdentityMaterial): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const socket = connectTls({
+      ...{ port, host: "127.0.0.1", ALPNProtocols: ["h2"], rejectUnauthorized: false },
+      ...{ cert: certificate, key: privateKey },
+    });
+    socket.once("secureConnect", () => {
+      resolve(socket.getPeerX509Certificate()?.validToDate.getTime() ?? 0);
+      socket.destroy();
+    });
+    socket.on("error", reject);
+  });
+}
+
 function answerOf(socket: ReturnType<typeof connectTcp>, head: string, path: string): Promise<string> {
   return new Promise((resolve) => {
     let text = "";
