@@ -5,6 +5,7 @@ import { testFiles } from "./test-files.ts";
 export const consul: Suite = {
   name: "consul",
   waits: true,
+  tools: ["consul"],
   run: () =>
     testFiles("consul", [
       "contract",

@@ -9,6 +9,7 @@ import type { Case, Suite } from "./suite.ts";
  */
 export const equality = (args: readonly string[]): Suite => ({
   name: "equality",
+  tools: ["envoy"],
   async run() {
     const cases: Case[] = [];
     const child = fork(join(import.meta.dirname, "equality", "main.ts"), [...args], {

@@ -5,6 +5,7 @@ import { testFiles } from "./test-files.ts";
 export const etcd: Suite = {
   name: "etcd",
   waits: true,
+  tools: ["etcd"],
   run: () =>
     testFiles("etcd", [
       "contract",

@@ -6,6 +6,7 @@ import { withSystem } from "./system.ts";
 /** What holds for the counter holds through the gateway: grpcurl with reflection, and malformed input; which the other ports of a system bear as well. */
 export const gateway: Suite = {
   name: "gateway",
+  tools: ["grpcurl"],
   run: () =>
     withSystem("conformance/through", async (system) => {
       const { instances, control, gatewayAdmin } = await system.ps();

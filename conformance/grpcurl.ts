@@ -4,7 +4,11 @@ import type { Case, Suite } from "./suite.ts";
 import { tool } from "./tools.ts";
 
 /** grpcurl against examples/counter: reflection, unary and every kind of stream. */
-export const grpcurl: Suite = { name: "grpcurl", run: () => withCounter((port) => grpcurlCases(port)) };
+export const grpcurl: Suite = {
+  name: "grpcurl",
+  tools: ["grpcurl"],
+  run: () => withCounter((port) => grpcurlCases(port)),
+};
 
 /** The cases, against whatever serves counter.v1.Counter on `port` (the service itself, or the gateway in front of it). */
 export async function grpcurlCases(port: number): Promise<Case[]> {

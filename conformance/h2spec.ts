@@ -12,6 +12,7 @@ const ALL = 145;
 /** Every case of h2spec, strict, against examples/counter. A skipped case counts as failed. */
 export const h2spec: Suite = {
   name: "h2spec",
+  tools: ["h2spec"],
   run: () =>
     withCounter(async (port) => {
       const report = join(mkdtempSync(join(tmpdir(), "weft-h2spec-")), "report.xml");

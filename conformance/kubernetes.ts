@@ -8,6 +8,7 @@ import { testFiles } from "./test-files.ts";
 export const kubernetes: Suite = {
   name: "kubernetes",
   waits: true,
+  tools: ["etcd", "kube-apiserver"],
   async run() {
     const found: Case[] = [];
     for (const files of PAIRS) found.push(...(await testFiles("kubernetes", files)));

@@ -14,6 +14,7 @@ import { tool } from "./tools.ts";
  */
 export const mesh: Suite = {
   name: "mesh",
+  tools: ["envoy", "python", "grpc-peer"],
   async run() {
     process.env.WEFT_ENVOY = tool("envoy");
     const cases = await withSystem("examples/polyglot", async (system) => [

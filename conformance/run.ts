@@ -32,6 +32,7 @@ import { sqlite } from "./sqlite.ts";
 import { streams } from "./streams.ts";
 import { judge, type Suite, type Verdict } from "./suite.ts";
 import { tcp } from "./tcp.ts";
+import { type Tool, tool } from "./tools.ts";
 import { xds } from "./xds.ts";
 import { zookeeper } from "./zookeeper.ts";
 
@@ -84,6 +85,7 @@ const add = (verdict: Verdict): void => {
   failed += verdict.failed;
 };
 const chosen = suites.filter(({ name }) => asked.length === 0 || asked.includes(name));
+install([...new Set(chosen.flatMap(({ tools = [] }) => tools))]);
 const waiting = chosen.length > 1 ? chosen.filter(({ waits }) => waits === true) : [];
 for (const suite of chosen) if (!waiting.includes(suite)) add(await judge(suite));
 await Promise.all(
@@ -93,6 +95,17 @@ await Promise.all(
 );
 console.log(`\n${passed} passed, ${failed} failed`);
 process.exit(failed === 0 ? 0 : 1);
+
+/** What cannot be had is told by the suites that need it. */
+function install(tools: readonly Tool[]): void {
+  for (const name of tools) {
+    try {
+      tool(name);
+    } catch (error) {
+      console.log(error instanceof Error ? error.message : error);
+    }
+  }
+}
 
 /** In a process of its own; what it prints is printed when it is over. */
 function apart({ name }: Suite): Promise<Verdict> {

@@ -5,6 +5,7 @@ import { testFiles } from "./test-files.ts";
 export const controlPlanes: Suite = {
   name: "control-planes",
   waits: true,
+  tools: ["etcd", "consul"],
   run: async () => {
     const cases = [];
     // One after the other: what they measure are times.

@@ -13,6 +13,7 @@ import { tool } from "./tools.ts";
  */
 export const sidecar: Suite = {
   name: "sidecar",
+  tools: ["python", "grpc-peer"],
   async run() {
     const dir = mkdtempSync(join(tmpdir(), "weft-sidecar-"));
     const tools = { SUITE_DIR: dir, SUITE_PYTHON: tool("python"), SUITE_GRPC_PEER: tool("grpc-peer") };

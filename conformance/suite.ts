@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import type { Tool } from "./tools.ts";
 
 /** One case of a suite that others wrote. */
 export interface Case {
@@ -12,6 +13,8 @@ export interface Suite {
   readonly name: string;
   /** It mostly waits, and nothing in it is held against a time that others on the machine could make longer. */
   readonly waits?: boolean;
+  /** Installed before anything runs: a build takes the whole machine for minutes. */
+  readonly tools?: readonly Tool[];
   run(): Promise<readonly Case[]>;
 }
 

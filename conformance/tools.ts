@@ -10,8 +10,10 @@ import {
   mkdirSync,
   mkdtempSync,
   readdirSync,
+  readFileSync,
   renameSync,
   rmSync,
+  statSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
@@ -23,17 +25,56 @@ export type Tool = keyof typeof RECIPES;
 const home = process.env.WEFT_TOOLS ?? join(homedir(), ".cache", "weft-tools");
 const bin = join(home, "bin");
 
-/** The path of a tool, built or installed when it is not there yet. Throws when that fails. */
+/** The path of a tool, built or installed when it is not there yet, by one process for all that ask. Throws when that fails. */
 export function tool(name: Tool): string {
   const path = join(bin, name);
-  if (!existsSync(path)) {
+  const lock = `${path}.lock`;
+  if (existsSync(path) && !existsSync(lock)) return path;
+  mkdirSync(bin, { recursive: true });
+  while (!takes(lock)) Atomics.wait(STILL, 0, 0, LOOK_MS);
+  try {
+    if (existsSync(path)) return path;
     console.log(`installing ${name} into ${home}`);
-    mkdirSync(bin, { recursive: true });
+    rmSync(path, { force: true }); // a link to what is no more
     RECIPES[name](path);
+  } finally {
+    rmSync(lock, { force: true });
   }
   if (!existsSync(path)) throw new Error(`${name} did not get installed at ${path}`);
   return path;
 }
+
+/** By a file that one alone can make; that of a process that has ended counts no more. */
+function takes(lock: string): boolean {
+  try {
+    writeFileSync(lock, `${process.pid}`, { flag: "wx" });
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+  }
+  try {
+    const holder = Number(readFileSync(lock, "utf8"));
+    const old = Date.now() - statSync(lock).mtimeMs;
+    if (holder === 0 ? old > MADE_MS : old > HELD_MS || !isAlive(holder)) rmSync(lock, { force: true });
+  } catch {} // it was given back meanwhile
+  return false;
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
+}
+
+const STILL = new Int32Array(new SharedArrayBuffer(4));
+const LOOK_MS = 200;
+/** By when a file that was made has its holder's number in it. */
+const MADE_MS = 10_000;
+/** No build takes as long: whoever has that number is somebody else. */
+const HELD_MS = 3_600_000;
 
 const RECIPES = {
   h2spec: () => goInstall("github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible"),
@@ -87,17 +128,26 @@ function goBuild(module: string, target: string, path: string, linking = ""): vo
   const built = join(work, "built");
   const flags = ["-buildvcs=false", "-mod=mod", "-trimpath", `-ldflags=-s -w ${linking}`.trimEnd()];
   run("go", ["build", ...flags, "-o", built, target], {}, work);
-  copyFileSync(built, `${path}.new`);
-  renameSync(`${path}.new`, path);
+  const made = `${path}.${process.pid}.new`;
+  copyFileSync(built, made);
+  renameSync(made, path);
   rmSync(work, { recursive: true, force: true });
 }
 
+/** Tried again when it fails: all of these download, keep what has come, and give up when one file of hundreds does not. */
 function run(command: string, args: readonly string[], env: NodeJS.ProcessEnv = {}, cwd = tmpdir()): void {
-  const ran = spawnSync(command, args, {
-    cwd,
-    env: { ...process.env, ...env },
-    stdio: ["ignore", "inherit", "inherit"],
-  });
-  if (ran.error !== undefined) throw new Error(`${command} cannot be run: ${ran.error.message}`);
-  if (ran.status !== 0) throw new Error(`${command} ${args.join(" ")} ended with ${ran.status ?? ran.signal}`);
+  for (let tries = 1; ; tries++) {
+    const ran = spawnSync(command, args, {
+      cwd,
+      env: { ...process.env, ...env },
+      stdio: ["ignore", "inherit", "inherit"],
+    });
+    if (ran.error !== undefined) throw new Error(`${command} cannot be run: ${ran.error.message}`);
+    if (ran.status === 0) return;
+    if (tries === TRIES) throw new Error(`${command} ${args.join(" ")} ended with ${ran.status ?? ran.signal}`);
+    Atomics.wait(STILL, 0, 0, AGAIN_MS);
+  }
 }
+
+const TRIES = 3;
+const AGAIN_MS = 5_000;

@@ -27,7 +27,11 @@ import { changeLatencies } from "./xds-scale.ts";
  * The xDS server against clients that others wrote: a stock Envoy by delta and by whole states, grpc-go and grpc-js. WEFT_XDS_REVISIONS revisions
  * (default 100, at 17 a second: 1,000 in a minute) are published under load.
  */
-export const xds: Suite = { name: "xds", run };
+export const xds: Suite = {
+  name: "xds",
+  tools: ["envoy", "grpc-interop-server", "grpc-interop-client", "grpc-js-xds"],
+  run,
+};
 
 const root = join(import.meta.dirname, "..");
 const REVISIONS = Number(process.env.WEFT_XDS_REVISIONS ?? 100);

@@ -30,6 +30,7 @@ const CASES = [
 /** grpc-go's interop client against our implementation of the test service. */
 export const interopServer: Suite = {
   name: "interop-server",
+  tools: ["grpc-interop-client"],
   run: async () =>
     withProcess([join(import.meta.dirname, "server.ts")], { PORT: `${await freePort()}` }, async (port) => {
       const cases: Case[] = [];
@@ -50,6 +51,7 @@ function goClient(port: number, name: string): Promise<Case> {
 /** Our client against grpc-go's interop server. */
 export const interopClient: Suite = {
   name: "interop-client",
+  tools: ["grpc-interop-server"],
   async run() {
     const port = await freePort();
     const server = spawn(tool("grpc-interop-server"), [`-port=${port}`, "-use_tls=false"], { stdio: "ignore" });
