@@ -13,7 +13,7 @@ export async function guardedCases(system: Pick<RunningSystem, "gateway" | "ps">
   const adminPort = Number(/:(\d+)\/?$/.exec(gatewayAdmin)?.[1]);
   const cases = await hostileCases(port, pid);
   const before = descriptors(pid);
-  for (const [name, wanted, path, fields] of MADE_UP) {
+  for (const [name, wanted, path, fields] of madeUp()) {
     const head = fields.map(([field, value]) => `${field}: ${value}\r\n`).join("");
     const answer = await raw(
       port,
@@ -59,12 +59,13 @@ const signed = (covers: string): (readonly [string, string])[] => [
   ["signature", "a=:AAAA:"],
 ];
 
-const MADE_UP: readonly (readonly [
+/** Made when it is asked: a signature says when it was made, and the suites before this one may take long. */
+const madeUp = (): (readonly [
   name: string,
   status: number,
   path: string,
   fields: readonly (readonly [string, string])[],
-])[] = [
+])[] => [
   ["a token that nobody signed", 401, "/counter", [["authorization", token({ alg: "none" }, SHOP)]]],
   [
     "a token with a key of the caller's choice",
