@@ -13,10 +13,10 @@ export class HurtLine {
   /** Resets whoever connects. */
   refusing = false;
 
-  /** `hear` is called for each connection, and what it gives with what the server says there. */
-  static async open(target: number, hear?: () => (bytes: Buffer) => void): Promise<HurtLine> {
+  /** `hear` is called for each connection, and what it gives with what the server says there. `port`: default one that is free. */
+  static async open(target: number, hear?: () => (bytes: Buffer) => void, port = 0): Promise<HurtLine> {
     const server = createServer();
-    server.listen(0, "127.0.0.1");
+    server.listen(port, "127.0.0.1");
     await once(server, "listening");
     return new HurtLine(server, target, hear);
   }

@@ -5,6 +5,7 @@ import { after, before, test } from "node:test";
 import { openDnsRegistry } from "../../src/drivers/dns/dns-registry.ts";
 import type { Registry } from "../../src/registry/registry.ts";
 import { answerTo } from "../../src/wire/dns/answer.case.ts";
+import { freePort } from "../free-port.ts";
 import { HurtLine } from "../hurt-line.ts";
 import { wait } from "../registry-plane.ts";
 import { Dnsmasq } from "./dnsmasq.ts";
@@ -216,7 +217,10 @@ test("a server that forges, cuts and talks nonsense does not get in between", as
   const forged = (query: Uint8Array, more: object) =>
     answerTo(query, { answers: [["web.svc.test.", 33, 60, Uint8Array.of(0, 0, 0, 1, 0, 80, 1, 120, 0)]], ...more });
   const servers = await Promise.all([
-    evil((query) => [forged(query, { id: 1 }), forged(query, { question: Uint8Array.of(1, 120, 0, 0, 33, 0, 1) })]),
+    evil((query) => [
+      forged(query, { id: ((query[0] << 8) | query[1]) ^ 1 }),
+      forged(query, { question: Uint8Array.of(1, 120, 0, 0, 33, 0, 1) }),
+    ]),
     evil(() => [Uint8Array.of(), Uint8Array.from({ length: 600 }, (_, i) => i & 0xff)]),
     evil((query) => [answerTo(query, { truncated: true })]), // and nobody there over TCP
     evil((query) => [answerTo(query, { rcode: 2 })]),
@@ -236,8 +240,9 @@ test("answers over a line that resets TCP come when it is well again", async () 
     host(`a-rather-long-name-of-a-host-${i}`, `10.0.1.${i}`),
   ]);
   const server = await Dnsmasq.start(["local-ttl=1", ...many.flat()]);
-  const line = await HurtLine.open(server.port);
-  const udp = await relayTo(server.port, 0, line.port);
+  // None that a query of another test may go out by meanwhile.
+  const udp = await relayTo(server.port, 0, await freePort());
+  const line = await HurtLine.open(server.port, undefined, udp.port);
   const { registry, staleMs } = await open([line], "services=many");
   line.refusing = true;
   while ((await staleMs()) === 0) await wait(10);

@@ -35,10 +35,11 @@ export class Dnsmasq {
     ];
     const own = [`port=${this.port}`, "listen-address=127.0.0.1", "local=/svc.test/", "pid-file="];
     const args = [...base, ...own, ...this.#lines].map((line) => `--${line}`);
-    this.#child = spawn("dnsmasq", args, { stdio: "ignore" });
+    const child = spawn("dnsmasq", args, { stdio: "ignore" });
+    this.#child = child;
     const resolver = new Resolver({ timeout: 100, tries: 1 });
     resolver.setServers([`127.0.0.1:${this.port}`]);
-    for (let tries = 0; tries < 100; tries++) {
+    for (const until = performance.now() + START_MS; performance.now() < until && child.exitCode === null; ) {
       const code = await resolver.resolve4("nobody.svc.test").then(
         () => "",
         (error: { code: string }) => error.code,
@@ -46,7 +47,8 @@ export class Dnsmasq {
       if (code === "ENOTFOUND" || code === "ENODATA") return;
       await wait(20);
     }
-    throw new Error("dnsmasq does not start");
+    await this.stop();
+    throw new Error(`dnsmasq does not start on port ${this.port}`);
   }
 
   /** What it names from now on; it is down for a moment, as it reads its configuration at the start alone. */
@@ -73,6 +75,9 @@ export class Dnsmasq {
     if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
   }
 }
+
+/** Says that it hangs, not that it is slow. */
+const START_MS = 60_000;
 
 /** Free for TCP and UDP. */
 async function freePortOfBoth(): Promise<number> {
