@@ -96,6 +96,45 @@ test("that all were lost is told, also where there are as many again when it is 
   for (const each of [reader, writer, other]) await each.close();
 });
 
+test("what cannot be looked at when the store tells of it is looked at a moment later; so is a hint that could not be given", async () => {
+  const store = new MemoryKeyValue();
+  const clock = new VirtualClock();
+  const far = new MemoryKeyValue();
+  let away = false;
+  far.get = async (key) => {
+    if (away) throw new WeftError("unavailable", key);
+    return store.get(key);
+  };
+  far.watch = (key, listener) => store.watch(key, listener);
+  const put = store.put.bind(store);
+  const writer = new KeyValueRevisions(store, { clock });
+  const reader = new KeyValueRevisions(far, { clock });
+  const numbers: number[] = [];
+  reader.watch((number) => numbers.push(number));
+  writer.watch(() => {});
+  const settled = () => new Promise<void>((resolve) => setImmediate(resolve));
+  await settled();
+  away = true;
+  await writer.append(revisionOf(1));
+  await settled();
+  away = false;
+  clock.advance(500);
+  await settled();
+  assert.deepEqual(numbers, [1]);
+  store.put = async (key, value, expected) => {
+    if (key === "revisions/head") throw new WeftError("unavailable", key);
+    return put(key, value, expected);
+  };
+  await writer.append(revisionOf(2));
+  await settled();
+  assert.deepEqual(numbers, [1]);
+  store.put = put;
+  clock.advance(500);
+  await settled();
+  assert.deepEqual(numbers, [1, 2]);
+  for (const each of [reader, writer]) await each.close();
+});
+
 test("an answer that was lost does not make an append that was made fail", async () => {
   const store = new MemoryKeyValue();
   const put = store.put.bind(store);

@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { type Clock, systemClock } from "../core/clock.ts";
+import { type Cancel, type Clock, systemClock } from "../core/clock.ts";
 import { WeftError } from "../core/errors.ts";
 import { ABSENT, ANY, type KeyValue, type KeyValueItem } from "./key-value.ts";
 import { storeClosed } from "./key-value-check.ts";
@@ -42,6 +42,7 @@ export class KeyValueRevisions implements RevisionStore {
   #looking = false;
   #lookAgain = false;
   #follow: { close(): void } | null = null;
+  #cancelAgain: Cancel = ignore;
   #hinting: Promise<unknown> = Promise.resolve();
   #closed = false;
 
@@ -158,6 +159,7 @@ export class KeyValueRevisions implements RevisionStore {
     if (this.#closed) return;
     this.#closed = true;
     this.#follow?.close();
+    this.#cancelAgain();
     this.#listeners.clear();
     await this.#hinting;
     if (this.#closeStore) await this.#store.close();
@@ -244,7 +246,7 @@ export class KeyValueRevisions implements RevisionStore {
         if (revision < this.#newest) return;
         await this.#store.put(HEAD, Buffer.from(String(revision)), item?.version ?? ABSENT);
       } catch {
-        // Whoever looks next puts it right.
+        this.#lookSoon(); // whoever looks next puts it right
       }
     });
   }
@@ -284,10 +286,17 @@ export class KeyValueRevisions implements RevisionStore {
         this.#toldId = id;
         for (const number of again ? [0, newest] : [newest]) for (const listener of this.#listeners) listener(number);
       } catch {
-        // The store is away; its watch, or the clock, comes back to it.
+        this.#lookSoon(); // what the store told of once, it may not tell of again
       }
     }
     this.#looking = false;
+  }
+
+  /** The store did not answer. */
+  #lookSoon(): void {
+    this.#cancelAgain();
+    if (!this.#closed && this.#follow !== null)
+      this.#cancelAgain = this.#clock.after(AGAIN_MS, () => void this.#look());
   }
 
   async #inUse(): Promise<Set<string>> {
@@ -350,9 +359,12 @@ const LINE = "revisions/line";
 const NAMES = "revisions/names";
 const AT_ONCE = 16;
 const LOOK_MS = 5_000;
+const AGAIN_MS = 500;
 const MAX_LINE = 64;
 const MAX_TAGS = 1_000;
 const MAX_STEPS = 4;
 const MAX_TRIES = 20;
 /** Half of what chunks are kept for that nobody names. */
 const SLOW_MS = 30_000;
+
+function ignore(): void {}
