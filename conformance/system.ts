@@ -9,6 +9,9 @@ export const weftCommand: readonly string[] = process.execArgv.includes("weft-so
   ? ["-C", "weft-source", join(root, "src", "cli", "main.ts")]
   : [join(root, "dist", "cli", "main.js")];
 
+/** Longer than any of its services may take, one of which is built at its start. */
+const START_MS = 320_000;
+
 /** A system brought up by `weft up` on free ports, as a person would. */
 export interface RunningSystem {
   readonly gateway: { readonly host: string; readonly port: number };
@@ -48,7 +51,9 @@ export async function withSystem<T>(folder: string, use: (system: RunningSystem)
         });
       }
       child.once("exit", (code) => reject(new Error(`weft up ended with ${code}:\n${printed}`)));
-      setTimeout(() => reject(new Error(`weft up was not ready after 60 s:\n${printed}`)), 60_000).unref();
+      // It hangs then: it says itself what is not ready in time.
+      const late = () => reject(new Error(`weft up was not ready after ${START_MS} ms:\n${printed}`));
+      setTimeout(late, START_MS).unref();
     });
     const url = await ready;
     const run = (...args: string[]) =>

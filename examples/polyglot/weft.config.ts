@@ -16,6 +16,8 @@ const all: Record<string, ServiceDescription> = {
   pricing: {
     run: ["sh", "-c", "cd go && go build -o ../.weft/$WEFT_INSTANCE . && exec ../.weft/$WEFT_INSTANCE"],
     replicas: 2,
+    // The first build of all, of what Go's own library is made of too, takes a minute where both have two processors.
+    readyTimeoutMs: 300_000,
     sidecar: HAS_ENVOY ? "envoy" : true,
   },
   // Java. Orders alone may call it.
