@@ -5,7 +5,7 @@ import { type AddressInfo, createServer as createTcp, type Server } from "node:n
 import { type TestContext, test } from "node:test";
 import { detectProtocol } from "./detect-protocol.ts";
 
-async function detected(t: TestContext, server: Server, timeoutMs = 1_000): Promise<string | null> {
+async function detected(t: TestContext, server: Server, timeoutMs = 20_000): Promise<string | null> {
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   t.after(() => server.close());
   return detectProtocol("127.0.0.1", (server.address() as AddressInfo).port, timeoutMs);

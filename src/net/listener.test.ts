@@ -150,7 +150,8 @@ test("drain waits for a long request, and cuts it when its time is up", async ()
       streams.push(stream);
     },
   };
-  const listener = await listen({ handler });
+  const clock = new VirtualClock();
+  const listener = await listen({ handler, clock });
   const pool = createUpstreamPool();
   const patient = call(pool, endpointAt(listener.port, "http1"));
   const endless = call(pool, endpointAt(listener.port, "http1"));
@@ -166,6 +167,7 @@ test("drain waits for a long request, and cuts it when its time is up", async ()
   }
   streams[0].sendHead(OK, null, true);
   assert.equal((await patient).status, 200);
+  clock.advance(300);
   await cut;
   await drained;
   await pool.close(0);
@@ -223,8 +225,10 @@ test("a slow reader stops the sender: what is kept for it stays bounded", async 
 test("a peer that does not read what is written to it is cut", async () => {
   const clock = new VirtualClock();
   const block = Buffer.alloc(8 * 1_048_576);
+  let asked = false;
   const handler: RequestHandler = {
     onRequest(stream) {
+      asked = true;
       stream.sink = ignore;
       stream.sendHead(OK, null, false);
       stream.sendData(block, 0, block.length, false);
@@ -235,7 +239,7 @@ test("a peer that does not read what is written to it is cut", async () => {
   socket.on("error", () => {});
   socket.pause();
   socket.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-  await new Promise((resolve) => setTimeout(resolve, 50));
+  await until(() => asked, "the request"); // and what it writes at the end of that turn
   for (let second = 0; second < 74; second++) clock.advance(1_000);
   assert.equal(listener.connections, 1);
   for (let second = 0; second < 4; second++) clock.advance(1_000);

@@ -21,7 +21,7 @@ async function listening(mode: MutualTls, limits = {}) {
 }
 
 /** Writes the parts one after the other; answers all that came until the end, or "open" when there is none for a while. */
-function say(port: number, parts: readonly (string | Uint8Array)[], waitMs = 3_500): Promise<string> {
+function say(port: number, parts: readonly (string | Uint8Array)[], waitMs = 20_000): Promise<string> {
   return new Promise((resolve) => {
     let text = "";
     const socket = connect(port, "127.0.0.1");
@@ -97,7 +97,7 @@ test("handshakes that are begun and left make room again: those who prove who th
   await until(() => listener.connections >= 20, "all room taken");
   assert.ok(listener.connections <= 20, `${listener.connections}`);
   const endpoint = { ...endpointAt(listener.port, "h2c"), service: "orders", identity: "spiffe://shop/orders" };
-  const deadline = Date.now() + 6_000;
+  const deadline = Date.now() + 20_000;
   let status = 0;
   while (status !== 200 && Date.now() < deadline) {
     const pool = createUpstreamPool({ identity: shop.identity("web") });
