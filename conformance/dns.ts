@@ -22,7 +22,16 @@ async function cases(system: RunningSystem): Promise<Case[]> {
     done.push({ name, ok: expected.test(found), detail: found.slice(0, 400) });
   };
 
+  /** What was changed at the control plane: news of it comes to the names over a line. */
+  const comes = async (name: string, what: () => Promise<string>, expected: RegExp) => {
+    const until = performance.now() + NEWS_MS;
+    for (let found = ""; !expected.test(found) && performance.now() < until; )
+      found = await what().catch((error) => `${error.code ?? error.message}`);
+    await check(name, what, expected);
+  };
+
   const srv = /^(0 1 \d+ counter-v1-[12]\.endpoint\.counter\.weft\.\n){2}$/;
+  await comes("dig: every instance", () => dig("+short", "counter.weft", "SRV"), /^(0 1 \d+ \S+\n){3}$/);
   await check("dig: A over UDP", () => dig("+short", "+notcp", "counter.weft"), /^127\.0\.0\.1\n$/);
   await check("dig: A over TCP", () => dig("+short", "+tcp", "counter.weft"), /^127\.0\.0\.1\n$/);
   await check("dig: SRV of a version", () => dig("+short", "v1.counter.weft", "SRV"), srv);
@@ -76,8 +85,8 @@ async function cases(system: RunningSystem): Promise<Case[]> {
     () => registered(...hand, "--id", "hand-4", "--address", "10.0.0.7:80"),
     /^registered/,
   );
-  await check("dig: AAAA", () => dig("+short", "hand.weft", "AAAA"), /^fd00::7\n$/);
-  await check("dig: A beside AAAA", () => dig("+short", "hand.weft"), /^10\.0\.0\.7\n$/);
+  await comes("dig: AAAA", () => dig("+short", "hand.weft", "AAAA"), /^fd00::7\n$/);
+  await comes("dig: A beside AAAA", () => dig("+short", "hand.weft"), /^10\.0\.0\.7\n$/);
   await check(
     "dig: AAAA of an SRV record's target",
     () => dig("hand.weft", "SRV"),
@@ -85,12 +94,12 @@ async function cases(system: RunningSystem): Promise<Case[]> {
   );
   await check("c-ares: AAAA", async () => (await resolver.resolve6("hand.weft")).join(), /^fd00::7$/);
   await check("weft registry health unhealthy", () => registered("health", "hand-4", "unhealthy"), /is unhealthy/);
-  await check("dig: an unhealthy endpoint is in no answer", () => dig("hand.weft"), /status: NOERROR[\s\S]*ANSWER: 0/);
+  await comes("dig: an unhealthy endpoint is in no answer", () => dig("hand.weft"), /status: NOERROR[\s\S]*ANSWER: 0/);
   await check("dig: nor in SRV", () => dig("+short", "hand.weft", "SRV"), /^0 1 81 \S+\n$/);
   await check("weft registry health healthy", () => registered("health", "hand-4", "healthy"), /is healthy/);
-  await check("dig: and back when it is well", () => dig("+short", "hand.weft"), /^10\.0\.0\.7\n$/);
+  await comes("dig: and back when it is well", () => dig("+short", "hand.weft"), /^10\.0\.0\.7\n$/);
   await check("weft registry deregister", () => registered("deregister", "hand-4"), /is deregistered/);
-  await check("dig: and gone", () => dig("hand.weft"), /status: NOERROR[\s\S]*ANSWER: 0/);
+  await comes("dig: and gone", () => dig("hand.weft"), /status: NOERROR[\s\S]*ANSWER: 0/);
 
   const script = `import sys
 try: import dns.resolver, dns.message, dns.query
@@ -105,7 +114,9 @@ for how in (dns.query.udp, dns.query.tcp):
   );
 
   await hostile(port);
-  await check("an answer after hostile packets", () => dig("+short", "counter.weft"), /^127\.0\.0\.1\n$/);
+  // A query that finds the socket's buffer full of them is lost, as datagrams are, and asked again.
+  const again = () => dig("+short", "+tries=3", "counter.weft");
+  await check("an answer after hostile packets", again, /^127\.0\.0\.1\n$/);
 
   const before = await ports();
   let failed = "";
@@ -118,13 +129,15 @@ for how in (dns.query.udp, dns.query.tcp):
   asking = false;
   await asked;
   await check("a restart: always answered", async () => failed, /^$/);
-  await check(
+  await comes(
     "a restart: other ports",
     async () => `${(await ports()).filter((one) => before.includes(one)).length} ${(await ports()).length}`,
     /^0 3$/,
   );
   return done;
 }
+
+const NEWS_MS = 2_000;
 
 /** Packets of every length, random and like queries; whatever comes back is not looked at. */
 async function hostile(port: number): Promise<void> {
