@@ -30,10 +30,11 @@ test("a system's services are found by name, also after the one who answers was 
   assert.match(address, /^127\.0\.0\.1:\d+$/);
   const resolver = new Resolver({ timeout: 1_000, tries: 10 });
   resolver.setServers([address]);
+  // The host's line may have heard of them first.
+  const srv = () => resolver.resolveSrv("_grpc._tcp.counter.weft").catch(() => []);
+  let found = await srv();
+  while (found.length < 2) found = await srv();
   assert.deepEqual(await resolver.resolve4("counter.weft"), ["127.0.0.1"]);
-  let found = await resolver.resolveSrv("_grpc._tcp.counter.weft");
-  // The host's line may have heard of the second one first.
-  while (found.length < 2) found = await resolver.resolveSrv("_grpc._tcp.counter.weft");
   assert.deepEqual(found.map(({ name }) => name).sort(), [
     "counter-1.endpoint.counter.weft",
     "counter-2.endpoint.counter.weft",

@@ -13,6 +13,8 @@ import { route } from "../src/system.ts";
 
 /** What the service saw of the last Count call. */
 let seen: Record<string, string | null> = {};
+/** Called when a call for 500 has arrived. */
+let arrived = (): void => {};
 
 const counter = service(Counter, {
   async count({ count }, call) {
@@ -22,7 +24,10 @@ const counter = service(Counter, {
         call.requestHeaders.get(name) ?? null,
       ]),
     );
-    if (count === 500n) await sleep(300);
+    if (count === 500n) {
+      arrived();
+      await sleep(300);
+    }
     if (count === 13n) throw new Error("a secret of the handler");
     call.setHeader("x-answer", "yes");
     return { count: count + 1n };
@@ -259,8 +264,9 @@ test("every request is counted and logged by what its caller saw", async () => {
 test("stop lets a call in flight end", async () => {
   const own = await startGateway({ listen: { port: 0 }, policy, admin: null, accessLog: "off" });
   await using runtime = createRuntime({ env: {} });
+  const inFlight = new Promise<void>((resolve) => (arrived = resolve));
   const answer = runtime.connect(Counter, { address: `${own.host}:${own.port}` }).count({ count: 500n });
-  await sleep(50);
+  await inFlight;
   const stopped = own.stop(5_000);
   assert.equal((await answer).count, 501n);
   await stopped;

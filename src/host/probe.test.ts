@@ -8,12 +8,12 @@ import { test } from "node:test";
 import { Ports } from "./ports.ts";
 import { listenProblem, probeFor, probePort } from "./probe.ts";
 
-async function probe(server: Server): Promise<unknown> {
+async function probe(server: Server, timeoutMs = 5_000): Promise<unknown> {
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;
   assert.equal(await listenProblem("127.0.0.1", port), "EADDRINUSE");
-  const protocol = await probePort(port, 200);
+  const protocol = await probePort(port, timeoutMs);
   server.close();
   return protocol;
 }
@@ -22,8 +22,8 @@ test("what answers at a port is told apart", async () => {
   assert.equal(await probe(http2()), "h2c");
   assert.equal(await probe(http1()), "http1");
   assert.equal(await probe(tcp((socket) => socket.end())), "http1");
-  const silent = tcp((socket) => setTimeout(() => socket.destroy(), 400));
-  assert.equal(await probe(silent), "http1");
+  const silent = tcp((socket) => socket.on("error", () => socket.destroy()));
+  assert.equal(await probe(silent, 200), "http1");
 });
 
 test("looking for who holds a port of UDP keeps nobody from it", async () => {

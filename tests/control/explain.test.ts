@@ -40,8 +40,8 @@ test("the control plane asks every process what it remembers of a call, and says
   while ((await admin.getStatus({})).processes < 3) await new Promise((resolve) => setTimeout(resolve, 5));
 
   const started = performance.now();
-  const { processes, silent, asked } = await admin.explainCall({ requestId: "r-1", timeoutMs: 100 });
-  assert.ok(performance.now() - started < 1_000);
+  const { processes, silent, asked } = await admin.explainCall({ requestId: "r-1", timeoutMs: 500 });
+  assert.ok(performance.now() - started < 5_000);
   assert.equal(asked, 3);
   assert.deepEqual(silent, ["mute"]);
   const names = processes.map(({ process }) => process.split("/")[0]).sort();

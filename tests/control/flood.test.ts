@@ -18,6 +18,7 @@ test("who floods the control plane with requests is told when to come again, and
   t.after(() => flood.close());
   let answered = 0;
   const errors: WeftError[] = [];
+  const began = performance.now();
   for (let round = 0; round < 20; round++) {
     await Promise.all(
       Array.from({ length: 50 }, () =>
@@ -28,7 +29,9 @@ test("who floods the control plane with requests is told when to come again, and
       ),
     );
   }
-  assert.ok(answered >= 100 && answered < 400, `${answered} of 1,000 were answered`);
+  const seconds = (performance.now() - began) / 1_000;
+  // Those of two seconds at once, and what the limit allows from then on.
+  assert.ok(answered >= 100 && answered <= 101 + 50 * seconds, `${answered} of 1,000 were answered in ${seconds} s`);
   for (const { code, reason, retryable } of errors)
     assert.deepEqual(
       { code, reason, retryable },

@@ -77,8 +77,8 @@ test("kill -9 of control plane and client: the client begins again with the endp
     const again = await start(world, "client", address, stateFile);
     assert.equal(again.line, "alpha-1 alpha-2 at revision 0");
     // What is no state is none, and said to be: nothing is made of half a file.
-    writeFileSync(stateFile, readFileSync(stateFile, "utf8").slice(0, 40));
     await kill(again.child);
+    writeFileSync(stateFile, readFileSync(stateFile, "utf8").slice(0, 40));
     await assert.rejects(start(world, "client", address, stateFile), /ended before it was ready/);
   } finally {
     await world.close();

@@ -105,16 +105,24 @@ test("what a process asks wrongly is refused with code, reason and field, and th
 test("a stream that does not begin with hello, or says it twice or too long, is ended with a reason", async () => {
   const world = new World();
   try {
-    await world.startInMemory({ limits: { helloTimeoutMs: 50 } });
+    await world.startInMemory();
     const reasonOf = async (messages: Up[]) => ((await raw(world, messages).ended) as { reason?: string })?.reason;
     assert.equal(await reasonOf([{ message: { case: "heartbeat", value: {} } }]), "NO_HELLO");
     assert.equal(await reasonOf([HELLO, HELLO]), "SECOND_HELLO");
     assert.equal(await reasonOf([{ message: { case: "hello", value: { process: "x".repeat(300) } } }]), "BAD_HELLO");
-    assert.equal(await reasonOf([]), "NO_HELLO");
     const { processes } = await world.admin().listProcesses({});
     assert.deepEqual(processes, []);
   } finally {
     await world.close();
+  }
+  const impatient = new World();
+  try {
+    await impatient.startInMemory({ limits: { helloTimeoutMs: 50 } });
+    const ended = (await raw(impatient, []).ended) as { reason?: string };
+    assert.equal(ended?.reason, "NO_HELLO");
+    assert.deepEqual((await impatient.admin().listProcesses({})).processes, []);
+  } finally {
+    await impatient.close();
   }
 });
 

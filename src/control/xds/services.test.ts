@@ -252,24 +252,29 @@ test("a node with several streams is one data plane, and its load stays until th
 });
 
 test("who does not say who it is, asks for too much or says nothing is sent away", async (t) => {
-  const { client } = await started(t, { limits: { maxNames: 2, firstRequestMs: 30, maxStreams: 1 } });
+  const { client } = await started(t, { limits: { maxNames: 2, maxStreams: 1 } });
   const ads = client(AggregatedDiscoveryService);
-  const ask = async (...requests: Delta[]) => {
+  const askOf = async (asked: typeof ads, ...requests: Delta[]) => {
     const outbox = new Outbox<Delta>();
     for (const request of requests) outbox.send(request);
     try {
-      for await (const _ of ads.deltaAggregatedResources(outbox));
+      for await (const _ of asked.deltaAggregatedResources(outbox));
     } finally {
       outbox.end();
     }
   };
+  const ask = (...requests: Delta[]) => askOf(ads, ...requests);
   await assert.rejects(ask({ typeUrl: CLUSTER }), { code: "invalid_argument", reason: "NO_NODE" });
   await assert.rejects(ask({ node: { id: "x".repeat(300) }, typeUrl: CLUSTER }), { reason: "BAD_NODE" });
   await assert.rejects(ask({ node }), { reason: "NO_TYPE" });
   await assert.rejects(ask({ node, typeUrl: ENDPOINTS, resourceNamesSubscribe: ["a", "b", "c"] }), {
     reason: "TOO_MANY_SUBSCRIPTIONS",
   });
-  await assert.rejects(ask(), { code: "deadline_exceeded", reason: "NO_REQUEST" });
+  const impatient = await started(t, { limits: { firstRequestMs: 30 } });
+  await assert.rejects(askOf(impatient.client(AggregatedDiscoveryService)), {
+    code: "deadline_exceeded",
+    reason: "NO_REQUEST",
+  });
   const first = new Outbox<Delta>();
   const held = ads.deltaAggregatedResources(first)[Symbol.asyncIterator]();
   first.send({ node, typeUrl: CLUSTER });
