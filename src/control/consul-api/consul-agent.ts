@@ -70,6 +70,7 @@ export class ConsulAgent {
           definition,
           status: kept?.status ?? status ?? "critical",
           output: kept?.output ?? "",
+          armed: 0,
           cancel: ignore,
         });
       }
@@ -107,7 +108,7 @@ export class ConsulAgent {
     if (found.check.kind !== "ttl")
       throw bad(`${JSON.stringify(checkId)} is no TTL check: the control plane runs it`, "CheckID");
     await this.#inTurn(found.id, async () => {
-      const held = this.#held.get(found.id) ?? (await this.#claim(found.id));
+      const held = (await this.#heldStill(found.id)) ?? (await this.#claim(found.id));
       const state = held.checks.get(checkId);
       if (state === undefined) throw unknown(`Unknown check ID ${JSON.stringify(checkId)}`);
       const told = printable(output, MAX_OUTPUT);
@@ -170,6 +171,23 @@ export class ConsulAgent {
     return held;
   }
 
+  /** What is held of an endpoint, and is not another control plane's by now, or its process's own. What has ended is registered again. */
+  async #heldStill(id: string): Promise<Held | undefined> {
+    const held = this.#held.get(id);
+    if (held === undefined) return undefined;
+    try {
+      await held.lease.renew();
+    } catch (thrown) {
+      const { code, reason } = toWeftError(thrown);
+      if (code !== "not_found") return held; // the registry is away
+      stop(held);
+      this.#held.delete(id);
+      if (reason === "LEASE_REPLACED") return undefined;
+      return this.#hold(held.endpoint, held.mark, held.checks, held.said === "draining");
+    }
+    return held;
+  }
+
   /** Takes over what was registered at another control plane, or before this one restarted. */
   async #claim(id: string): Promise<Held> {
     const endpoint = this.#view.get(id);
@@ -190,6 +208,7 @@ export class ConsulAgent {
         definition,
         status: told.status,
         output: known === undefined ? told.output : known.output,
+        armed: 0,
         cancel: ignore,
       });
     }
@@ -226,16 +245,20 @@ export class ConsulAgent {
     state.cancel();
     const { ttlMs } = state.definition;
     if (ttlMs === undefined) return;
+    const armed = ++state.armed;
     state.cancel = this.#clock.after(ttlMs, () => {
       if (state.status === "critical" && state.output !== "") return;
       void this.#inTurn(held.endpoint.id, async () => {
-        if (this.#held.get(held.endpoint.id) !== held) return;
+        // Somebody said how it is while this waited for its turn, here or at another control plane.
+        if (state.armed !== armed) return;
+        const still = await this.#heldStill(held.endpoint.id);
+        if (still?.checks.get(state.definition.id) !== state) return;
         state.status = "critical";
         state.output = `TTL expired${state.output === "" ? "" : ` (last output before it: ${state.output})`}`.slice(
           0,
           MAX_OUTPUT,
         );
-        await this.#sayHealth(held);
+        await this.#sayHealth(still);
         this.#view.touch(held.endpoint.service);
       }).catch((thrown) => this.#failed(held, thrown));
     });
@@ -258,14 +281,10 @@ export class ConsulAgent {
         () => this.#held.get(held.endpoint.id) === held && this.#renewLater(held),
         (thrown) => {
           if (this.#held.get(held.endpoint.id) !== held) return;
-          const { code, reason } = toWeftError(thrown);
-          if (code !== "not_found") return this.#renewLater(held); // the registry is away
-          stop(held);
-          this.#held.delete(held.endpoint.id);
-          if (reason === "LEASE_REPLACED") return; // another control plane's now, or its process's own
-          void this.#inTurn(held.endpoint.id, () =>
-            this.#hold(held.endpoint, held.mark, held.checks, held.said === "draining"),
-          ).catch((error) => this.#failed(held, error));
+          if (toWeftError(thrown).code !== "not_found") return this.#renewLater(held); // the registry is away
+          void this.#inTurn(held.endpoint.id, () => this.#heldStill(held.endpoint.id)).catch((error) =>
+            this.#failed(held, error),
+          );
         },
       );
     });
@@ -345,6 +364,8 @@ interface CheckState {
   readonly definition: CheckDefinition;
   status: CheckStatus;
   output: string;
+  /** How often its period began. */
+  armed: number;
   cancel: Cancel;
 }
 
