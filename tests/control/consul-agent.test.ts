@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { VirtualClock } from "../../core/clock.ts";
-import { createMemoryRegistry } from "../../drivers/memory/memory-registry.ts";
-import type { Registry } from "../../registry/registry.ts";
-import { ConsulAgent } from "./consul-agent.ts";
-import { ConsulView } from "./consul-view.ts";
-import { parseRegistration } from "./registration.ts";
+import { ConsulAgent } from "../../src/control/consul-api/consul-agent.ts";
+import { ConsulView } from "../../src/control/consul-api/consul-view.ts";
+import { parseRegistration } from "../../src/control/consul-api/registration.ts";
+import { VirtualClock } from "../../src/core/clock.ts";
+import { createMemoryRegistry } from "../../src/drivers/memory/memory-registry.ts";
+import type { Registry } from "../../src/registry/registry.ts";
 
 async function agentOf(registry: Registry, clock: VirtualClock): Promise<{ agent: ConsulAgent; view: ConsulView }> {
   const view = new ConsulView({ registry, clock });
