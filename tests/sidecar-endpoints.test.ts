@@ -68,6 +68,13 @@ test("an Envoy is registered before anything was published, once it has what the
   assert.deepEqual(known(), ["pricing-2"]);
 });
 
+test("an Envoy is registered although the clock is set back by an hour", async (t) => {
+  const { attach, pass, known } = await started(t);
+  attach({}, { attachedMs: new VirtualClock().wallMs() + 3_600_000 });
+  await pass(4_000);
+  assert.deepEqual(known(), ["pricing-1"]);
+});
+
 test("an Envoy that somebody else registers is left to that, before its application is there and when that ends", async (t) => {
   const { attach, pass, known, registry } = await started(t);
   attach({ registers: false });

@@ -67,7 +67,9 @@ export class SidecarEndpoints {
         continue;
       // Whoever started it may register it; before it has its listeners nobody can call it.
       const known = this.#leases.has(node.id);
-      if (!known && (!accepted || revision < target || clock.wallMs() - attachedMs < SETTLED_MS)) continue;
+      // A clock that was set back meanwhile says nothing: it has been there for a while.
+      const isNew = Math.abs(clock.wallMs() - attachedMs) < SETTLED_MS;
+      if (!known && (!accepted || revision < target || isNew)) continue;
       if (!this.#isOthers(node)) present.set(node.id, node);
     }
     for (const [id, { lease }] of this.#leases) {
