@@ -9,6 +9,7 @@ import { systemRandom } from "../src/core/random.ts";
 import { createLink } from "../src/link/link.ts";
 import type { Link } from "../src/link/types.ts";
 import { createPolicyRuntime } from "../src/policy/snapshot/create-runtime.ts";
+import { freePort } from "./free-port.ts";
 import type { HurtableServer } from "./registry-faults.ts";
 import { timeUntil, wait } from "./registry-plane.ts";
 
@@ -33,8 +34,9 @@ export function controlPlanes(
   });
 }
 
-/** `weft control` as people start it. */
-async function control(url: string, listen = "127.0.0.1:0"): Promise<{ child: ChildProcess; address: string }> {
+/** `weft control` as people start it; at an address that nobody has meanwhile where it is to be started there again. */
+async function control(url: string, at?: string): Promise<{ child: ChildProcess; address: string }> {
+  const listen = at ?? `127.0.0.1:${await freePort()}`;
   const args = ["-C", "weft-source", main, "control", "--listen", listen, "--system", "shop"];
   const env = { ...process.env, WEFT_REGISTRY: url, WEFT_OPERATOR_TOKEN: OPERATOR };
   const child = spawn(process.execPath, args, { env, stdio: ["ignore", "pipe", "inherit"] });

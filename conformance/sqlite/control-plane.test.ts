@@ -3,12 +3,12 @@ import { type ChildProcess, fork } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { createDirectClient, type DirectClient } from "../../src/call/direct.ts";
 import { Admin } from "../../src/contract/gen/weft/control/v1/control.ts";
+import { freePort } from "../free-port.ts";
 import { HurtLine } from "../hurt-line.ts";
 import { LINE_FAULTS } from "../line-faults.ts";
 import { LiveProcess } from "../live-process.ts";
@@ -19,8 +19,8 @@ import { succeeds, timeUntil, wait } from "../registry-plane.ts";
  * what one registers is known to the other (at most 5 s); and that neither ever was without a value, or without the endpoint.
  */
 const folder = mkdtempSync(join(tmpdir(), "weft-sqlite-"));
-/** Longer than processes are cut off, for then what they do not renew goes; shorter than the control plane stands still. */
-const TTL_MS = 12_000;
+/** Longer than processes are cut off, with the pause before the attempt that gets through, for then what they do not renew goes; shorter than the control plane stands still. */
+const TTL_MS = 20_000;
 const OPERATOR = randomBytes(32).toString("base64");
 const metadata = { authorization: `Bearer ${OPERATOR}` };
 const processes: LiveProcess[] = [];
@@ -32,24 +32,24 @@ let value = 0;
 
 async function startPlane(): Promise<void> {
   const execArgv = ["--conditions=weft-source", "--no-warnings=ExperimentalWarning"];
-  child = fork(join(import.meta.dirname, "plane-child.ts"), [folder, String(port), OPERATOR], { execArgv });
-  await once(child, "message");
+  const started = fork(join(import.meta.dirname, "plane-child.ts"), [folder, String(port), OPERATOR], { execArgv });
+  child = started;
+  await new Promise<void>((resolve, reject) => {
+    started.once("message", () => resolve());
+    started.once("exit", (code, signal) => reject(new Error(`the control plane ended with ${code ?? signal}`)));
+  });
 }
 
 async function killPlane(): Promise<void> {
   const killed = child;
   child = null;
-  if (killed === null) return;
+  if (killed === null || killed.exitCode !== null || killed.signalCode !== null) return;
   killed.kill("SIGKILL");
   await once(killed, "exit");
 }
 
 before(async () => {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  ({ port } = server.address() as { port: number });
-  server.close();
-  await once(server, "close");
+  port = await freePort();
   await startPlane();
   line = await HurtLine.open(port);
   admin = createDirectClient(Admin, `127.0.0.1:${port}`);

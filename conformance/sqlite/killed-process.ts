@@ -26,7 +26,10 @@ export class KilledProcess {
       if (error === undefined) waiting?.resolve(answer as never);
       else waiting?.reject(new WeftError(error, message));
     });
-    await once(child, "message");
+    await new Promise<void>((resolve, reject) => {
+      child.once("message", () => resolve());
+      child.once("exit", (code, signal) => reject(new Error(`it ended with ${code ?? signal} before it was there`)));
+    });
     this.#child = child;
     this.#run++;
     this.#started.resolve();
