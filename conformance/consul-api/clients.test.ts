@@ -42,7 +42,7 @@ function peer(...args: string[]) {
 const consul = (...args: string[]) =>
   new Promise<string>((resolve) => {
     const env = { ...process.env, CONSUL_HTTP_ADDR: address };
-    execFile(tool("consul"), args, { env, timeout: 20_000 }, (_error, stdout, stderr) => resolve(stdout + stderr));
+    execFile(tool("consul"), args, { env, timeout: 60_000 }, (_error, stdout, stderr) => resolve(stdout + stderr));
   });
 
 test("Consul's Go client registers with a TTL check, and watches", async () => {

@@ -29,7 +29,7 @@ after(async () => {
 
 function run(program: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<string> {
   return new Promise((resolve) => {
-    const options = { timeout: 20_000, env: { ...process.env, CONSUL_HTTP_ADDR: address, ...env } };
+    const options = { timeout: 60_000, env: { ...process.env, CONSUL_HTTP_ADDR: address, ...env } };
     execFile(program, args, options, (_error, stdout, stderr) => resolve(stdout + stderr));
   });
 }
@@ -137,11 +137,11 @@ test("consul watch hears of a service by blocking queries", async () => {
 test("curl: a blocking query answers at a change, with its index", async () => {
   const index = /x-consul-index: (\d+)/i.exec(await curl("/v1/health/service/slow"))?.[1] ?? "";
   const started = performance.now();
-  const waiting = curl(`/v1/health/service/slow?index=${index}&wait=10s`);
+  const waiting = curl(`/v1/health/service/slow?index=${index}&wait=50s`);
   await new Promise((resolve) => setTimeout(resolve, 300));
   await consul("services", "register", "-name=slow", `-port=${port}`);
   const answer = await waiting;
-  assert.ok(performance.now() - started < 5_000);
+  assert.ok(performance.now() - started < 25_000, "it was answered when its time was over");
   assert.match(answer, /"ServiceID":"slow"/);
   assert.ok(Number(/x-consul-index: (\d+)/i.exec(answer)?.[1]) > Number(index));
   const empty = await curl(`/v1/health/service/nothing?index=1&wait=300ms`);

@@ -40,8 +40,11 @@ test("two control planes over one etcd are agents for the same services, and one
     await put(first, "/v1/agent/service/register", { Name: "plain", Port: 80 });
     await put(first, "/v1/agent/service/register", { Name: "beats", Port: 81, Check: { TTL: "2s" } });
     await put(first, "/v1/agent/check/register", { Name: "more", ServiceID: "plain", TTL: "30s", Status: "passing" });
-    await put(first, "/v1/agent/check/pass/service:beats");
-    await until(async () => (await passing()) === 1, "what one registered the other has");
+    const passes = async () => {
+      await put(first, "/v1/agent/check/pass/service:beats");
+      return (await passing()) === 1;
+    };
+    await until(passes, "what one registered the other has");
     await put(second, "/v1/agent/check/pass/service:beats");
     await one.stop("SIGKILL");
     for (let i = 0; i < 5; i++) {

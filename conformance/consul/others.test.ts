@@ -18,6 +18,9 @@ after(() => server.stop());
 const open = (system: string, onError?: (error: Error) => void) =>
   openConsulRegistry({ url: `consul://${server.address}`, system, onError });
 
+/** Of leases that nobody renews, and that do not end while a test looks. */
+const LASTING_MS = 120_000;
+
 interface Instance {
   Node: { Node: string };
   Service: {
@@ -54,7 +57,7 @@ test("what is registered is a service of Consul's, with what is known of it, and
     weight: 3,
     metadata: { team: "a", tags: "blue,a b", "a.b/c": "not for Consul" },
   });
-  const lease = await registry.register(endpoint, 10_000);
+  const lease = await registry.register(endpoint, LASTING_MS);
   const started = performance.now();
   await timeUntil(async () => (await instancesOf("orders", true)).length === 1, "shown as passing");
   console.log(
@@ -97,7 +100,7 @@ test("what is registered is a service of Consul's, with what is known of it, and
 test("when a control plane dies, Consul shows its services as critical, and another one lets them go", async () => {
   const [dies, lives] = [await open("mortal"), await open("mortal")];
   await dies.register(endpointOf("mortal", 1), 3_000);
-  await lives.register(endpointOf("mortal", 2), 60_000);
+  await lives.register(endpointOf("mortal", 2), LASTING_MS);
   await timeUntil(async () => (await instancesOf("mortal", true)).length === 2, "both are shown");
   await timeUntil(async () => (await lives.query(["mortal"])).endpoints.length === 2, "both are known");
   await dies.close();
@@ -185,7 +188,7 @@ test("what others registered is seen, with its health; what cannot be an endpoin
   assert.match(problems.join("\n"), /the service "Not_A_Label" is left out: its name is no DNS label/);
   assert.deepEqual([...seen.keys()].sort(), ["n1/api1", "n1/web1"]);
   // A service may have instances of both, each of which its owner alone changes.
-  await registry.register(endpointOf("web", 1), 10_000);
+  await registry.register(endpointOf("web", 1), LASTING_MS);
   await timeUntil(() => seen.has("web-1"), "one of weft's beside it");
   await assert.rejects(registry.register({ ...endpointOf("web", 1), id: "a b" }, 10_000), { code: "invalid_argument" });
   for (const id of ["web1", "api1"]) await server.ask(`/v1/agent/service/deregister/${id}`, { method: "PUT" });
@@ -200,14 +203,14 @@ test("what somebody writes or deletes in Consul's store by hand is told, left ou
   const registry = await open("touched", ({ message }) => problems.push(message));
   const left: string[] = [];
   registry.watch(["*"], ({ removed }) => left.push(...removed.map(({ id }) => id)));
-  await registry.register(endpointOf("touched", 1), 10_000);
+  await registry.register(endpointOf("touched", 1), LASTING_MS);
   const key = (name: string): string => `/v1/kv/weft/touched/registry/${name}`;
   const put = (name: string, body: object): Promise<unknown> => server.ask(key(name), { method: "PUT", body });
   await put("endpoints/bad-1", { endpoint: { id: "bad-1" } });
   await put("endpoints/bad-2", { no: "endpoint" });
   await timeUntil(() => problems.length === 2, "two that are none");
   assert.match(problems.join(), /holds no endpoint that can be used under "bad-1": endpoint: service must be/);
-  await registry.register({ ...endpointOf("touched", 2), id: "bad-1" }, 10_000);
+  await registry.register({ ...endpointOf("touched", 2), id: "bad-1" }, LASTING_MS);
   const ids = async (): Promise<string> => {
     const fresh = await open("touched");
     const { endpoints } = await fresh.query(["*"]);
@@ -222,12 +225,12 @@ test("what somebody writes or deletes in Consul's store by hand is told, left ou
   await timeUntil(async () => (await ids()) === "bad-1 touched-1", "put there again");
   for (const nonsense of [{}, { id: "nobody", floor: -1 }, { id: "nobody", floor: 1 }]) {
     await put("epoch", nonsense);
-    await registry.register(endpointOf("touched", 1, { port: 9_100 }), 10_000);
+    await registry.register(endpointOf("touched", 1, { port: 9_100 }), LASTING_MS);
     await timeUntil(async () => (await ids()) === "bad-1 touched-1", "usable in spite of an epoch that is none");
   }
   await server.ask(`${key("")}?recurse`, { method: "DELETE" });
   await timeUntil(async () => (await ids()) === "bad-1 touched-1", "all put there again");
-  await registry.register(endpointOf("touched", 1, { port: 9_200 }), 10_000);
+  await registry.register(endpointOf("touched", 1, { port: 9_200 }), LASTING_MS);
   assert.deepEqual(left, [], "an endpoint disappeared");
   await registry.close();
 });
@@ -247,7 +250,8 @@ test("200 services of others: two blocking queries follow them all", async () =>
     );
   await timeUntil(
     async () => Object.keys((await server.ask("/v1/catalog/services")) as object).length > 200,
-    "all there",
+    "all there", // at Consul's own pace
+    60_000,
   );
   const opening = performance.now();
   const registry = await open("many");
@@ -305,8 +309,11 @@ test("Consul is killed and started again: what others registered stays, and is f
   await server.kill();
   await wait(3_000);
   await server.start();
-  const started = performance.now();
   await timeUntil(() => succeeds(registerThere({ ID: "kept2", Name: "kept", Port: 81 })), "another one registers");
+  // The agent tells Consul's servers what it has at its own pace, all of it after it was started.
+  const shown = () => instancesOf("kept").then((there) => there.length === 2);
+  await timeUntil(() => shown().catch(() => false), "it is in Consul's catalog", 60_000);
+  const started = performance.now();
   await timeUntil(() => seen.has("n1/kept2"), "another one is seen");
   console.log(
     `measured consul, killed: what others register is seen ${Math.round(performance.now() - started)} ms after recovery`,

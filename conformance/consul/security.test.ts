@@ -14,6 +14,8 @@ import { ConsulServer } from "./server.ts";
 const folder = mkdtempSync(join(tmpdir(), "weft-consul-tls-"));
 after(() => rmSync(folder, { recursive: true }));
 
+/** Of leases that nobody renews, and that do not end while a test looks. */
+const LASTING_MS = 120_000;
 const MANAGEMENT = "00000000-1111-2222-3333-444444444444";
 /** As docs/consul.md has it. */
 const POLICY = `
@@ -36,7 +38,7 @@ test("ACLs: a token with the policy of the page, and what is said of every other
     const url = (secret: string): string => `consul://${secret === "" ? "" : `${secret}@`}${server.address}`;
     const refused = async (secret: string, code: string, names: RegExp): Promise<void> => {
       for (const open of [openConsulRegistry, openConsulKeyValue]) {
-        const thrown = await open({ url: url(secret), system: "shop", openTimeoutMs: 3_000 }).then(
+        const thrown = await open({ url: url(secret), system: "shop" }).then(
           () => assert.fail("opened"),
           (error: Error & { code: string }) => error,
         );
@@ -67,7 +69,7 @@ test("ACLs: a token with the policy of the page, and what is said of every other
       onError: ({ message }) => problems.push(message),
     });
     const store = await openConsulKeyValue({ url: url(token), system: "shop" });
-    await registry.register(endpointOf("alpha", 1), 10_000);
+    await registry.register(endpointOf("alpha", 1), LASTING_MS);
     const shown = async (): Promise<boolean> =>
       ((await server.ask("/v1/health/service/alpha?passing")) as unknown[]).length === 1;
     await timeUntil(shown, "shown in Consul");
@@ -85,7 +87,7 @@ test("ACLs: a token with the policy of the page, and what is said of every other
       system: "shop",
       onError: ({ message }) => problems.push(message),
     });
-    await narrow.register(endpointOf("gamma", 1), 10_000);
+    await narrow.register(endpointOf("gamma", 1), LASTING_MS);
     await timeUntil(
       () => problems.some((text) => /lacks service:write on "gamma"/.test(text)),
       "what is not shown is told",
@@ -94,7 +96,7 @@ test("ACLs: a token with the policy of the page, and what is said of every other
       (await narrow.query(["gamma"])).endpoints.length === 1,
       "what Consul's clients are not shown is registered all the same",
     );
-    await narrow.register(endpointOf("beta", 1), 10_000);
+    await narrow.register(endpointOf("beta", 1), LASTING_MS);
     await timeUntil(
       async () => ((await server.ask("/v1/health/service/beta?passing")) as unknown[]).length === 1,
       "what may be shown is",
@@ -108,7 +110,7 @@ test("ACLs: a token with the policy of the page, and what is said of every other
       system: "shop",
       onError: ({ message }) => told.push(message),
     });
-    await loses.register(endpointOf("alpha", 2), 10_000);
+    await loses.register(endpointOf("alpha", 2), LASTING_MS);
     await server.ask(`/v1/acl/token/${AccessorID}`, { method: "DELETE" });
     await timeUntil(() => told.some((text) => /does not know the ACL token/.test(text)), "the token is gone");
     assert.ok((await loses.query(["alpha"])).endpoints.some(({ id }) => id === "alpha-2"));
@@ -139,7 +141,7 @@ test("TLS: by the right authority, with a client's certificate; not by another o
     const url = `consul://${server.httpsAddress}`;
     const mutual = `cert=${file("client.pem")}&key=${file("client.key")}`;
     const registry = await openConsulRegistry({ url: `${url}?ca=${file("ca.pem")}&${mutual}`, system: "shop" });
-    await registry.register(endpointOf("alpha", 1), 10_000);
+    await registry.register(endpointOf("alpha", 1), LASTING_MS);
     await registry.close();
     for (const wrong of [`?ca=${file("other.pem")}&${mutual}`, `?ca=${file("ca.pem")}`, ""]) {
       const opening = openConsulRegistry({ url: url + wrong, system: "shop", openTimeoutMs: 1_000 });
