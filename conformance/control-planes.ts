@@ -15,8 +15,8 @@ import { timeUntil, wait } from "./registry-plane.ts";
 
 const main = join(import.meta.dirname, "../src/cli/main.ts");
 const children = new Set<ChildProcess>();
-/** Longer than a control plane takes to be back on a machine with much to do: what nobody renews for so long goes. */
-const TTL_MS = 20_000;
+/** Six times what a control plane takes to be back beside other suites: what nobody renews for so long goes. */
+const TTL_MS = 40_000;
 /** Control planes that share a store know each other by it. */
 const OPERATOR = randomBytes(32).toString("base64");
 
