@@ -134,6 +134,22 @@ test("somebody deletes all of it: it is made again, with everything that is in u
   await connection.endSession();
 });
 
+test("a sign of life that somebody deletes before its control plane follows what is there is made again", async () => {
+  system = `sessions-${++systems}`;
+  await (await openZookeeperRegistry({ url: `zookeeper://${server.address}`, system })).close(); // makes the folders
+  const slow = await open(HurtLine.open(server.port));
+  const folder = `/weft/${system}/planes`;
+  const connection = await connect(server.address);
+  slow.delayMs = 100;
+  const opening = plane(slow.address);
+  await timeUntil(async () => ((await connection.children(folder)) ?? []).length === 1, "its sign of life is there");
+  const [name] = (await connection.children(folder)) ?? [];
+  await connection.change({ op: "delete", path: `${folder}/${name}`, version: -1 });
+  await opening;
+  assert.deepEqual(await planes(), [name]);
+  await connection.endSession();
+});
+
 test("a change whose answer is lost is said to be of unknown outcome, and is not made twice", async () => {
   system = `sessions-${++systems}`;
   const line = await open(HurtLine.open(server.port));

@@ -62,6 +62,8 @@ export class ZookeeperBackend implements EndpointBackend {
           await this.#nodes.makeFolders(connection);
           await this.#signOfLife(connection, plane, client.sessionId);
           const { all, lost } = await mirror.list(connection);
+          // Somebody deleted it before it was watched.
+          if (!mirror.lives(plane)) throw connection.foldersGone();
           current = connection;
           if (this.#closed) return;
           events.whole(all, lost);

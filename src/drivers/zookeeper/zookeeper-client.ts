@@ -20,7 +20,7 @@ export interface ZookeeperClientOptions {
   onConnection: (connection: ZookeeperConnection) => Promise<void>;
   onWatch: (event: WatchEvent) => void;
   onBeat: () => void;
-  /** Told that no server is reached, once; and that one is again (null). */
+  /** Told that no server is reached, once, and once more when one refuses; and that one is in use again (null). */
   onChange: (lost: WeftError | null) => void;
   /** Of what is asked after close(). */
   closed: () => WeftError;
@@ -142,7 +142,7 @@ export class ZookeeperClient {
 
   #again(failure: WeftError): void {
     if (this.#closed) return;
-    if (this.#lost === null) this.#options.onChange(failure);
+    if (this.#lost === null || (isRefusal(failure) && !isRefusal(this.#lost))) this.#options.onChange(failure);
     this.#lost = failure;
     if (isRefusal(failure)) this.#waiters.settle(null);
     this.#stopWaiting = this.#options.clock.after(this.#backOff.next(), () => void this.#connect());

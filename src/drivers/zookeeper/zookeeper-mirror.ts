@@ -90,6 +90,11 @@ export class ZookeeperMirror {
     return Array.from(this.#known.values(), (known) => this.#kept(known));
   }
 
+  /** Whether a plane's sign of life is there. */
+  lives(plane: string): boolean {
+    return this.#planes.has(plane);
+  }
+
   take({ kind, path }: WatchEvent): void {
     const name = nameIn(this.#paths.endpoints, path);
     if (name !== null) {
