@@ -105,9 +105,7 @@ export class Mesh implements AsyncDisposable {
         response.end(JSON.stringify({ service, version, method, url, headers }));
       }, delayMs);
     });
-    server.listen(0, "127.0.0.1");
-    await once(server, "listening");
-    this.#servers.push(server);
+    await this.#listen(server);
     const { port } = server.address() as AddressInfo;
     await this.register({ id: `${service}-${version}-${port}`, service, version, port });
     return {
@@ -123,10 +121,16 @@ export class Mesh implements AsyncDisposable {
     const server = createServer((incoming, response) => {
       response.end(JSON.stringify({ url: incoming.url, headers: incoming.headers }));
     });
+    await this.#listen(server);
+    return (server.address() as AddressInfo).port;
+  }
+
+  async #listen(server: Server): Promise<void> {
+    // Envoy would send a call on a connection that is closed for being idle at that moment.
+    server.keepAliveTimeout = 0;
     server.listen(0, "127.0.0.1");
     await once(server, "listening");
     this.#servers.push(server);
-    return (server.address() as AddressInfo).port;
   }
 
   /** A stock Envoy; ready when it answers on `admin`. */
