@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { test } from "node:test";
-import { processExists } from "./process.ts";
+import { isRunning } from "./is-running.case.ts";
 
 test("what a host started does not outlive it when it is killed outright", {
   skip: process.platform === "win32",
@@ -18,8 +18,8 @@ test("what a host started does not outlive it when it is killed outright", {
   const child = spawn(process.execPath, ["--input-type=module", "-e", host], { stdio: ["ignore", "pipe", "inherit"] });
   const [line] = await once(child.stdout, "data");
   const pid = Number(String(line));
-  assert.ok(processExists(pid));
+  assert.ok(isRunning(pid));
   child.kill("SIGKILL");
-  for (let i = 0; i < 500 && processExists(pid); i++) await new Promise((resolve) => setTimeout(resolve, 10));
-  assert.ok(!processExists(pid), "the child is left");
+  for (let i = 0; i < 500 && isRunning(pid); i++) await new Promise((resolve) => setTimeout(resolve, 10));
+  assert.ok(!isRunning(pid), "the child is left");
 });

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type ProcessEvents, type ProcessSpec, processExists, startProcess } from "./process.ts";
+import { isRunning } from "./is-running.case.ts";
+import { type ProcessEvents, type ProcessSpec, startProcess } from "./process.ts";
 
 function run(script: string, more: Partial<ProcessSpec> = {}) {
   const lines: string[] = [];
@@ -22,9 +23,8 @@ function run(script: string, more: Partial<ProcessSpec> = {}) {
 }
 
 async function gone(pid: number): Promise<void> {
-  // The kernel reaps a killed orphan a moment after its group was signalled.
-  for (let i = 0; i < 200 && processExists(pid); i++) await new Promise((resolve) => setTimeout(resolve, 10));
-  assert.ok(!processExists(pid), `process ${pid} is left`);
+  for (let i = 0; i < 200 && isRunning(pid); i++) await new Promise((resolve) => setTimeout(resolve, 10));
+  assert.ok(!isRunning(pid), `process ${pid} is left`);
 }
 
 test("lines of both streams arrive before the exit, which has a reason", async () => {
@@ -57,7 +57,7 @@ test("what a process started does not outlive it", { skip: process.platform === 
     "const c = require('child_process').spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)']); console.log(c.pid); setInterval(() => {}, 1000)";
   const { child, exit, firstLine } = run(script);
   const grandchild = Number(await firstLine);
-  assert.ok(processExists(grandchild));
+  assert.ok(isRunning(grandchild));
   child.kill();
   await exit;
   await gone(grandchild);
