@@ -4,6 +4,7 @@ import { openZookeeperKeyValue } from "../../src/drivers/zookeeper/zookeeper-key
 import { openZookeeperRegistry } from "../../src/drivers/zookeeper/zookeeper-registry.ts";
 import { endpointOf } from "../../src/registry/registry.case.ts";
 import { ANY } from "../../src/settings/key-value.ts";
+import { timeUntil } from "../registry-plane.ts";
 import { connect } from "./kept-endpoints.ts";
 import { ZookeeperServer } from "./server.ts";
 
@@ -65,21 +66,29 @@ test("ids with what paths have not, and what others put there", async () => {
     onError: ({ message }) => problems.push(message),
   });
   const id = "[::1]:9000/a@b";
-  await registry.register(endpointOf("alpha", 1, { id }), 5_000);
+  await registry.register(endpointOf("alpha", 1, { id }), 60_000);
   const connection = await connect(server.address);
   const create = { op: "create" as const, ephemeral: false, access: "anyone" as const };
   const path = "/weft/names/endpoints";
   await connection.change({ ...create, path: `${path}/junk`, data: Buffer.from("no endpoint") });
   await connection.change({ ...create, path: `${path}/100%`, data: Buffer.from("{}") });
   await connection.change({ ...create, path: `${path}/large`, data: Buffer.alloc(100_000) });
-  await registry.register(endpointOf("alpha", 2), 5_000);
+  await registry.register(endpointOf("alpha", 2), 60_000);
   const fresh = await openZookeeperRegistry({ url, system: "names" });
   for (const one of [registry, fresh]) {
     const { endpoints } = await one.query(["alpha"]);
     assert.deepEqual(endpoints.map((endpoint) => endpoint.id).sort(), [id, "alpha-2"]);
   }
+  await timeUntil(() => problems.length >= 3, "each is told");
   assert.equal(problems.length, 3, problems.join("\n"));
   assert.match(problems.join("\n"), /"junk"/);
+  await registry.register(endpointOf("alpha", 3, { id: "junk" }), 60_000);
+  await timeUntil(async () => (await fresh.query(["alpha"])).endpoints.length === 3, "it is written over");
+  await fresh.register(endpointOf("alpha", 4, { id: "junk" }), 60_000);
+  await timeUntil(
+    async () => (await registry.query(["alpha"])).endpoints.some(({ host }) => host === "10.0.0.4"),
+    "and replaced like any other",
+  );
   await connection.endSession();
   await registry.close();
   await fresh.close();

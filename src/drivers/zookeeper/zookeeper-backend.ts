@@ -103,7 +103,9 @@ export class ZookeeperBackend implements EndpointBackend {
       if (expected !== 0 && wanted === null) return null;
       const zxid =
         wanted === null
-          ? await this.#nodes.create(connection, path, data)
+          ? // What holds no endpoint is nobody's: whoever registers its id writes over it.
+            ((await this.#nodes.create(connection, path, data)) ??
+            (await this.#nodes.set(connection, path, data, (node) => mirror.decode(entry.endpoint.id, node) === null)))
           : await this.#nodes.set(connection, path, data, ({ stat }) => stat.mzxid === wanted);
       return zxid === null ? null : mirror.versions.of(zxid);
     });
