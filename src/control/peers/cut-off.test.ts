@@ -65,3 +65,30 @@ test("who is slow, or reaches it again a moment after another one, is not cut of
   assert.deepEqual([reachMs, changes], [500, []]);
   cutOff.close();
 });
+
+test("who is cut off finds soon that it no longer is", async () => {
+  const clock = new VirtualClock();
+  let reaches = true;
+  let changedAt = -1;
+  const cutOff = new CutOff({
+    clock,
+    reach: () => (reaches ? Promise.resolve() : Promise.reject(new Error("refused"))),
+    othersReach: async () => true,
+    onChange: () => (changedAt = clock.now()),
+  });
+  cutOff.start();
+  const pass = async (ms: number) => {
+    for (let passed = 0; passed < ms; passed += 50) {
+      clock.advance(50);
+      await new Promise<void>((resolve) => setImmediate(resolve));
+    }
+  };
+  reaches = false;
+  await pass(10_000);
+  assert.ok(changedAt > 0);
+  reaches = true;
+  const backAt = clock.now();
+  await pass(2_000);
+  assert.ok(changedAt >= backAt && changedAt - backAt <= 300, `after ${changedAt - backAt} ms`);
+  cutOff.close();
+});

@@ -56,8 +56,8 @@ export class CutOff {
 
   #wait(): void {
     if (this.#closed) return;
-    const soon = this.#othersSince !== null && !this.#cutOff;
-    const waitMs = soon ? SOON_MS : EVERY_MS;
+    // Also when it is cut off: its processes wait for it to come back, or have but this one.
+    const waitMs = this.#othersSince !== null ? SOON_MS : EVERY_MS;
     this.#cancel = this.#options.clock.after(waitMs, () => void this.#look().finally(() => this.#wait()));
   }
 
