@@ -4,6 +4,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "nod
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
+import { type Clock, systemClock } from "../../src/core/clock.ts";
 import { openGitRevisions } from "../../src/drivers/git/git-revisions.ts";
 import { revisionStoreCases } from "../../src/settings/revision-store.case.ts";
 import type { StoredRevision } from "../../src/settings/revision-store.ts";
@@ -88,6 +89,34 @@ test("a commit that nobody can read is refused with its file and line, and liste
   await store.append(revisionOf(3, { limit: 6 }));
   assert.equal((await store.head())?.revision, 3, "what replaces it is read again");
   await store.close();
+});
+
+test("who writes the same reference at that moment is waited for", async () => {
+  const origin = bare();
+  const remote = clone(origin, true);
+  const opened = async (url: string, folder: string, ref: string) => {
+    const lock = join(folder, `${ref}.lock`);
+    let waited = 0;
+    const after: Clock["after"] = (ms, fire) => {
+      waited++;
+      rmSync(lock, { force: true });
+      return systemClock.after(ms, fire);
+    };
+    const store = await openGitRevisions({ url, clock: { ...systemClock, after } });
+    return { store, lock: () => writeFileSync(lock, ""), waited: () => waited };
+  };
+  const direct = await opened(`git://${origin}`, origin, "refs/heads/main");
+  await direct.store.append(revisionOf(1, {}));
+  direct.lock();
+  assert.equal(await direct.store.append(revisionOf(2, {})), true);
+  assert.equal(direct.waited(), 1);
+  const far = await opened(`git://${remote}?remote=origin`, remote, "refs/remotes/origin/main");
+  assert.equal((await far.store.newest())?.revision, 2);
+  await direct.store.append(revisionOf(3, {}));
+  far.lock();
+  assert.equal((await far.store.newest())?.revision, 3);
+  assert.equal(far.waited(), 1);
+  for (const { store } of [direct, far]) await store.close();
 });
 
 test("people are told when a repository cannot be used", async () => {

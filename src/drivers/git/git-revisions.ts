@@ -121,7 +121,7 @@ class GitRevisions implements RevisionStore {
       if (moved) await this.#read();
       return moved;
     } finally {
-      await this.#run(["update-ref", "-d", made]);
+      await this.#writing(["update-ref", "-d", made]);
     }
   }
 
@@ -161,7 +161,8 @@ class GitRevisions implements RevisionStore {
     const ref = `refs/tags/${name}`;
     const { remote } = this.#target;
     if (remote !== "") await this.#push([`+${commit ?? ""}:${ref}`], revision === 0);
-    await this.#again(() => this.#run(commit === undefined ? ["update-ref", "-d", ref] : ["update-ref", ref, commit]));
+    const answer = await this.#writing(commit === undefined ? ["update-ref", "-d", ref] : ["update-ref", ref, commit]);
+    if (answer.status !== 0) throw failed("update-ref", answer);
   }
 
   /** Git keeps everything. */
@@ -182,18 +183,13 @@ class GitRevisions implements RevisionStore {
     const { branch, remote } = this.#target;
     if (remote === "") {
       const old = parent === "" ? "0".repeat(commit.length) : parent;
-      const { status } = await this.#run(["update-ref", "-m", "weft: append", this.#ref, commit, old]);
-      if (status === 0) return true;
-      const tip = await this.#readTip();
-      if (tip !== parent) return false;
-      // Somebody else was writing it at that moment.
-      const again = await this.#run(["update-ref", "-m", "weft: append", this.#ref, commit, old]);
-      if (again.status === 0) return true;
+      const answer = await this.#writing(["update-ref", "-m", "weft: append", this.#ref, commit, old]);
+      if (answer.status === 0) return true;
       if ((await this.#readTip()) !== parent) return false;
-      throw failed("update-ref", again);
+      throw failed("update-ref", answer);
     }
     const ref = `refs/heads/${branch}`;
-    const { status, said } = await this.#run([
+    const { status, said } = await this.#writing([
       "push",
       "--quiet",
       "--porcelain",
@@ -210,7 +206,7 @@ class GitRevisions implements RevisionStore {
 
   async #push(refs: readonly string[], mayBeGone: boolean): Promise<void> {
     const { remote } = this.#target;
-    const { status, said } = await this.#run(["push", "--quiet", remote, ...refs]);
+    const { status, said } = await this.#writing(["push", "--quiet", remote, ...refs]);
     if (status !== 0 && !(mayBeGone && said.includes("remote ref does not exist")))
       throw new WeftError("unavailable", `git push to ${remote} failed: ${said}`, { reason: "GIT_FAILED" });
   }
@@ -237,7 +233,9 @@ class GitRevisions implements RevisionStore {
     const { remote, branch } = this.#target;
     if (remote === "") return;
     const refs = [`+refs/heads/${branch}:${this.#ref}`, "+refs/tags/*:refs/tags/*"];
-    const { status, said } = await this.#run(["fetch", "--quiet", "--no-write-fetch-head", "--prune", remote, ...refs]);
+    const fetch = ["fetch", "--quiet", "--no-write-fetch-head", "--prune", remote, ...refs];
+    // Who else fetches into this repository writes the same references.
+    const { status, said } = await this.#writing(fetch, /cannot lock ref/);
     if (status === 0 || said.includes("couldn't find remote ref")) return;
     throw new WeftError("unavailable", `git fetch from ${remote} failed: ${said}`, {
       reason: "GIT_FAILED",
@@ -320,12 +318,11 @@ class GitRevisions implements RevisionStore {
     );
   }
 
-  /** References are locked for a moment by whoever writes one. */
-  async #again(what: () => Promise<GitAnswer>): Promise<void> {
+  /** Runs what writes references, again where it says so of `busy`: they are locked for a moment by whoever writes one. */
+  async #writing(args: readonly string[], busy = /\.lock': File exists/): Promise<GitAnswer> {
     for (let tries = 1; ; tries++) {
-      const answer = await what();
-      if (answer.status === 0) return;
-      if (tries === MAX_TRIES) throw failed("update-ref", answer);
+      const answer = await this.#run(args);
+      if (answer.status === 0 || tries === MAX_TRIES || !busy.test(answer.said)) return answer;
       await new Promise<void>((resolve) => void this.#clock.after(20 * tries, resolve));
     }
   }
