@@ -67,6 +67,19 @@ export class Harness {
     return left ?? [];
   }
 
+  /** The listed divergences that a case shows: `wanted` alone once that is all, others when they were there twice at times at which the machine was not late. */
+  async shown(tested: EqualityCase, wanted: string, places: readonly Place[]): Promise<readonly string[]> {
+    let listed: string[] = [];
+    for (let calm = 0, tries = 0; calm < 2 && tries < MAX_TRIES; tries++) {
+      using lateness = new Lateness();
+      listed = [...new Set((await this.run(tested, places)).flatMap((difference) => difference.listed))];
+      if (listed.length === 1 && listed[0] === wanted) break;
+      if (lateness.worst <= CALM_MS) calm++;
+      else await new Promise((resolve) => setTimeout(resolve, CALMER_MS));
+    }
+    return listed;
+  }
+
   async #observe(
     place: Place,
     { scope }: EqualityCase,
