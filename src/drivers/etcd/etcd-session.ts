@@ -68,11 +68,12 @@ export class EtcdSession {
     this.#leases = createClient(Lease, shared);
   }
 
-  /** Watches from a revision on; `onResponse` is told of everything that comes. Resolves when the server has begun. */
+  /** Watches from a revision on; `onResponse` is told of everything that comes. Resolves when the server has begun; rejects once the session is over. */
   async watch(
     range: { key: Uint8Array; rangeEnd: Uint8Array; from: number },
     onResponse: (response: WatchResponse) => void,
   ): Promise<void> {
+    if (this.#over) throw this.failure ?? closed();
     const { key, rangeEnd } = range;
     this.#watchRequests.push({
       requestUnion: { case: "createRequest", value: { key, rangeEnd, startRevision: BigInt(range.from) } },
