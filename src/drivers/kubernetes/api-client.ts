@@ -65,7 +65,7 @@ export class ApiClient {
     let said: WeftError | null = null;
     for (let again = false; ; ) {
       try {
-        return await this.#once(question, Math.max(1, deadline - this.#clock.now()));
+        return await this.#once(question, Math.max(1, deadline - this.#clock.now()), timeoutMs);
       } catch (thrown) {
         const error = toWeftError(thrown);
         if (this.#closed) throw error;
@@ -80,6 +80,8 @@ export class ApiClient {
         const pause = BUSY_MS * (0.5 + this.#random.next());
         if (this.#clock.now() + pause >= deadline) throw said;
         await this.#pause(pause);
+        // It may have been a longer one: what nobody waits for is not begun.
+        if (this.#clock.now() >= deadline) throw said;
       }
     }
   }
@@ -87,10 +89,11 @@ export class ApiClient {
   /** Follows changes. Resolves when the server has begun to send them. */
   async watch(question: ApiQuestion, stream: WatchStream): Promise<{ close(): void }> {
     const request = this.#request(question);
-    const response = await this.#head(request, OPEN_MS);
+    const response = await this.#head(request, OPEN_MS, OPEN_MS);
     if (response.statusCode !== 200) {
       if (response.statusCode === 401) this.#credentials.reload(); // for the next time
-      throw apiError(response.statusCode ?? 0, await this.#body(request, response, CALL_MS), this.#asked(question));
+      const answer = await this.#body(request, response, CALL_MS, CALL_MS);
+      throw apiError(response.statusCode ?? 0, answer, this.#asked(question));
     }
     const lines = new JsonLines(MAX_LINE_BYTES);
     let over = false;
@@ -136,11 +139,12 @@ export class ApiClient {
     this.#agent = undefined;
   }
 
-  async #once(question: ApiQuestion, timeoutMs: number): Promise<Record<string, unknown>> {
+  /** `leftMs` of the time that was given for it. */
+  async #once(question: ApiQuestion, leftMs: number, givenMs: number): Promise<Record<string, unknown>> {
     const began = this.#clock.now();
     const request = this.#request(question);
-    const response = await this.#head(request, timeoutMs);
-    const answer = await this.#body(request, response, timeoutMs - (this.#clock.now() - began));
+    const response = await this.#head(request, leftMs, givenMs);
+    const answer = await this.#body(request, response, leftMs - (this.#clock.now() - began), givenMs);
     const status = response.statusCode ?? 0;
     if (status < 200 || status > 299) throw apiError(status, answer, this.#asked(question));
     if (!isRecord(answer)) throw badAnswer(this.address, new Error("it is no JSON object"));
@@ -194,7 +198,7 @@ export class ApiClient {
     return this.#agent;
   }
 
-  #head(request: ClientRequest, timeoutMs: number): Promise<IncomingMessage> {
+  #head(request: ClientRequest, leftMs: number, givenMs: number): Promise<IncomingMessage> {
     return new Promise((resolve, reject) => {
       let cancel: Cancel = ignore;
       let sent = false;
@@ -204,7 +208,7 @@ export class ApiClient {
         request.destroy();
         reject(error);
       };
-      cancel = this.#clock.after(timeoutMs, () => fail(this.#slow(timeoutMs, !sent)));
+      cancel = this.#clock.after(leftMs, () => fail(this.#slow(givenMs, !sent)));
       // Before a connection stands, nothing has been asked.
       const connected = (): void => void (sent = true);
       request.on("socket", (socket) => {
@@ -221,7 +225,7 @@ export class ApiClient {
     });
   }
 
-  #body(request: ClientRequest, response: IncomingMessage, timeoutMs: number): Promise<unknown> {
+  #body(request: ClientRequest, response: IncomingMessage, leftMs: number, givenMs: number): Promise<unknown> {
     return new Promise((resolve, reject) => {
       const chunks: Buffer[] = [];
       let size = 0;
@@ -232,7 +236,7 @@ export class ApiClient {
         request.destroy();
         reject(error);
       };
-      cancel = this.#clock.after(Math.max(1, timeoutMs), () => fail(this.#slow(timeoutMs)));
+      cancel = this.#clock.after(Math.max(1, leftMs), () => fail(this.#slow(givenMs)));
       response.on("data", (bytes: Buffer) => {
         chunks.push(bytes);
         size += bytes.length;
@@ -254,8 +258,8 @@ export class ApiClient {
     });
   }
 
-  #slow(timeoutMs: number, retryable = false): WeftError {
-    const text = `Kubernetes at ${this.address} did not answer within ${Math.round(timeoutMs)} ms`;
+  #slow(givenMs: number, retryable = false): WeftError {
+    const text = `Kubernetes at ${this.address} did not answer within ${Math.max(1, Math.round(givenMs))} ms`;
     return new WeftError("unavailable", text, { reason: SLOW, retryable });
   }
 

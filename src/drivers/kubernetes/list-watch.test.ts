@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { afterEach, test } from "node:test";
-import { type Clock, systemClock } from "../../core/clock.ts";
+import { type Clock, systemClock, VirtualClock } from "../../core/clock.ts";
 import type { WeftError } from "../../core/errors.ts";
 import { seededRandom } from "../../core/random.ts";
 import { ApiClient } from "./api-client.ts";
@@ -54,6 +54,10 @@ const stream =
     response.writeHead(200).write(lines || "\n");
     if (ends) response.end();
   };
+
+const get = { verb: "get", resource: CONFIG_MAPS, name: "a" } as const;
+const create = { verb: "create", resource: CONFIG_MAPS, body: { metadata: { name: "a" } } } as const;
+const busy = json(429, { kind: "Status" });
 
 function follow(client: ApiClient, clock: Clock = systemClock, listAfterFailure = false) {
   const told: string[] = [];
@@ -163,33 +167,73 @@ test("pages make one list; when their moment is forgotten it begins again, but n
 });
 
 test("what was not carried out is asked again, a write that may have been is not", async () => {
-  const create = { verb: "create", resource: CONFIG_MAPS, body: { metadata: { name: "a" } } } as const;
-  const busy = await serve(json(429, { kind: "Status" }), json(201, object("a", 5)));
-  assert.deepEqual(await busy.client.ask(create), object("a", 5));
-  assert.equal(busy.asked.length, 2);
+  const refused = await serve(busy, json(201, object("a", 5)));
+  assert.deepEqual(await refused.client.ask(create), object("a", 5));
+  assert.equal(refused.asked.length, 2);
   const reset: Answer = (_, response) => void response.destroy();
   const lost = await serve(reset, json(201, object("a", 5)));
   await assert.rejects(lost.client.ask(create), { code: "unavailable", reason: "KUBERNETES_AWAY" });
   assert.equal(lost.asked.length, 1);
   const read = await serve(reset, json(200, object("a", 5)));
-  assert.deepEqual(await read.client.ask({ verb: "get", resource: CONFIG_MAPS, name: "a" }), object("a", 5));
+  assert.deepEqual(await read.client.ask(get), object("a", 5));
   const silent = await serve(() => {});
   await assert.rejects(silent.client.ask(create, 100), { code: "unavailable", reason: "KUBERNETES_SLOW" });
 });
 
+/** A client whose clock is moved by hand; `waits` is what it was asked to wait, ms. */
+async function byHand(...answers: Answer[]) {
+  const time = new VirtualClock();
+  const waits: number[] = [];
+  let stoodStillMs = 0;
+  const clock: Clock = {
+    now: () => time.now() + stoodStillMs,
+    wallMs: () => time.wallMs(),
+    after: (ms, fire) => {
+      waits.push(ms);
+      return time.after(ms, fire);
+    },
+  };
+  const { client, asked } = await serve(...answers);
+  const access = { host: "127.0.0.1", port: Number(client.address.split(":")[1]), basePath: "", namespace: "shop" };
+  const made = new ApiClient({ access: { ...access, tls: null, token: null }, clock, random: seededRandom(1) });
+  open.push(made);
+  /** Of the head, the body and the pause after an answer: the last one. */
+  const pause = async (): Promise<number> => {
+    while (waits.length < 3) await new Promise((resolve) => setImmediate(resolve));
+    return waits[2];
+  };
+  const silent = async (): Promise<void> => {
+    while (asked.length < 2) await new Promise((resolve) => setImmediate(resolve));
+  };
+  return { client: made, asked, time, pause, silent, standStill: (ms: number) => (stoodStillMs += ms) };
+}
+
 test("what the deadline cut short hides nothing that was said before, unless it may have been carried out", async () => {
-  const busy = json(429, { kind: "Status" });
-  const read = await serve(busy, () => {});
-  const get = { verb: "get", resource: CONFIG_MAPS, name: "a" } as const;
-  await assert.rejects(read.client.ask(get, 700), { reason: "KUBERNETES_BUSY" });
-  assert.equal(read.asked.length, 2);
-  const written = await serve(busy, () => {});
-  const create = { verb: "create", resource: CONFIG_MAPS, body: { metadata: { name: "a" } } } as const;
-  await assert.rejects(written.client.ask(create, 700), { reason: "KUBERNETES_SLOW", retryable: false });
+  const ends = [
+    { question: get, end: { reason: "KUBERNETES_BUSY" } },
+    { question: create, end: { reason: "KUBERNETES_SLOW", retryable: false, message: /within 700 ms/ } },
+  ] as const;
+  for (const { question, end } of ends) {
+    const { client, time, pause, silent } = await byHand(busy, () => {});
+    const rejected = assert.rejects(client.ask(question, 700), end);
+    time.advance(await pause());
+    await silent();
+    time.advance(700);
+    await rejected;
+  }
+});
+
+test("who stood still in a pause until the deadline was over begins nothing more", async () => {
+  const { client, asked, time, pause, standStill } = await byHand(busy, json(201, object("a", 5)));
+  const rejected = assert.rejects(client.ask(create, 700), { reason: "KUBERNETES_BUSY", retryable: true });
+  const ms = await pause();
+  standStill(1_000);
+  time.advance(ms);
+  await rejected;
+  assert.equal(asked.length, 1);
 });
 
 test("answers that are too long, or none, are refused", async () => {
-  const get = { verb: "get", resource: CONFIG_MAPS, name: "a" } as const;
   const page = await serve((_, response) => void response.writeHead(200).end("<html>"));
   await assert.rejects(page.client.ask(get), { reason: "BAD_ANSWER" });
   const failed = await serve((_, response) => void response.writeHead(418).end("no"));
