@@ -39,12 +39,14 @@ export class PostgresServer extends ServerProcess {
     const { child } = this;
     this.child = null;
     if (child === null) return;
-    // Stopped first, it makes no more of them.
-    process.kill(Number(child.pid), "SIGSTOP");
-    const sessions = sessionsOf(child);
-    for (const pid of [...sessions, Number(child.pid)]) signal(pid, "SIGKILL");
+    // Stopped first, it makes no more of them. While one of them ends, another one may be left out of the list.
+    signal(Number(child.pid), "SIGSTOP");
+    for (let alive = sessionsOf(child); alive.length > 0; alive = sessionsOf(child).filter(isAlive)) {
+      for (const pid of alive) signal(pid, "SIGKILL");
+      await wait(5);
+    }
+    signal(Number(child.pid), "SIGKILL");
     if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
-    while (sessions.some(isAlive)) await wait(5);
     rmSync(join(this.data, "postmaster.pid"), { force: true });
   }
 
