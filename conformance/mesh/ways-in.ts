@@ -56,6 +56,10 @@ async function named(namespace: Namespace, programs: Outsiders): Promise<Case[]>
   const at = ["--app", "127.0.0.1:9", "--control", `${host}:17070`];
   const sidecar = namespace.start(weft("sidecar", "--service", "web", ...at, ...ways));
   await said(sidecar, /web at/);
+  // A sidecar that listens registers its application once it has met it.
+  await until(20_000, async () =>
+    /answer/.test((await namespace.run("curl", ["-sS", "-m", "10", "http://orders.weft/"])).output),
+  );
   const { output: address } = await namespace.run("getent", ["ahostsv4", "orders.weft"]);
   cases.push({
     name: "a name: its address is a virtual loopback address",
