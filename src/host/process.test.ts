@@ -23,7 +23,7 @@ function run(script: string, more: Partial<ProcessSpec> = {}) {
 }
 
 async function gone(pid: number): Promise<void> {
-  for (let i = 0; i < 200 && isRunning(pid); i++) await new Promise((resolve) => setTimeout(resolve, 10));
+  for (let i = 0; i < 1_000 && isRunning(pid); i++) await new Promise((resolve) => setTimeout(resolve, 10));
   assert.ok(!isRunning(pid), `process ${pid} is left`);
 }
 
