@@ -61,12 +61,13 @@ export class ZookeeperBackend implements EndpointBackend {
           latest = connection;
           await this.#nodes.makeFolders(connection);
           await this.#signOfLife(connection, plane, client.sessionId);
-          const { all, lost } = await mirror.list(connection);
+          const { all, lost, removed } = await mirror.list(connection);
           // Somebody deleted it before it was watched.
           if (!mirror.lives(plane)) throw connection.foldersGone();
           current = connection;
           if (this.#closed) return;
           events.whole(all, lost);
+          if (removed.length > 0) events.changed(removed);
           resolve();
         },
         onWatch: (event) => {

@@ -195,3 +195,31 @@ test("however requests, answers and events interleave, what is told adds up to w
     { numRuns: 150 },
   );
 });
+
+test("what was taken away during a gap is told as removed, what is missing else is not", async () => {
+  const model = new Model();
+  const notes = new Map<string, string>();
+  const nodes = { noteOf: async (_: ZookeeperConnection, path: string) => notes.get(path) ?? null };
+  const mirror = new ZookeeperMirror(paths, nodes, { changed: () => {}, unusable: () => {} });
+  const list = async () => {
+    const listing = mirror.list(model.connect((event) => mirror.take(event)));
+    let listed = false;
+    listing.finally(() => (listed = true));
+    while (!listed) {
+      model.carryOut(Number.POSITIVE_INFINITY);
+      model.arrive(Number.POSITIVE_INFINITY);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    return await listing;
+  };
+  for (const [index, id] of IDS.entries()) model.put(id, "p1", index + 1);
+  assert.deepEqual((await list()).removed, []);
+  for (const id of ["a", "b", "c"]) model.remove(id);
+  notes.set(paths.endpoint("a"), "o1");
+  notes.set(paths.endpoint("b"), "another's, before it");
+  model.put("d:1/x", "p1", 9);
+  notes.set(paths.endpoint("d:1/x"), "o4");
+  const { all, removed } = await list();
+  assert.deepEqual(removed, [{ kind: "removed", id: "a", orphaned: false }]);
+  assert.equal(all.length, 1);
+});

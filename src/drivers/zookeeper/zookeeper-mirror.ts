@@ -47,8 +47,10 @@ export class ZookeeperMirror {
     this.#unusable = new UnusableEntries((error) => queueMicrotask(() => events.unusable(error)));
   }
 
-  /** Everything, by a new connection, which is followed from now on. `lost`: these are other data than before. */
-  async list(connection: ZookeeperConnection): Promise<{ all: readonly KeptEntry[]; lost: boolean }> {
+  /** Everything, by a new connection, which is followed from now on. `lost`: these are other data than before; `removed`: what is known to have been taken away since. */
+  async list(
+    connection: ZookeeperConnection,
+  ): Promise<{ all: readonly KeptEntry[]; lost: boolean; removed: readonly BackendChange[] }> {
     const { endpoints, planes, barrier } = this.#paths;
     this.#connection = null;
     this.#dirty.clear();
@@ -77,13 +79,28 @@ export class ZookeeperMirror {
         if (one !== null) known.set(name, one);
       }
     }
+    const removed = this.#lost ? [] : await this.#removedSince(connection, known);
     this.#heardOfPlanes.clear();
     this.#known = known;
     this.#connection = connection;
     this.#drainSoon();
     const lost = this.#lost;
     this.#lost = false;
-    return { all: this.all(), lost };
+    return { all: this.all(), lost, removed };
+  }
+
+  /** Of what was known and is not there any more: the registrations that were taken away. What else is missing may be put there again. */
+  async #removedSince(connection: ZookeeperConnection, now: ReadonlyMap<string, Known>): Promise<BackendChange[]> {
+    const removed: BackendChange[] = [];
+    const missing = [...this.#known].filter(([name]) => !now.has(name));
+    for (let at = 0; at < missing.length; at += PAGE) {
+      const page = missing.slice(at, at + PAGE);
+      const paths = page.map(([name]) => `${this.#paths.endpoints}/${name}`);
+      const owners = await Promise.all(paths.map((path) => this.#nodes.noteOf(connection, path)));
+      for (const [index, [, { entry }]] of page.entries())
+        if (owners[index] === entry.owner) removed.push({ kind: "removed", id: entry.endpoint.id, orphaned: false });
+    }
+    return removed;
   }
 
   all(): readonly KeptEntry[] {
