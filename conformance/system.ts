@@ -18,8 +18,8 @@ export interface RunningSystem {
   readonly child: ChildProcess;
   /** What `weft ps --json` says. */
   ps(): Promise<PsReport>;
-  /** Runs another weft command in the system's folder. */
-  weft(...args: string[]): Promise<{ status: number; output: string }>;
+  /** Runs another weft command in the system's folder. `output`: what it printed at all, `stdout` of that what is not for people alone. */
+  weft(...args: string[]): Promise<{ status: number; output: string; stdout: string }>;
 }
 
 export interface PsReport {
@@ -57,9 +57,9 @@ export async function withSystem<T>(folder: string, use: (system: RunningSystem)
     });
     const url = await ready;
     const run = (...args: string[]) =>
-      new Promise<{ status: number; output: string }>((resolve) => {
+      new Promise<{ status: number; output: string; stdout: string }>((resolve) => {
         execFile(process.execPath, [...weftCommand, ...args], { cwd: dir, timeout: 90_000 }, (error, stdout, stderr) =>
-          resolve({ status: error === null ? 0 : 1, output: stdout + stderr }),
+          resolve({ status: error === null ? 0 : 1, output: stdout + stderr, stdout }),
         );
       });
     return await use({
@@ -67,9 +67,9 @@ export async function withSystem<T>(folder: string, use: (system: RunningSystem)
       child,
       weft: run,
       async ps() {
-        const { status, output } = await run("ps", "--json");
+        const { status, output, stdout } = await run("ps", "--json");
         if (status !== 0) throw new Error(`weft ps failed: ${output}`);
-        return JSON.parse(output);
+        return JSON.parse(stdout);
       },
     });
   } finally {

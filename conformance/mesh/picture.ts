@@ -45,9 +45,9 @@ export async function picture(system: RunningSystem): Promise<Case[]> {
     ({ output: text } = await system.weft("mesh", ...patience));
     return /nothing is wrong/.test(text);
   });
-  const { output } = await system.weft("mesh", "--json", ...patience);
+  const { stdout } = await system.weft("mesh", "--json", ...patience);
   for (const load of loads) await load();
-  const { revision, nodes, edges, planes } = JSON.parse(output) as Topology;
+  const { revision, nodes, edges, planes } = JSON.parse(stdout) as Topology;
   const cases: Case[] = [];
   const check = (name: string, ok: boolean, detail: unknown): void =>
     void cases.push({ name: `the picture: ${name}`, ok, detail: JSON.stringify(detail).slice(0, 600) });
