@@ -39,8 +39,8 @@ export class PlaneLease {
   async beat(timeoutMs: number): Promise<boolean> {
     const isOther = await this.#beat(timeoutMs);
     const now = this.#options.clock.now();
-    // Nobody can have deleted it as one of a dead plane.
-    if (isOther && now - this.#thereAt < this.#options.buriedMs / 2) this.#lost = true;
+    // Nobody can have deleted it as one of a dead plane: that takes a period more.
+    if (isOther && now - this.#thereAt < this.#options.buriedMs) this.#lost = true;
     this.#thereAt = now;
     return isOther;
   }
