@@ -17,7 +17,7 @@ test("the picture of a running system as text and as JSON, of all services or of
   const rest = { host: "127.0.0.1", port: 9_001, version: "v1", zone: "", weight: 1, protocol: "h2c", metadata: {} };
   const endpoint = { id: "orders-1", service: "orders", ...rest } as const;
   await link.register({ endpoint: { ...endpoint, protocol: "h2c" }, contracts: [], descriptors: null });
-  const text = await weft("mesh", "--control", plane.address);
+  const text = await weft("mesh", "--control", plane.address, "--timeout", "10000");
   assert.equal(text.status, EXIT.ok);
   assert.match(text.stdout, /^revision 0 {3}1 data plane, 1 enforces it {3}1 service {3}nothing is wrong$/m);
   assert.match(text.stdout, /^orders +v1 +1\/1 +0\/1 +permissive$/m);
