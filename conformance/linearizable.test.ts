@@ -5,8 +5,13 @@ import type { Registry } from "../src/registry/registry.ts";
 import type { KeyValue } from "../src/settings/key-value.ts";
 import { MemoryKeyValue } from "../src/settings/memory-key-value.ts";
 import { checkLinearizable } from "./linearizable.ts";
+import { wait } from "./registry-plane.ts";
 
-const short = { hurt: () => new Promise((resolve) => setTimeout(resolve, 200)), pauseMs: 5, seed: 1 };
+/** In turns, so that clients get as many however long this process stands still. */
+const turns = async (): Promise<void> => {
+  for (let turn = 0; turn < 100; turn++) await wait(2);
+};
+const short = { hurt: turns, pauseMs: 5, seed: 1 };
 
 test("what is kept in memory is in order", async () => {
   const store = new MemoryKeyValue();
