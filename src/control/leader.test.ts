@@ -136,6 +136,20 @@ test("one of several leads, renews, and releases when it closes", async () => {
   assert.notEqual(world.leaders[0], first);
 });
 
+test("a leader that closes while it renews lets another one begin at once, too", async () => {
+  for (let n = 0; n < 50; n++) {
+    const world = new World();
+    for (let each = 0; each < 2; each++) world.add(1, () => 400);
+    await world.pass(8_000 + n * STEP_MS);
+    const [first] = world.leaders;
+    const closing = world.processes[first].leader.close();
+    // What is under way, the release, a look and a put.
+    await world.pass(5_000);
+    await closing;
+    assert.deepEqual(world.leaders, [1 - first], `closed after ${8_000 + n * STEP_MS} ms`);
+  }
+});
+
 test("a leader that is paused does not lead when it goes on, and another one leads within the lease and a look", async () => {
   const world = new World();
   for (let n = 0; n < 3; n++) world.add();

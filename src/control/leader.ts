@@ -72,12 +72,13 @@ class Candidate implements Leader {
 
   async close(): Promise<void> {
     if (this.#closed) return;
-    const release = this.#machine.release(this.#clock.now());
     this.#closed = true;
     this.#cancelTimer();
     this.#cancelEnd();
     this.#tell();
+    // A renewal that is under way makes another record of it.
     await this.#asking;
+    const release = this.#machine.release(this.#clock.now());
     if (release !== null) await this.#put(release).catch(ignore);
   }
 
