@@ -97,7 +97,7 @@ test("other names are asked of a resolver, over what they came by; one that is s
   const upstream = await served(t, namesOf({ forward: undefined }));
   const forward = (query: Uint8Array, over: "udp" | "tcp"): Promise<Uint8Array | null> => {
     seen.push(over);
-    return askDnsServer({ host: "127.0.0.1", port: upstream.port }, query, over, 500);
+    return askDnsServer({ host: "127.0.0.1", port: upstream.port }, query, over, 60_000);
   };
   const server = namesOf({ forward });
   for (const over of ["udp", "tcp"] as const) {
