@@ -46,6 +46,8 @@ export class ApiClient {
   readonly #random: Random;
   readonly #credentials: Credentials;
   #agent: Agent | PlainAgent | undefined;
+  /** When something was answered last by a connection that is kept. */
+  #heardAt = Number.NEGATIVE_INFINITY;
   readonly #open = new Set<ClientRequest>();
   #closed = false;
 
@@ -133,8 +135,9 @@ export class ApiClient {
     this.#agent?.destroy();
   }
 
-  /** Connections may be dead without a word: the next questions take others. */
-  reconnect(): void {
+  /** Connections may be dead without a word: the next questions take others. None is when something was answered `since`: then there is much to do, and it would be done anew. */
+  reconnect(since = Number.POSITIVE_INFINITY): void {
+    if (this.#heardAt >= since) return;
     this.#agent?.destroy();
     this.#agent = undefined;
   }
@@ -144,6 +147,7 @@ export class ApiClient {
     const began = this.#clock.now();
     const request = this.#request(question);
     const response = await this.#head(request, leftMs, givenMs);
+    this.#heardAt = this.#clock.now();
     const answer = await this.#body(request, response, leftMs - (this.#clock.now() - began), givenMs);
     const status = response.statusCode ?? 0;
     if (status < 200 || status > 299) throw apiError(status, answer, this.#asked(question));

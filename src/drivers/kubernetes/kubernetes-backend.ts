@@ -322,7 +322,7 @@ export class KubernetesBackend implements EndpointBackend {
         const error = toWeftError(thrown);
         this.#tellLost(error);
         if (isAway(error)) {
-          this.#client.reconnect();
+          this.#client.reconnect(now);
           this.#slices?.restart(error);
           this.#leases?.restart(error);
         }

@@ -233,6 +233,26 @@ test("who stood still in a pause until the deadline was over begins nothing more
   assert.equal(asked.length, 1);
 });
 
+test("connections that may be dead are left, but not when something was answered meanwhile", async () => {
+  const late: (() => void)[] = [];
+  const waits: Answer = (query, response, request) =>
+    void late.push(() => json(200, object("a", 5))(query, response, request));
+  const { client, asked } = await serve(waits, json(200, object("b", 6)), waits);
+  const since = systemClock.now();
+  const first = client.ask(get);
+  while (late.length < 1) await new Promise((resolve) => setImmediate(resolve));
+  await client.ask(get);
+  client.reconnect(since);
+  late[0]();
+  assert.deepEqual(await first, object("a", 5));
+  const second = client.ask(create);
+  const rejected = assert.rejects(second, { reason: "KUBERNETES_AWAY" });
+  while (late.length < 2) await new Promise((resolve) => setImmediate(resolve));
+  client.reconnect(systemClock.now());
+  await rejected;
+  assert.equal(asked.length, 3);
+});
+
 test("answers that are too long, or none, are refused", async () => {
   const page = await serve((_, response) => void response.writeHead(200).end("<html>"));
   await assert.rejects(page.client.ask(get), { reason: "BAD_ANSWER" });
