@@ -305,7 +305,7 @@ export class KubernetesBackend implements EndpointBackend {
 
   #beatSoon(): void {
     const { clock } = this.#options;
-    this.#stopBeating = clock.after(BEAT_MS, async () => {
+    this.#stopBeating = clock.after(this.#lost ? BEAT_MS.lost : BEAT_MS.usual, async () => {
       const heard = this.#slices?.watching === true && this.#leases?.watching === true;
       const now = clock.now();
       // This process stood still: the others' renewals wait in its sockets.
@@ -388,7 +388,7 @@ function isAway({ code }: WeftError): boolean {
 function ignore(): void {}
 
 const PLANE_LEASE_MS = 10_000;
-const BEAT_MS = 750;
+const BEAT_MS = { usual: 750, lost: 250 };
 const BEAT_TIMEOUT_MS = 2_000;
 const LATE_MS = 4_000;
 /** Of one operation; whoever asked waits no longer than 5 s. */
