@@ -136,7 +136,8 @@ test("a registration that gets through when its process is gone is taken back, a
   await registering.promise;
   process.kill(host.instances()[0].pid, "SIGKILL");
   await event(({ type }) => type === "crashed");
-  setTimeout(through.resolve, 500); // the next process listens by then
+  await event(() => host.instances()[0].state === "starting");
+  through.resolve();
   await event(({ type }) => type === "system-ready");
   assert.deepEqual([times, host.instances()[0].restarts, host.instances()[0].health], [2, 1, "healthy"]);
 });

@@ -250,9 +250,8 @@ class SystemHost implements Host {
       if (await this.#companions.untilEnvoyReady(ports, isCurrent))
         this.#apply((now) => this.#machine.ready(running.id, now));
     }
-    // weft's own sidecar registers its application.
-    const byHost = unit?.sidecar == null ? unit?.register === "host" : unit.sidecar.proxy === "envoy";
-    if (unit !== undefined && byHost) await this.#registerWhenListening(running, unit, ports?.inbound ?? running.port);
+    if (unit !== undefined && isRegisteredByHost(unit))
+      await this.#registerWhenListening(running, unit, ports?.inbound ?? running.port);
   }
 
   /** `port`: where calls to it go, its own or its Envoy's. */
@@ -270,7 +269,7 @@ class SystemHost implements Host {
         const endpoint = { ...identity, id: running.id, service: unit.service, version: unit.version, ...address };
         const isWanted = (): boolean => this.#running.get(running.id) === running && !running.cancelled;
         running.registered = await this.#registrations.register(this.#line, endpoint, isWanted);
-        return;
+        return this.#readyIfHealthy(running.id);
       }
       await new Promise<void>((resolve) => this.#options.clock.after(PROBE_EVERY_MS, resolve));
     }
@@ -360,9 +359,17 @@ class SystemHost implements Host {
     for (const { id } of change.removed) this.#endpoints.delete(id);
     for (const endpoint of change.changed) {
       this.#endpoints.set(endpoint.id, endpoint);
-      if (endpoint.health === "healthy" && this.#running.has(endpoint.id))
-        this.#apply((now) => this.#machine.ready(endpoint.id, now));
+      this.#readyIfHealthy(endpoint.id);
     }
+  }
+
+  /** Of what this process registered: of the one before it may be told late. */
+  #readyIfHealthy(id: string): void {
+    const running = this.#running.get(id);
+    if (running === undefined || this.#endpoints.get(id)?.health !== "healthy") return;
+    const unit = this.#units.get(running.unitName);
+    if (unit !== undefined && isRegisteredByHost(unit) && running.registered === null) return;
+    this.#apply((now) => this.#machine.ready(id, now));
   }
 
   // --- logs and the end -----------------------------------------------------------------------------------------
@@ -422,6 +429,11 @@ interface Running {
   port: number;
   /** The same, where it is nobody else's when the process has ended; those of sidecars and what is beside them outlive it. */
   ownPort: number;
+}
+
+/** weft's own sidecar registers its application. */
+function isRegisteredByHost({ sidecar, register }: SystemUnit): boolean {
+  return sidecar === null ? register === "host" : sidecar.proxy === "envoy";
 }
 
 /** What was printed last does not say why: it was asked to end, or killed from outside. */
