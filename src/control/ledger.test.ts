@@ -203,6 +203,35 @@ test("a store that lost everything gets what is in force put back", async () => 
   await ledger.close();
 });
 
+test("who saw nothing of a loss knows the new line of what another one put back, also where that is alike", async () => {
+  const store = new MemoryKeyValue();
+  const far = new MemoryKeyValue();
+  let away = false;
+  far.get = async (key) => {
+    if (away) throw new WeftError("unavailable", key);
+    return store.get(key);
+  };
+  far.watch = (key, listener) => store.watch(key, listener);
+  const clock = new VirtualClock();
+  const one = await openLedger(store);
+  await one.publish({ ...by, text: "[1]" });
+  const two = await Ledger.open({ revisions: new KeyValueRevisions(far, { clock }), check, clock });
+  const before = one.line;
+  assert.deepEqual([two.line, two.current.revision], [before, 1]);
+  await eventually(() => Buffer.from(two.encoded).includes(before), "the line in what data planes get");
+  away = true;
+  for (const key of await store.keys("revisions")) await store.delete(key, "any");
+  await eventually(() => one.line !== before, "what is put back");
+  away = false;
+  await eventually(() => {
+    clock.advance(500);
+    return two.line === one.line;
+  }, "the new line");
+  assert.ok(Buffer.from(two.encoded).includes(one.line));
+  await one.close();
+  await two.close();
+});
+
 test("what could not be read when the store told of it is read a moment later", async () => {
   const store = new MemoryKeyValue();
   const revisions = new KeyValueRevisions(store);

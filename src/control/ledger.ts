@@ -270,7 +270,12 @@ export class Ledger {
 
   #heard(revision: number): void {
     if (this.#closed || (revision === this.#head && this.#store.editable !== true)) return;
-    const looked = this.#last.then(() => (this.#closed ? undefined : this.#look()));
+    const looked = this.#last.then(async () => {
+      if (this.#closed) return;
+      await this.#look();
+      // All were lost, and what was put back may be alike: it is of another line.
+      if (revision === 0) await this.#readLine();
+    });
     this.#lookAgain?.();
     this.#lookAgain = null;
     this.#last = looked.then(
@@ -361,7 +366,9 @@ export class Ledger {
   }
 
   async #readLine(): Promise<void> {
-    this.#line = await this.#store.line();
+    const line = await this.#store.line();
+    if (line !== this.#line) this.#encoded = null;
+    this.#line = line;
   }
 
   #take(revision: LedgerRevision, resources: CurrentResources | null): void {
