@@ -6,6 +6,8 @@ export class HurtLine {
   readonly port: number;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
+  /** The port to which connections go that are made from now on. */
+  target: number;
   /** Each way, ms. */
   delayMs = 0;
   /** Takes bytes, and passes none on. */
@@ -23,6 +25,7 @@ export class HurtLine {
 
   private constructor(server: Server, target: number, hear?: () => (bytes: Buffer) => void) {
     this.#server = server;
+    this.target = target;
     this.port = (server.address() as { port: number }).port;
     server.on("connection", (down) => {
       if (this.refusing) {
@@ -30,7 +33,7 @@ export class HurtLine {
         down.resetAndDestroy();
         return;
       }
-      const up = connect(target, "127.0.0.1");
+      const up = connect(this.target, "127.0.0.1");
       if (hear !== undefined) up.on("data", hear());
       this.#pipe(down, up);
       this.#pipe(up, down);
