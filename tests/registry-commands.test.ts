@@ -343,6 +343,15 @@ test("who asks where nobody is learns that soon, and what to look at", async () 
     /error: Consul at 127\.0\.0\.1:1 .*; is it running, and is the url right\? \[REGISTRY_AWAY\]/,
   );
   assert.ok(performance.now() - began < 8_500 + 4 * startMs);
+  for (const args of [
+    ["copy", "127.0.0.1:1", "127.0.0.1:1"],
+    ["copy", "127.0.0.1:1", "127.0.0.1:1", "--follow"],
+    ["watch", "--control", "127.0.0.1:1"],
+  ]) {
+    const { status, stderr } = await weft("registry", ...args);
+    assert.equal(status, 1, stderr);
+    assert.match(stderr, /error: the control plane at 127\.0\.0\.1:1 cannot be asked: .* \[CANNOT_ASK\]/);
+  }
   const copy = await weft("registry", "copy", "a", "b");
   assert.match(copy.stderr, /"a" is neither a registry's url .* nor HOST:PORT of a control plane \[BAD_ADDRESS\]/);
 });

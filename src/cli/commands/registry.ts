@@ -111,6 +111,12 @@ export async function watchRegistry(
   terminal: Terminal,
 ): Promise<number> {
   const access = await openAccess(flags, terminal);
+  try {
+    await access.query([]);
+  } catch (error) {
+    await access.close();
+    throw error;
+  }
   const known = new Map<string, Endpoint>();
   const watch = access.watch(names.length === 0 ? ["*"] : names, (delta) => {
     if (flags.json) return terminal.out(`${JSON.stringify(delta)}\n`);
@@ -177,6 +183,8 @@ export async function copyRegistry(from: string, to: string, flags: CopyFlags, t
   try {
     const target = await openPlace(to, flags, terminal);
     try {
+      // Who cannot be reached is told of once, here: what follows takes an absence for one that ends.
+      await Promise.all([source.query([]), target.query([])]);
       const ttl = flags.ttl ?? (flags.follow ? 15 : "none");
       const copier = new Copier({
         from: source,
