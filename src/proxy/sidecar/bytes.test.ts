@@ -134,6 +134,27 @@ test("datagrams go out to services that take them", async (t) => {
   assert.equal(String(answer), "seen query");
 });
 
+test("a port that somebody has for datagrams is not kept for connections", async (t) => {
+  const probe = createServer().listen(0, "127.0.0.1");
+  await once(probe, "listening");
+  const { port } = probe.address() as { port: number };
+  probe.close();
+  await once(probe, "close");
+  const somebody = createSocket("udp4").bind(port, "127.0.0.1");
+  await once(somebody, "listening");
+  const fixed = { version: "", zone: "", weight: 1, health: "healthy", metadata: {} } as const;
+  const endpoint: Endpoint = { id: "dns-1", service: "dns", host: "127.0.0.1", port, protocol: "udp", ...fixed };
+  const sidecar = await startTestSidecar(t, "orders", 1, { endpoints: [endpoint] });
+  const to = parseDestination("dns.weft:53");
+  await assert.rejects(
+    sidecar.listenOutbound({ port }, () => to),
+    { reason: "PORT_IN_USE" },
+  );
+  somebody.close();
+  await once(somebody, "close");
+  assert.equal((await sidecar.listenOutbound({ port }, () => to)).port, port);
+});
+
 test("datagrams go to another endpoint where there is no way to the first", async (t) => {
   const echo = createSocket("udp4");
   echo.on("message", (bytes, from) => echo.send(`seen ${bytes}`, from.port, from.address));

@@ -232,7 +232,16 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
       clock,
     });
     const { host, port } = listener;
-    const both = withDatagrams(listener, await sessions.listenUdp(host, port, given(`${host}:${port}`)));
+    let datagrams: UdpSessionListener | null;
+    try {
+      datagrams = await sessions.listenUdp(host, port, given(`${host}:${port}`));
+    } catch (thrown) {
+      await listener.close();
+      // Free for connections was not free for datagrams; another may be for both.
+      if (!at.port && thrown instanceof WeftError && thrown.reason === "PORT_IN_USE") return listenOutbound(at, given);
+      throw thrown;
+    }
+    const both = withDatagrams(listener, datagrams);
     listeners.push(both);
     return {
       host,
