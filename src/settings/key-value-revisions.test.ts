@@ -173,6 +173,16 @@ test("revisions share the chunks of what they have in common, and those that nob
   assert.equal((await revisions.get(3))?.resources, incompressible("b", 900_000));
 });
 
+test("a chunk that the store refuses fails the append alone, also while the next text is packed", async () => {
+  const store = new MemoryKeyValue();
+  const revisions = new KeyValueRevisions(store);
+  store.put = async (key) => {
+    throw new WeftError("unavailable", key);
+  };
+  const large = { ...revisionOf(1), resources: incompressible("a", 300_000), settings: incompressible("b", 900_000) };
+  await assert.rejects(revisions.append(large), { code: "unavailable" });
+});
+
 test("a chunk that was put again after it was found unused stays", async () => {
   const store = new MemoryKeyValue();
   const clock = new VirtualClock();

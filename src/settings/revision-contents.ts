@@ -39,7 +39,9 @@ export class RevisionContents {
         chunks.push(digest);
         if (named.has(digest)) continue;
         named.add(digest);
-        puts.push(this.#store.put(keyOf(digest), chunk, ANY));
+        const put = this.#store.put(keyOf(digest), chunk, ANY);
+        put.catch(ignore); // it is heard of below, while the next text may still be packed
+        puts.push(put);
         if (puts.length % AT_ONCE === 0) await Promise.all(puts);
       }
       kept.push({ chunks });
@@ -106,3 +108,5 @@ const GRACE_MS = 60_000;
 const MAX_TEXT_BYTES = 268_435_456;
 const pack = promisify(zstdCompress);
 const unpack = promisify(zstdDecompress);
+
+function ignore(): void {}
