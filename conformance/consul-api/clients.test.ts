@@ -105,7 +105,7 @@ test("a gateway routes to what Consul's command line registered, and not to what
       body: JSON.stringify({ resources: JSON.stringify([route]), author: "test", reason: "test" }),
     });
     assert.equal(published.status, 200, await published.text());
-    const [, at] = await gateway.line(/(127\.0\.0\.1:\d+)/);
+    const [, at] = await gateway.line(/^gateway at (?:http:\/\/)?(127\.0\.0\.1:\d+)/);
     await consul("services", "register", "-name=web", `-port=${port}`);
     const answers = async (status: number) => {
       for (const end = performance.now() + 10_000; ; ) {

@@ -22,7 +22,7 @@ test("a gateway routes to what DNS names, without a list of services", async () 
     const [, control] = await plane.line(/WEFT_CONTROL=(\S+)/);
     const gateway = new WeftProcess(["gateway", "--control", control, "--listen", "127.0.0.1:0", "--drain", "100"]);
     stopping.unshift(() => gateway.stop());
-    const [, at] = await gateway.line(/(127\.0\.0\.1:\d+)/);
+    const [, at] = await gateway.line(/^gateway at (?:http:\/\/)?(127\.0\.0\.1:\d+)/);
     const route = {
       apiVersion: "gateway.networking.k8s.io/v1",
       kind: "HTTPRoute",
