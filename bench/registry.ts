@@ -161,7 +161,7 @@ async function consul(data: string): Promise<Measured> {
     "127.0.0.1",
   ];
   const started = await start("consul", port, tool("consul" as never), [...one, "-grpc-tls-port", "-1", ...flags], {});
-  for (let tries = 0; tries < 200; tries++) {
+  for (let tries = 0; tries < 600; tries++) {
     const leader = await fetch(`http://127.0.0.1:${port}/v1/status/leader`)
       .then((answer) => answer.text())
       .catch(() => "");

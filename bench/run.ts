@@ -12,8 +12,11 @@ const smoke = process.argv.includes("--smoke");
 const names = process.argv.slice(2).filter((argument) => !argument.startsWith("--"));
 const root = join(import.meta.dirname, "..");
 mkdirSync(join(root, "bench", "results"), { recursive: true });
-if (!existsSync(join(import.meta.dirname, "peers", "node_modules")))
-  spawnSync("npm", ["ci", "--no-audit", "--no-fund"], { cwd: join(import.meta.dirname, "peers"), stdio: "inherit" });
+if (!existsSync(join(import.meta.dirname, "peers", "node_modules"))) {
+  const cwd = join(import.meta.dirname, "peers");
+  const { status } = spawnSync("npm", ["ci", "--no-audit", "--no-fund"], { cwd, stdio: "inherit" });
+  if (status !== 0) throw new Error(`the peers' packages were not installed: npm ci in ${cwd} ended with ${status}`);
+}
 
 const benches: Record<string, () => Promise<Result[]>> = {
   codec: async () => (await import("./codec.ts")).codec(smoke),

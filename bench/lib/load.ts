@@ -55,7 +55,18 @@ export function httpLoad(server: Measured, seconds: number, connections: number,
     server,
     [server.pid],
     "wrk",
-    ["-t", "1", "-c", `${connections}`, "-d", `${seconds}s`, `http://127.0.0.1:${server.port}${path}`],
+    // What is judged is CPU. After the 2 s that wrk allows by itself a call fails that met a machine which stood still.
+    [
+      "-t",
+      "1",
+      "-c",
+      `${connections}`,
+      "-d",
+      `${seconds}s`,
+      "--timeout",
+      "30s",
+      `http://127.0.0.1:${server.port}${path}`,
+    ],
     (output) => {
       const done = /(\d+) requests in/.exec(output);
       if (done === null || /Non-2xx|Socket errors/.test(output))

@@ -59,9 +59,18 @@ async function waitForPort(port: number, child: ChildProcess, message: () => str
 /** CPU time that a process (all its threads) has used so far, in microseconds; from /proc. */
 export function cpuMicros(pid: number): number {
   let total = 0;
-  for (const thread of readdirSync(`/proc/${pid}/task`))
-    total += Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, "utf8").split(" ")[0]);
+  for (const thread of readdirSync(`/proc/${pid}/task`)) total += nanosOf(`/proc/${pid}/task/${thread}/schedstat`);
   return total / 1_000;
+}
+
+/** 0 of a thread that has ended since it was listed, as those do that were made for one piece of work. */
+function nanosOf(schedstat: string): number {
+  try {
+    return Number(readFileSync(schedstat, "utf8").split(" ")[0]);
+  } catch (error) {
+    if (["ENOENT", "ESRCH"].includes((error as NodeJS.ErrnoException).code ?? "")) return 0;
+    throw error;
+  }
 }
 
 /** Resident memory of a process, MB. */
