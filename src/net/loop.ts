@@ -17,6 +17,8 @@ export class Loop {
   #scheduled = false;
   readonly #ticking = new Set<Ticking>();
   #tickScheduled = false;
+  /** When the next tick is to come. */
+  #tickDue = 0;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -35,7 +37,7 @@ export class Loop {
     }
   }
 
-  /** Calls connection.tick(now) about once a second until remove(). */
+  /** Calls connection.tick(now) about once a second until remove(). After a pause of the process it comes when what peers have sent meanwhile was read. */
   add(connection: Ticking): void {
     this.#ticking.add(connection);
     if (!this.#tickScheduled) this.#scheduleTick();
@@ -56,10 +58,17 @@ export class Loop {
 
   #scheduleTick(): void {
     this.#tickScheduled = true;
+    this.#tickDue = this.#clock.now() + TICK_MS;
     this.#clock.after(TICK_MS, this.#tick);
   }
 
+  // Timers come before the poll phase, setImmediate behind it: nobody is given up for what is there, and only was not read.
   readonly #tick = (): void => {
+    if (this.#clock.now() - this.#tickDue >= LATE_MS) setImmediate(this.#tickAll);
+    else this.#tickAll();
+  };
+
+  readonly #tickAll = (): void => {
     this.#tickScheduled = false;
     const now = this.#clock.now();
     for (const connection of this.#ticking) connection.tick(now);
@@ -76,6 +85,8 @@ export interface Ticking {
 }
 
 const TICK_MS = 1_000;
+/** So late the process was held up. */
+const LATE_MS = 100;
 
 const loops = new WeakMap<Clock, Loop>();
 
