@@ -77,7 +77,7 @@ const MADE_MS = 10_000;
 const HELD_MS = 3_600_000;
 
 const RECIPES = {
-  h2spec: () => goInstall("github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible"),
+  h2spec: (path: string) => goBuild("h2spec", "github.com/summerwind/h2spec/cmd/h2spec", path),
   grpcurl: () => goInstall("github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.4"),
   "grpc-interop-client": (path: string) => goBuild("grpc-interop", "google.golang.org/grpc/interop/client", path),
   "grpc-interop-server": (path: string) => goBuild("grpc-interop", "google.golang.org/grpc/interop/server", path),
