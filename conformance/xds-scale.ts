@@ -31,9 +31,14 @@ export async function changeLatencies(planes = Number(process.env.WEFT_XDS_PLANE
   for (let s = 0; s < SERVICES; s++) {
     for (let n = 0; n < 10; n++) await registry.register(endpoint(s, n, 1_000 + n), 3_600_000);
   }
-  const clients = Array.from({ length: planes }, (_, i) => new Plane(control.address, `plane-${i}`));
+  const clients: Plane[] = [];
   try {
-    await Promise.all(clients.map(({ ready }) => ready.promise));
+    // One after the other: for all at once this process, which is both sides, would say nothing to the last of them for seconds.
+    for (let i = 0; i < planes; i++) {
+      const client = new Plane(control.address, `plane-${i}`);
+      clients.push(client);
+      await client.ready.promise;
+    }
     const latencies: number[] = [];
     for (let i = 0; i < CHANGES; i++) {
       const told = clients.map((client) => client.next());
