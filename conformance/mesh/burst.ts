@@ -37,7 +37,9 @@ export async function burst(system: RunningSystem): Promise<Case[]> {
     const under: Promise<unknown>[] = [];
     for (let i = 0; i < REVISIONS; i++) {
       const published = publish([...before, traffic("pricing", 20_000 + i), traffic("catalog", 20_000 + i)]);
-      under.push(published.then((revision) => (last = revision > last ? revision : last)));
+      const acknowledged = published.then((revision) => (last = revision > last ? revision : last));
+      acknowledged.catch(() => {}); // it is looked at later
+      under.push(acknowledged);
       if (under.length >= AT_ONCE) await under.shift();
       await pause(Math.max(0, began + ((i + 1) * MINUTE_MS) / REVISIONS - performance.now()));
     }

@@ -31,11 +31,13 @@ export function startLoad(port: number, path: string, callers = 4): () => Promis
 
 function ask(port: number, path: string, agent: Agent): Promise<{ status: number; body: string }> {
   return new Promise((resolve) => {
-    get({ host: "127.0.0.1", port, path, agent, timeout: 20_000 }, (response) => {
+    const asked = get({ host: "127.0.0.1", port, path, agent, timeout: 20_000 }, (response) => {
       let body = "";
       response.setEncoding("utf8").on("data", (chunk) => (body += chunk));
       response.on("end", () => resolve({ status: response.statusCode ?? 0, body }));
       response.on("error", (error) => resolve({ status: 0, body: error.message }));
-    }).on("error", (error) => resolve({ status: 0, body: error.message }));
+    });
+    asked.on("error", (error) => resolve({ status: 0, body: error.message }));
+    asked.on("timeout", () => asked.destroy(new Error("nothing came for 20 s")));
   });
 }
