@@ -1,6 +1,7 @@
 import { hostPort } from "../../core/address.ts";
 import type { Endpoint, Health } from "../../core/endpoint.ts";
 import { WeftError } from "../../core/errors.ts";
+import { openOrClose } from "../../core/open-or-close.ts";
 import type { EndpointList } from "../../registry/registry.ts";
 import { controlAddresses } from "../arguments.ts";
 import { type AskingFlags, operatorToken } from "../ask-control.ts";
@@ -110,13 +111,7 @@ export async function watchRegistry(
   flags: RegistryFlags,
   terminal: Terminal,
 ): Promise<number> {
-  const access = await openAccess(flags, terminal);
-  try {
-    await access.query([]);
-  } catch (error) {
-    await access.close();
-    throw error;
-  }
+  const access = await openOrClose(await openAccess(flags, terminal), (opened) => opened.query([]));
   const known = new Map<string, Endpoint>();
   const watch = access.watch(names.length === 0 ? ["*"] : names, (delta) => {
     if (flags.json) return terminal.out(`${JSON.stringify(delta)}\n`);

@@ -160,7 +160,7 @@ export class EtcdClient {
 
   #again(failure: WeftError): void {
     if (this.#closed) return;
-    const refused = this.#lost !== null && isRefusal(this.#lost);
+    const refused = isRefusal(this.#lost);
     if (this.#lost === null || (isRefusal(failure) && !refused)) this.#options.onChange(failure);
     // Who was too slow to be heard has not taken back what was said before.
     if (!refused || failure.code !== "deadline_exceeded") this.#lost = failure;
@@ -174,7 +174,7 @@ export class EtcdClient {
   #away(cause: WeftError | null = this.#lost): WeftError {
     const { addresses } = this.#options.target;
     const text = `no etcd answers at ${addresses.join(", ")}${cause === null ? "" : `: ${cause.message}`}`;
-    const refused = cause !== null && isRefusal(cause);
+    const refused = isRefusal(cause);
     const code = refused ? cause.code : "unavailable";
     return new WeftError(code, text, {
       reason: "REGISTRY_AWAY",
@@ -196,8 +196,8 @@ function explained(error: WeftError): WeftError {
 }
 
 /** A login or right that is refused is not mended by waiting. */
-function isRefusal({ code }: WeftError): boolean {
-  return code === "unauthenticated" || code === "permission_denied";
+function isRefusal(error: WeftError | null): error is WeftError {
+  return error?.code === "unauthenticated" || error?.code === "permission_denied";
 }
 
 /** Whether it is the connection's fault, or the server's for now, rather than the request's. */
