@@ -70,7 +70,6 @@ export class ConsulAgent {
           definition,
           status: kept?.status ?? status ?? "critical",
           output: kept?.output ?? "",
-          armed: 0,
           cancel: ignore,
         });
       }
@@ -208,7 +207,6 @@ export class ConsulAgent {
         definition,
         status: told.status,
         output: known === undefined ? told.output : known.output,
-        armed: 0,
         cancel: ignore,
       });
     }
@@ -245,12 +243,11 @@ export class ConsulAgent {
     state.cancel();
     const { ttlMs } = state.definition;
     if (ttlMs === undefined) return;
-    const armed = ++state.armed;
-    state.cancel = this.#clock.after(ttlMs, () => {
+    const cancel = this.#clock.after(ttlMs, () => {
       if (state.status === "critical" && state.output !== "") return;
       void this.#inTurn(held.endpoint.id, async () => {
         // Somebody said how it is while this waited for its turn, here or at another control plane.
-        if (state.armed !== armed) return;
+        if (state.cancel !== cancel) return;
         const still = await this.#heldStill(held.endpoint.id);
         if (still?.checks.get(state.definition.id) !== state) return;
         state.status = "critical";
@@ -262,6 +259,7 @@ export class ConsulAgent {
         this.#view.touch(held.endpoint.service);
       }).catch((thrown) => this.#failed(held, thrown));
     });
+    state.cancel = cancel;
   }
 
   async #sayHealth(held: Held): Promise<void> {
@@ -364,8 +362,6 @@ interface CheckState {
   readonly definition: CheckDefinition;
   status: CheckStatus;
   output: string;
-  /** How often its period began. */
-  armed: number;
   cancel: Cancel;
 }
 
