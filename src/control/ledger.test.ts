@@ -3,6 +3,7 @@ import { mock, test } from "node:test";
 import { VirtualClock } from "../core/clock.ts";
 import { WeftError } from "../core/errors.ts";
 import type { Resource } from "../policy/resource/resources.ts";
+import { FarKeyValue } from "../settings/far-key-value.case.ts";
 import { KeyValueRevisions } from "../settings/key-value-revisions.ts";
 import { MemoryKeyValue } from "../settings/memory-key-value.ts";
 import type { SettingsState } from "../settings/settings-state.ts";
@@ -205,13 +206,7 @@ test("a store that lost everything gets what is in force put back", async () => 
 
 test("who saw nothing of a loss knows the new line of what another one put back, also where that is alike", async () => {
   const store = new MemoryKeyValue();
-  const far = new MemoryKeyValue();
-  let away = false;
-  far.get = async (key) => {
-    if (away) throw new WeftError("unavailable", key);
-    return store.get(key);
-  };
-  far.watch = (key, listener) => store.watch(key, listener);
+  const far = new FarKeyValue(store);
   const clock = new VirtualClock();
   const one = await openLedger(store);
   await one.publish({ ...by, text: "[1]" });
@@ -219,10 +214,10 @@ test("who saw nothing of a loss knows the new line of what another one put back,
   const before = one.line;
   assert.deepEqual([two.line, two.current.revision], [before, 1]);
   await eventually(() => Buffer.from(two.encoded).includes(before), "the line in what data planes get");
-  away = true;
+  far.away = true;
   for (const key of await store.keys("revisions")) await store.delete(key, "any");
   await eventually(() => one.line !== before, "what is put back");
-  away = false;
+  far.away = false;
   await eventually(() => {
     clock.advance(500);
     return two.line === one.line;

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { VirtualClock } from "../core/clock.ts";
 import { WeftError } from "../core/errors.ts";
+import { FarKeyValue } from "./far-key-value.case.ts";
 import { ANY } from "./key-value.ts";
 import { KeyValueRevisions } from "./key-value-revisions.ts";
 import { MemoryKeyValue } from "./memory-key-value.ts";
@@ -65,14 +66,7 @@ test("the newest is found while somebody publishes faster than it can be read, a
 test("that all were lost is told, also where there are as many again when it is looked next", async () => {
   const store = new MemoryKeyValue();
   const clock = new VirtualClock();
-  const far = new MemoryKeyValue();
-  let away = false;
-  far.get = async (key) => {
-    if (away) throw new WeftError("unavailable", key);
-    return store.get(key);
-  };
-  far.keys = (prefix) => store.keys(prefix);
-  far.watch = (key, listener) => store.watch(key, listener);
+  const far = new FarKeyValue(store);
   const writer = new KeyValueRevisions(store);
   const reader = new KeyValueRevisions(far, { clock });
   const numbers: number[] = [];
@@ -81,12 +75,12 @@ test("that all were lost is told, also where there are as many again when it is 
   for (let number = 1; number <= 2; number++) await writer.append(revisionOf(number));
   await settled();
   assert.equal(numbers.at(-1), 2);
-  away = true;
+  far.away = true;
   for (const key of await store.keys("revisions")) await store.delete(key, ANY);
   const other = new KeyValueRevisions(store);
   for (let number = 1; number <= 2; number++) await other.append(revisionOf(number));
   await settled();
-  away = false;
+  far.away = false;
   numbers.length = 0;
   for (let look = 0; look < 2; look++) {
     clock.advance(5_000);
@@ -99,13 +93,7 @@ test("that all were lost is told, also where there are as many again when it is 
 test("what cannot be looked at when the store tells of it is looked at a moment later; so is a hint that could not be given", async () => {
   const store = new MemoryKeyValue();
   const clock = new VirtualClock();
-  const far = new MemoryKeyValue();
-  let away = false;
-  far.get = async (key) => {
-    if (away) throw new WeftError("unavailable", key);
-    return store.get(key);
-  };
-  far.watch = (key, listener) => store.watch(key, listener);
+  const far = new FarKeyValue(store);
   const put = store.put.bind(store);
   const writer = new KeyValueRevisions(store, { clock });
   const reader = new KeyValueRevisions(far, { clock });
@@ -114,10 +102,10 @@ test("what cannot be looked at when the store tells of it is looked at a moment 
   writer.watch(() => {});
   const settled = () => new Promise<void>((resolve) => setImmediate(resolve));
   await settled();
-  away = true;
+  far.away = true;
   await writer.append(revisionOf(1));
   await settled();
-  away = false;
+  far.away = false;
   clock.advance(500);
   await settled();
   assert.deepEqual(numbers, [1]);

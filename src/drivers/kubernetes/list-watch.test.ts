@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import { once } from "node:events";
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { afterEach, test } from "node:test";
 import { type Clock, systemClock, VirtualClock } from "../../core/clock.ts";
 import type { WeftError } from "../../core/errors.ts";
 import { seededRandom } from "../../core/random.ts";
+import { answeringServer } from "./answering-server.case.ts";
 import { ApiClient } from "./api-client.ts";
 import { CONFIG_MAPS } from "./api-resource.ts";
 import { listObjects } from "./list-objects.ts";
@@ -19,20 +19,17 @@ afterEach(() => {
 });
 
 /** Answers the questions in order; the last answer goes on. */
-async function serve(...answers: Answer[]): Promise<{ client: ApiClient; asked: string[] }> {
+async function serve(...answers: Answer[]) {
   const asked: string[] = [];
-  const server: Server = createServer((request, response) => {
+  const { access, ...server } = await answeringServer((request, response) => {
     const { pathname, searchParams } = new URL(request.url ?? "", "http://x");
     for (const name of ["limit", "timeoutSeconds", "allowWatchBookmarks", "fieldValidation"]) searchParams.delete(name);
     asked.push(`${request.method} ${pathname.replace("/api/v1/namespaces/shop/", "")} ${searchParams}`.trim());
     (answers.length > 1 ? answers.shift() : answers[0])?.(searchParams, response, request);
-  }).listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as { port: number };
-  const access = { host: "127.0.0.1", port, basePath: "", tls: null, token: null, namespace: "shop" };
+  });
   const client = new ApiClient({ access, clock: systemClock, random: seededRandom(1) });
-  open.push(client, { close: () => server.closeAllConnections() }, server);
-  return { client, asked };
+  open.push(client, server);
+  return { access, client, asked };
 }
 
 const object = (name: string, version: number) => ({ metadata: { name, uid: "u", resourceVersion: String(version) } });
@@ -193,9 +190,8 @@ async function byHand(...answers: Answer[]) {
       return time.after(ms, fire);
     },
   };
-  const { client, asked } = await serve(...answers);
-  const access = { host: "127.0.0.1", port: Number(client.address.split(":")[1]), basePath: "", namespace: "shop" };
-  const made = new ApiClient({ access: { ...access, tls: null, token: null }, clock, random: seededRandom(1) });
+  const { access, asked } = await serve(...answers);
+  const made = new ApiClient({ access, clock, random: seededRandom(1) });
   open.push(made);
   /** Of the head, the body and the pause after an answer: the last one. */
   const pause = async (): Promise<number> => {

@@ -1,9 +1,8 @@
 import assert from "node:assert/strict";
-import { once } from "node:events";
-import { createServer } from "node:http";
 import { after, test } from "node:test";
 import { systemClock } from "../../core/clock.ts";
 import { seededRandom } from "../../core/random.ts";
+import { answeringServer } from "./answering-server.case.ts";
 import { ApiClient } from "./api-client.ts";
 import { PlaneLease } from "./plane-lease.ts";
 
@@ -15,19 +14,16 @@ after(() => {
 /** A Lease at an API server that answers in this order: with a status and a version, or not at all (0). */
 async function leaseAt(answers: readonly (readonly [status: number, version: number])[]) {
   const asked: string[] = [];
-  const server = createServer((request, response) => {
+  const server = await answeringServer((request, response) => {
     const [status, version] = answers[asked.length];
     asked.push(request.method ?? "");
     if (status === 0) return void response.destroy();
     const metadata = { name: "weft-shop-plane-p", resourceVersion: String(version) };
     const reason = status === 409 ? "AlreadyExists" : "NotFound";
     response.writeHead(status).end(JSON.stringify(status < 300 ? { metadata } : { kind: "Status", reason }));
-  }).listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as { port: number };
-  const access = { host: "127.0.0.1", port, basePath: "", tls: null, token: null, namespace: "shop" };
-  const client = new ApiClient({ access, clock: systemClock, random: seededRandom(1) });
-  open.push(client, { close: () => server.closeAllConnections() }, server);
+  });
+  const client = new ApiClient({ access: server.access, clock: systemClock, random: seededRandom(1) });
+  open.push(client, server);
   const options = { clock: systemClock, system: "shop", plane: "p", periodMs: 60_000, buriedMs: 360_000 };
   return { asked, lease: new PlaneLease({ ...options, client }) };
 }
