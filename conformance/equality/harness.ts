@@ -56,28 +56,32 @@ export class Harness {
    */
   async unexplained(tested: EqualityCase, times: number, places = this.places): Promise<readonly Difference[]> {
     let left: Difference[] | null = null;
-    for (let calm = 0, tries = 0; calm < times && tries < MAX_TRIES; tries++) {
-      using lateness = new Lateness();
-      const found: Difference[] = (await this.run(tested, places)).filter(({ listed }) => listed.length === 0);
+    await this.#calmly(times, async () => {
+      const found = (await this.run(tested, places)).filter(({ listed }) => listed.length === 0);
       left = left === null ? found : left.filter((one) => found.some((other) => isSame(one, other)));
-      if (left.length === 0) break;
-      if (lateness.worst <= CALM_MS) calm++;
-      else await new Promise((resolve) => setTimeout(resolve, CALMER_MS));
-    }
+      return left.length === 0;
+    });
     return left ?? [];
   }
 
   /** The listed divergences that a case shows: `wanted` alone once that is all, others when they were there twice at times at which the machine was not late. */
   async shown(tested: EqualityCase, wanted: string, places: readonly Place[]): Promise<readonly string[]> {
     let listed: string[] = [];
-    for (let calm = 0, tries = 0; calm < 2 && tries < MAX_TRIES; tries++) {
-      using lateness = new Lateness();
+    await this.#calmly(2, async () => {
       listed = [...new Set((await this.run(tested, places)).flatMap((difference) => difference.listed))];
-      if (listed.length === 1 && listed[0] === wanted) break;
+      return listed.length === 1 && listed[0] === wanted;
+    });
+    return listed;
+  }
+
+  /** Looks until that settles it, but `times` times at which the machine was not late for its own timers, and MAX_TRIES times at all, at most. */
+  async #calmly(times: number, settles: () => Promise<boolean>): Promise<void> {
+    for (let calm = 0, tries = 0; calm < times && tries < MAX_TRIES; tries++) {
+      using lateness = new Lateness();
+      if (await settles()) return;
       if (lateness.worst <= CALM_MS) calm++;
       else await new Promise((resolve) => setTimeout(resolve, CALMER_MS));
     }
-    return listed;
   }
 
   async #observe(
